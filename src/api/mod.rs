@@ -1,0 +1,1 @@
+//! The contract with users: the two kinds, their conditions and reasons.

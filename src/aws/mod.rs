@@ -1,0 +1,1 @@
+//! Everything that speaks to AWS. SDK types end here.

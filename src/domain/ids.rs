@@ -1,0 +1,271 @@
+//! Validated identifiers of AWS and of this installation: checked once at the edge, then carried as types.
+//!
+//! Bounds are AWS's own (IAM and CodePipeline service models); each type's message says what is allowed and gives an
+//! example, because it reaches the person who wrote the value.
+
+use std::{fmt, str::FromStr};
+
+/// A value that is not what its type allows. The text names the type, the rule and an example.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{value:?} is not {what}: {rule}, for example {example}")]
+pub struct InvalidId {
+    /// The refused value.
+    pub value: String,
+    /// What it should have been, with its article.
+    pub what: &'static str,
+    /// The rule that it breaks.
+    pub rule: &'static str,
+    /// A value that would be taken.
+    pub example: &'static str,
+}
+
+/// Declares a string newtype with `FromStr`, `Display`, `AsRef<str>` and `TryFrom<&str>`.
+macro_rules! string_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $example:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text of the identifier.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(value: &str) -> Result<Self, InvalidId> {
+                let check: fn(&str) -> bool = $check;
+                if check(value) {
+                    Ok(Self(value.to_owned()))
+                } else {
+                    Err(InvalidId { value: value.to_owned(), what: $what, rule: $rule, example: $example })
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+fn chars(value: &str, length: std::ops::RangeInclusive<usize>, extra: &str) -> bool {
+    length.contains(&value.len()) && value.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(c))
+}
+
+string_id!(
+    /// A twelve-digit AWS account id; leading zeros count, so it is never a number.
+    AccountId, "an AWS account id", "twelve digits", "111111111111",
+    |v| v.len() == 12 && v.bytes().all(|b| b.is_ascii_digit())
+);
+string_id!(
+    /// An AWS region code.
+    Region, "an AWS region", "lower-case letters, digits and hyphens", "eu-west-1",
+    |v| chars(v, 1..=32, "-") && v.contains('-') && !v.bytes().any(|b| b.is_ascii_uppercase())
+);
+string_id!(
+    /// An IAM role name (1–64 characters), without its path.
+    RoleName, "an IAM role name", "1 to 64 of A-Z a-z 0-9 + = , . @ _ -", "validate-invoke",
+    |v| chars(v, 1..=64, "+=,.@_-")
+);
+string_id!(
+    /// The path of an IAM role: begins and ends with a slash, at most 512 characters.
+    RolePath, "an IAM path", "it begins and ends with a slash, at most 512 characters", "/crossinvoke/",
+    |v| v == "/" || (v.len() <= 512 && v.len() > 2 && v.starts_with('/') && v.ends_with('/')
+        && v.bytes().all(|b| (0x21..=0x7e).contains(&b)) && !v.contains("//"))
+);
+string_id!(
+    /// A pipeline's name (1–100 characters).
+    PipelineName, "a pipeline name", "1 to 100 of A-Z a-z 0-9 . @ - _", "payments-release",
+    |v| chars(v, 1..=100, ".@-_")
+);
+string_id!(
+    /// A stage's name (1–100 characters), unique in its pipeline.
+    StageName, "a stage name", "1 to 100 of A-Z a-z 0-9 . @ - _", "Validate",
+    |v| chars(v, 1..=100, ".@-_")
+);
+string_id!(
+    /// An action's name (1–100 characters), unique in its stage.
+    ActionName, "an action name", "1 to 100 of A-Z a-z 0-9 . @ - _", "RunValidation",
+    |v| chars(v, 1..=100, ".@-_")
+);
+string_id!(
+    /// A Lambda function's plain name: no ARN, alias or version.
+    FunctionName, "a Lambda function name", "1 to 64 of A-Z a-z 0-9 - _, no ARN and no alias", "payments-validate",
+    |v| chars(v, 1..=64, "-_")
+);
+string_id!(
+    /// What tells one release of the controller from another; it is part of every policy name and tag it writes.
+    InstallationId, "an installation id", "1 to 20 lower-case letters, digits and hyphens", "k3v9q2m7xa",
+    |v| chars(v, 1..=20, "-") && !v.bytes().any(|b| b.is_ascii_uppercase())
+);
+
+/// A parsed ARN. `region` is empty for IAM, as on the wire.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Arn {
+    text: String,
+    /// End offsets of `arn:partition`, `…:service`, `…:region`, `…:account`; they index `text`.
+    ends: [usize; 4],
+}
+
+impl Arn {
+    /// The whole ARN.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The partition: `aws`, `aws-cn`, `aws-us-gov`, …
+    #[must_use]
+    pub fn partition(&self) -> &str {
+        &self.text[4..self.ends[0]]
+    }
+
+    /// The service: `iam`, `lambda`, `codepipeline`, …
+    #[must_use]
+    pub fn service(&self) -> &str {
+        &self.text[self.ends[0] + 1..self.ends[1]]
+    }
+
+    /// The region; empty for global services.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.text[self.ends[1] + 1..self.ends[2]]
+    }
+
+    /// The account id as it stands in the ARN.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.text[self.ends[2] + 1..self.ends[3]]
+    }
+
+    /// Everything after the account, for example `role/service-role/Release`.
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        &self.text[self.ends[3] + 1..]
+    }
+
+    /// The role's name when this is a role's ARN: what follows the last slash of `role/…`.
+    #[must_use]
+    pub fn role_name(&self) -> Option<RoleName> {
+        let path_and_name = self.resource().strip_prefix("role/").filter(|_| self.service() == "iam")?;
+        path_and_name.rsplit('/').next()?.parse().ok()
+    }
+
+    /// The ARN of a role whose parts are known: only for a role that we make ourselves at that path. The ARN of anybody
+    /// else's role is read from AWS, since its path is not in its name.
+    #[must_use]
+    pub fn of_own_role(partition: &str, account: &AccountId, path: &RolePath, name: &RoleName) -> Self {
+        format!("arn:{partition}:iam::{account}:role{path}{name}").parse().expect("made of valid parts")
+    }
+}
+
+impl FromStr for Arn {
+    type Err = InvalidId;
+
+    fn from_str(value: &str) -> Result<Self, InvalidId> {
+        let invalid = || InvalidId {
+            value: value.to_owned(),
+            what: "an ARN",
+            rule: "arn:partition:service:region:account:resource",
+            example: "arn:aws:iam::111111111111:role/service-role/Release",
+        };
+        let mut ends = [0; 4];
+        let mut from = value.strip_prefix("arn:").map(|_| 4).ok_or_else(invalid)?;
+        for end in &mut ends {
+            *end = from + value[from..].find(':').ok_or_else(invalid)?;
+            from = *end + 1;
+        }
+        let printable = value.bytes().all(|b| (0x21..=0x7e).contains(&b));
+        if printable && value.len() <= 2048 && ends[0] > 4 && ends[1] > ends[0] + 1 && value.len() > ends[3] + 1 {
+            Ok(Self { text: value.to_owned(), ends })
+        } else {
+            Err(invalid())
+        }
+    }
+}
+
+impl fmt::Display for Arn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The namespace and name of a `CrossAccountInvoke`.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ObjectKey {
+    /// The object's namespace.
+    pub namespace: String,
+    /// The object's name.
+    pub name: String,
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arn_is_taken_apart_with_its_path_and_partition() {
+        let arn: Arn = "arn:aws-cn:iam::111111111111:role/service-role/Release".parse().unwrap();
+        assert_eq!(
+            (arn.partition(), arn.service(), arn.region(), arn.account(), arn.resource()),
+            ("aws-cn", "iam", "", "111111111111", "role/service-role/Release")
+        );
+        assert_eq!(arn.role_name().unwrap().as_str(), "Release");
+        let function: Arn = "arn:aws:lambda:us-east-1:222222222222:function:f".parse().unwrap();
+        assert_eq!((function.region(), function.resource()), ("us-east-1", "function:f"));
+        assert_eq!(function.role_name(), None);
+    }
+
+    #[test]
+    fn what_is_no_arn_is_refused() {
+        for bad in [
+            "",
+            "arn",
+            "arn:aws",
+            "arn:aws:iam::1",
+            "arn::iam::1:x",
+            "arn:aws:iam::1:",
+            "AROAEXAMPLE",
+            "arn:aws:iam::1:é",
+        ] {
+            assert!(bad.parse::<Arn>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn identifiers_keep_to_the_bounds_of_aws() {
+        assert!("012345678901".parse::<AccountId>().is_ok());
+        assert!("12345678901".parse::<AccountId>().is_err());
+        assert!("a".repeat(64).parse::<RoleName>().is_ok());
+        assert!("a".repeat(65).parse::<RoleName>().is_err());
+        for (path, valid) in
+            [("/", true), ("/a/", true), ("/a/b/", true), ("a/", false), ("/a", false), ("//", false), ("", false)]
+        {
+            assert_eq!(path.parse::<RolePath>().is_ok(), valid, "{path}");
+        }
+        assert!("f:alias".parse::<FunctionName>().is_err());
+        assert_eq!(
+            "x".parse::<AccountId>().unwrap_err().to_string(),
+            "\"x\" is not an AWS account id: twelve digits, for example 111111111111"
+        );
+    }
+}

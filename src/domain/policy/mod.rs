@@ -1,0 +1,1 @@
+//! IAM policy documents: parsed leniently, compared by meaning, rendered in a fixed order.
