@@ -1,1 +1,3 @@
+//! The `crossinvoke` binary.
+
 fn main() {}

@@ -1,0 +1,118 @@
+//! What exists in AWS because of one object. It says where to look, never what may be changed: that is read from AWS.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::{
+    ids::{AccountId, ActionName, Arn, StageName},
+    spec::Declared,
+};
+
+/// The five parts, in the order in which they are made.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Part {
+    /// T1: the role and whom it trusts.
+    InvokeRole,
+    /// P1: its right to invoke.
+    InvokePolicy,
+    /// P2: the function's right to report back.
+    CallbackPolicy,
+    /// P3: the pipeline role's right to assume.
+    AssumePolicy,
+    /// P4: the action.
+    PipelineAction,
+}
+
+/// One thing that exists, or is about to be made.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Item {
+    /// Which part.
+    pub part: Part,
+    /// The role or pipeline that holds it.
+    pub holder: Arn,
+    /// What of the holder is ours: the trusted pipeline role (T1), the function (P1), the invoke role (P3, P4).
+    pub entry: Option<Arn>,
+    /// The action's stage and name (P4).
+    pub action: Option<(StageName, ActionName)>,
+    /// Whether this installation made that stage.
+    pub stage_made: bool,
+    /// When it was last about to be written.
+    pub written_at: Timestamp,
+}
+
+impl Item {
+    /// Whether both are the same thing in AWS.
+    #[must_use]
+    pub fn same_thing(&self, other: &Self) -> bool {
+        self.part == other.part
+            && self.holder == other.holder
+            && self.entry == other.entry
+            && self.action == other.action
+    }
+}
+
+/// The items of one object.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Inventory(pub Vec<Item>);
+
+impl Inventory {
+    /// The items of one part.
+    pub fn of(&self, part: Part) -> impl Iterator<Item = &Item> {
+        self.0.iter().filter(move |item| item.part == part)
+    }
+
+    /// Items that are not among `desired`: left by an older spec, or (with nothing desired) everything.
+    #[must_use]
+    pub fn leftovers(&self, desired: &Self) -> Self {
+        Self(self.0.iter().filter(|item| !desired.0.iter().any(|wanted| wanted.same_thing(item))).cloned().collect())
+    }
+
+    /// Only what lies in the object's own two accounts: a status that names others was not written by us.
+    #[must_use]
+    pub fn within(mut self, declared: &Declared) -> Self {
+        self.0.retain(|item| {
+            let account = match item.part {
+                Part::AssumePolicy | Part::PipelineAction => &declared.tools.account,
+                _ => &declared.dev.account,
+            };
+            item.holder.account() == account.as_str()
+        });
+        self
+    }
+
+    /// Both inventories; of the same thing the later writing time counts.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let mut items = self.0.clone();
+        for item in &other.0 {
+            match items.iter_mut().find(|known| known.same_thing(item)) {
+                Some(known) => {
+                    known.written_at = known.written_at.max(item.written_at);
+                    known.stage_made |= item.stage_made;
+                }
+                None => items.push(item.clone()),
+            }
+        }
+        items.sort_by(|a, b| (a.part, &a.holder, &a.entry, &a.action).cmp(&(b.part, &b.holder, &b.entry, &b.action)));
+        Self(items)
+    }
+
+    /// The entries that one holder has of ours.
+    #[must_use]
+    pub fn entries(&self, part: Part, holder: &Arn) -> BTreeSet<Arn> {
+        self.of(part).filter(|item| item.holder == *holder).filter_map(|item| item.entry.clone()).collect()
+    }
+
+    /// Names of all actions that it knows.
+    #[must_use]
+    pub fn action_names(&self) -> BTreeSet<ActionName> {
+        self.of(Part::PipelineAction).filter_map(|item| item.action.as_ref().map(|(_, name)| name.clone())).collect()
+    }
+
+    /// The accounts it names, to keep their `AwsAccount`s.
+    #[must_use]
+    pub fn accounts(&self) -> BTreeSet<AccountId> {
+        self.0.iter().filter_map(|item| item.holder.account().parse().ok()).collect()
+    }
+}

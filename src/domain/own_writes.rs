@@ -1,0 +1,146 @@
+//! What this process wrote and has not read back yet, so that a stale read is not taken for drift.
+//!
+//! IAM and CodePipeline may answer a read with what was there before our own write. Answering that with another write
+//! makes write storms; waiting for any difference to pass would hide real drift. So only one value is forgiven, the one
+//! from before our write, only until our own value has once been read back, and for two minutes at most.
+
+use std::{collections::HashMap, time::Duration};
+
+use jiff::Timestamp;
+
+use super::observed::Resource;
+
+/// How long the old value is forgiven. IAM changes have been seen to take up to a minute; Terraform waits two.
+pub const FORGIVEN_FOR: Duration = Duration::from_secs(120);
+
+/// The canonical text of what a resource is; `None` when it does not exist. For a pipeline it is the version.
+pub type State = Option<String>;
+
+#[derive(Clone, Debug)]
+struct Written {
+    at: Timestamp,
+    before: State,
+    after: State,
+    read_back: bool,
+}
+
+/// The memory of one process, keyed by resource and so shared by all objects that use it.
+#[derive(Clone, Debug, Default)]
+pub struct OwnWrites {
+    entries: HashMap<Resource, Written>,
+}
+
+impl OwnWrites {
+    /// Remembers a write that AWS has answered.
+    pub fn note_write(&mut self, resource: &Resource, before: State, after: State, at: Timestamp) {
+        self.entries.insert(resource.clone(), Written { at, before, after, read_back: false });
+        // Bounded: an entry that no longer forgives anything says nothing either, but when it was written.
+        self.entries.retain(|_, written| age(written.at, at) <= FORGIVEN_FOR.saturating_mul(5));
+    }
+
+    /// Takes note of what was read; from the first sight of our own value on, any difference is real.
+    pub fn note_read(&mut self, resource: &Resource, state: &State) {
+        if let Some(written) = self.entries.get_mut(resource) {
+            written.read_back |= reached(resource, state, &written.after);
+        }
+    }
+
+    /// Whether this read shows what was there before our write, which has not been read back yet.
+    #[must_use]
+    pub fn is_stale(&self, resource: &Resource, state: &State, now: Timestamp) -> bool {
+        self.entries.get(resource).is_some_and(|written| {
+            !written.read_back
+                && age(written.at, now) < FORGIVEN_FOR
+                && match resource {
+                    Resource::Pipeline { .. } => !reached(resource, state, &written.after),
+                    _ => *state == written.before,
+                }
+        })
+    }
+
+    /// When this process last wrote the resource, as far as it remembers.
+    #[must_use]
+    pub fn written_at(&self, resource: &Resource) -> Option<Timestamp> {
+        self.entries.get(resource).map(|written| written.at)
+    }
+}
+
+fn age(then: Timestamp, now: Timestamp) -> Duration {
+    now.duration_since(then).try_into().unwrap_or(Duration::ZERO)
+}
+
+/// Whether the state shows the write. Of pipelines the version decides: it only grows, so a later one shows it too.
+fn reached(resource: &Resource, state: &State, after: &State) -> bool {
+    match resource {
+        Resource::Pipeline { .. } => match (version(state), version(after)) {
+            (Some(seen), Some(written)) => seen >= written,
+            _ => state == after,
+        },
+        _ => state == after,
+    }
+}
+
+fn version(state: &State) -> Option<i64> {
+    state.as_deref()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + second).unwrap()
+    }
+
+    fn policy() -> Resource {
+        Resource::RolePolicy {
+            account: "222222222222".parse().unwrap(),
+            role: "r".parse().unwrap(),
+            policy: "p".to_owned(),
+        }
+    }
+
+    fn state(text: &str) -> State {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn only_the_value_from_before_our_write_is_forgiven() {
+        let mut writes = OwnWrites::default();
+        writes.note_write(&policy(), None, state("ours"), at(0));
+        assert!(writes.is_stale(&policy(), &None, at(1)));
+        assert!(!writes.is_stale(&policy(), &state("third"), at(1)), "a third value is always real");
+        assert!(!writes.is_stale(&policy(), &None, at(120)), "for two minutes at most");
+    }
+
+    #[test]
+    fn once_read_back_the_old_value_is_drift() {
+        let mut writes = OwnWrites::default();
+        writes.note_write(&policy(), None, state("ours"), at(0));
+        writes.note_read(&policy(), &None);
+        assert!(writes.is_stale(&policy(), &None, at(1)));
+        writes.note_read(&policy(), &state("ours"));
+        assert!(!writes.is_stale(&policy(), &None, at(2)));
+    }
+
+    #[test]
+    fn of_a_pipeline_the_version_decides() {
+        let pipeline = Resource::Pipeline {
+            account: "111111111111".parse().unwrap(),
+            region: "us-east-1".parse().unwrap(),
+            name: "p".parse().unwrap(),
+        };
+        let mut writes = OwnWrites::default();
+        writes.note_write(&pipeline, state("9"), state("10"), at(0));
+        assert!(writes.is_stale(&pipeline, &state("9"), at(1)));
+        assert!(writes.is_stale(&pipeline, &state("8"), at(1)), "an even older read is stale too");
+        assert!(!writes.is_stale(&pipeline, &state("11"), at(1)));
+        writes.note_read(&pipeline, &state("11"));
+        assert!(!writes.is_stale(&pipeline, &state("9"), at(2)));
+    }
+
+    #[test]
+    fn another_resource_is_never_stale() {
+        assert!(!OwnWrites::default().is_stale(&policy(), &None, at(0)));
+    }
+}

@@ -1,0 +1,268 @@
+//! T1, P1, P2 and P3 of an object that exists.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{
+    Blocker, Change, NewRole, Phase, Plan, Resolved, Situation, Step, described_role, policy_state, role_resource,
+    role_state,
+};
+use crate::{
+    api::Reason,
+    domain::{
+        ids::{AccountId, Arn, RoleName},
+        inventory::{Inventory, Part},
+        names,
+        observed::{Function, InvokeRole, Observed, Pipeline, Resource},
+        policy,
+        shared_policy::assume_entries,
+        spec::{Declared, Trust},
+    },
+};
+
+/// IAM's quota of a trust policy, in characters without whitespace (IAM User Guide, quotas).
+const TRUST_MAX: usize = 2_048;
+/// IAM's quota of all inline policies of a role together; ours alone must not pass it.
+const INLINE_MAX: usize = 10_240;
+
+/// Steps that bring the four IAM parts to what is declared; with `kept` (things of an older spec while their action may
+/// still be in place) also to what those need, as far as it is in place now.
+pub(super) fn plan(
+    situation: &Situation<'_>,
+    observed: &Observed,
+    resolved: &Resolved<'_>,
+    kept: Option<&Inventory>,
+) -> Plan {
+    let mut plan = Plan::default();
+    invoke_role(situation, resolved, kept, &mut plan);
+    invoke_policy(situation, resolved, kept, &mut plan);
+    callback_policy(situation, observed, resolved, &mut plan);
+    assume_policy(situation, observed, resolved, kept, &mut plan);
+    plan
+}
+
+/// The pipeline's and the function's roles must be of the declared accounts: policies are written by role name.
+pub(super) fn wrong_accounts(declared: &Declared, pipeline: &Pipeline, function: &Function) -> Vec<Blocker> {
+    let mut blockers = Vec::new();
+    let mut check = |what: String, role: &Arn, account: &AccountId| {
+        if role.account() != account.as_str() || role.role_name().is_none() {
+            blockers.push(Blocker {
+                reason: Reason::AccountMismatch,
+                message: format!("{what} has role {role}, which is not a role of account {account}; nothing is written"),
+            });
+        }
+    };
+    check(format!("pipeline {}", declared.pipeline), &pipeline.role, &declared.tools.account);
+    check(format!("function {}", declared.function), &function.role, &declared.dev.account);
+    if pipeline.role.partition() != function.arn.partition() {
+        blockers.push(Blocker {
+            reason: Reason::InvalidSpec,
+            message: format!(
+                "tools account {} is in partition {} and dev account {} in {}; no role can be assumed across partitions",
+                declared.tools.account,
+                pipeline.role.partition(),
+                declared.dev.account,
+                function.arn.partition()
+            ),
+        });
+    }
+    blockers
+}
+
+/// `spec.function.executionRole` is a check: what Lambda says must equal it.
+pub(super) fn execution_role_mismatch(declared: &Declared, function: &Function) -> Option<Blocker> {
+    let expected = declared.execution_role.as_ref().filter(|expected| **expected != function.role)?;
+    Some(Blocker {
+        reason: Reason::ExecutionRoleMismatch,
+        message: format!(
+            "function {} in dev account {} runs as {}, but spec.function.executionRole says {expected}; correct one of them",
+            declared.function, declared.dev.account, function.role
+        ),
+    })
+}
+
+/// A role of that name that is somebody else's, or ours at another path, which cannot be changed.
+pub(super) fn role_conflict(situation: &Situation<'_>, role: &InvokeRole) -> Option<Blocker> {
+    let declared = situation.declared;
+    let problem = if !names::owned(&role.tags, situation.installation, &declared.key) {
+        format!(
+            "{}; choose another spec.invokeRole.name, or have that role removed",
+            names::describe_owner(&role.tags)
+        )
+    } else if role.path != situation.granted.role_path {
+        format!(
+            "its path is {}, but AwsAccount {} imposes {}, and IAM cannot move a role; delete the role, and it is made anew",
+            role.path, situation.granted.dev.object, situation.granted.role_path
+        )
+    } else {
+        return None;
+    };
+    let message = format!("role {} exists in dev account {}: {problem}", role.arn, declared.dev.account);
+    Some(Blocker { reason: Reason::RoleConflict, message })
+}
+
+/// T1. Trust, tags and boundary are one resource, so that a stale read of any is told from drift of any.
+fn invoke_role(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: Option<&Inventory>, plan: &mut Plan) {
+    let declared = situation.declared;
+    let trust = desired_trust(situation, resolved, kept);
+    check_size(&trust, TRUST_MAX, "trust policy of the invoke role", declared, plan);
+    let mut declared_tags = declared.tags.clone();
+    declared_tags.extend(names::ownership_tags(situation.installation, &declared.key));
+    let boundary = situation.granted.boundary.as_ref();
+    let Some(role) = resolved.role else {
+        let after = Some(described_role(&trust, &declared_tags, boundary));
+        let path = situation.granted.role_path.clone();
+        let new = NewRole { path, trust, tags: declared_tags, boundary: boundary.cloned() };
+        plan.steps.push(role_step(situation, Change::CreateRole(new), None, after));
+        return;
+    };
+    let mut changes = Vec::new();
+    if policy::canonical(&role.trust) != policy::canonical(&trust) {
+        changes.push(Change::SetTrust(trust.clone()));
+    }
+    // Only keys that objects may set are taken away again: others (cost allocation, …) are not ours to judge.
+    let undeclared: Vec<String> = situation
+        .granted
+        .allowed_tag_keys
+        .iter()
+        .filter(|key| role.tags.contains_key(*key) && !declared_tags.contains_key(*key))
+        .cloned()
+        .collect();
+    let mut tags = role.tags.clone();
+    tags.retain(|key, _| !undeclared.contains(key));
+    let before_setting = tags.clone();
+    tags.extend(declared_tags.clone());
+    if tags != before_setting {
+        let different = declared_tags.into_iter().filter(|(key, value)| role.tags.get(key) != Some(value));
+        changes.push(Change::SetTags(different.collect()));
+    }
+    if !undeclared.is_empty() {
+        changes.push(Change::RemoveTags(undeclared));
+    }
+    // A boundary that nobody declared only narrows what the role may do: it stays.
+    if let Some(boundary) = boundary.filter(|boundary| role.boundary.as_ref() != Some(boundary)) {
+        changes.push(Change::SetBoundary(boundary.clone()));
+    }
+    let after = Some(described_role(&trust, &tags, boundary.or(role.boundary.as_ref())));
+    for change in changes {
+        plan.steps.push(role_step(situation, change, Some(role), after.clone()));
+    }
+}
+
+fn role_step(
+    situation: &Situation<'_>,
+    change: Change,
+    role: Option<&InvokeRole>,
+    after: crate::domain::own_writes::State,
+) -> Step {
+    Step {
+        phase: Phase::Access,
+        part: Part::InvokeRole,
+        resource: role_resource(situation.declared, &situation.declared.role_name),
+        change,
+        before: role_state(role),
+        after,
+    }
+}
+
+fn desired_trust(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: Option<&Inventory>) -> Value {
+    let tools = &situation.declared.tools.account;
+    let partition = resolved.pipeline.role.partition();
+    match situation.declared.trust {
+        Trust::AccountRoot => policy::trust_account_root(partition, tools),
+        Trust::PipelineRole => {
+            let in_place = resolved.role.and_then(|role| policy::trusted_pipeline_roles(&role.trust)).unwrap_or_default();
+            let mut roles = still_needed(kept, Part::InvokeRole, &resolved.role_arn, &in_place);
+            roles.insert(resolved.pipeline.role.clone());
+            policy::trust_pipeline_roles(partition, tools, &roles)
+        }
+    }
+}
+
+/// P1.
+fn invoke_policy(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: Option<&Inventory>, plan: &mut Plan) {
+    let current = resolved.role.and_then(|role| role.invoke_policy.as_ref());
+    let in_place = current.and_then(policy::invoke_entries).unwrap_or_default();
+    let mut functions = still_needed(kept, Part::InvokePolicy, &resolved.role_arn, &in_place);
+    functions.insert(resolved.function.arn.clone());
+    let document = policy::invoke(&functions, situation.list_functions);
+    let (account, role) = (&situation.declared.dev.account, situation.declared.role_name.clone());
+    let name = names::invoke_policy(situation.installation);
+    put_if_different(Part::InvokePolicy, account, role, name, current, document, plan);
+}
+
+/// P2.
+fn callback_policy(situation: &Situation<'_>, observed: &Observed, resolved: &Resolved<'_>, plan: &mut Plan) {
+    let holder = &resolved.function.role;
+    let Some(role) = holder.role_name() else { return };
+    let current = observed.callback.get(holder).and_then(Option::as_ref);
+    let name = names::callback_policy(situation.installation);
+    let account = &situation.declared.dev.account;
+    put_if_different(Part::CallbackPolicy, account, role, name, current, policy::callback(), plan);
+}
+
+/// P3: our entry and those of every other object that uses the pipeline role.
+fn assume_policy(
+    situation: &Situation<'_>,
+    observed: &Observed,
+    resolved: &Resolved<'_>,
+    kept: Option<&Inventory>,
+    plan: &mut Plan,
+) {
+    let holder = &resolved.pipeline.role;
+    let Some(role) = holder.role_name() else { return };
+    let current = observed.assume.get(holder).and_then(Option::as_ref);
+    let in_place = current.and_then(policy::assume_entries).unwrap_or_default();
+    let mut own = still_needed(kept, Part::AssumePolicy, holder, &in_place);
+    own.insert(resolved.role_arn.clone());
+    let others = situation.others.assume.get(holder).map(Vec::as_slice).unwrap_or_default();
+    let document = policy::assume(&assume_entries(&in_place, &own, others));
+    check_size(&document, INLINE_MAX, "assume policy of the pipeline role", situation.declared, plan);
+    let name = names::assume_policy(situation.installation);
+    let account = &situation.declared.tools.account;
+    put_if_different(Part::AssumePolicy, account, role, name, current, document, plan);
+}
+
+/// Entries of an older spec that are in place: kept on the inventory's word, since keeping gives nobody anything new.
+fn still_needed(kept: Option<&Inventory>, part: Part, holder: &Arn, in_place: &BTreeSet<Arn>) -> BTreeSet<Arn> {
+    let recorded = kept.map(|kept| kept.entries(part, holder)).unwrap_or_default();
+    recorded.intersection(in_place).cloned().collect()
+}
+
+fn put_if_different(
+    part: Part,
+    account: &AccountId,
+    role: RoleName,
+    policy: String,
+    current: Option<&Value>,
+    document: Value,
+    plan: &mut Plan,
+) {
+    let (before, after) = (policy_state(current), policy_state(Some(&document)));
+    if before != after {
+        let resource = Resource::RolePolicy { account: account.clone(), role, policy };
+        plan.steps.push(Step {
+            phase: Phase::Access,
+            part,
+            resource,
+            change: Change::PutPolicy(document),
+            before,
+            after,
+        });
+    }
+}
+
+fn check_size(document: &Value, max: usize, what: &str, declared: &Declared, plan: &mut Plan) {
+    let size = policy::size(document);
+    if size > max {
+        plan.blockers.push(Blocker {
+            reason: Reason::PolicySizeExceeded,
+            message: format!(
+                "the {what} for pipeline {} in tools account {} would have {size} characters, and IAM allows {max}; \
+                 spread the objects over several pipelines' roles",
+                declared.pipeline, declared.tools.account
+            ),
+        });
+    }
+}

@@ -1,0 +1,236 @@
+//! What goes: things of an older spec once the new path works, and everything of an object that is being deleted.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Blocker, Change, Phase, PipelineGoal, Plan, Resolved, Situation, Step, blocked_edit, own_roles, owned_in,
+    pipeline_step, policy_state, role_resource, role_state,
+};
+use crate::{
+    api::Reason,
+    domain::{
+        ids::{Arn, PipelineName, RoleName},
+        inventory::{Inventory, Part},
+        names,
+        observed::{InvokeRole, Observed, Resource},
+        pipeline_edit::{self, Owned},
+        policy,
+        shared_policy::assume_entries,
+    },
+};
+
+/// The plan for an object that is being deleted: the action, and only when it is read as gone P3, P2, P1 and the role.
+#[must_use]
+pub fn plan_removal(situation: &Situation<'_>, observed: &Observed) -> Plan {
+    let mut plan = Plan::default();
+    let mut foreign = Vec::new();
+    for (name, pipeline) in &observed.pipelines {
+        let Some(pipeline) = pipeline else { continue };
+        let owned = owned_for_removal(situation, observed, &pipeline.arn);
+        match pipeline_edit::remove(&pipeline.declaration, &owned) {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                let goal = PipelineGoal::HoldsNone(owned.clone());
+                plan.steps.push(pipeline_step(Phase::Pipeline, situation, name, pipeline, goal));
+            }
+            Err(refusal) => plan.blockers.push(Blocker {
+                message: format!(
+                    "pipeline {name} in tools account {}: {refusal}. Deletion goes on by itself then",
+                    situation.declared.tools.account
+                ),
+                ..blocked_edit(situation, &refusal)
+            }),
+        }
+        let users = pipeline_edit::foreign_users(&pipeline.declaration, &owned);
+        foreign.extend(users.into_iter().map(|user| format!("{name}/{user}")));
+    }
+    if plan.steps.is_empty() && plan.blockers.is_empty() {
+        if foreign.is_empty() {
+            let callback = observed.callback.keys().cloned().collect();
+            let assume = observed.assume.keys().cloned().collect();
+            let roles: Vec<&InvokeRole> = own_roles(situation, observed).collect();
+            shared_policies(situation, observed, &callback, &assume, &BTreeSet::new(), &mut plan);
+            for role in roles {
+                role_removal(situation, role, &mut plan);
+            }
+        } else {
+            plan.blockers.push(still_used(situation, &foreign));
+        }
+    }
+    if !plan.blockers.is_empty() {
+        plan.steps.clear();
+    }
+    plan
+}
+
+/// Removal of actions that an older spec left in pipelines which the new spec does not name.
+pub(super) fn old_pipeline_steps(situation: &Situation<'_>, observed: &Observed, leftovers: &Inventory) -> Vec<Step> {
+    let declared = situation.declared;
+    let mut steps = Vec::new();
+    let old: BTreeSet<&Arn> = leftovers.of(Part::PipelineAction).map(|item| &item.holder).collect();
+    for (name, pipeline) in observed.pipelines.iter().filter(|(name, _)| **name != declared.pipeline) {
+        let Some(pipeline) = pipeline.as_ref().filter(|pipeline| old.contains(&pipeline.arn)) else { continue };
+        let owned = owned_for_removal(situation, observed, &pipeline.arn);
+        if !pipeline_edit::owned_actions(&pipeline.declaration, &owned).is_empty() {
+            let goal = PipelineGoal::HoldsNone(owned);
+            steps.push(pipeline_step(Phase::OldPipeline, situation, name, pipeline, goal));
+        }
+    }
+    steps
+}
+
+/// Removal of policies and roles that an older spec left, after the new action was read back.
+pub(super) fn leftovers(
+    situation: &Situation<'_>,
+    observed: &Observed,
+    leftovers: &Inventory,
+    resolved: &Resolved<'_>,
+    plan: &mut Plan,
+) {
+    let holders = |part, current: &Arn| -> BTreeSet<Arn> {
+        leftovers.of(part).map(|item| item.holder.clone()).filter(|holder| holder != current).collect()
+    };
+    let callback = holders(Part::CallbackPolicy, &resolved.function.role);
+    let assume = holders(Part::AssumePolicy, &resolved.pipeline.role);
+    let own = BTreeSet::new();
+    shared_policies(situation, observed, &callback, &assume, &own, plan);
+    let old_roles = holders(Part::InvokeRole, &resolved.role_arn);
+    for role in own_roles(situation, observed).filter(|role| old_roles.contains(&role.arn)) {
+        let owned = Owned { roles: BTreeSet::from([role.arn.to_string()]), ..Owned::default() };
+        let used = observed.pipelines.values().flatten().any(|pipeline| {
+            !pipeline_edit::foreign_users(&pipeline.declaration, &owned).is_empty()
+        });
+        // An action that somebody made by hand with the old role would break; the role stays until it is gone.
+        if !used {
+            role_removal(situation, role, plan);
+        }
+    }
+}
+
+/// Our roles by their tags, and the role that the spec names if nothing stands under that name: an action may outlive it.
+fn owned_for_removal(situation: &Situation<'_>, observed: &Observed, pipeline: &Arn) -> Owned {
+    let declared = situation.declared;
+    let mut owned = owned_in(situation, observed, None, pipeline);
+    if observed.role(&declared.role_name).is_none() {
+        let partition = pipeline.partition();
+        let path = &situation.granted.role_path;
+        owned.roles.insert(Arn::of_own_role(partition, &declared.dev.account, path, &declared.role_name).to_string());
+    }
+    let sole = observed.pipelines.values().flatten().find(|read| read.arn == *pipeline);
+    if let Some(read) = sole
+        && situation.inventory.of(Part::PipelineAction).all(|item| item.holder != *pipeline)
+        && declared.position.is_some()
+        && pipeline_edit::stage_is_only_ours(&read.declaration, declared.stage.as_str(), &owned)
+    {
+        // The status was lost. The object asks for the stage to be made, and nothing but our action is in it.
+        owned.stages_made.insert(declared.stage.clone());
+    }
+    owned
+}
+
+fn shared_policies(
+    situation: &Situation<'_>,
+    observed: &Observed,
+    callback: &BTreeSet<Arn>,
+    assume: &BTreeSet<Arn>,
+    own: &BTreeSet<Arn>,
+    plan: &mut Plan,
+) {
+    let declared = situation.declared;
+    for holder in assume {
+        let Some(current) = observed.assume.get(holder).and_then(Option::as_ref) else { continue };
+        let Some(role) = holder.role_name() else { continue };
+        let in_place = policy::assume_entries(current).unwrap_or_default();
+        let others = situation.others.assume.get(holder).map(Vec::as_slice).unwrap_or_default();
+        let entries = assume_entries(&in_place, own, others);
+        let name = names::assume_policy(situation.installation);
+        let document = (!entries.is_empty()).then(|| policy::assume(&entries));
+        let (before, after) = (policy_state(Some(current)), policy_state(document.as_ref()));
+        if before != after {
+            plan.steps.push(Step {
+                phase: Phase::Release,
+                part: Part::AssumePolicy,
+                resource: Resource::RolePolicy { account: declared.tools.account.clone(), role, policy: name },
+                change: document.map_or(Change::DeletePolicy, Change::PutPolicy),
+                before,
+                after,
+            });
+        }
+    }
+    for holder in callback.iter().filter(|holder| !situation.others.callback.contains(holder)) {
+        let Some(current) = observed.callback.get(holder).and_then(Option::as_ref) else { continue };
+        let Some(role) = holder.role_name() else { continue };
+        let policy = names::callback_policy(situation.installation);
+        plan.steps.push(Step {
+            phase: Phase::Release,
+            part: Part::CallbackPolicy,
+            resource: Resource::RolePolicy { account: declared.dev.account.clone(), role, policy },
+            change: Change::DeletePolicy,
+            before: policy_state(Some(current)),
+            after: None,
+        });
+    }
+}
+
+/// Everything that hangs on a role of ours, then the role: `DeleteRole` refuses one that still has policies.
+fn role_removal(situation: &Situation<'_>, role: &InvokeRole, plan: &mut Plan) {
+    let declared = situation.declared;
+    let Some(name) = role.arn.role_name() else { return };
+    let policy_step = |name: RoleName, policy: String, before| Step {
+        phase: Phase::Release,
+        part: Part::InvokePolicy,
+        resource: Resource::RolePolicy { account: declared.dev.account.clone(), role: name, policy },
+        change: Change::DeletePolicy,
+        before,
+        after: None,
+    };
+    if role.invoke_policy.is_some() {
+        let policy = names::invoke_policy(situation.installation);
+        plan.steps.push(policy_step(name.clone(), policy, policy_state(role.invoke_policy.as_ref())));
+    }
+    for policy in &role.other_policies {
+        plan.steps.push(policy_step(name.clone(), policy.clone(), Some("not read".to_owned())));
+    }
+    let role_step = |change| Step {
+        phase: Phase::Release,
+        part: Part::InvokeRole,
+        resource: role_resource(declared, &name),
+        change,
+        before: role_state(Some(role)),
+        after: None,
+    };
+    plan.steps.extend(role.attached_policies.iter().map(|arn| role_step(Change::DetachPolicy(arn.clone()))));
+    plan.steps.push(role_step(Change::DeleteRole));
+}
+
+fn still_used(situation: &Situation<'_>, users: &[String]) -> Blocker {
+    Blocker {
+        reason: Reason::DeletionBlocked,
+        message: format!(
+            "the invoke role in dev account {} is still named by {} in tools account {}, which this object did not make; \
+             remove that action or give it another role, and deletion goes on by itself",
+            situation.declared.dev.account,
+            users.join(", "),
+            situation.declared.tools.account
+        ),
+    }
+}
+
+/// The pipelines to read: the declared one, and those the inventory names in the same account and region.
+#[must_use]
+pub fn pipelines_to_read(situation: &Situation<'_>) -> BTreeSet<PipelineName> {
+    let declared = situation.declared;
+    let recorded = situation.inventory.of(Part::PipelineAction).filter(|item| {
+        item.holder.account() == declared.tools.account.as_str() && item.holder.region() == declared.tools.region.as_str()
+    });
+    let names = recorded.filter_map(|item| item.holder.resource().parse().ok());
+    names.chain([declared.pipeline.clone()]).collect()
+}
+
+/// The invoke roles to read: the declared one, and those the inventory names in the dev account.
+#[must_use]
+pub fn roles_to_read(situation: &Situation<'_>) -> BTreeSet<RoleName> {
+    let declared = situation.declared;
+    let recorded = situation.inventory.of(Part::InvokeRole).filter(|item| item.holder.account() == declared.dev.account.as_str());
+    recorded.filter_map(|item| item.holder.role_name()).chain([declared.role_name.clone()]).collect()
+}

@@ -1,0 +1,79 @@
+//! When to look again: pure functions of the attempt and a random fraction that is passed in.
+
+use std::time::Duration;
+
+/// First delay of the backoff after a throttled or unavailable AWS.
+pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+/// The backoff's cap; jitter is kept at the cap, so that objects do not come back in step.
+pub const BACKOFF_CAP: Duration = Duration::from_secs(300);
+/// A stalled object is looked at again no later than this, since its cure usually happens outside Kubernetes.
+pub const STALLED_CAP: Duration = Duration::from_secs(300);
+/// After a read that still shows what was there before our own write.
+pub const STALE_READ: Duration = Duration::from_secs(5);
+
+/// Full-jitter exponential backoff: somewhere between nothing and `BACKOFF_FIRST · 2^attempt`, capped, and never under a
+/// tenth of a second. `fraction` is in `[0, 1)`.
+#[must_use]
+pub fn backoff(attempt: u32, fraction: f64) -> Duration {
+    let ceiling = BACKOFF_FIRST.saturating_mul(1_u32.checked_shl(attempt).unwrap_or(u32::MAX)).min(BACKOFF_CAP);
+    ceiling.mul_f64(fraction.clamp(0.0, 1.0)).max(Duration::from_millis(100))
+}
+
+/// The interval give or take a tenth, so that objects made together do not read AWS together for ever.
+#[must_use]
+pub fn jittered(interval: Duration, fraction: f64) -> Duration {
+    interval.mul_f64(0.2f64.mul_add(fraction.clamp(0.0, 1.0), 0.9))
+}
+
+/// When a stalled object is looked at again.
+#[must_use]
+pub fn stalled(interval: Duration, fraction: f64) -> Duration {
+    jittered(interval.min(STALLED_CAP), fraction)
+}
+
+/// The delay before the next try of a pipeline update that AWS refused because our IAM change has not spread yet:
+/// 2, 4, 8, then 15 seconds. Most changes spread within ten.
+#[must_use]
+pub fn propagation(attempt: u32) -> Duration {
+    Duration::from_secs(match attempt {
+        0 => 2,
+        1 => 4,
+        2 => 8,
+        _ => 15,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn propagation_is_tried_after_two_four_eight_then_every_fifteen_seconds() {
+        let delays: Vec<u64> = (0..6).map(|attempt| propagation(attempt).as_secs()).collect();
+        assert_eq!(delays, [2, 4, 8, 15, 15, 15]);
+    }
+
+    #[test]
+    fn the_backoff_doubles_from_one_second_to_five_minutes() {
+        let ceilings: Vec<u64> = (0..10).map(|attempt| backoff(attempt, 1.0).as_secs()).collect();
+        assert_eq!(ceilings, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
+        assert_eq!(backoff(u32::MAX, 1.0), BACKOFF_CAP);
+    }
+
+    #[test]
+    fn a_stalled_object_waits_at_most_five_minutes() {
+        assert_eq!(stalled(Duration::from_secs(86_400), 0.5), Duration::from_secs(300));
+        assert_eq!(stalled(Duration::from_secs(10), 0.5), Duration::from_secs(10));
+    }
+
+    proptest! {
+        #[test]
+        fn the_interval_is_kept_within_a_tenth(seconds in 10u64..86_400, fraction in 0.0..1.0f64) {
+            let delay = jittered(Duration::from_secs(seconds), fraction).as_secs_f64();
+            let interval = Duration::from_secs(seconds).as_secs_f64();
+            prop_assert!(delay >= interval * 0.899 && delay <= interval * 1.101);
+        }
+    }
+}
