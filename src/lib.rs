@@ -1,5 +1,18 @@
-//! crossinvoke: a Kubernetes controller that lets a CodePipeline stage invoke a Lambda function in another AWS account.
+//! crossinvoke: a Kubernetes controller that lets a `CodePipeline` stage invoke a Lambda function in another AWS account.
+//!
+//! | room | what may happen there |
+//! |---|---|
+//! | [`api`] | the contract with users: the two kinds, conditions, reasons; nothing is done |
+//! | [`domain`] | pure decisions: no client, no SDK, no clock, no environment |
+//! | [`aws`] | everything that speaks to AWS; SDK types end here |
+//! | [`controller`] | watches, the reconcile and its stages, Kubernetes writes |
+//! | [`telemetry`], [`http`] | logs, metrics, health |
+//! | [`cli`] | options |
 
 pub mod api;
 pub mod aws;
+pub mod cli;
+pub mod controller;
 pub mod domain;
+pub mod http;
+pub mod telemetry;

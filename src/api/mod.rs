@@ -1,1 +1,17 @@
 //! The contract with users: the two kinds, their conditions and reasons.
+
+mod aws_account;
+pub mod condition;
+pub mod crds;
+mod cross_account_invoke;
+mod reason;
+
+pub use aws_account::{
+    Allowance, AwsAccount, AwsAccountSpec, AwsAccountStatus, Grant, GrantedNamespaces, InvokeRoles,
+};
+pub use cross_account_invoke::{
+    Action, CrossAccountInvoke, CrossAccountInvokeSpec, CrossAccountInvokeStatus, DevAccount, DevAccountStatus,
+    FunctionReference, InventoryItem, InventoryKind, InvokeRole, PipelineReference, StagePosition, StageReference,
+    ToolsAccount, ToolsAccountStatus, TrustMode,
+};
+pub use reason::{Reason, ReasonClass};

@@ -170,6 +170,12 @@ impl Arn {
     pub fn of_own_role(partition: &str, account: &AccountId, path: &RolePath, name: &RoleName) -> Self {
         format!("arn:{partition}:iam::{account}:role{path}{name}").parse().expect("made of valid parts")
     }
+
+    /// The ARN of a pipeline, all of whose parts are in its name.
+    #[must_use]
+    pub fn of_pipeline(partition: &str, region: &Region, account: &AccountId, name: &PipelineName) -> Self {
+        format!("arn:{partition}:codepipeline:{region}:{account}:{name}").parse().expect("made of valid parts")
+    }
 }
 
 impl FromStr for Arn {

@@ -1,4 +1,14 @@
 //! Pure decisions: no client, no SDK, no clock, no environment. Everything here is a function of its arguments.
 
 pub mod ids;
+pub mod inventory;
+pub mod names;
+pub mod observed;
+pub mod own_writes;
+pub mod pipeline_edit;
+pub mod plan;
 pub mod policy;
+pub mod retry;
+pub mod shared_policy;
+pub mod spec;
+pub mod targets;

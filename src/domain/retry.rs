@@ -2,33 +2,51 @@
 
 use std::time::Duration;
 
-/// First delay of the backoff after a throttled or unavailable AWS.
-pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);
-/// The backoff's cap; jitter is kept at the cap, so that objects do not come back in step.
-pub const BACKOFF_CAP: Duration = Duration::from_secs(300);
-/// A stalled object is looked at again no later than this, since its cure usually happens outside Kubernetes.
-pub const STALLED_CAP: Duration = Duration::from_secs(300);
+/// The delays of one process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Delays {
+    /// First delay of the backoff after a throttled or unavailable AWS.
+    pub backoff_first: Duration,
+    /// The backoff's cap; jitter is kept at the cap, so that objects do not come back in step.
+    pub backoff_cap: Duration,
+    /// A stalled object is looked at again no later than this, since its cure usually happens outside Kubernetes.
+    pub stalled_cap: Duration,
+}
+
+impl Default for Delays {
+    fn default() -> Self {
+        Self {
+            backoff_first: Duration::from_secs(1),
+            backoff_cap: Duration::from_secs(300),
+            stalled_cap: Duration::from_secs(300),
+        }
+    }
+}
+
 /// After a read that still shows what was there before our own write.
 pub const STALE_READ: Duration = Duration::from_secs(5);
 
-/// Full-jitter exponential backoff: somewhere between nothing and `BACKOFF_FIRST · 2^attempt`, capped, and never under a
-/// tenth of a second. `fraction` is in `[0, 1)`.
-#[must_use]
-pub fn backoff(attempt: u32, fraction: f64) -> Duration {
-    let ceiling = BACKOFF_FIRST.saturating_mul(1_u32.checked_shl(attempt).unwrap_or(u32::MAX)).min(BACKOFF_CAP);
-    ceiling.mul_f64(fraction.clamp(0.0, 1.0)).max(Duration::from_millis(100))
+impl Delays {
+    /// Full-jitter exponential backoff: somewhere between nothing and `backoff_first · 2^attempt`, capped, and never
+    /// under a tenth of a second. `fraction` is in `[0, 1)`.
+    #[must_use]
+    pub fn backoff(&self, attempt: u32, fraction: f64) -> Duration {
+        let factor = 1_u32.checked_shl(attempt).unwrap_or(u32::MAX);
+        let ceiling = self.backoff_first.saturating_mul(factor).min(self.backoff_cap);
+        ceiling.mul_f64(fraction.clamp(0.0, 1.0)).max(Duration::from_millis(100))
+    }
+
+    /// When a stalled object is looked at again.
+    #[must_use]
+    pub fn stalled(&self, interval: Duration, fraction: f64) -> Duration {
+        jittered(interval.min(self.stalled_cap), fraction)
+    }
 }
 
 /// The interval give or take a tenth, so that objects made together do not read AWS together for ever.
 #[must_use]
 pub fn jittered(interval: Duration, fraction: f64) -> Duration {
     interval.mul_f64(0.2f64.mul_add(fraction.clamp(0.0, 1.0), 0.9))
-}
-
-/// When a stalled object is looked at again.
-#[must_use]
-pub fn stalled(interval: Duration, fraction: f64) -> Duration {
-    jittered(interval.min(STALLED_CAP), fraction)
 }
 
 /// The delay before the next try of a pipeline update that AWS refused because our IAM change has not spread yet:
@@ -57,15 +75,15 @@ mod tests {
 
     #[test]
     fn the_backoff_doubles_from_one_second_to_five_minutes() {
-        let ceilings: Vec<u64> = (0..10).map(|attempt| backoff(attempt, 1.0).as_secs()).collect();
+        let ceilings: Vec<u64> = (0..10).map(|attempt| Delays::default().backoff(attempt, 1.0).as_secs()).collect();
         assert_eq!(ceilings, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
-        assert_eq!(backoff(u32::MAX, 1.0), BACKOFF_CAP);
+        assert_eq!(Delays::default().backoff(u32::MAX, 1.0), Duration::from_secs(300));
     }
 
     #[test]
     fn a_stalled_object_waits_at_most_five_minutes() {
-        assert_eq!(stalled(Duration::from_secs(86_400), 0.5), Duration::from_secs(300));
-        assert_eq!(stalled(Duration::from_secs(10), 0.5), Duration::from_secs(10));
+        assert_eq!(Delays::default().stalled(Duration::from_secs(86_400), 0.5), Duration::from_secs(300));
+        assert_eq!(Delays::default().stalled(Duration::from_secs(10), 0.5), Duration::from_secs(10));
     }
 
     proptest! {

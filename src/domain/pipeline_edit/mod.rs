@@ -407,3 +407,6 @@ fn remove_owned(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     api::Reason,
     domain::{
-        ids::{Arn, PipelineName, RoleName},
+        ids::{Arn, RoleName},
         inventory::{Inventory, Part},
         names,
         observed::{InvokeRole, Observed, Resource},
@@ -49,7 +49,7 @@ pub fn plan_removal(situation: &Situation<'_>, observed: &Observed) -> Plan {
             let callback = observed.callback.keys().cloned().collect();
             let assume = observed.assume.keys().cloned().collect();
             let roles: Vec<&InvokeRole> = own_roles(situation, observed).collect();
-            shared_policies(situation, observed, &callback, &assume, &BTreeSet::new(), &mut plan);
+            shared_policies(situation, observed, &callback, &assume, &mut plan);
             for role in roles {
                 role_removal(situation, role, &mut plan);
             }
@@ -92,8 +92,7 @@ pub(super) fn leftovers(
     };
     let callback = holders(Part::CallbackPolicy, &resolved.function.role);
     let assume = holders(Part::AssumePolicy, &resolved.pipeline.role);
-    let own = BTreeSet::new();
-    shared_policies(situation, observed, &callback, &assume, &own, plan);
+    shared_policies(situation, observed, &callback, &assume, plan);
     let old_roles = holders(Part::InvokeRole, &resolved.role_arn);
     for role in own_roles(situation, observed).filter(|role| old_roles.contains(&role.arn)) {
         let owned = Owned { roles: BTreeSet::from([role.arn.to_string()]), ..Owned::default() };
@@ -133,7 +132,6 @@ fn shared_policies(
     observed: &Observed,
     callback: &BTreeSet<Arn>,
     assume: &BTreeSet<Arn>,
-    own: &BTreeSet<Arn>,
     plan: &mut Plan,
 ) {
     let declared = situation.declared;
@@ -142,7 +140,7 @@ fn shared_policies(
         let Some(role) = holder.role_name() else { continue };
         let in_place = policy::assume_entries(current).unwrap_or_default();
         let others = situation.others.assume.get(holder).map(Vec::as_slice).unwrap_or_default();
-        let entries = assume_entries(&in_place, own, others);
+        let entries = assume_entries(&in_place, &BTreeSet::new(), others);
         let name = names::assume_policy(situation.installation);
         let document = (!entries.is_empty()).then(|| policy::assume(&entries));
         let (before, after) = (policy_state(Some(current)), policy_state(document.as_ref()));
@@ -214,23 +212,4 @@ fn still_used(situation: &Situation<'_>, users: &[String]) -> Blocker {
             situation.declared.tools.account
         ),
     }
-}
-
-/// The pipelines to read: the declared one, and those the inventory names in the same account and region.
-#[must_use]
-pub fn pipelines_to_read(situation: &Situation<'_>) -> BTreeSet<PipelineName> {
-    let declared = situation.declared;
-    let recorded = situation.inventory.of(Part::PipelineAction).filter(|item| {
-        item.holder.account() == declared.tools.account.as_str() && item.holder.region() == declared.tools.region.as_str()
-    });
-    let names = recorded.filter_map(|item| item.holder.resource().parse().ok());
-    names.chain([declared.pipeline.clone()]).collect()
-}
-
-/// The invoke roles to read: the declared one, and those the inventory names in the dev account.
-#[must_use]
-pub fn roles_to_read(situation: &Situation<'_>) -> BTreeSet<RoleName> {
-    let declared = situation.declared;
-    let recorded = situation.inventory.of(Part::InvokeRole).filter(|item| item.holder.account() == declared.dev.account.as_str());
-    recorded.filter_map(|item| item.holder.role_name()).chain([declared.role_name.clone()]).collect()
 }

@@ -1,0 +1,137 @@
+//! `AwsAccount`: the gate to one account, made by the platform team.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How the controller enters an account, and what it may do there for whom.
+#[derive(Clone, CustomResource, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[kube(
+    group = "crossinvoke.dev",
+    version = "v1alpha1",
+    kind = "AwsAccount",
+    plural = "awsaccounts",
+    category = "aws",
+    status = "AwsAccountStatus",
+    doc = "The gate to one AWS account: how the controller enters it, and which namespaces may ask for what in it."
+)]
+#[kube(
+    printcolumn(name = "Account", type_ = "string", json_path = ".spec.accountID"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Objects", type_ = "integer", json_path = ".status.objects"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct AwsAccountSpec {
+    /// Twelve digits, in quotes. Immutable. Two AwsAccounts of one id open nothing.
+    #[serde(rename = "accountID")]
+    pub account_id: String,
+    /// The role in that account that the controller assumes; the controller's own identity when absent.
+    #[serde(rename = "roleARN", default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// The external id that the role's trust policy asks for.
+    #[serde(rename = "externalID", default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Who may ask for what. Absent: nobody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub grants: Vec<Grant>,
+    /// What is imposed on every invoke role made in this account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invoke_roles: Option<InvokeRoles>,
+}
+
+impl std::fmt::Debug for AwsAccountSpec {
+    // The external id is half a credential and stays out of logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AwsAccountSpec")
+            .field("account_id", &self.account_id)
+            .field("role_arn", &self.role_arn)
+            .field("grants", &self.grants)
+            .field("invoke_roles", &self.invoke_roles)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What some namespaces may ask for.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+pub struct Grant {
+    /// The grant's name, unique in the list.
+    pub name: String,
+    /// The namespaces it covers: by name, by label, or both.
+    pub namespaces: GrantedNamespaces,
+    /// As a tools account: which pipelines may be edited; * stands for any characters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub pipelines: Vec<String>,
+    /// As a dev account: which functions may be invoked; * stands for any characters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub functions: Vec<String>,
+    /// As a dev account: which tools accounts may be trusted, by id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub callers: Vec<String>,
+    /// What is off unless it is listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub allow: Vec<Allowance>,
+}
+
+/// Namespaces by name or by label.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+pub struct GrantedNamespaces {
+    /// Their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub names: Vec<String>,
+    /// Their labels; an empty selector is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// What is off unless a grant lists it.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Allowance {
+    /// spec.invokeRole.trust may be AccountRoot.
+    AccountRootTrust,
+    /// spec.invokeRole.name may be set.
+    NamedRole,
+}
+
+/// What is imposed on every invoke role made in the account.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InvokeRoles {
+    /// Their path, for example /crossinvoke/; /crossinvoke/<installation id>/ when absent. Immutable, presence too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Their permissions boundary.
+    #[serde(rename = "permissionsBoundaryARN", default, skip_serializing_if = "Option::is_none")]
+    pub permissions_boundary_arn: Option<String>,
+    /// The tag keys that objects may set on their role. Absent: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub allowed_tag_keys: Vec<String>,
+}
+
+/// Whether the controller can enter the account, and who uses it.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AwsAccountStatus {
+    /// The generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, Reconciling and Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// Who the controller is in the account.
+    #[serde(rename = "callerARN", default, skip_serializing_if = "Option::is_none")]
+    pub caller_arn: Option<String>,
+    /// How many CrossAccountInvokes name the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<i64>,
+}

@@ -1,0 +1,85 @@
+//! Conditions as kstatus, Argo CD and Flux read them: `Ready` sums up, `Reconciling` and `Stalled` are never both True.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::reason::{Reason, ReasonClass};
+
+/// Summary: True when AWS has what is declared.
+pub const READY: &str = "Ready";
+/// True while the controller is at work (kstatus: `InProgress`).
+pub const RECONCILING: &str = "Reconciling";
+/// True when somebody has to act (kstatus: Failed).
+pub const STALLED: &str = "Stalled";
+
+/// The API server's limit of a condition's message.
+const MESSAGE_MAX: usize = 32_768;
+
+/// The three conditions that say one reason. Transition times move only where the status does.
+#[must_use]
+pub fn of_reason(
+    previous: &[Condition],
+    reason: Reason,
+    message: &str,
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let message: String = message.chars().take(MESSAGE_MAX / 4).collect();
+    let (ready, reconciling, stalled) = match reason.class() {
+        ReasonClass::Ready => ("True", "False", "False"),
+        // Not False: what worked may well work on while something is put right.
+        ReasonClass::Reconciling => ("Unknown", "True", "False"),
+        ReasonClass::Stalled => ("False", "False", "True"),
+    };
+    [(READY, ready), (RECONCILING, reconciling), (STALLED, stalled)]
+        .into_iter()
+        .map(|(kind, status)| {
+            let known = previous.iter().find(|known| known.type_ == kind && known.status == status);
+            let since = known.map_or_else(
+                || Time(Timestamp::from_second(now.as_second()).unwrap_or(now)),
+                |known| known.last_transition_time.clone(),
+            );
+            Condition {
+                type_: kind.to_owned(),
+                status: status.to_owned(),
+                reason: reason.to_string(),
+                message: message.clone(),
+                observed_generation: Some(generation),
+                last_transition_time: since,
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    #[test]
+    fn no_reason_makes_an_object_both_reconciling_and_stalled() {
+        for reason in Reason::iter() {
+            let conditions = of_reason(&[], reason, "m", 1, at(0));
+            let is = |kind: &str| conditions.iter().find(|c| c.type_ == kind).unwrap().status == "True";
+            let truths = [is(READY), is(RECONCILING), is(STALLED)].into_iter().filter(|truth| *truth).count();
+            assert_eq!(truths, 1, "{reason}");
+            assert!(reason.to_string().chars().all(|c| c.is_ascii_alphanumeric()), "{reason}");
+        }
+    }
+
+    #[test]
+    fn times_move_only_where_the_status_does() {
+        let first = of_reason(&[], Reason::Progressing, "a", 1, at(0));
+        let second = of_reason(&first, Reason::Throttled, "b", 1, at(60));
+        assert_eq!(second[0].last_transition_time, first[0].last_transition_time);
+        let third = of_reason(&second, Reason::Converged, "c", 1, at(120));
+        assert_eq!(third[0].last_transition_time, Time(at(120)));
+        assert_eq!(third[2].last_transition_time, first[2].last_transition_time, "Stalled stayed False");
+        assert_eq!(of_reason(&third, Reason::Converged, "c", 1, at(999)), third);
+    }
+}

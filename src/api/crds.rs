@@ -1,0 +1,24 @@
+//! The `CustomResourceDefinition`s as they are installed.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+use super::{AwsAccount, CrossAccountInvoke};
+
+/// Both definitions by the name of their file in `crds/`.
+#[must_use]
+pub fn all() -> [(&'static str, CustomResourceDefinition); 2] {
+    [("crossaccountinvokes.yaml", CrossAccountInvoke::crd()), ("awsaccounts.yaml", AwsAccount::crd())]
+}
+
+/// One definition as YAML.
+#[must_use]
+pub fn yaml_of(definition: &CustomResourceDefinition) -> String {
+    serde_saphyr::to_string(definition).expect("a definition of derived types renders")
+}
+
+/// Both definitions as one YAML stream.
+#[must_use]
+pub fn to_yaml() -> String {
+    all().iter().map(|(_, definition)| format!("---\n{}", yaml_of(definition))).collect()
+}

@@ -1,0 +1,247 @@
+//! `CrossAccountInvoke`: one pipeline stage that invokes one function in another account.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a `CrossAccountInvoke` declares.
+#[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[kube(
+    group = "crossinvoke.dev",
+    version = "v1alpha1",
+    kind = "CrossAccountInvoke",
+    plural = "crossaccountinvokes",
+    shortname = "cai",
+    category = "aws",
+    namespaced,
+    status = "CrossAccountInvokeStatus",
+    doc = "Lets one stage of a CodePipeline in a tools account invoke a Lambda function in a dev account, and keeps it so."
+)]
+#[kube(
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Tools", type_ = "string", json_path = ".spec.toolsAccount.id"),
+    printcolumn(name = "Dev", type_ = "string", json_path = ".spec.devAccount.id"),
+    printcolumn(name = "Pipeline", type_ = "string", json_path = ".spec.pipeline.name"),
+    printcolumn(name = "Stage", type_ = "string", json_path = ".spec.stage.name"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct CrossAccountInvokeSpec {
+    /// The account and region of the pipeline. Immutable.
+    pub tools_account: ToolsAccount,
+    /// The account and region of the function. Immutable.
+    pub dev_account: DevAccount,
+    /// The pipeline that gets the action.
+    pub pipeline: PipelineReference,
+    /// The stage that holds the action.
+    pub stage: StageReference,
+    /// The action itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<Action>,
+    /// The function that is invoked.
+    pub function: FunctionReference,
+    /// The role in the dev account that the pipeline assumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invoke_role: Option<InvokeRole>,
+    /// How often AWS is compared with this declaration: 10s to 24h, for example 10m (the default), give or take a tenth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
+}
+
+/// The account and region of the pipeline.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+pub struct ToolsAccount {
+    /// Twelve digits, in quotes.
+    pub id: String,
+    /// The pipeline's region, for example us-east-1.
+    pub region: String,
+}
+
+/// The account and region of the function.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+pub struct DevAccount {
+    /// Twelve digits, in quotes; another account than the tools account.
+    pub id: String,
+    /// The function's region; the pipeline's region when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+}
+
+/// A pipeline.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+pub struct PipelineReference {
+    /// The pipeline's name: 1 to 100 of A-Z a-z 0-9 . @ - _.
+    pub name: String,
+}
+
+/// A stage, and where it goes when it does not exist.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+pub struct StageReference {
+    /// The stage's name: 1 to 100 of A-Z a-z 0-9 . @ - _.
+    pub name: String,
+    /// Where the stage is made when it does not exist. It counts only then: a stage that is moved later stays there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<StagePosition>,
+}
+
+/// The place of a new stage: exactly one of the two.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+pub struct StagePosition {
+    /// Right behind the stage of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Right before the stage of this name, which must not be the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+}
+
+/// The action in the stage.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Action {
+    /// The action's name; the object's name when absent (at most 100 characters then).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// 1 to 999; 1 when absent. Actions of a stage with the same number run side by side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_order: Option<i32>,
+    /// What the function is handed as UserParameters: at most 1000 characters, may use #{…} variables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_parameters: Option<String>,
+    /// The namespace under which later actions find the function's output variables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variables_namespace: Option<String>,
+}
+
+/// The function that is invoked.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FunctionReference {
+    /// The function's plain name: no ARN, alias or version.
+    pub name: String,
+    /// The ARN of the role the function runs as. Only a check: what Lambda says must equal it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_role: Option<String>,
+}
+
+/// The role in the dev account that the pipeline assumes.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+pub struct InvokeRole {
+    /// The role's name; derived from installation, namespace and name when absent. Needs NamedRole in a grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Tags of the role; their keys must be allowed by the AwsAccount.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// Whom the role trusts: PipelineRole (the default) only the pipeline's service role, AccountRoot the whole tools
+    /// account, as in AWS's walkthrough (needs AccountRootTrust in a grant).
+    #[serde(default)]
+    pub trust: TrustMode,
+}
+
+/// Whom an invoke role trusts.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum TrustMode {
+    /// Only the pipeline's service role.
+    #[default]
+    PipelineRole,
+    /// The whole tools account.
+    AccountRoot,
+}
+
+/// What the controller found and did.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CrossAccountInvokeStatus {
+    /// The generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, Reconciling and Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// What was found in the tools account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools_account: Option<ToolsAccountStatus>,
+    /// What was found in the dev account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dev_account: Option<DevAccountStatus>,
+    /// What exists in AWS because of this object, recorded before it is made. It says where to look; it is no authority.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub inventory: Vec<InventoryItem>,
+}
+
+/// What was found in the tools account.
+#[derive(Clone, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+pub struct ToolsAccountStatus {
+    /// The pipeline's ARN.
+    #[serde(rename = "pipelineARN", default, skip_serializing_if = "Option::is_none")]
+    pub pipeline_arn: Option<String>,
+    /// The ARN of the pipeline's service role.
+    #[serde(rename = "pipelineRoleARN", default, skip_serializing_if = "Option::is_none")]
+    pub pipeline_role_arn: Option<String>,
+    /// The pipeline's version when it was last read.
+    #[serde(rename = "pipelineVersion", default, skip_serializing_if = "Option::is_none")]
+    pub pipeline_version: Option<i64>,
+}
+
+/// What was found in the dev account.
+#[derive(Clone, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+pub struct DevAccountStatus {
+    /// The invoke role's ARN.
+    #[serde(rename = "invokeRoleARN", default, skip_serializing_if = "Option::is_none")]
+    pub invoke_role_arn: Option<String>,
+    /// The ARN of the role the function runs as.
+    #[serde(rename = "executionRoleARN", default, skip_serializing_if = "Option::is_none")]
+    pub execution_role_arn: Option<String>,
+    /// The function's ARN.
+    #[serde(rename = "functionARN", default, skip_serializing_if = "Option::is_none")]
+    pub function_arn: Option<String>,
+}
+
+/// Which of the five parts an inventory item is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum InventoryKind {
+    /// The role with its trust policy.
+    InvokeRole,
+    /// Its right to invoke the function.
+    InvokePolicy,
+    /// The function's right to report back.
+    CallbackPolicy,
+    /// The pipeline role's right to assume the invoke role.
+    AssumePolicy,
+    /// The action in the pipeline.
+    PipelineAction,
+}
+
+/// One thing that exists in AWS because of this object.
+#[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InventoryItem {
+    /// Which of the five parts it is.
+    pub kind: InventoryKind,
+    /// The account it is in.
+    pub account: String,
+    /// The ARN of the role or pipeline that holds it.
+    pub resource: String,
+    /// What of it is this object's: the trusted pipeline role, the function, or the invoke role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+    /// The action's stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// The action's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// Whether the stage was made by this installation; it goes with its last action then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage_made: Option<bool>,
+    /// When it was last about to be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_at: Option<Time>,
+}

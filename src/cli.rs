@@ -1,0 +1,119 @@
+//! The command line: `run` and `crds`.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::{ArgAction, Parser, Subcommand};
+
+use crate::{
+    domain::{ids::InstallationId, validate::parse_interval},
+    telemetry::logging::LogFormat,
+};
+
+/// Lets a `CodePipeline` stage invoke a Lambda function in another AWS account, and keeps it so.
+#[derive(Debug, Parser)]
+#[command(name = "crossinvoke", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the controller, with the kubeconfig or the in-cluster configuration and AWS's standard environment.
+    Run(Box<Run>),
+    /// Print the CustomResourceDefinitions.
+    Crds,
+}
+
+/// Options of `run`.
+#[derive(Clone, Debug, Parser)]
+pub struct Run {
+    /// Watch only this namespace; may be given several times. Without it all namespaces are watched.
+    #[arg(long = "watch-namespace", value_name = "NAMESPACE")]
+    pub watch_namespaces: Vec<String>,
+    /// The id in every policy name and tag this installation writes. Default: derived from cluster and release.
+    #[arg(long, env = "CROSSINVOKE_INSTALLATION_ID")]
+    pub installation_id: Option<InstallationId>,
+    /// Namespace of the Helm release, for the default installation id.
+    #[arg(long, default_value = "crossinvoke")]
+    pub release_namespace: String,
+    /// Name of the Helm release, for the default installation id.
+    #[arg(long, default_value = "crossinvoke")]
+    pub release_name: String,
+    /// Where /livez, /readyz and /metrics are served; port 0 takes a free one, which is logged.
+    #[arg(long, default_value = "0.0.0.0:8080")]
+    pub http_addr: SocketAddr,
+    /// Objects reconciled at a time.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub concurrency: u16,
+    /// How long the AWS part of one reconcile may take.
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub aws_timeout: Duration,
+    /// How long one reconcile may take in all; must exceed --aws-timeout, so that its status is always written.
+    #[arg(long, default_value = "75s", value_parser = duration)]
+    pub reconcile_timeout: Duration,
+    /// How long one attempt of one AWS call may take.
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    pub aws_attempt_timeout: Duration,
+    /// How long an assumed-role session lasts: 15m to 1h, since chained sessions end after one hour.
+    #[arg(long, default_value = "1h", value_parser = session_duration)]
+    pub aws_session_duration: Duration,
+    /// How long a role that CodePipeline does not accept yet is put down to IAM's propagation after our last change.
+    #[arg(long, default_value = "120s", value_parser = duration)]
+    pub iam_propagation_timeout: Duration,
+    /// When a pipeline with a running execution is looked at again.
+    #[arg(long, default_value = "15s", value_parser = duration)]
+    pub idle_poll: Duration,
+    /// First delay after a throttled or unavailable AWS; it doubles, with full jitter.
+    #[arg(long, default_value = "1s", value_parser = duration)]
+    pub backoff_first: Duration,
+    /// Longest such delay.
+    #[arg(long, default_value = "5m", value_parser = duration)]
+    pub backoff_cap: Duration,
+    /// A stalled object is looked at again after its interval, or after this if that is sooner.
+    #[arg(long, default_value = "5m", value_parser = duration)]
+    pub stalled_retry: Duration,
+    /// Whether invoke roles may also lambda:ListFunctions, which AWS's guide asks for.
+    #[arg(long, default_value_t = true, action = ArgAction::Set)]
+    pub grant_list_functions: bool,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What is logged, as a filter: info, debug, crossinvoke=debug,kube=warn.
+    #[arg(long, default_value = "info,aws_config=warn,aws_smithy_runtime=warn", env = "CROSSINVOKE_LOG")]
+    pub log_level: String,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_interval(text)
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| format!("{text:?} is not a duration such as 15s, 2m or 1h30m"))
+}
+
+fn session_duration(text: &str) -> Result<Duration, String> {
+    let allowed = Duration::from_secs(900)..=Duration::from_secs(3600);
+    duration(text)
+        .and_then(|duration| if allowed.contains(&duration) { Ok(duration) } else { Err("it must be 15m to 1h".to_owned()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_invalid_option_says_what_is_expected() {
+        let error = Cli::try_parse_from(["crossinvoke", "run", "--idle-poll", "soon"]).unwrap_err().to_string();
+        assert!(error.contains("is not a duration such as 15s"), "{error}");
+        let error = Cli::try_parse_from(["crossinvoke", "run", "--installation-id", "Bad_Id"]).unwrap_err().to_string();
+        assert!(error.contains("lower-case letters, digits and hyphens"), "{error}");
+    }
+}

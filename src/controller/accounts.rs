@@ -1,0 +1,233 @@
+//! The `AwsAccount`s: held while objects use them, and told whether the controller can enter them.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{Patch, PatchParams, PostParams},
+    runtime::{
+        controller::Action,
+        events::{Event, EventType},
+    },
+};
+use serde_json::json;
+use tracing::Instrument;
+
+use super::{
+    caches::{GuardedAccount, names_account},
+    context::{Context, FINALIZER},
+    outcome::Verdict,
+    reconcile::Error,
+};
+use crate::{
+    api::{AwsAccount, AwsAccountStatus, Reason, condition},
+    aws::SessionKey,
+    domain::{
+        gate,
+        ids::{AccountId, Arn, InstallationId},
+        retry,
+        validate::DEFAULT_INTERVAL,
+    },
+};
+
+/// An event can carry a kilobyte; so many names fit.
+const OBJECTS_NAMED: usize = 10;
+
+/// The finalizer by which one installation holds an account.
+#[must_use]
+pub fn in_use_finalizer(installation: &InstallationId) -> String {
+    format!("crossinvoke.dev/in-use-{installation}")
+}
+
+/// Reconciles one account.
+///
+/// # Errors
+/// The API server did not take a write.
+pub async fn reconcile(account: Arc<GuardedAccount>, context: Arc<Context>) -> Result<Action, Error> {
+    let span = tracing::info_span!("reconcile", account = %account.name_any());
+    async {
+        let measured = context.metrics.reconciling("AwsAccount");
+        let result = once(&account, &context).await;
+        measured.finished(if result.is_ok() { "ok" } else { "error" });
+        result
+    }
+    .instrument(span)
+    .await
+}
+
+/// What happens after an error: another look soon.
+pub fn on_error(account: Arc<GuardedAccount>, error: &Error, context: Arc<Context>) -> Action {
+    tracing::warn!(account = %account.name_any(), %error, "reconcile failed");
+    Action::requeue(context.settings.delays.backoff(3, Context::fraction()))
+}
+
+async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Error> {
+    if context.caches.synced().await.is_err() {
+        return Ok(Action::await_change());
+    }
+    let account = match &account.0 {
+        Ok(account) => account,
+        Err(invalid) => {
+            tracing::warn!(error = %invalid.error, "this AwsAccount does not decode and opens nothing");
+            return Ok(Action::await_change());
+        }
+    };
+    let finalizer = in_use_finalizer(&context.settings.installation);
+    let held = account.finalizers().contains(&finalizer);
+    let users = users(context, &account.spec.account_id);
+    let namespaces = context.caches.watched_namespaces();
+    let ours = namespaces.iter().any(|(name, labels)| gate::grants_anything(&account.spec, name, labels));
+    if account.metadata.deletion_timestamp.is_some() || !ours {
+        return leave(account, context, &finalizer, held, &users).await;
+    }
+    let mut current = account.clone();
+    if !held {
+        current = set_finalizers(account, context, |finalizers| finalizers.push(finalizer)).await?;
+        // The objects wait for it.
+        context.caches.account_changed(&account.spec.account_id);
+    }
+    let (status, healthy) = status(&current, context, &users).await;
+    if current.status.as_ref() != Some(&status) {
+        let api: Api<AwsAccount> = Api::all(context.client.clone());
+        current.metadata.managed_fields = None;
+        current.status = Some(status);
+        match api.replace_status(&account.name_any(), &PostParams::default(), &current).await {
+            Ok(_) => {}
+            // The watch brings the newer one.
+            Err(kube::Error::Api(status)) if status.code == 409 => return Ok(Action::requeue(Duration::from_millis(500))),
+            Err(error) => return Err(Error::Kubernetes(Box::new(error))),
+        }
+    }
+    let fraction = Context::fraction();
+    Ok(Action::requeue(if healthy { retry::jittered(DEFAULT_INTERVAL, fraction) } else { context.settings.delays.stalled(DEFAULT_INTERVAL, fraction) }))
+}
+
+/// An account that goes, or that is no longer this installation's business, is let go once nothing of it is in use.
+async fn leave(
+    account: &AwsAccount,
+    context: &Context,
+    finalizer: &str,
+    held: bool,
+    users: &Users,
+) -> Result<Action, Error> {
+    if !held {
+        return Ok(Action::await_change());
+    }
+    if users.holding.is_empty() {
+        set_finalizers(account, context, |finalizers| finalizers.retain(|name| name != finalizer)).await?;
+        if let Some(key) = session_key(account) {
+            context.aws.forget(&key);
+        }
+        return Ok(Action::await_change());
+    }
+    if account.metadata.deletion_timestamp.is_some() {
+        let named = users.holding.iter().take(OBJECTS_NAMED).cloned().collect::<Vec<_>>().join(", ");
+        let more = users.holding.len().saturating_sub(OBJECTS_NAMED);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let note = format!("Deletion waits: still used by CrossAccountInvoke {named}{more}; delete them first");
+        tracing::info!("{note}");
+        publish(account, context, note).await;
+    }
+    Ok(Action::requeue(Duration::from_secs(30)))
+}
+
+async fn publish(account: &AwsAccount, context: &Context, note: String) {
+    let event = Event {
+        type_: EventType::Warning,
+        reason: "InUse".to_owned(),
+        note: Some(note),
+        action: "Delete".to_owned(),
+        secondary: None,
+    };
+    // A failed event never fails a reconcile.
+    if let Err(error) = context.recorder.publish(&event, &account.object_ref(&())).await {
+        tracing::warn!(%error, "the event was not taken");
+    }
+}
+
+/// Who uses an account.
+struct Users {
+    /// How many objects name it.
+    naming: i64,
+    /// Those that may have something in it.
+    holding: Vec<String>,
+}
+
+fn users(context: &Context, account: &str) -> Users {
+    let objects = context.caches.objects();
+    let naming: Vec<_> = objects.iter().filter(|object| names_account(object, account)).collect();
+    let holding = naming.iter().filter(|object| {
+        let uid = object.uid().unwrap_or_default();
+        let recorded = context.memory.recorded(&uid).is_some();
+        !context.memory.is_finished(&uid) && (recorded || object.finalizers().iter().any(|name| name == FINALIZER))
+    });
+    let mut holding: Vec<String> = holding.map(|object| super::caches::key_of(&***object).to_string()).collect();
+    holding.sort_unstable();
+    Users { naming: i64::try_from(naming.len()).unwrap_or(i64::MAX), holding }
+}
+
+async fn set_finalizers(
+    account: &AwsAccount,
+    context: &Context,
+    change: impl FnOnce(&mut Vec<String>),
+) -> Result<AwsAccount, Error> {
+    let mut finalizers = account.finalizers().to_vec();
+    change(&mut finalizers);
+    let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": account.resource_version()}});
+    let api: Api<AwsAccount> = Api::all(context.client.clone());
+    api.patch(&account.name_any(), &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .map_err(|error| Error::Kubernetes(Box::new(error)))
+}
+
+fn session_key(account: &AwsAccount) -> Option<SessionKey> {
+    let id: AccountId = account.spec.account_id.parse().ok()?;
+    let role: Option<Arn> = match &account.spec.role_arn {
+        Some(arn) => Some(arn.parse().ok()?),
+        None => None,
+    };
+    Some(SessionKey { account: id, role, external_id: account.spec.external_id.clone() })
+}
+
+/// Tries to enter the account and says how it went, and whether it went well.
+async fn status(account: &AwsAccount, context: &Context, users: &Users) -> (AwsAccountStatus, bool) {
+    let generation = account.metadata.generation.unwrap_or_default();
+    let (reason, message, caller) = enter(account, context).await;
+    let previous = account.status.clone().unwrap_or_default();
+    let conditions = condition::of_reason(&previous.conditions, reason, &message, generation, Context::now());
+    let status = AwsAccountStatus {
+        observed_generation: Some(generation),
+        conditions,
+        caller_arn: caller,
+        objects: Some(users.naming),
+    };
+    (status, reason == Reason::Converged)
+}
+
+async fn enter(account: &AwsAccount, context: &Context) -> (Reason, String, Option<String>) {
+    let id = &account.spec.account_id;
+    let same: Vec<String> = context
+        .caches
+        .accounts()
+        .iter()
+        .filter(|other| other.0.as_ref().is_ok_and(|other| other.spec.account_id == *id))
+        .map(|other| other.name_any())
+        .collect();
+    if same.len() > 1 {
+        let message =
+            format!("AwsAccounts {} all have accountID {id}, so none of them opens anything; delete all but one", same.join(" and "));
+        return (Reason::DuplicateAccount, message, None);
+    }
+    let Some(key) = session_key(account) else {
+        return (Reason::InvalidSpec, "spec.accountID or spec.roleARN cannot be used; correct them".to_owned(), None);
+    };
+    match context.aws.session(&key).await {
+        Ok(session) => {
+            (Reason::Converged, format!("account {id} is entered as {}", session.caller_arn()), Some(session.caller_arn().to_owned()))
+        }
+        Err(error) => match Verdict::from(error) {
+            Verdict::Reconciling { reason, message, .. } | Verdict::Stalled { reason, message } => (reason, message, None),
+            Verdict::Converged | Verdict::Released => (Reason::Progressing, String::new(), None),
+        },
+    }
+}

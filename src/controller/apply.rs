@@ -1,0 +1,87 @@
+//! IAM writes: each step of a plan is one call, sent once. After a lost answer the next read decides.
+
+use super::{context::Context, sessions::Sessions};
+use crate::{
+    aws::{AwsError, Iam, NewRole},
+    domain::{
+        ids::RoleName,
+        observed::Resource,
+        plan::{Change, Situation, Step},
+    },
+};
+
+/// Takes the IAM steps in their order and remembers each one that AWS has answered.
+///
+/// # Errors
+/// The first step that AWS refused, or whose answer was lost; the steps after it were not taken.
+pub async fn iam(
+    context: &Context,
+    sessions: &Sessions,
+    situation: &Situation<'_>,
+    steps: &[Step],
+) -> Result<(), AwsError> {
+    for step in steps {
+        tracing::info!(resource = %step.resource, change = %summary(&step.change), "writing");
+        match &step.resource {
+            Resource::InvokeRole { role, .. } => role_step(&sessions.dev_iam, role, &step.change).await?,
+            Resource::RolePolicy { account, role, policy } => {
+                let iam =
+                    if *account == situation.declared.tools.account { &sessions.tools_iam } else { &sessions.dev_iam };
+                policy_step(iam, role, policy, &step.change).await?;
+            }
+            Resource::Pipeline { .. } => continue,
+        }
+        context.memory.own_writes(|writes| {
+            writes.note_write(&step.resource, step.before.clone(), step.after.clone(), Context::now());
+        });
+    }
+    Ok(())
+}
+
+async fn role_step(iam: &Iam, role: &RoleName, change: &Change) -> Result<(), AwsError> {
+    match change {
+        Change::CreateRole(new) => {
+            let new = NewRole {
+                name: role.clone(),
+                path: new.path.clone(),
+                trust: new.trust.clone(),
+                tags: new.tags.clone(),
+                boundary: new.boundary.clone(),
+                description: Some("Lets a CodePipeline in another account invoke a function; kept by crossinvoke".to_owned()),
+            };
+            iam.create_role(&new).await.map(drop)
+        }
+        Change::SetTrust(document) => iam.update_trust(role, document).await,
+        Change::SetTags(tags) => iam.tag_role(role, tags).await,
+        Change::RemoveTags(keys) => iam.untag_role(role, keys).await,
+        Change::SetBoundary(boundary) => iam.put_boundary(role, boundary).await,
+        Change::DetachPolicy(policy) => iam.detach_role_policy(role, policy).await.map(drop),
+        Change::DeleteRole => iam.delete_role(role).await.map(drop),
+        Change::PutPolicy(_) | Change::DeletePolicy | Change::EditPipeline(_) => Ok(()),
+    }
+}
+
+async fn policy_step(iam: &Iam, role: &RoleName, policy: &str, change: &Change) -> Result<(), AwsError> {
+    match change {
+        Change::PutPolicy(document) => iam.put_role_policy(role, policy, document).await,
+        Change::DeletePolicy => iam.delete_role_policy(role, policy).await.map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// What a step does, in a word or two.
+#[must_use]
+pub fn summary(change: &Change) -> &'static str {
+    match change {
+        Change::CreateRole(_) => "create role",
+        Change::SetTrust(_) => "set trust policy",
+        Change::SetTags(_) => "set tags",
+        Change::RemoveTags(_) => "remove tags",
+        Change::SetBoundary(_) => "set permissions boundary",
+        Change::PutPolicy(_) => "put policy",
+        Change::DeletePolicy => "delete policy",
+        Change::DetachPolicy(_) => "detach policy",
+        Change::DeleteRole => "delete role",
+        Change::EditPipeline(_) => "edit pipeline",
+    }
+}

@@ -1,0 +1,345 @@
+//! Watches and their stores: what the controller knows of Kubernetes without asking.
+
+use std::{
+    collections::{HashMap, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::{Stream, StreamExt, TryStreamExt, future, stream::BoxStream};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::DeserializeGuard,
+    runtime::{
+        WatchStreamExt,
+        reflector::{self, ObjectRef, Store, store::Writer},
+        watcher,
+    },
+};
+use tokio::sync::mpsc;
+
+use super::memory::Memory;
+use crate::{
+    api::{AwsAccount, CrossAccountInvoke},
+    domain::ids::{AccountId, ObjectKey},
+};
+
+/// An object, or what is known of one that does not decode.
+pub type Guarded = DeserializeGuard<CrossAccountInvoke>;
+/// An account, or what is known of one that does not decode.
+pub type GuardedAccount = DeserializeGuard<AwsAccount>;
+
+/// The stores of every kind that is read.
+pub struct Caches {
+    /// One store per watched namespace, or one of all.
+    objects: Vec<Store<Guarded>>,
+    accounts: Store<GuardedAccount>,
+    namespaces: Store<Namespace>,
+    triggers: Triggers,
+    watched: Vec<String>,
+}
+
+/// Asks for reconciles from outside the watches.
+#[derive(Clone)]
+pub struct Triggers {
+    objects: Vec<(Option<String>, mpsc::UnboundedSender<ObjectRef<Guarded>>)>,
+    accounts: mpsc::UnboundedSender<ObjectRef<GuardedAccount>>,
+}
+
+impl Triggers {
+    fn object(&self, object: &ObjectRef<Guarded>) {
+        for (namespace, sender) in &self.objects {
+            if namespace.is_none() || *namespace == object.namespace {
+                // The receiver lives as long as the process.
+                let _ = sender.send(object.clone());
+            }
+        }
+    }
+
+    fn account(&self, name: &str) {
+        let _ = self.accounts.send(ObjectRef::new(name));
+    }
+}
+
+/// What one `Controller` runs on.
+pub struct Feed<K: Resource + 'static> {
+    /// Changes that are worth a reconcile.
+    pub stream: BoxStream<'static, Result<K, watcher::Error>>,
+    /// The store behind it.
+    pub store: Store<K>,
+    /// Asked-for reconciles.
+    pub asked: BoxStream<'static, ObjectRef<K>>,
+}
+
+/// The feeds of all controllers.
+pub struct Feeds {
+    /// One per watched namespace, or one for all.
+    pub objects: Vec<Feed<Guarded>>,
+    /// That of the accounts.
+    pub accounts: Feed<GuardedAccount>,
+    /// The namespaces' watch, to be polled for as long as the process runs.
+    pub namespaces: BoxStream<'static, ()>,
+}
+
+impl Caches {
+    /// Opens the watches. `watched` lists the namespaces; empty means all.
+    pub fn open(client: &Client, watched: &[String], memory: &Arc<Memory>) -> (Arc<Self>, Feeds) {
+        let scopes: Vec<Option<String>> =
+            if watched.is_empty() { vec![None] } else { watched.iter().cloned().map(Some).collect() };
+        let (account_sender, account_asked) = mpsc::unbounded_channel();
+        let mut senders = Vec::new();
+        let mut pending = Vec::new();
+        for scope in scopes {
+            let (sender, asked) = mpsc::unbounded_channel();
+            let writer: Writer<Guarded> = Writer::default();
+            let store = writer.as_reader();
+            senders.push((scope.clone(), sender));
+            pending.push((scope, writer, store, asked));
+        }
+        let triggers = Triggers { objects: senders, accounts: account_sender };
+        let account_writer: Writer<GuardedAccount> = Writer::default();
+        let namespace_writer: Writer<Namespace> = Writer::default();
+        let caches = Arc::new(Self {
+            objects: pending.iter().map(|(_, _, store, _)| store.clone()).collect(),
+            accounts: account_writer.as_reader(),
+            namespaces: namespace_writer.as_reader(),
+            triggers,
+            watched: watched.to_vec(),
+        });
+        let objects = pending
+            .into_iter()
+            .map(|(scope, writer, store, asked)| {
+                let api: Api<Guarded> = match &scope {
+                    Some(namespace) => Api::namespaced(client.clone(), namespace),
+                    None => Api::all(client.clone()),
+                };
+                Feed {
+                    stream: caches.clone().object_stream(api, writer, memory.clone()),
+                    store,
+                    asked: tokio_stream(asked),
+                }
+            })
+            .collect();
+        let accounts = Feed {
+            stream: caches.clone().account_stream(Api::all(client.clone()), account_writer),
+            store: caches.accounts.clone(),
+            asked: tokio_stream(account_asked),
+        };
+        let namespaces = caches.clone().namespace_stream(Api::all(client.clone()), namespace_writer);
+        (caches, Feeds { objects, accounts, namespaces })
+    }
+
+    /// Resolves when every store holds what the API server had.
+    ///
+    /// # Errors
+    /// A watch ended, which happens only when the process ends.
+    pub async fn synced(&self) -> Result<(), reflector::store::WriterDropped> {
+        for store in &self.objects {
+            store.wait_until_ready().await?;
+        }
+        self.accounts.wait_until_ready().await?;
+        self.namespaces.wait_until_ready().await
+    }
+
+    /// Every object of the watched namespaces.
+    #[must_use]
+    pub fn objects(&self) -> Vec<Arc<Guarded>> {
+        self.objects.iter().flat_map(Store::state).collect()
+    }
+
+    /// Every account.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<Arc<GuardedAccount>> {
+        self.accounts.state()
+    }
+
+    /// The labels of a namespace; `None` when it is not known.
+    #[must_use]
+    pub fn namespace_labels(&self, name: &str) -> Option<std::collections::BTreeMap<String, String>> {
+        let namespace = self.namespaces.get(&ObjectRef::new(name))?;
+        Some(namespace.labels().clone())
+    }
+
+    /// Names and labels of the namespaces that this installation watches.
+    #[must_use]
+    pub fn watched_namespaces(&self) -> Vec<(String, std::collections::BTreeMap<String, String>)> {
+        let all = self.namespaces.state();
+        all.iter()
+            .map(|namespace| (namespace.name_any(), namespace.labels().clone()))
+            .filter(|(name, _)| self.watched.is_empty() || self.watched.contains(name))
+            .collect()
+    }
+
+    /// Reconciles every object that names the account, and every `AwsAccount` of it: grants may have changed.
+    pub fn account_changed(&self, account: &str) {
+        for object in self.objects().iter().filter(|object| names_account(object, account)) {
+            self.triggers.object(&ObjectRef::from_obj(&**object));
+        }
+        for other in self.accounts() {
+            if other.0.as_ref().is_ok_and(|other| other.spec.account_id == account) {
+                self.triggers.account(&other.name_any());
+            }
+        }
+    }
+
+    /// Reconciles the `AwsAccount`s that an object names: whether they are in use may have changed.
+    pub fn object_changed(&self, object: &Guarded) {
+        for account in self.accounts() {
+            if account.0.as_ref().is_ok_and(|account| names_account(object, &account.spec.account_id)) {
+                self.triggers.account(&account.name_any());
+            }
+        }
+    }
+
+    fn namespace_changed(&self, namespace: &str) {
+        for object in self.objects().iter().filter(|object| object.namespace().as_deref() == Some(namespace)) {
+            self.triggers.object(&ObjectRef::from_obj(&**object));
+        }
+        for account in self.accounts() {
+            self.triggers.account(&account.name_any());
+        }
+    }
+
+    fn object_stream(
+        self: Arc<Self>,
+        api: Api<Guarded>,
+        writer: Writer<Guarded>,
+        memory: Arc<Memory>,
+    ) -> BoxStream<'static, Result<Guarded, watcher::Error>> {
+        let (caches, deleted) = (self.clone(), memory.clone());
+        let events = watcher(api, watcher::Config::default()).default_backoff().reflect(writer);
+        let events = events.inspect_ok(move |event| {
+            if let watcher::Event::Delete(object) = event {
+                deleted.forget(object.uid().as_deref().unwrap_or_default());
+                self.object_changed(object);
+            }
+        });
+        events
+            .applied_objects()
+            .try_filter(move |object| {
+                let (content, status) = digests(object);
+                let news = memory.is_news(object.uid().as_deref().unwrap_or_default(), content, status);
+                if news {
+                    caches.object_changed(object);
+                }
+                future::ready(news)
+            })
+            .boxed()
+    }
+
+    fn account_stream(
+        self: Arc<Self>,
+        api: Api<GuardedAccount>,
+        writer: Writer<GuardedAccount>,
+    ) -> BoxStream<'static, Result<GuardedAccount, watcher::Error>> {
+        let seen: Arc<Mutex<HashMap<String, u64>>> = Arc::default();
+        let events = watcher(api, watcher::Config::default()).default_backoff().reflect(writer);
+        let caches = self;
+        events
+            .try_filter_map(move |event| {
+                let (object, gone) = match event {
+                    watcher::Event::Apply(object) | watcher::Event::InitApply(object) => (object, false),
+                    watcher::Event::Delete(object) => (object, true),
+                    watcher::Event::Init | watcher::Event::InitDone => return future::ok(None),
+                };
+                let digest = account_digest(&object);
+                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                let changed = seen.insert(object.name_any(), digest) != Some(digest);
+                if gone {
+                    seen.remove(&object.name_any());
+                }
+                if (changed || gone)
+                    && let Ok(account) = &object.0
+                {
+                    caches.account_changed(&account.spec.account_id);
+                }
+                future::ok((changed && !gone).then_some(object))
+            })
+            .boxed()
+    }
+
+    fn namespace_stream(self: Arc<Self>, api: Api<Namespace>, writer: Writer<Namespace>) -> BoxStream<'static, ()> {
+        let seen: Arc<Mutex<HashMap<String, u64>>> = Arc::default();
+        watcher(api, watcher::Config::default())
+            .default_backoff()
+            .reflect(writer)
+            .applied_objects()
+            .filter_map(move |namespace| {
+                if let Ok(namespace) = namespace {
+                    let digest = digest_of(namespace.labels());
+                    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                    if seen.insert(namespace.name_any(), digest) != Some(digest) {
+                        self.namespace_changed(&namespace.name_any());
+                    }
+                }
+                future::ready(None)
+            })
+            .boxed()
+    }
+}
+
+/// Whether an object's spec or inventory names the account. One that does not decode may name any.
+#[must_use]
+pub fn names_account(object: &Guarded, account: &str) -> bool {
+    let Ok(object) = &object.0 else { return true };
+    object.spec.tools_account.id == account
+        || object.spec.dev_account.id == account
+        || object.status.iter().flat_map(|status| &status.inventory).any(|item| item.account == account)
+}
+
+/// The key of an object.
+#[must_use]
+pub fn key_of(object: &impl ResourceExt) -> ObjectKey {
+    ObjectKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+}
+
+/// The accounts that an object's spec names, as far as they are account ids.
+#[must_use]
+pub fn accounts_of(object: &CrossAccountInvoke) -> Vec<AccountId> {
+    [&object.spec.tools_account.id, &object.spec.dev_account.id].into_iter().filter_map(|id| id.parse().ok()).collect()
+}
+
+/// A digest of a status, as this process writes and reads it; zero for none.
+#[must_use]
+pub fn status_digest(status: Option<&impl serde::Serialize>) -> u64 {
+    status.map_or(0, |status| digest_of(&serde_json::to_string(status).unwrap_or_default()))
+}
+
+fn digests(object: &Guarded) -> (u64, u64) {
+    let status = object.0.as_ref().map_or(0, |object| status_digest(object.status.as_ref()));
+    (digest_of(&content(object)), status)
+}
+
+/// Everything of an object's metadata whose change asks for a reconcile; the generation stands for the spec.
+fn content(object: &impl ResourceExt) -> impl Hash + use<> {
+    let meta = object.meta();
+    (
+        object.uid(),
+        meta.generation,
+        meta.deletion_timestamp.as_ref().map(|time| time.0),
+        object.annotations().clone(),
+        object.labels().clone(),
+        object.finalizers().to_vec(),
+    )
+}
+
+fn account_digest(account: &GuardedAccount) -> u64 {
+    digest_of(&content(account))
+}
+
+fn digest_of(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn tokio_stream<T: Send + 'static>(receiver: mpsc::UnboundedReceiver<T>) -> BoxStream<'static, T> {
+    futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) })
+        .boxed()
+}
+
+/// Polls a stream to its end.
+pub async fn drain(stream: impl Stream<Item = ()> + Send) {
+    stream.for_each(|()| future::ready(())).await;
+}

@@ -1,0 +1,84 @@
+//! What every reconcile has at hand.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::{Client, runtime::events::Recorder};
+
+use super::{caches::Caches, locks::Locks, memory::Memory};
+use crate::{
+    aws::{Aws, SessionKey},
+    domain::{ids::InstallationId, retry::Delays, spec::Access},
+    telemetry::metrics::Metrics,
+};
+
+/// Name of the finalizer on a `CrossAccountInvoke` that has something in AWS.
+pub const FINALIZER: &str = "crossinvoke.dev/aws-resources";
+
+/// Options of the process.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whose names and tags are written.
+    pub installation: InstallationId,
+    /// Objects reconciled at a time.
+    pub concurrency: u16,
+    /// How long the AWS part of a reconcile may take.
+    pub aws_timeout: Duration,
+    /// How long a whole reconcile may take; longer than `aws_timeout`, so that the status is always written.
+    pub reconcile_timeout: Duration,
+    /// How long an unaccepted role is put down to IAM's propagation after our last change.
+    pub iam_propagation_timeout: Duration,
+    /// When a busy pipeline is looked at again.
+    pub idle_poll: Duration,
+    /// Backoff and stalled delays.
+    pub delays: Delays,
+    /// Whether P1 also grants `lambda:ListFunctions`.
+    pub list_functions: bool,
+}
+
+/// Clients, caches, memory and options.
+pub struct Context {
+    /// Kubernetes.
+    pub client: Client,
+    /// AWS.
+    pub aws: Aws,
+    /// What is known of Kubernetes.
+    pub caches: Arc<Caches>,
+    /// What this process remembers.
+    pub memory: Arc<Memory>,
+    /// Locks of what is shared.
+    pub locks: Locks,
+    /// Options.
+    pub settings: Settings,
+    /// Counters and gauges.
+    pub metrics: Arc<Metrics>,
+    /// Events, aggregated by one recorder.
+    pub recorder: Recorder,
+    /// When the process started: what was recorded earlier was written by another one.
+    pub started: Timestamp,
+}
+
+impl Context {
+    /// The time.
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    #[must_use]
+    pub fn now() -> Timestamp {
+        Timestamp::now()
+    }
+
+    /// A random fraction for jitter.
+    #[must_use]
+    pub fn fraction() -> f64 {
+        rand::random()
+    }
+}
+
+/// The session that an access asks for.
+#[must_use]
+pub fn session_key(access: &Access) -> SessionKey {
+    SessionKey {
+        account: access.account.clone(),
+        role: access.role.clone(),
+        external_id: access.external_id.clone(),
+    }
+}

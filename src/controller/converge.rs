@@ -1,0 +1,219 @@
+//! An object that exists: its five parts are made and kept.
+
+use std::collections::BTreeSet;
+
+use super::{
+    apply,
+    context::Context,
+    gate_input::gate_input,
+    locks::Held,
+    observe::{self, Purpose},
+    others,
+    outcome::{Retry, Verdict},
+    pass::{Halt, Pass},
+    pipeline_writer::{self, Edit},
+    record,
+    sessions::Sessions,
+};
+use crate::{
+    aws::AwsError,
+    domain::{
+        gate,
+        ids::PipelineName,
+        names,
+        observed::{Observed, Resource},
+        plan::{self, Change, Others, Phase, Plan, Situation, Step},
+        validate::validate,
+    },
+};
+
+/// Converges one object.
+///
+/// # Errors
+/// A verdict that ends the reconcile early, or a status write that was not taken.
+pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
+    let context = pass.context;
+    let installation = &context.settings.installation;
+    let declared = validate(&pass.key, &pass.object.spec, installation).map_err(Verdict::from)?;
+    pass.declare(&declared);
+    let granted = gate::gate(&declared, &gate_input(context, &declared), installation).map_err(Verdict::from)?;
+    let sessions = Sessions::open(context, &declared, &granted).await?;
+    let inventory = pass.inventory.clone();
+    let alone = Others::default();
+    let mut situation = Situation {
+        installation,
+        declared: &declared,
+        granted: &granted,
+        list_functions: context.settings.list_functions,
+        inventory: &inventory,
+        others: &alone,
+        now: Context::now(),
+    };
+    let mut observed = observe::named(&sessions, &situation, Purpose::Converge).await?;
+    pass.note(&situation, &observed);
+    // What cannot be resolved needs no look at shared policies.
+    if let Err(blockers) = plan::resolve(&situation, &observed) {
+        return Ok(first(blockers));
+    }
+    let held = observe::shared(context, &sessions, &situation, &mut observed, Purpose::Converge).await?;
+    let releases = !leftovers_only(&situation, &observed);
+    let others = others::gather(context, &sessions, &situation, &pass.uid, &observed, releases).await?;
+    situation.others = &others;
+    phases(pass, &sessions, &situation, observed, held).await
+}
+
+/// Whether the inventory holds nothing but what is declared: then no callback policy can be due for release.
+fn leftovers_only(situation: &Situation<'_>, observed: &Observed) -> bool {
+    plan::converged_inventory(situation, observed)
+        .is_some_and(|desired| situation.inventory.leftovers(&desired).0.is_empty())
+}
+
+fn first(mut blockers: Vec<plan::Blocker>) -> Verdict {
+    if blockers.is_empty() {
+        return Verdict::progressing("nothing could be told of pipeline and function", Retry::Backoff);
+    }
+    blockers.swap_remove(0).into()
+}
+
+/// Takes the due phases in turn, each planned on what the one before left to be read.
+async fn phases(
+    pass: &mut Pass<'_>,
+    sessions: &Sessions,
+    situation: &Situation<'_>,
+    mut observed: Observed,
+    held: Held,
+) -> Result<Verdict, Halt> {
+    let context = pass.context;
+    let mut held = Some(held);
+    let mut done: Vec<Phase> = Vec::new();
+    loop {
+        pass.note(situation, &observed);
+        let plan = plan::plan(situation, &observed);
+        if !plan.blockers.is_empty() {
+            return Ok(first(plan.blockers));
+        }
+        let Some(phase) = plan.due().first().map(|step| step.phase) else {
+            if let Some(desired) = plan::converged_inventory(situation, &observed) {
+                pass.inventory = kept_times(&pass.inventory, desired);
+            }
+            return Ok(Verdict::Converged);
+        };
+        restrain(context, &plan, phase, &done)?;
+        done.push(phase);
+        match phase {
+            Phase::Access | Phase::Release => {
+                if held.is_none() {
+                    return Ok(Verdict::progressing("the pipeline was changed; what is no longer needed goes next", Retry::Now));
+                }
+                record::record(pass, situation, &observed, plan.due()).await?;
+                apply::iam(context, sessions, situation, plan.due()).await?;
+                refresh(sessions, situation, &mut observed, plan.due()).await?;
+            }
+            Phase::Pipeline | Phase::OldPipeline => {
+                held = None;
+                record::record(pass, situation, &observed, plan.due()).await?;
+                for step in plan.due() {
+                    edit_pipeline(pass, sessions, situation, &mut observed, step).await?;
+                }
+            }
+        }
+    }
+}
+
+/// Nothing is written on a stale read, and no phase is taken twice in one reconcile: what was written must read back.
+fn restrain(context: &Context, plan: &Plan, phase: Phase, done: &[Phase]) -> Result<(), Verdict> {
+    let stale = context.memory.own_writes(|writes| plan.stale(writes, Context::now()).cloned());
+    if let Some(resource) = stale {
+        return Err(pipeline_writer::stale(&resource));
+    }
+    if done.contains(&phase) {
+        let resource = plan.due().first().map(|step| step.resource.to_string()).unwrap_or_default();
+        return Err(Verdict::progressing(
+            format!("{resource} did not read back as it was written; it is compared again"),
+            Retry::Backoff,
+        ));
+    }
+    let shared = plan.due().iter().any(|step| matches!(step.resource, Resource::RolePolicy { .. }));
+    if let Some(object) = super::others::undecodable(context).filter(|_| shared) {
+        return Err(Verdict::progressing(
+            format!(
+                "object {object} does not decode, so it cannot be told what it needs; no policy on a shared role is written until it is repaired or deleted"
+            ),
+            Retry::Backoff,
+        ));
+    }
+    Ok(())
+}
+
+/// Edits one pipeline and takes what CodePipeline answered as read.
+///
+/// # Errors
+/// As [`pipeline_writer::write`].
+pub(super) async fn edit_pipeline(
+    pass: &mut Pass<'_>,
+    sessions: &Sessions,
+    situation: &Situation<'_>,
+    observed: &mut Observed,
+    step: &Step,
+) -> Result<(), Halt> {
+    let (Resource::Pipeline { name, .. }, Change::EditPipeline(goal)) = (&step.resource, &step.change) else {
+        return Ok(());
+    };
+    let Some(planned_on) = observed.pipeline(name) else { return Ok(()) };
+    let edit = Edit { name, planned_on, goal, resource: &step.resource };
+    let written = pipeline_writer::write(pass.context, sessions, situation, &pass.uid, &edit).await?;
+    let name: PipelineName = name.clone();
+    observed.pipelines.insert(name, Some(written));
+    Ok(())
+}
+
+/// Reads again what these steps wrote.
+async fn refresh(
+    sessions: &Sessions,
+    situation: &Situation<'_>,
+    observed: &mut Observed,
+    steps: &[Step],
+) -> Result<(), AwsError> {
+    let mut roles = BTreeSet::new();
+    let mut policies = BTreeSet::new();
+    let own_policy = names::invoke_policy(situation.installation);
+    for step in steps {
+        match &step.resource {
+            Resource::InvokeRole { role, .. } => {
+                roles.insert(role.clone());
+            }
+            Resource::RolePolicy { role, policy, .. } if observed.roles.contains_key(role) && *policy == own_policy => {
+                roles.insert(role.clone());
+            }
+            Resource::RolePolicy { role, policy, .. } => {
+                policies.insert((role.clone(), policy.clone()));
+            }
+            Resource::Pipeline { .. } => {}
+        }
+    }
+    for name in roles {
+        let role = observe::role(sessions, situation, &name, Purpose::Converge).await?;
+        observed.roles.insert(name, role);
+    }
+    let written = |policy: &str, holder: &crate::domain::ids::Arn| {
+        holder.role_name().is_some_and(|role| policies.contains(&(role, policy.to_owned())))
+    };
+    let (callback, assume) =
+        (names::callback_policy(situation.installation), names::assume_policy(situation.installation));
+    let callback = observed.callback.keys().filter(|holder| written(&callback, holder)).cloned().collect();
+    let assume = observed.assume.keys().filter(|holder| written(&assume, holder)).cloned().collect();
+    observe::shared_again(sessions, situation, observed, &callback, &assume).await
+}
+
+/// The converged inventory, with the writing times that are known.
+fn kept_times(
+    known: &crate::domain::inventory::Inventory,
+    mut desired: crate::domain::inventory::Inventory,
+) -> crate::domain::inventory::Inventory {
+    for item in &mut desired.0 {
+        if let Some(known) = known.0.iter().find(|known| known.same_thing(item)) {
+            item.written_at = known.written_at;
+        }
+    }
+    crate::domain::inventory::Inventory::default().union(&desired)
+}

@@ -1,0 +1,198 @@
+//! What one process remembers between reconciles. Nothing here is authority: a restart loses it and nothing breaks.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use crate::domain::{
+    ids::{AccountId, Arn, FunctionName, ObjectKey, PipelineName, Region},
+    inventory::{Inventory, Part},
+    own_writes::OwnWrites,
+};
+
+/// How many of our own status writes are told from other people's; a reconcile makes at most three.
+const OWN_STATUS_WRITES: usize = 4;
+
+/// Where a pipeline is.
+pub type PipelineKey = (AccountId, Region, PipelineName);
+/// Where a function is.
+pub type FunctionKey = (AccountId, Region, FunctionName);
+
+/// Consecutive failures of one object.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Attempts {
+    /// Throttled or unavailable rounds in a row.
+    pub backoff: u32,
+    /// Refused pipeline updates since our last IAM change.
+    pub propagation: u32,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    own_writes: OwnWrites,
+    attempts: HashMap<String, Attempts>,
+    /// The inventory this process last recorded, by object UID: the watch may lag behind our own status write.
+    recorded: HashMap<String, (ObjectKey, Inventory)>,
+    /// Objects being deleted whose action is gone: they need nothing of what is shared any more.
+    released: BTreeSet<String>,
+    /// Objects whose deletion is complete, until the watch has shown it.
+    finished: BTreeSet<String>,
+    pipeline_roles: BTreeMap<PipelineKey, Arn>,
+    execution_roles: BTreeMap<FunctionKey, Arn>,
+    own_statuses: HashMap<String, VecDeque<u64>>,
+    seen: HashMap<String, u64>,
+}
+
+/// The memory, behind one lock that is never held across an await.
+#[derive(Debug, Default)]
+pub struct Memory {
+    inner: Mutex<Inner>,
+}
+
+impl Memory {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works on the memory of own writes.
+    pub fn own_writes<T>(&self, work: impl FnOnce(&mut OwnWrites) -> T) -> T {
+        work(&mut self.lock().own_writes)
+    }
+
+    /// The object's consecutive failures.
+    pub fn attempts<T>(&self, uid: &str, work: impl FnOnce(&mut Attempts) -> T) -> T {
+        work(self.lock().attempts.entry(uid.to_owned()).or_default())
+    }
+
+    /// Remembers what was just recorded in an object's status.
+    pub fn record(&self, uid: &str, key: &ObjectKey, inventory: &Inventory) {
+        self.lock().recorded.insert(uid.to_owned(), (key.clone(), inventory.clone()));
+    }
+
+    /// What this process recorded for an object under one holder.
+    pub fn recorded_entries(&self, uid: &str, part: Part, holder: &Arn) -> BTreeSet<Arn> {
+        self.lock().recorded.get(uid).map(|(_, inventory)| inventory.entries(part, holder)).unwrap_or_default()
+    }
+
+    /// The whole inventory this process recorded for an object.
+    pub fn recorded(&self, uid: &str) -> Option<Inventory> {
+        self.lock().recorded.get(uid).map(|(_, inventory)| inventory.clone())
+    }
+
+    /// The object is being deleted and its action is gone: from here on it needs nothing of what is shared. Said while
+    /// the shared roles' locks are held, so that of two objects that go together the later one cleans up for both.
+    pub fn release(&self, uid: &str) {
+        self.lock().released.insert(uid.to_owned());
+    }
+
+    /// Whether the object needs nothing of what is shared any more.
+    pub fn is_released(&self, uid: &str) -> bool {
+        let inner = self.lock();
+        inner.released.contains(uid) || inner.finished.contains(uid)
+    }
+
+    /// The object's deletion is complete.
+    pub fn finish(&self, uid: &str) {
+        let mut inner = self.lock();
+        inner.recorded.remove(uid);
+        inner.attempts.remove(uid);
+        inner.own_statuses.remove(uid);
+        inner.finished.insert(uid.to_owned());
+    }
+
+    /// Whether the object's deletion is complete although the watch may still show it.
+    pub fn is_finished(&self, uid: &str) -> bool {
+        self.lock().finished.contains(uid)
+    }
+
+    /// Forgets an object that the watch no longer shows.
+    pub fn forget(&self, uid: &str) {
+        let mut inner = self.lock();
+        inner.released.remove(uid);
+        inner.finished.remove(uid);
+        inner.recorded.remove(uid);
+        inner.attempts.remove(uid);
+        inner.own_statuses.remove(uid);
+        inner.seen.remove(uid);
+    }
+
+    /// Takes note of which role a pipeline uses.
+    pub fn note_pipeline(&self, key: PipelineKey, role: Option<&Arn>) {
+        note(&mut self.lock().pipeline_roles, key, role);
+    }
+
+    /// Takes note of which role a function runs as.
+    pub fn note_function(&self, key: FunctionKey, role: Option<&Arn>) {
+        note(&mut self.lock().execution_roles, key, role);
+    }
+
+    /// The role a pipeline was last seen to use.
+    pub fn pipeline_role(&self, key: &PipelineKey) -> Option<Arn> {
+        self.lock().pipeline_roles.get(key).cloned()
+    }
+
+    /// The role a function was last seen to run as.
+    pub fn execution_role(&self, key: &FunctionKey) -> Option<Arn> {
+        self.lock().execution_roles.get(key).cloned()
+    }
+
+    /// Remembers the digest of a status that is about to be written, before it is sent: its watch event may come first.
+    pub fn note_own_status(&self, uid: &str, digest: u64) {
+        let mut inner = self.lock();
+        let statuses = inner.own_statuses.entry(uid.to_owned()).or_default();
+        statuses.push_back(digest);
+        if statuses.len() > OWN_STATUS_WRITES {
+            statuses.pop_front();
+        }
+    }
+
+    /// Whether a watch event shows anything that we did not write ourselves: `content` is a digest of everything but the
+    /// status, `status` one of the status.
+    pub fn is_news(&self, uid: &str, content: u64, status: u64) -> bool {
+        let mut inner = self.lock();
+        let own = inner.own_statuses.get(uid).is_some_and(|statuses| statuses.contains(&status));
+        let digest = if own { content } else { content ^ status.rotate_left(17) };
+        inner.seen.insert(uid.to_owned(), digest) != Some(digest)
+    }
+}
+
+fn note<K: Ord>(roles: &mut BTreeMap<K, Arn>, key: K, role: Option<&Arn>) {
+    match role {
+        Some(role) => roles.insert(key, role.clone()),
+        None => roles.remove(&key),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_status_write_is_no_news_and_a_foreign_one_is() {
+        let memory = Memory::default();
+        assert!(memory.is_news("uid", 1, 0), "first sight, without a status");
+        memory.note_own_status("uid", 11);
+        assert!(!memory.is_news("uid", 1, 11));
+        memory.note_own_status("uid", 12);
+        assert!(!memory.is_news("uid", 1, 12));
+        assert!(!memory.is_news("uid", 1, 11), "events of own writes may come late");
+        assert!(memory.is_news("uid", 1, 99), "a forged or wiped status");
+        assert!(memory.is_news("uid", 2, 12), "a changed object");
+    }
+
+    #[test]
+    fn what_was_released_needs_nothing_any_more() {
+        let memory = Memory::default();
+        let key = ObjectKey { namespace: "n".to_owned(), name: "o".to_owned() };
+        memory.record("uid", &key, &Inventory::default());
+        memory.release("uid");
+        assert!(memory.is_released("uid"));
+        assert!(!memory.is_finished("uid"), "its own things may still have to go");
+        memory.finish("uid");
+        assert!(memory.is_finished("uid"));
+        assert_eq!(memory.recorded("uid"), None);
+        memory.forget("uid");
+        assert!(!memory.is_released("uid"));
+    }
+}

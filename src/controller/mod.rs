@@ -1,0 +1,115 @@
+//! The controller: watches, the reconcile and its stages, and what they share.
+//!
+//! ```text
+//! dereference (caches) → validate → gate → observe → plan → restrain → record → apply → report
+//!      kube               pure      pure     AWS      pure     pure      kube     AWS     kube
+//! ```
+
+pub mod accounts;
+pub mod apply;
+pub mod caches;
+pub mod context;
+pub mod converge;
+pub mod gate_input;
+pub mod locks;
+pub mod memory;
+pub mod observe;
+pub mod others;
+pub mod outcome;
+pub mod pass;
+pub mod pipeline_writer;
+pub mod reconcile;
+pub mod record;
+pub mod remove;
+pub mod report;
+pub mod sessions;
+pub mod startup;
+pub mod status_inventory;
+
+use std::{future::Future, sync::Arc};
+
+use futures::StreamExt;
+use kube::{
+    Client,
+    runtime::{
+        Controller,
+        controller::Config,
+        events::{Recorder, Reporter},
+    },
+};
+
+use self::{
+    caches::{Caches, Feeds},
+    context::{Context, Settings},
+    locks::Locks,
+    memory::Memory,
+};
+use crate::{aws::Aws, http::Readiness, telemetry::metrics::Metrics};
+
+/// Runs until `stop` resolves: opens the watches, reports readiness once they are synced, and reconciles.
+pub async fn run(
+    client: Client,
+    aws: Aws,
+    settings: Settings,
+    watched: &[String],
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    stop: impl Future<Output = ()>,
+) {
+    let memory = Arc::new(Memory::default());
+    let (caches, feeds) = Caches::open(&client, watched, &memory);
+    let concurrency = settings.concurrency;
+    let reporter = Reporter { controller: "crossinvoke".to_owned(), instance: None };
+    let context = Arc::new(Context {
+        recorder: Recorder::new(client.clone(), reporter),
+        client,
+        aws,
+        caches: caches.clone(),
+        memory,
+        locks: Locks::default(),
+        settings,
+        metrics,
+        started: Context::now(),
+    });
+    let synced = async {
+        if caches.synced().await.is_ok() {
+            tracing::info!("caches are synced");
+            readiness.ready();
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = controllers(feeds, &context, concurrency) => tracing::error!("the watches ended"),
+        () = synced => {}
+        () = stop => tracing::info!("stopping"),
+    }
+}
+
+async fn controllers(feeds: Feeds, context: &Arc<Context>, concurrency: u16) {
+    // One budget for all watched namespaces, which have a controller each.
+    let slots = Arc::new(tokio::sync::Semaphore::new(usize::from(concurrency)));
+    let objects = feeds.objects.into_iter().map(|feed| {
+        let slots = slots.clone();
+        Controller::for_stream(feed.stream, feed.store)
+            .reconcile_on(feed.asked)
+            .with_config(Config::default().concurrency(concurrency))
+            .run(
+                move |object, context| {
+                    let slots = slots.clone();
+                    async move {
+                        let _slot = slots.acquire().await;
+                        reconcile::reconcile(object, context).await
+                    }
+                },
+                reconcile::on_error,
+                context.clone(),
+            )
+            .for_each(|_| std::future::ready(()))
+    });
+    let accounts = Controller::for_stream(feeds.accounts.stream, feeds.accounts.store)
+        .reconcile_on(feeds.accounts.asked)
+        .with_config(Config::default().concurrency(concurrency))
+        .run(accounts::reconcile, accounts::on_error, context.clone())
+        .for_each(|_| std::future::ready(()));
+    futures::join!(futures::future::join_all(objects), accounts, caches::drain(feeds.namespaces));
+}

@@ -1,0 +1,185 @@
+//! AWS reads of one reconcile, in two waves: what the spec names, then the policies on the roles that the first wave
+//! showed, which are shared and so are read under their locks.
+
+use std::collections::BTreeSet;
+
+use super::{
+    context::Context,
+    locks::Held,
+    sessions::Sessions,
+};
+use crate::{
+    aws::AwsError,
+    domain::{
+        ids::{Arn, PipelineName, RoleName},
+        inventory::Part,
+        names,
+        observed::{Function, InvokeRole, Observed, Pipeline},
+        plan::Situation,
+        policy,
+        targets,
+    },
+};
+
+/// What is looked for: with `removal` also everything that hangs on our roles, since it has to go first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// To converge.
+    Converge,
+    /// To delete.
+    Remove,
+}
+
+/// First wave: pipelines, function, invoke roles with P1.
+///
+/// # Errors
+/// The first read that AWS did not answer.
+pub async fn named(
+    sessions: &Sessions,
+    situation: &Situation<'_>,
+    purpose: Purpose,
+) -> Result<Observed, AwsError> {
+    let mut observed = Observed::default();
+    for name in targets::pipelines(situation) {
+        let pipeline = pipeline(sessions, situation, &name).await?;
+        observed.pipelines.insert(name, pipeline);
+    }
+    let function = sessions.lambda.get_function(&situation.declared.function).await?;
+    observed.function = function.map(|function| Function { arn: function.arn, role: function.role });
+    for name in targets::roles(situation) {
+        let role = role(sessions, situation, &name, purpose).await?;
+        observed.roles.insert(name, role);
+    }
+    Ok(observed)
+}
+
+/// One pipeline.
+///
+/// # Errors
+/// As AWS answers.
+pub async fn pipeline(
+    sessions: &Sessions,
+    situation: &Situation<'_>,
+    name: &PipelineName,
+) -> Result<Option<Pipeline>, AwsError> {
+    let read = sessions.codepipeline.get_pipeline(name).await?;
+    Ok(read.map(|read| from_read(situation, name, read)))
+}
+
+/// A pipeline as the planner knows it.
+#[must_use]
+pub fn from_read(situation: &Situation<'_>, name: &PipelineName, read: crate::aws::PipelineRead) -> Pipeline {
+    let tools = &situation.declared.tools;
+    // `metadata` carries the ARN; where a service leaves it out, its parts are all known.
+    let arn = read.arn.unwrap_or_else(|| {
+        Arn::of_pipeline(read.role.partition(), &tools.region, &tools.account, name)
+    });
+    Pipeline { declaration: read.declaration, version: read.version, role: read.role, arn }
+}
+
+/// One role with P1, and for removal with everything else that hangs on it.
+///
+/// # Errors
+/// As AWS answers.
+pub async fn role(
+    sessions: &Sessions,
+    situation: &Situation<'_>,
+    name: &RoleName,
+    purpose: Purpose,
+) -> Result<Option<InvokeRole>, AwsError> {
+    let iam = &sessions.dev_iam;
+    let Some(read) = iam.get_role(name).await? else { return Ok(None) };
+    let owned = names::owned(&read.tags, situation.installation, &situation.declared.key);
+    let policy = names::invoke_policy(situation.installation);
+    // Of a role that is somebody else's nothing more is of interest: it is a conflict, or left alone.
+    let invoke_policy = if owned { iam.get_role_policy(name, &policy).await? } else { None };
+    let (mut other_policies, mut attached_policies) = (Vec::new(), Vec::new());
+    if owned && purpose == Purpose::Remove {
+        other_policies = iam.list_role_policies(name).await?;
+        other_policies.retain(|other| *other != policy);
+        attached_policies = iam.list_attached_role_policies(name).await?;
+    }
+    Ok(Some(InvokeRole {
+        arn: read.arn,
+        path: read.path,
+        trust: read.trust,
+        tags: read.tags,
+        boundary: read.boundary,
+        invoke_policy,
+        other_policies,
+        attached_policies,
+    }))
+}
+
+/// Second wave: P2 and P3 on every role that may carry them for this object, each role under its lock. The locks are
+/// returned, to be held until what was read has been written.
+///
+/// # Errors
+/// As AWS answers.
+pub async fn shared(
+    context: &Context,
+    sessions: &Sessions,
+    situation: &Situation<'_>,
+    observed: &mut Observed,
+    purpose: Purpose,
+) -> Result<Held, AwsError> {
+    let callback = callback_holders(situation, observed);
+    let assume = assume_holders(situation, observed, purpose);
+    let held = context.locks.acquire(&callback.union(&assume).cloned().collect()).await;
+    shared_again(sessions, situation, observed, &callback, &assume).await?;
+    Ok(held)
+}
+
+/// Reads P2 and P3 of these roles, whose locks the caller holds.
+///
+/// # Errors
+/// As AWS answers.
+pub async fn shared_again(
+    sessions: &Sessions,
+    situation: &Situation<'_>,
+    observed: &mut Observed,
+    callback: &BTreeSet<Arn>,
+    assume: &BTreeSet<Arn>,
+) -> Result<(), AwsError> {
+    let policy = names::callback_policy(situation.installation);
+    for holder in callback {
+        let Some(role) = holder.role_name() else { continue };
+        let document = sessions.dev_iam.get_role_policy(&role, &policy).await?;
+        observed.callback.insert(holder.clone(), document);
+    }
+    let policy = names::assume_policy(situation.installation);
+    for holder in assume {
+        let Some(role) = holder.role_name() else { continue };
+        let document = sessions.tools_iam.get_role_policy(&role, &policy).await?;
+        observed.assume.insert(holder.clone(), document);
+    }
+    Ok(())
+}
+
+fn callback_holders(situation: &Situation<'_>, observed: &Observed) -> BTreeSet<Arn> {
+    let account = &situation.declared.dev.account;
+    let recorded = situation.inventory.of(Part::CallbackPolicy).map(|item| item.holder.clone());
+    let seen = observed.function.iter().map(|function| function.role.clone());
+    // The spec's own word, for a function that is gone together with the status.
+    let expected = situation.declared.execution_role.iter().filter(|_| observed.function.is_none()).cloned();
+    recorded.chain(seen).chain(expected).filter(|holder| is_role_of(holder, account.as_str())).collect()
+}
+
+fn assume_holders(situation: &Situation<'_>, observed: &Observed, purpose: Purpose) -> BTreeSet<Arn> {
+    let account = &situation.declared.tools.account;
+    let recorded = situation.inventory.of(Part::AssumePolicy).map(|item| item.holder.clone());
+    let seen = observed.pipeline(&situation.declared.pipeline).map(|pipeline| pipeline.role.clone());
+    let mut holders: BTreeSet<Arn> = recorded.chain(seen).collect();
+    if purpose == Purpose::Remove {
+        // Where pipeline and status are both gone, the trust policy of our role still names the pipeline role.
+        let own = observed.roles.values().flatten();
+        let own = own.filter(|role| names::owned(&role.tags, situation.installation, &situation.declared.key));
+        holders.extend(own.filter_map(|role| policy::trusted_pipeline_roles(&role.trust)).flatten());
+    }
+    holders.retain(|holder| is_role_of(holder, account.as_str()));
+    holders
+}
+
+fn is_role_of(arn: &Arn, account: &str) -> bool {
+    arn.account() == account && arn.role_name().is_some()
+}

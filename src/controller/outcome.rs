@@ -1,0 +1,97 @@
+//! What a reconcile came to, and the one place where AWS errors become reasons.
+
+use std::time::Duration;
+
+use crate::{
+    api::{Reason, ReasonClass},
+    aws::{AwsError, AwsErrorKind},
+    domain::{plan::Blocker, retry},
+};
+
+/// When to look again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Retry {
+    /// At once: something was done, and more follows.
+    Now,
+    /// After this long.
+    After(Duration),
+    /// With the object's own growing delay.
+    Backoff,
+}
+
+/// What a reconcile came to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// AWS has what is declared.
+    Converged,
+    /// Not yet, and the controller is at it.
+    Reconciling {
+        /// Why not yet.
+        reason: Reason,
+        /// In words.
+        message: String,
+        /// When it goes on.
+        retry: Retry,
+    },
+    /// Somebody has to act.
+    Stalled {
+        /// What stands in the way.
+        reason: Reason,
+        /// Which account and resource, what is missing, what to do.
+        message: String,
+    },
+    /// Nothing is left in AWS: the object may go.
+    Released,
+}
+
+impl Verdict {
+    /// A verdict of this reason, by the reason's class.
+    #[must_use]
+    pub fn of(reason: Reason, message: String, retry: Retry) -> Self {
+        match reason.class() {
+            ReasonClass::Reconciling => Self::Reconciling { reason, message, retry },
+            ReasonClass::Ready | ReasonClass::Stalled => Self::Stalled { reason, message },
+        }
+    }
+
+    /// Work goes on at once.
+    #[must_use]
+    pub fn progressing(message: impl Into<String>, retry: Retry) -> Self {
+        Self::Reconciling { reason: Reason::Progressing, message: message.into(), retry }
+    }
+}
+
+impl From<Blocker> for Verdict {
+    fn from(blocker: Blocker) -> Self {
+        Self::of(blocker.reason, blocker.message, Retry::Backoff)
+    }
+}
+
+impl From<AwsError> for Verdict {
+    fn from(error: AwsError) -> Self {
+        let (reason, retry) = classify(&error.kind);
+        Self::of(reason, error.to_string(), retry)
+    }
+}
+
+/// Reason and retry of an AWS error. A role that the pipeline cannot assume is judged where our last change is known.
+fn classify(kind: &AwsErrorKind) -> (Reason, Retry) {
+    match kind {
+        AwsErrorKind::Throttled => (Reason::Throttled, Retry::Backoff),
+        AwsErrorKind::AssumeRoleDenied | AwsErrorKind::NoCredentials => (Reason::AssumeRoleDenied, Retry::Backoff),
+        AwsErrorKind::AccessDenied { .. } => (Reason::AccessDenied, Retry::Backoff),
+        AwsErrorKind::AccountMismatch { .. } => (Reason::AccountMismatch, Retry::Backoff),
+        AwsErrorKind::PolicySizeExceeded => (Reason::PolicySizeExceeded, Retry::Backoff),
+        AwsErrorKind::PipelineCannotAssume { .. } => (Reason::PipelineRoleCannotAssume, Retry::Backoff),
+        AwsErrorKind::PipelineRefused => (Reason::PipelineRefused, Retry::Backoff),
+        AwsErrorKind::MalformedPolicy => (Reason::InvalidSpec, Retry::Backoff),
+        // Something was read as absent that exists, or as present that is gone: IAM has not caught up with itself.
+        AwsErrorKind::AlreadyExists | AwsErrorKind::NotFound => (Reason::Progressing, Retry::After(retry::STALE_READ)),
+        AwsErrorKind::InvalidPrincipal => (Reason::IamPropagating, Retry::Backoff),
+        AwsErrorKind::ExpiredToken => (Reason::Progressing, Retry::Now),
+        AwsErrorKind::DeleteConflict | AwsErrorKind::ConcurrentModification => (Reason::Progressing, Retry::Backoff),
+        AwsErrorKind::Unavailable | AwsErrorKind::LimitExceeded | AwsErrorKind::Other => {
+            (Reason::AwsUnavailable, Retry::Backoff)
+        }
+    }
+}

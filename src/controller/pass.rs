@@ -1,0 +1,131 @@
+//! The state of one reconcile of one object: what its stages hand on, and what the report needs even when the AWS part
+//! ran out of time.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use kube::ResourceExt;
+
+use super::{
+    caches::key_of,
+    context::Context,
+    outcome::Verdict,
+    status_inventory::read_inventory,
+};
+use crate::{
+    api::CrossAccountInvoke,
+    aws::AwsError,
+    domain::{
+        ids::ObjectKey,
+        inventory::{Inventory, Part},
+        observed::Observed,
+        plan::{self, Situation},
+        spec::Declared,
+        status::Facts,
+    },
+};
+
+/// Why a stage ended the reconcile.
+#[derive(Debug)]
+pub enum Halt {
+    /// With something to report.
+    Verdict(Verdict),
+    /// The object changed since it was read: everything is redone on the new one.
+    Conflict,
+    /// The API server refused or did not answer.
+    Kubernetes(Box<kube::Error>),
+}
+
+impl From<Verdict> for Halt {
+    fn from(verdict: Verdict) -> Self {
+        Self::Verdict(verdict)
+    }
+}
+
+impl From<AwsError> for Halt {
+    fn from(error: AwsError) -> Self {
+        Self::Verdict(error.into())
+    }
+}
+
+impl From<kube::Error> for Halt {
+    fn from(error: kube::Error) -> Self {
+        match &error {
+            kube::Error::Api(status) if status.code == 409 => Self::Conflict,
+            _ => Self::Kubernetes(Box::new(error)),
+        }
+    }
+}
+
+/// One reconcile.
+pub struct Pass<'a> {
+    /// Clients and memory.
+    pub context: &'a Context,
+    /// The object as read, or as the last write of this pass returned it.
+    pub object: CrossAccountInvoke,
+    /// Its key.
+    pub key: ObjectKey,
+    /// Its UID.
+    pub uid: String,
+    /// What may exist in AWS because of it, so far.
+    pub inventory: Inventory,
+    /// What was read and goes into the status.
+    pub facts: Facts,
+    declared: Option<Declared>,
+}
+
+impl<'a> Pass<'a> {
+    /// Begins a reconcile.
+    #[must_use]
+    pub fn new(context: &'a Context, object: &CrossAccountInvoke) -> Self {
+        let uid = object.uid().unwrap_or_default();
+        let recorded = context.memory.recorded(&uid).unwrap_or_default();
+        let facts = Facts::of(object.status.as_ref());
+        Self {
+            context,
+            key: key_of(object),
+            inventory: read_inventory(object).union(&recorded),
+            object: object.clone(),
+            uid,
+            facts,
+            declared: None,
+        }
+    }
+
+    /// Takes note of the validated spec, for the interval.
+    pub fn declare(&mut self, declared: &Declared) {
+        self.inventory = std::mem::take(&mut self.inventory).within(declared);
+        self.declared = Some(declared.clone());
+    }
+
+    /// The interval, or its default when the spec is not valid.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        self.declared.as_ref().map_or(crate::domain::validate::DEFAULT_INTERVAL, |declared| declared.interval)
+    }
+
+    /// Takes note of what was read: for the status, for what others need, and of own writes that became visible.
+    pub fn note(&mut self, situation: &Situation<'_>, observed: &Observed) {
+        let declared = situation.declared;
+        let memory = &self.context.memory;
+        for (name, pipeline) in &observed.pipelines {
+            let key = (declared.tools.account.clone(), declared.tools.region.clone(), name.clone());
+            memory.note_pipeline(key, pipeline.as_ref().map(|pipeline| &pipeline.role));
+        }
+        let key = (declared.dev.account.clone(), declared.dev.region.clone(), declared.function.clone());
+        memory.note_function(key, observed.function.as_ref().map(|function| &function.role));
+        memory.own_writes(|writes| {
+            for (resource, state) in plan::observed_states(situation, observed) {
+                writes.note_read(&resource, &state);
+            }
+        });
+        self.facts.note(situation, observed);
+    }
+
+    /// The inventory with what is about to be made; items of these parts count as written now.
+    #[must_use]
+    pub fn with_desired(&self, desired: &Inventory, written: &BTreeSet<Part>) -> Inventory {
+        let mut fresh = desired.clone();
+        fresh.0.retain(|item| written.contains(&item.part) || !self.inventory.0.iter().any(|known| known.same_thing(item)));
+        self.inventory.union(&fresh)
+    }
+}

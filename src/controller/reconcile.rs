@@ -1,0 +1,118 @@
+//! One reconcile on one screen: dereference, validate, observe, desire and plan, restrain, record, apply, report.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{ResourceExt, runtime::controller::Action};
+use tokio::time::timeout;
+use tracing::Instrument;
+
+use super::{
+    caches::{Guarded, key_of},
+    context::{Context, FINALIZER},
+    converge,
+    outcome::{Retry, Verdict},
+    remove, report,
+    pass::{Halt, Pass},
+};
+use crate::{
+    api::Reason,
+    domain::retry,
+};
+
+/// How soon a reconcile is redone whose status write met a newer object; the watch brings that object meanwhile.
+const AFTER_CONFLICT: Duration = Duration::from_millis(500);
+
+/// A reconcile that could not even report: the API server did not take its writes.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server refused or did not answer.
+    #[error("the Kubernetes API server did not take a write: {0}")]
+    Kubernetes(#[from] Box<kube::Error>),
+    /// The deadline of the whole reconcile passed.
+    #[error("the reconcile took longer than {0:?}")]
+    Deadline(Duration),
+}
+
+/// Reconciles one object and says when to look again.
+///
+/// # Errors
+/// Only when the API server does not take a write; everything else is in the object's status.
+pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let span = tracing::info_span!("reconcile", object = %key_of(&*object));
+    let limit = context.settings.reconcile_timeout;
+    async {
+        let measured = context.metrics.reconciling("CrossAccountInvoke");
+        let result = timeout(limit, once(&object, &context)).await.unwrap_or(Err(Error::Deadline(limit)));
+        measured.finished(if result.is_ok() { "ok" } else { "error" });
+        result
+    }
+    .instrument(span)
+    .await
+}
+
+/// What happens after an [`Error`]: the object's own growing delay.
+pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
+    tracing::warn!(object = %key_of(&*object), %error, "reconcile failed");
+    backoff(&context, object.uid().as_deref().unwrap_or_default())
+}
+
+async fn once(object: &Guarded, context: &Context) -> Result<Action, Error> {
+    // A watch that ended means that the process is about to end.
+    if context.caches.synced().await.is_err() {
+        return Ok(Action::await_change());
+    }
+    let object = match &object.0 {
+        Ok(object) => object,
+        Err(invalid) => return report::undecodable(context, invalid).await,
+    };
+    let uid = object.uid().unwrap_or_default();
+    let deleting = object.meta().deletion_timestamp.is_some();
+    let held = object.finalizers().iter().any(|name| name == FINALIZER);
+    if context.memory.is_finished(&uid) || (deleting && !held) {
+        return Ok(Action::await_change());
+    }
+    let mut pass = Pass::new(context, object);
+    let limit = context.settings.aws_timeout;
+    let run = async {
+        if deleting { remove::run(&mut pass).await } else { converge::run(&mut pass).await }
+    };
+    let verdict = match timeout(limit, run).await {
+        Ok(Ok(verdict) | Err(Halt::Verdict(verdict))) => verdict,
+        Ok(Err(Halt::Conflict)) => return Ok(Action::requeue(AFTER_CONFLICT)),
+        Ok(Err(Halt::Kubernetes(error))) => return Err(Error::Kubernetes(error)),
+        Err(_) => Verdict::of(
+            Reason::AwsUnavailable,
+            format!("AWS did not answer within {} s; what was done so far is read again", limit.as_secs()),
+            Retry::Backoff,
+        ),
+    };
+    match report::report(&mut pass, &verdict).await {
+        Ok(()) => Ok(next(context, &uid, pass.interval(), &verdict)),
+        Err(Halt::Kubernetes(error)) => Err(Error::Kubernetes(error)),
+        Err(_) => Ok(Action::requeue(AFTER_CONFLICT)),
+    }
+}
+
+/// The one place that turns a verdict into the time of the next look.
+fn next(context: &Context, uid: &str, interval: Duration, verdict: &Verdict) -> Action {
+    let retries = matches!(verdict, Verdict::Reconciling { retry: Retry::Backoff, .. });
+    if !retries {
+        context.memory.attempts(uid, |attempts| attempts.backoff = 0);
+    }
+    match verdict {
+        Verdict::Converged => Action::requeue(retry::jittered(interval, Context::fraction())),
+        Verdict::Stalled { .. } => Action::requeue(context.settings.delays.stalled(interval, Context::fraction())),
+        Verdict::Released => Action::await_change(),
+        Verdict::Reconciling { retry: Retry::Now, .. } => Action::requeue(Duration::from_millis(10)),
+        Verdict::Reconciling { retry: Retry::After(delay), .. } => Action::requeue(*delay),
+        Verdict::Reconciling { retry: Retry::Backoff, .. } => backoff(context, uid),
+    }
+}
+
+fn backoff(context: &Context, uid: &str) -> Action {
+    let attempt = context.memory.attempts(uid, |attempts| {
+        attempts.backoff += 1;
+        attempts.backoff - 1
+    });
+    Action::requeue(context.settings.delays.backoff(attempt, Context::fraction()))
+}

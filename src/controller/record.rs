@@ -1,0 +1,111 @@
+//! Record, then act: the status names what will be made before the first AWS write, with the resource version that was
+//! read. Where that write is not taken, nothing is written to AWS.
+
+use std::collections::BTreeSet;
+
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+
+use super::{
+    caches::status_digest,
+    context::{Context, FINALIZER},
+    outcome::{Retry, Verdict},
+    pass::{Halt, Pass},
+    status_inventory::write_inventory,
+};
+use crate::{
+    api::{CrossAccountInvoke, CrossAccountInvokeStatus, Reason},
+    domain::{
+        observed::Observed,
+        plan::{self, Phase, Situation, Step},
+        status::{self, is_reconciling},
+    },
+};
+
+/// Records what these steps are about to make, and the finalizer before it. Skipped when all of it is recorded already.
+///
+/// # Errors
+/// [`Halt::Conflict`] when the object changed since it was read; nothing may be written to AWS then.
+pub async fn record(
+    pass: &mut Pass<'_>,
+    situation: &Situation<'_>,
+    observed: &Observed,
+    steps: &[Step],
+) -> Result<(), Halt> {
+    let deleting = pass.object.metadata.deletion_timestamp.is_some();
+    if !deleting {
+        hold(pass).await?;
+        if let Some(desired) = plan::converged_inventory(situation, observed) {
+            // Waiting for an idle pipeline comes by here every few seconds and writes nothing new.
+            let access = steps.iter().filter(|step| step.phase == Phase::Access);
+            let written: BTreeSet<_> = access.map(|step| step.part).collect();
+            pass.inventory = pass.with_desired(&desired, &written);
+        }
+    }
+    pass.context.memory.record(&pass.uid, &pass.key, &pass.inventory);
+    let recorded = pass.object.status.as_ref().is_some_and(|status| {
+        is_reconciling(status) && status.inventory == write_inventory(&pass.inventory)
+    });
+    if recorded {
+        return Ok(());
+    }
+    let (reason, message) = if deleting {
+        (Reason::Deleting, "what exists in AWS because of this object is being removed".to_owned())
+    } else {
+        let first = steps.first().map(|step| step.resource.to_string()).unwrap_or_default();
+        let message = match steps.len() {
+            0 | 1 => format!("writing {first}"),
+            more => format!("writing {first} and {} more", more - 1),
+        };
+        (Reason::Progressing, message)
+    };
+    let verdict = Verdict::Reconciling { reason, message, retry: Retry::Now };
+    let status = next_status(pass, &verdict);
+    write(pass, status).await
+}
+
+/// The status that says this verdict.
+#[must_use]
+pub fn next_status(pass: &Pass<'_>, verdict: &Verdict) -> CrossAccountInvokeStatus {
+    let previous = pass.object.status.clone().unwrap_or_default();
+    let said = match verdict {
+        Verdict::Converged | Verdict::Released => (Reason::Converged, pass.facts.converged_message()),
+        Verdict::Reconciling { reason, message, .. } | Verdict::Stalled { reason, message } => (*reason, message.clone()),
+    };
+    let generation = pass.object.metadata.generation.unwrap_or_default();
+    let inventory = write_inventory(&pass.inventory);
+    status::next(previous, generation, said, &pass.facts, inventory, Context::now())
+}
+
+/// Replaces the status on the resource version that was read.
+///
+/// # Errors
+/// As the API server answers.
+pub async fn write(pass: &mut Pass<'_>, status: CrossAccountInvokeStatus) -> Result<(), Halt> {
+    let api: Api<CrossAccountInvoke> = Api::namespaced(pass.context.client.clone(), &pass.key.namespace);
+    pass.context.memory.note_own_status(&pass.uid, status_digest(Some(&status)));
+    let mut object = pass.object.clone();
+    object.metadata.managed_fields = None;
+    object.status = Some(status);
+    pass.object = api.replace_status(&pass.key.name, &PostParams::default(), &object).await?;
+    Ok(())
+}
+
+/// Puts our finalizer on the object if it is missing.
+///
+/// # Errors
+/// As the API server answers.
+pub async fn hold(pass: &mut Pass<'_>) -> Result<(), Halt> {
+    if pass.object.finalizers().iter().any(|name| name == FINALIZER) {
+        return Ok(());
+    }
+    let api: Api<CrossAccountInvoke> = Api::namespaced(pass.context.client.clone(), &pass.key.namespace);
+    let mut finalizers = pass.object.finalizers().to_vec();
+    finalizers.push(FINALIZER.to_owned());
+    let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": pass.object.resource_version()}});
+    pass.object = api.patch(&pass.key.name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+    Ok(())
+}

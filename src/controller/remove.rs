@@ -1,0 +1,163 @@
+//! An object that is being deleted: the action goes first, when the pipeline is idle; then P3, P2, P1 and the role; and
+//! only when all of it is read as gone does the object go.
+
+use jiff::Timestamp;
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+
+use super::{
+    apply,
+    context::{Context, FINALIZER},
+    converge::edit_pipeline,
+    gate_input::gate_input,
+    observe::{self, Purpose},
+    others,
+    outcome::{Retry, Verdict},
+    pass::{Halt, Pass},
+    pipeline_writer, record,
+    sessions::Sessions,
+};
+use crate::{
+    api::{CrossAccountInvoke, Reason},
+    domain::{
+        gate,
+        inventory::{Item, Part},
+        observed::Observed,
+        own_writes::FORGIVEN_FOR,
+        plan::{self, Others, Phase, Situation},
+        retry,
+        validate::validate,
+    },
+};
+
+/// Removes everything of one object.
+///
+/// # Errors
+/// A verdict that ends the reconcile early, or a status write that was not taken.
+pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
+    let context = pass.context;
+    let installation = &context.settings.installation;
+    let declared = validate(&pass.key, &pass.object.spec, installation).map_err(Verdict::from)?;
+    pass.declare(&declared);
+    let input = gate_input(context, &declared);
+    let granted = gate::access_for_removal(&declared, &input, installation).map_err(Verdict::from)?;
+    let sessions = Sessions::open(context, &declared, &granted).await?;
+    let inventory = pass.inventory.clone();
+    let alone = Others::default();
+    let mut situation = Situation {
+        installation,
+        declared: &declared,
+        granted: &granted,
+        list_functions: context.settings.list_functions,
+        inventory: &inventory,
+        others: &alone,
+        now: Context::now(),
+    };
+    let mut observed = observe::named(&sessions, &situation, Purpose::Remove).await?;
+    let mut held = Some(observe::shared(context, &sessions, &situation, &mut observed, Purpose::Remove).await?);
+    let others = others::gather(context, &sessions, &situation, &pass.uid, &observed, true).await?;
+    situation.others = &others;
+    pass.note(&situation, &observed);
+    invisible(context, &situation, &observed)?;
+    let plan = plan::plan_removal(&situation, &observed);
+    if let Some(blocker) = plan.blockers.into_iter().next() {
+        return Ok(blocker.into());
+    }
+    let Some(phase) = plan.steps.first().map(|step| step.phase) else {
+        context.memory.release(&pass.uid);
+        return Ok(Verdict::Released);
+    };
+    match phase {
+        Phase::Pipeline => {
+            drop(held.take());
+            record::record(pass, &situation, &observed, &plan.steps).await?;
+            for step in &plan.steps {
+                edit_pipeline(pass, &sessions, &situation, &mut observed, step).await?;
+            }
+        }
+        Phase::Access | Phase::OldPipeline | Phase::Release => {
+            if let Some(object) = others::undecodable(context) {
+                return Ok(Verdict::Stalled {
+                    reason: Reason::DeletionBlocked,
+                    message: format!(
+                        "object {object} does not decode, so it cannot be told what it needs of the roles that it may share with this one; \
+                         repair or delete it, and deletion goes on by itself"
+                    ),
+                });
+            }
+            // Said under the locks: of two objects that go together, the later one cleans up for both.
+            context.memory.release(&pass.uid);
+            record::record(pass, &situation, &observed, &plan.steps).await?;
+            apply::iam(context, &sessions, &situation, &plan.steps).await?;
+        }
+    }
+    Ok(Verdict::Reconciling {
+        reason: Reason::Deleting,
+        message: "removal was sent; AWS is read again until nothing is left".to_owned(),
+        retry: Retry::Now,
+    })
+}
+
+/// Something may exist that a stale read does not show: deletion that ended now would leave it behind.
+fn invisible(context: &Context, situation: &Situation<'_>, observed: &Observed) -> Result<(), Verdict> {
+    let now = Context::now();
+    let states = plan::observed_states(situation, observed);
+    let stale = context.memory.own_writes(|writes| {
+        states.into_iter().find(|(resource, state)| writes.is_stale(resource, state, now)).map(|(resource, _)| resource)
+    });
+    if let Some(resource) = stale {
+        return Err(pipeline_writer::stale(&resource));
+    }
+    let young = situation.inventory.0.iter().find(|item| {
+        item.written_at < context.started && age(item.written_at, now) < FORGIVEN_FOR && !is_seen(observed, item)
+    });
+    match young {
+        Some(item) => Err(Verdict::Reconciling {
+            reason: Reason::Deleting,
+            message: format!(
+                "{} may have been written just before this controller started and is not to be seen yet; it is looked for until two minutes have passed",
+                item.holder
+            ),
+            retry: Retry::After(retry::STALE_READ),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn age(then: Timestamp, now: Timestamp) -> std::time::Duration {
+    now.duration_since(then).try_into().unwrap_or(std::time::Duration::MAX)
+}
+
+fn is_seen(observed: &Observed, item: &Item) -> bool {
+    let holder = &item.holder;
+    match item.part {
+        Part::InvokeRole => observed.roles.values().flatten().any(|role| role.arn == *holder),
+        Part::InvokePolicy => {
+            observed.roles.values().flatten().any(|role| role.arn == *holder && role.invoke_policy.is_some())
+        }
+        Part::CallbackPolicy => observed.callback.get(holder).is_some_and(Option::is_some),
+        Part::AssumePolicy => observed.assume.get(holder).is_some_and(Option::is_some),
+        // A pipeline's version tells; an action that is not there was never accepted, or has been removed.
+        Part::PipelineAction => true,
+    }
+}
+
+/// Takes our finalizer off: the object goes.
+///
+/// # Errors
+/// The API server did not take the write; an object that is gone already is success.
+pub async fn let_go(pass: &Pass<'_>) -> Result<(), Halt> {
+    let api: Api<CrossAccountInvoke> = Api::namespaced(pass.context.client.clone(), &pass.key.namespace);
+    let finalizers: Vec<&String> = pass.object.finalizers().iter().filter(|name| *name != FINALIZER).collect();
+    let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": pass.object.resource_version()}});
+    match api.patch(&pass.key.name, &PatchParams::default(), &Patch::Merge(patch)).await {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(error) => return Err(error.into()),
+    }
+    pass.context.memory.finish(&pass.uid);
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! What a reconcile came to, told once: status, log line and gauge.
+
+use kube::{
+    Api,
+    api::{ApiResource, DynamicObject, Patch, PatchParams},
+    core::error_boundary::InvalidObject,
+    runtime::controller::Action,
+};
+use serde_json::json;
+
+use super::{
+    context::Context,
+    outcome::Verdict,
+    pass::{Halt, Pass},
+    reconcile::Error,
+    record, remove,
+};
+use crate::{
+    api::{CrossAccountInvoke, Reason, condition},
+    domain::validate::DEFAULT_INTERVAL,
+};
+
+/// Writes the status when it differs in more than time, and lets a finished deletion go.
+///
+/// # Errors
+/// As the API server answers.
+pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> {
+    log(verdict);
+    if *verdict == Verdict::Released {
+        pass.context.metrics.forget(&pass.key);
+        return remove::let_go(pass).await;
+    }
+    if *verdict == Verdict::Converged {
+        // Somebody may have taken our finalizer off: without it a deletion would leave everything behind.
+        record::hold(pass).await?;
+    }
+    let reason = match verdict {
+        Verdict::Converged | Verdict::Released => Reason::Converged,
+        Verdict::Reconciling { reason, .. } | Verdict::Stalled { reason, .. } => *reason,
+    };
+    pass.context.metrics.object(&pass.key, reason.class());
+    let status = record::next_status(pass, verdict);
+    if pass.object.status.as_ref() == Some(&status) {
+        return Ok(());
+    }
+    record::write(pass, status).await
+}
+
+fn log(verdict: &Verdict) {
+    match verdict {
+        Verdict::Converged => tracing::debug!("converged"),
+        Verdict::Released => tracing::info!("nothing is left in AWS; the object goes"),
+        Verdict::Reconciling { reason, message, .. } => tracing::info!(reason = %reason, "{message}"),
+        Verdict::Stalled { reason, message } => tracing::warn!(reason = %reason, "{message}"),
+    }
+}
+
+/// An object that does not decode (an older or newer version of the kind wrote it) is told so in its status.
+///
+/// # Errors
+/// As the API server answers.
+pub async fn undecodable(context: &Context, invalid: &InvalidObject) -> Result<Action, Error> {
+    let namespace = invalid.metadata.namespace.as_deref().unwrap_or_default();
+    let name = invalid.metadata.name.as_deref().unwrap_or_default();
+    let generation = invalid.metadata.generation.unwrap_or_default();
+    let message = format!("the object cannot be read by this version of the controller: {}; correct or delete it", invalid.error);
+    let resource = ApiResource::erase::<CrossAccountInvoke>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &resource);
+    let stored = api.get(name).await.map_err(Box::new)?;
+    let known = stored.data.pointer("/status/conditions").cloned().unwrap_or_default();
+    let known = serde_json::from_value(known).unwrap_or_default();
+    let conditions = condition::of_reason(&known, Reason::InvalidSpec, &message, generation, Context::now());
+    if conditions != known {
+        let patch = json!({"status": {"observedGeneration": generation, "conditions": conditions}});
+        api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await.map_err(Box::new)?;
+    }
+    Ok(Action::requeue(context.settings.delays.stalled(DEFAULT_INTERVAL, Context::fraction())))
+}

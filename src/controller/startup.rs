@@ -1,0 +1,83 @@
+//! What has to be there before the watches open: both kinds, and a right to read them. What is missing is told by
+//! `/readyz` and a log line, and waited for; it is never a crash.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::{
+    Api, Client, Resource,
+    api::{ListParams, PartialObjectMeta},
+};
+use k8s_openapi::api::core::v1::Namespace;
+
+use crate::{
+    api::{AwsAccount, CrossAccountInvoke},
+    controller::context::Context,
+    domain::{ids::InstallationId, names},
+    http::Readiness,
+};
+
+/// How often a missing kind is looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often it is said.
+const SAY_EVERY: Duration = Duration::from_secs(30);
+
+/// Waits until both kinds can be listed.
+pub async fn kinds_installed(client: &Client, watched: &[String], readiness: &Readiness) {
+    let mut said: Option<Timestamp> = None;
+    loop {
+        let Some(missing) = missing(client, watched).await else { return };
+        readiness.waits_for(&missing);
+        let now = Context::now();
+        if said.is_none_or(|said| now.duration_since(said).unsigned_abs() >= SAY_EVERY) {
+            tracing::warn!("not ready: {missing}");
+            said = Some(now);
+        }
+        pause(LOOK_EVERY).await;
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "nothing announces that a kind was installed, so it is looked for")]
+async fn pause(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+async fn missing(client: &Client, watched: &[String]) -> Option<String> {
+    let objects: Api<PartialObjectMeta<CrossAccountInvoke>> = match watched.first() {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let accounts: Api<PartialObjectMeta<AwsAccount>> = Api::all(client.clone());
+    let one = ListParams::default().limit(1);
+    let objects = objects.list_metadata(&one).await.err();
+    if let Some(error) = objects {
+        return Some(describe(&error, &CrossAccountInvoke::plural(&())));
+    }
+    accounts.list_metadata(&one).await.err().map(|error| describe(&error, &AwsAccount::plural(&())))
+}
+
+fn describe(error: &kube::Error, plural: &str) -> String {
+    match error {
+        kube::Error::Api(status) if status.code == 404 => format!(
+            "the CustomResourceDefinition {plural}.crossinvoke.dev is not installed; install the chart's CRDs (crds.install: true) or apply `crossinvoke crds`"
+        ),
+        kube::Error::Api(status) if status.code == 403 => {
+            format!("the controller's ServiceAccount may not list {plural}.crossinvoke.dev: {}", status.message)
+        }
+        error => format!("{plural}.crossinvoke.dev cannot be listed: {error}"),
+    }
+}
+
+/// The installation's id when none is given: from the cluster, the release's namespace and its name.
+///
+/// # Errors
+/// The `kube-system` namespace cannot be read.
+pub async fn default_installation_id(
+    client: &Client,
+    release_namespace: &str,
+    release_name: &str,
+) -> Result<InstallationId, kube::Error> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let uid = namespaces.get("kube-system").await?.metadata.uid.unwrap_or_default();
+    Ok(names::default_installation_id(&uid, release_namespace, release_name))
+}

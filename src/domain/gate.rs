@@ -1,0 +1,323 @@
+//! The gate to the accounts: who may ask for what. A grant of *both* accounts must cover the object, and what is not
+//! allowed is refused by naming the part that is missing.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::{Selector, SelectorExt};
+
+use super::{
+    ids::{AccountId, Arn, InstallationId, RolePath},
+    names,
+    plan::Blocker,
+    spec::{Access, Declared, Granted, Trust},
+};
+use crate::api::{Allowance, AwsAccountSpec, Grant, Reason};
+
+/// An `AwsAccount` as far as the gate is concerned.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The object's name.
+    pub name: String,
+    /// Its spec.
+    pub spec: AwsAccountSpec,
+    /// Whether it is being deleted: it opens nothing new then.
+    pub deleting: bool,
+    /// Whether it carries this installation's in-use finalizer, without which it could go while something exists.
+    pub held: bool,
+}
+
+/// What the gate looks at.
+#[derive(Clone, Debug, Default)]
+pub struct Input {
+    /// All `AwsAccount`s that decode.
+    pub accounts: Vec<Account>,
+    /// Labels of the object's namespace.
+    pub namespace_labels: BTreeMap<String, String>,
+}
+
+/// Opens both accounts for an object, or says what is missing.
+///
+/// # Errors
+/// `NotGranted` or `DuplicateAccount`; `Progressing` while an account is not held by this installation yet.
+pub fn gate(declared: &Declared, input: &Input, installation: &InstallationId) -> Result<Granted, Blocker> {
+    let tools = sole(input, &declared.tools.account, "tools")?;
+    let dev = sole(input, &declared.dev.account, "dev")?;
+    tools_grant(declared, input, tools)?;
+    dev_grant(declared, input, dev)?;
+    for account in [tools, dev] {
+        if account.deleting {
+            return Err(not_granted(format!(
+                "AwsAccount {} (account {}) is being deleted and opens nothing new",
+                account.name, account.spec.account_id
+            )));
+        }
+        if !account.held {
+            return Err(Blocker {
+                reason: Reason::Progressing,
+                message: format!(
+                    "AwsAccount {} does not carry this installation's finalizer yet; the controller is about to add it",
+                    account.name
+                ),
+            });
+        }
+    }
+    let roles = dev.spec.invoke_roles.as_ref();
+    let boundary = roles.and_then(|roles| roles.permissions_boundary_arn.as_ref());
+    let boundary: Option<Arn> = boundary.map(|arn| parse(dev, "spec.invokeRoles.permissionsBoundaryARN", arn)).transpose()?;
+    Ok(Granted {
+        tools: access(tools)?,
+        dev: access(dev)?,
+        role_path: path_of(dev, installation)?,
+        boundary,
+        allowed_tag_keys: roles.map(|roles| roles.allowed_tag_keys.clone()).unwrap_or_default(),
+    })
+}
+
+/// The way into both accounts for removal, which goes on when a grant is revoked.
+///
+/// # Errors
+/// There is no `AwsAccount` of that id any more, or there are two.
+pub fn access_for_removal(declared: &Declared, input: &Input, installation: &InstallationId) -> Result<Granted, Blocker> {
+    let lost = |blocker: Blocker| Blocker {
+        message: format!(
+            "{}. Without it what exists there cannot be removed: restore the AwsAccount, or remove that by hand and then this object's finalizer",
+            blocker.message
+        ),
+        ..blocker
+    };
+    let tools = sole(input, &declared.tools.account, "tools").map_err(lost)?;
+    let dev = sole(input, &declared.dev.account, "dev").map_err(lost)?;
+    Ok(Granted {
+        tools: access(tools)?,
+        dev: access(dev)?,
+        role_path: path_of(dev, installation)?,
+        boundary: None,
+        allowed_tag_keys: Vec::new(),
+    })
+}
+
+/// The path of roles in an account, or the default when it is not (or not only once) declared.
+#[must_use]
+pub fn role_path(input: &Input, installation: &InstallationId, account: &AccountId) -> RolePath {
+    let declared = sole(input, account, "dev").ok();
+    declared
+        .and_then(|account| path_of(account, installation).ok())
+        .unwrap_or_else(|| names::default_role_path(installation))
+}
+
+/// Whether any grant of the account covers the namespace: only then is the account this installation's business.
+#[must_use]
+pub fn grants_anything(spec: &AwsAccountSpec, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
+    spec.grants.iter().any(|grant| covers_namespace(grant, namespace, labels))
+}
+
+fn sole<'a>(input: &'a Input, id: &AccountId, role: &str) -> Result<&'a Account, Blocker> {
+    let found: Vec<&Account> = input.accounts.iter().filter(|account| account.spec.account_id == id.as_str()).collect();
+    match found.as_slice() {
+        [account] => Ok(account),
+        [] => Err(not_granted(format!(
+            "no AwsAccount has accountID {id}, the {role} account; ask the platform team to create one that grants this namespace"
+        ))),
+        several => {
+            let mut names: Vec<&str> = several.iter().map(|account| account.name.as_str()).collect();
+            names.sort_unstable();
+            Err(Blocker {
+                reason: Reason::DuplicateAccount,
+                message: format!(
+                    "AwsAccounts {} all have accountID {id}, so none of them opens anything; delete all but one",
+                    names.join(" and ")
+                ),
+            })
+        }
+    }
+}
+
+fn tools_grant(declared: &Declared, input: &Input, account: &Account) -> Result<(), Blocker> {
+    let grants = of_namespace(declared, input, account)?;
+    let pipeline = declared.pipeline.as_str();
+    if grants.iter().any(|grant| matches_any(&grant.pipelines, pipeline)) {
+        return Ok(());
+    }
+    Err(missing(account, declared, &grants, "pipelines", pipeline, grants.iter().flat_map(|grant| &grant.pipelines)))
+}
+
+fn dev_grant(declared: &Declared, input: &Input, account: &Account) -> Result<(), Blocker> {
+    let grants = of_namespace(declared, input, account)?;
+    let function = declared.function.as_str();
+    let of_function: Vec<&Grant> =
+        grants.iter().copied().filter(|grant| matches_any(&grant.functions, function)).collect();
+    if of_function.is_empty() {
+        let have = grants.iter().flat_map(|grant| &grant.functions);
+        return Err(missing(account, declared, &grants, "functions", function, have));
+    }
+    let caller = declared.tools.account.as_str();
+    let of_caller: Vec<&Grant> =
+        of_function.iter().copied().filter(|grant| grant.callers.iter().any(|id| id == caller)).collect();
+    if of_caller.is_empty() {
+        let have = of_function.iter().flat_map(|grant| &grant.callers);
+        return Err(missing(account, declared, &of_function, "callers", caller, have));
+    }
+    for allowance in needed(declared, account) {
+        let allowance = allowance?;
+        if !of_caller.iter().any(|grant| grant.allow.contains(&allowance)) {
+            return Err(not_allowed(account, &of_caller, &allowance));
+        }
+    }
+    Ok(())
+}
+
+/// What the object asks for beyond the ordinary, and tags outside the allowed keys as a refusal.
+fn needed<'a>(declared: &'a Declared, account: &'a Account) -> impl Iterator<Item = Result<Allowance, Blocker>> + 'a {
+    let root = (declared.trust == Trust::AccountRoot).then_some(Ok(Allowance::AccountRootTrust));
+    let named = declared.role_is_named.then_some(Ok(Allowance::NamedRole));
+    let allowed = account.spec.invoke_roles.as_ref().map(|roles| roles.allowed_tag_keys.as_slice()).unwrap_or_default();
+    let stray = declared.tags.keys().find(|key| !allowed.contains(key)).map(|key| {
+        Err(not_granted(format!(
+            "spec.invokeRole.tags has key {key}, which spec.invokeRoles.allowedTagKeys of AwsAccount {} does not list; \
+             ask the platform team to add it, or remove the tag",
+            account.name
+        )))
+    });
+    stray.into_iter().chain(root).chain(named)
+}
+
+fn of_namespace<'a>(declared: &Declared, input: &Input, account: &'a Account) -> Result<Vec<&'a Grant>, Blocker> {
+    let namespace = &declared.key.namespace;
+    let grants: Vec<&Grant> = account
+        .spec
+        .grants
+        .iter()
+        .filter(|grant| covers_namespace(grant, namespace, &input.namespace_labels))
+        .collect();
+    if grants.is_empty() {
+        return Err(not_granted(format!(
+            "no grant of AwsAccount {} (account {}) covers namespace {namespace}; ask the platform team to add it to a grant's namespaces",
+            account.name, account.spec.account_id
+        )));
+    }
+    Ok(grants)
+}
+
+fn covers_namespace(grant: &Grant, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
+    let by_name = grant.namespaces.names.iter().any(|name| name == namespace);
+    by_name || grant.namespaces.selector.as_ref().is_some_and(|selector| selects(selector, labels))
+}
+
+/// An empty selector selects everything in Kubernetes; here it selects nothing, since nobody may mean that.
+fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    let empty = selector.match_labels.as_ref().is_none_or(BTreeMap::is_empty)
+        && selector.match_expressions.as_ref().is_none_or(Vec::is_empty);
+    !empty && Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
+}
+
+fn matches_any(globs: &[String], name: &str) -> bool {
+    globs.iter().any(|glob| glob_matches(glob, name))
+}
+
+/// `*` stands for any characters, none among them; everything else for itself.
+#[must_use]
+pub fn glob_matches(glob: &str, name: &str) -> bool {
+    let mut parts = glob.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.len() >= last.len() && rest.ends_with(last)
+}
+
+fn missing<'a>(
+    account: &Account,
+    declared: &Declared,
+    grants: &[&Grant],
+    list: &str,
+    value: &str,
+    have: impl Iterator<Item = &'a String>,
+) -> Blocker {
+    let have: Vec<&str> = have.map(String::as_str).collect();
+    let have = if have.is_empty() { "nothing".to_owned() } else { have.join(", ") };
+    not_granted(format!(
+        "AwsAccount {} (account {}) does not grant {value} to namespace {}: {list} of grant {} lists {have}; ask the platform team to add {value}",
+        account.name,
+        account.spec.account_id,
+        declared.key.namespace,
+        grant_names(grants)
+    ))
+}
+
+fn not_allowed(account: &Account, grants: &[&Grant], allowance: &Allowance) -> Blocker {
+    let (what, field) = match allowance {
+        Allowance::AccountRootTrust => ("AccountRootTrust", "spec.invokeRole.trust: AccountRoot"),
+        Allowance::NamedRole => ("NamedRole", "spec.invokeRole.name"),
+    };
+    not_granted(format!(
+        "{field} needs {what} in allow of grant {} of AwsAccount {} (account {}); ask the platform team to add it, or leave the field out",
+        grant_names(grants),
+        account.name,
+        account.spec.account_id
+    ))
+}
+
+fn grant_names(grants: &[&Grant]) -> String {
+    grants.iter().map(|grant| grant.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn not_granted(message: String) -> Blocker {
+    Blocker { reason: Reason::NotGranted, message }
+}
+
+fn access(account: &Account) -> Result<Access, Blocker> {
+    let role = account.spec.role_arn.as_ref().map(|arn| parse(account, "spec.roleARN", arn)).transpose()?;
+    Ok(Access {
+        account: parse(account, "spec.accountID", &account.spec.account_id)?,
+        object: account.name.clone(),
+        role,
+        external_id: account.spec.external_id.clone(),
+    })
+}
+
+fn path_of(account: &Account, installation: &InstallationId) -> Result<RolePath, Blocker> {
+    let path = account.spec.invoke_roles.as_ref().and_then(|roles| roles.path.as_ref());
+    path.map_or_else(
+        || Ok(names::default_role_path(installation)),
+        |path| parse(account, "spec.invokeRoles.path", path),
+    )
+}
+
+fn parse<T: std::str::FromStr<Err = super::ids::InvalidId>>(account: &Account, field: &str, value: &str) -> Result<T, Blocker> {
+    value.parse().map_err(|error: super::ids::InvalidId| {
+        not_granted(format!("{field} of AwsAccount {} cannot be used: {error}; ask the platform team to correct it", account.name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_match_whole_names() {
+        for (glob, name, expected) in [
+            ("payments-*", "payments-release", true),
+            ("payments-*", "payments-", true),
+            ("payments-*", "my-payments-release", false),
+            ("MyFunction", "MyFunction", true),
+            ("MyFunction", "MyFunction2", false),
+            ("*", "anything", true),
+            ("a*b*c", "aXbYc", true),
+            ("a*b*c", "acb", false),
+            ("a*a", "a", false),
+            ("*-release", "x-release", true),
+            ("*-release", "x-release2", false),
+            ("", "", true),
+            ("", "x", false),
+        ] {
+            assert_eq!(glob_matches(glob, name), expected, "{glob} {name}");
+        }
+    }
+}

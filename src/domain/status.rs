@@ -1,0 +1,78 @@
+//! The status that says a verdict: a function of what was, what was read and the time.
+
+use jiff::Timestamp;
+
+use super::{observed::Observed, plan::Situation};
+use crate::api::{
+    CrossAccountInvokeStatus, DevAccountStatus, InventoryItem, Reason, ToolsAccountStatus, condition,
+};
+
+/// What was read and goes into the status.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Facts {
+    tools: ToolsAccountStatus,
+    dev: DevAccountStatus,
+}
+
+impl Facts {
+    /// What the status says so far.
+    #[must_use]
+    pub fn of(status: Option<&CrossAccountInvokeStatus>) -> Self {
+        let tools = status.and_then(|status| status.tools_account.clone()).unwrap_or_default();
+        let dev = status.and_then(|status| status.dev_account.clone()).unwrap_or_default();
+        Self { tools, dev }
+    }
+
+    /// Takes note of what was read; what was not found is no longer said.
+    pub fn note(&mut self, situation: &Situation<'_>, observed: &Observed) {
+        let pipeline = observed.pipeline(&situation.declared.pipeline);
+        self.tools = ToolsAccountStatus {
+            pipeline_arn: pipeline.map(|pipeline| pipeline.arn.to_string()),
+            pipeline_role_arn: pipeline.map(|pipeline| pipeline.role.to_string()),
+            pipeline_version: pipeline.map(|pipeline| pipeline.version),
+        };
+        let role = observed.role(&situation.declared.role_name);
+        self.dev = DevAccountStatus {
+            invoke_role_arn: role.map(|role| role.arn.to_string()),
+            execution_role_arn: observed.function.as_ref().map(|function| function.role.to_string()),
+            function_arn: observed.function.as_ref().map(|function| function.arn.to_string()),
+        };
+    }
+
+    /// What to say when everything is in place.
+    #[must_use]
+    pub fn converged_message(&self) -> String {
+        let (pipeline, function) = (self.tools.pipeline_arn.as_deref(), self.dev.function_arn.as_deref());
+        format!(
+            "{} can invoke {} and is told its result",
+            pipeline.unwrap_or("the pipeline"),
+            function.unwrap_or("the function")
+        )
+    }
+}
+
+/// The next status. It equals the previous one, times included, when nothing but time has passed.
+#[must_use]
+pub fn next(
+    previous: CrossAccountInvokeStatus,
+    generation: i64,
+    (reason, message): (Reason, String),
+    facts: &Facts,
+    inventory: Vec<InventoryItem>,
+    now: Timestamp,
+) -> CrossAccountInvokeStatus {
+    let conditions = condition::of_reason(&previous.conditions, reason, &message, generation, now);
+    CrossAccountInvokeStatus {
+        observed_generation: Some(generation),
+        conditions,
+        tools_account: (facts.tools != ToolsAccountStatus::default()).then(|| facts.tools.clone()),
+        dev_account: (facts.dev != DevAccountStatus::default()).then(|| facts.dev.clone()),
+        inventory,
+    }
+}
+
+/// Whether the status says that the controller is at work.
+#[must_use]
+pub fn is_reconciling(status: &CrossAccountInvokeStatus) -> bool {
+    status.conditions.iter().any(|condition| condition.type_ == condition::RECONCILING && condition.status == "True")
+}

@@ -1,0 +1,189 @@
+//! Counters and gauges with closed label sets: no object names, ARNs or error texts.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+use crate::{api::ReasonClass, aws::CallObserver, domain::ids::ObjectKey};
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ReconcileLabels {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct CallLabels {
+    service: &'static str,
+    operation: String,
+    code: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ReadinessLabels {
+    readiness: &'static str,
+}
+
+/// AWS codes that get a label of their own; any other is `other`, so that the set stays closed.
+const CODES: [&str; 22] = [
+    "ok",
+    "timeout",
+    "dispatch",
+    "Throttling",
+    "ThrottlingException",
+    "AccessDenied",
+    "AccessDeniedException",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "NoSuchEntity",
+    "EntityAlreadyExists",
+    "DeleteConflict",
+    "ConcurrentModification",
+    "LimitExceeded",
+    "MalformedPolicyDocument",
+    "ServiceFailure",
+    "ResourceNotFoundException",
+    "PipelineNotFoundException",
+    "InvalidStructureException",
+    "InvalidActionDeclarationException",
+    "InvalidStageDeclarationException",
+    "ValidationException",
+];
+
+/// The process's metrics.
+pub struct Metrics {
+    registry: Registry,
+    reconciles: Family<ReconcileLabels, Counter>,
+    durations: Histogram,
+    calls: Family<CallLabels, Counter>,
+    objects: Family<ReadinessLabels, Gauge>,
+    classes: Mutex<HashMap<ObjectKey, &'static str>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("crossinvoke");
+        let reconciles = Family::default();
+        let durations = Histogram::new(exponential_buckets(0.01, 2.0, 14));
+        let calls = Family::default();
+        let objects = Family::default();
+        registry.register("reconciles", "Reconciles by kind and outcome", reconciles.clone());
+        registry.register("reconcile_duration_seconds", "How long reconciles took", durations.clone());
+        registry.register("aws_calls", "AWS calls by service, operation and code", calls.clone());
+        registry.register("objects", "CrossAccountInvokes by readiness", objects.clone());
+        Self { registry, reconciles, durations, calls, objects, classes: Mutex::default() }
+    }
+}
+
+impl Metrics {
+    /// Starts to measure a reconcile.
+    #[must_use]
+    pub fn reconciling(&self, kind: &'static str) -> Measured<'_> {
+        Measured { metrics: self, kind, outcome: "cancelled", began: tokio::time::Instant::now() }
+    }
+
+    /// Counts an object under its readiness, and no longer under the one before.
+    pub fn object(&self, key: &ObjectKey, class: ReasonClass) {
+        let readiness = match class {
+            ReasonClass::Ready => "ready",
+            ReasonClass::Reconciling => "reconciling",
+            ReasonClass::Stalled => "stalled",
+        };
+        let mut classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = classes.insert(key.clone(), readiness);
+        if before != Some(readiness) {
+            self.objects.get_or_create(&ReadinessLabels { readiness }).inc();
+            if let Some(before) = before {
+                self.objects.get_or_create(&ReadinessLabels { readiness: before }).dec();
+            }
+        }
+    }
+
+    /// An object that is gone is counted no more.
+    pub fn forget(&self, key: &ObjectKey) {
+        let before = self.classes.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        if let Some(readiness) = before {
+            self.objects.get_or_create(&ReadinessLabels { readiness }).dec();
+        }
+    }
+
+    /// The metrics in OpenMetrics text.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        if let Err(error) = encode(&mut text, &self.registry) {
+            tracing::warn!(%error, "metrics could not be rendered");
+        }
+        text
+    }
+}
+
+impl CallObserver for Metrics {
+    fn called(&self, service: &'static str, operation: &str, code: &str, _took: Duration) {
+        let code = if CODES.contains(&code) { code } else { "other" };
+        let labels = CallLabels { service, operation: operation.to_owned(), code: code.to_owned() };
+        self.calls.get_or_create(&labels).inc();
+    }
+}
+
+/// A reconcile under way; counted when it ends, also when it is cancelled.
+pub struct Measured<'a> {
+    metrics: &'a Metrics,
+    kind: &'static str,
+    outcome: &'static str,
+    began: tokio::time::Instant,
+}
+
+impl Measured<'_> {
+    /// Says how it ended.
+    pub fn finished(mut self, outcome: &'static str) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Measured<'_> {
+    fn drop(&mut self) {
+        let labels = ReconcileLabels { kind: self.kind, outcome: self.outcome };
+        self.metrics.reconciles.get_or_create(&labels).inc();
+        self.metrics.durations.observe(self.began.elapsed().as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_counted_once_under_its_latest_readiness() {
+        let metrics = Metrics::default();
+        let key = ObjectKey { namespace: "n".to_owned(), name: "o".to_owned() };
+        metrics.object(&key, ReasonClass::Stalled);
+        metrics.object(&key, ReasonClass::Ready);
+        metrics.object(&key, ReasonClass::Ready);
+        let text = metrics.render();
+        assert!(text.contains(r#"crossinvoke_objects{readiness="ready"} 1"#), "{text}");
+        assert!(text.contains(r#"crossinvoke_objects{readiness="stalled"} 0"#), "{text}");
+        metrics.forget(&key);
+        assert!(metrics.render().contains(r#"crossinvoke_objects{readiness="ready"} 0"#));
+    }
+
+    #[test]
+    fn an_unknown_code_opens_no_new_label() {
+        let metrics = Metrics::default();
+        metrics.called("iam", "GetRole", "SomethingNew", Duration::ZERO);
+        assert!(metrics.render().contains(r#"operation="GetRole",code="other""#), "{}", metrics.render());
+    }
+}
