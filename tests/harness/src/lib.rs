@@ -8,24 +8,40 @@
 //!
 //! Everything that is started ends with the process that started it, however that one ends.
 
+pub mod accounts;
+mod bench;
 mod bound;
+mod calls;
 mod command;
 mod control_plane;
+mod controller_process;
+mod difference;
 mod error;
 mod helm;
+mod http_client;
 mod kubeconfig;
 mod kubectl;
+pub mod objects;
 mod pki;
 pub mod process;
+mod scenario;
+mod setup;
 mod supervisor;
 mod tools;
 pub mod wait;
 
 pub use self::{
+    accounts::Accounts,
+    bench::Bench,
+    calls::{Calls, Mark},
     control_plane::ControlPlane,
+    controller_process::{ControllerOptions, ControllerProcess, ENDS_WITHIN},
+    difference::difference,
     error::{Context, Error, Result},
     helm::{Helm, Release, chart},
     kubectl::Kubectl,
+    scenario::Scenario,
+    setup::Setup,
     supervisor::{Started, supervise_if_asked},
     tools::{Tools, environment, repository},
 };

@@ -2,6 +2,12 @@
 //!
 //! Own `main`: the supervisor is this executable once more.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::unwrap_in_result,
+    reason = "a test with its own main, which clippy does not take for one"
+)]
+
 use std::{
     io::{BufRead as _, BufReader},
     process::{Child, Command, ExitCode, Stdio},

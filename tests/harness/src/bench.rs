@@ -1,0 +1,76 @@
+//! What the scenarios of one test binary share.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    control_plane::ControlPlane,
+    error::{Context as _, Result},
+    helm::Release,
+};
+
+/// A control plane with the CRDs, and the controller to try: one per test binary.
+#[derive(Debug)]
+pub struct Bench {
+    control_plane: ControlPlane,
+    controller: PathBuf,
+}
+
+impl Bench {
+    /// Starts a control plane and installs the chart's CRDs.
+    ///
+    /// # Errors
+    /// If tools are missing, the control plane does not come up, or the API server refuses a CRD.
+    pub async fn start(controller: impl Into<PathBuf>) -> Result<Self> {
+        let bench = Self::without_crds(controller).await?;
+        bench.install_crds().await?;
+        Ok(bench)
+    }
+
+    /// Starts a control plane that does not know our kinds.
+    ///
+    /// # Errors
+    /// If tools are missing, or the control plane does not come up.
+    pub async fn without_crds(controller: impl Into<PathBuf>) -> Result<Self> {
+        // It blocks for seconds; who waits for Ctrl-C meanwhile shall see it.
+        let started = tokio::task::spawn_blocking(ControlPlane::start).await;
+        Ok(Self { control_plane: started.context("starting a control plane")??, controller: controller.into() })
+    }
+
+    /// Installs the CRDs as the chart renders them, and waits until the API server serves them.
+    ///
+    /// # Errors
+    /// If the API server refuses one.
+    pub async fn install_crds(&self) -> Result<()> {
+        let release = release("crossinvoke-system", "crds");
+        let crds = self.control_plane.helm().template(&release, &["templates/crds.yaml"]).await?;
+        let kubectl = self.control_plane.kubectl();
+        kubectl.apply(&crds).await?;
+        kubectl.run(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).await?;
+        Ok(())
+    }
+
+    /// The control plane.
+    #[must_use]
+    pub fn control_plane(&self) -> &ControlPlane {
+        &self.control_plane
+    }
+
+    /// The controller's binary.
+    #[must_use]
+    pub fn controller(&self) -> &Path {
+        &self.controller
+    }
+}
+
+/// The name that the chart gives its `ServiceAccount` in a release called like the chart.
+pub(crate) const SERVICE_ACCOUNT: &str = "crossinvoke";
+
+/// A release of our chart, called like the chart.
+pub(crate) fn release(namespace: &str, installation_id: &str) -> Release {
+    Release {
+        name: "crossinvoke".to_owned(),
+        namespace: namespace.to_owned(),
+        installation_id: installation_id.to_owned(),
+        values: Vec::new(),
+    }
+}

@@ -1,0 +1,84 @@
+//! What the demo says: steps, findings, and signs of life while it waits.
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    time::{Duration, Instant},
+};
+
+/// Standard output, as a terminal or as plain lines.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    terminal: bool,
+    started: Instant,
+    step: usize,
+}
+
+impl Screen {
+    pub(crate) fn new() -> Self {
+        Self { terminal: std::io::stdout().is_terminal(), started: Instant::now(), step: 0 }
+    }
+
+    /// Begins the next step.
+    pub(crate) fn step(&mut self, title: &str) {
+        self.step += 1;
+        let text = format!("{}. {title}", self.step);
+        let text = if self.terminal { format!("\x1b[1m{text}\x1b[0m") } else { text };
+        write(&format!("\n{text}\n"));
+    }
+
+    /// Shows lines as they are, set off from the demo's own words.
+    pub(crate) fn show(&self, text: &str) {
+        let lines: String = text.trim_end().lines().map(|line| format!("     {line}\n")).collect();
+        write(&lines);
+    }
+
+    /// Shows a command that a reader could have typed.
+    pub(crate) fn command(&self, command: &str) {
+        let text = format!("   $ {command}");
+        write(&if self.terminal { format!("\x1b[2m{text}\x1b[0m\n") } else { format!("{text}\n") });
+    }
+
+    /// Says what was checked and found right.
+    pub(crate) fn right(&self, text: &str) {
+        let mark = if self.terminal { "\x1b[32mok\x1b[0m" } else { "ok" };
+        write(&format!("   {mark} {text}\n"));
+    }
+
+    /// Says anything else.
+    pub(crate) fn say(&self, text: &str) {
+        write(&format!("   {text}\n"));
+    }
+
+    /// How long the demo has run.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Waits for something and shows that it does: a counting line on a terminal, a line every five seconds elsewhere.
+    pub(crate) async fn waiting<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        let begun = Instant::now();
+        let period = Duration::from_secs(if self.terminal { 1 } else { 5 });
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+        loop {
+            tokio::select! {
+                done = &mut work => {
+                    if self.terminal {
+                        write("\r\x1b[K");
+                    }
+                    return done;
+                }
+                _ = ticks.tick() => {
+                    let text = format!("   … {what} ({} s)", begun.elapsed().as_secs());
+                    write(&if self.terminal { format!("\r\x1b[K{text}") } else { format!("{text}\n") });
+                }
+            }
+        }
+    }
+}
+
+/// A reader that went away (`make demo | head`) is no failure of the demo.
+fn write(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,257 @@
+//! The controller as a process: the built binary with the rights of the chart, never an administrator's.
+
+use std::{
+    ffi::OsString,
+    io::{BufRead as _, BufReader, Read},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, ExitStatus, Stdio},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use crate::{
+    bound,
+    error::{Context as _, Error, Result},
+    process,
+    wait::eventually,
+};
+
+/// What is promised for SIGTERM.
+pub const ENDS_WITHIN: Duration = Duration::from_secs(5);
+
+/// From start to the line that says the HTTP address.
+const LISTENS_WITHIN: Duration = Duration::from_secs(30);
+
+/// How to run a controller.
+#[derive(Clone, Debug)]
+pub struct ControllerOptions {
+    /// The built binary.
+    pub program: PathBuf,
+    /// Namespaces to watch.
+    pub namespaces: Vec<String>,
+    /// The installation id.
+    pub installation_id: String,
+    /// Further flags of `crossinvoke run`.
+    pub flags: Vec<String>,
+    /// The kubeconfig of its `ServiceAccount`.
+    pub kubeconfig: PathBuf,
+    /// The AWS endpoint, `http://127.0.0.1:port`.
+    pub aws_endpoint: String,
+    /// The access key; any secret goes with it.
+    pub access_key: String,
+    /// The default region.
+    pub region: String,
+    /// A folder that stands in for the home directory, so that nobody's AWS profile is read.
+    pub home: PathBuf,
+}
+
+/// A running controller. It is killed when this is dropped, and when this process ends in any way.
+#[derive(Debug)]
+pub struct ControllerProcess {
+    child: Child,
+    http: SocketAddr,
+    log: Log,
+}
+
+/// The lines that a process wrote, on both outputs.
+#[derive(Clone, Debug, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        // A reader that panicked has pushed whole lines or none.
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn follow(&self, output: impl Read + Send + 'static) {
+        let log = self.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines() {
+                let Ok(line) = line else { return };
+                log.lines().push(line);
+            }
+        });
+    }
+
+    fn tail(&self, count: usize) -> String {
+        let lines = self.lines();
+        lines[lines.len().saturating_sub(count)..].join("\n")
+    }
+}
+
+impl ControllerProcess {
+    /// Starts the controller and waits until it says where it listens.
+    ///
+    /// # Errors
+    /// If it cannot be run, ends, or does not say its address; with its log.
+    pub async fn start(options: &ControllerOptions) -> Result<Self> {
+        let what = || format!("starting {}", options.program.display());
+        let mut command = bound::command(&options.program).context(what())?;
+        command
+            .args(arguments(options))
+            .env_clear()
+            .envs(environment(options))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = bound::spawn(command).context(what())?;
+        let log = Log::default();
+        if let Some(output) = child.stdout.take() {
+            log.follow(output);
+        }
+        if let Some(output) = child.stderr.take() {
+            log.follow(output);
+        }
+        // Made before it listens, so that a failure kills it.
+        let mut controller = Self { child, http: SocketAddr::from(([127, 0, 0, 1], 0)), log };
+        controller.http = controller.address().await?;
+        Ok(controller)
+    }
+
+    async fn address(&mut self) -> Result<SocketAddr> {
+        let found = eventually("the controller says http_addr=…", LISTENS_WITHIN, || {
+            let ended = self.child.try_wait().ok().flatten();
+            let address = self.log.lines().iter().find_map(|line| http_address(line));
+            std::future::ready(match (address, ended) {
+                (Some(address), _) => Ok(Ok(address)),
+                (None, Some(status)) => Ok(Err(status)),
+                (None, None) => Err("no such line".to_owned()),
+            })
+        })
+        .await;
+        match found {
+            Ok(Ok(address)) => Ok(address),
+            Ok(Err(status)) => Err(Error::new(format!("the controller ended ({status}):\n{}", self.log_tail(40)))),
+            Err(error) => Err(Error::new(format!("{error}; its log:\n{}", self.log_tail(40)))),
+        }
+    }
+
+    /// Where `/livez`, `/readyz` and `/metrics` are.
+    #[must_use]
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything that it wrote, a line each.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        self.log.lines().clone()
+    }
+
+    /// The end of what it wrote.
+    #[must_use]
+    pub fn log_tail(&self, lines: usize) -> String {
+        self.log.tail(lines)
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// If the operating system does not say.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().context("looking at the controller")
+    }
+
+    /// GETs a path of its HTTP server; returns status and body.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn get(&self, path: &str) -> Result<(u16, String)> {
+        crate::http_client::get(self.http, path).await
+    }
+
+    /// Asks it to end (SIGTERM) and waits for that.
+    ///
+    /// # Errors
+    /// If it takes longer than is promised ([`ENDS_WITHIN`]); with the end of its log.
+    pub async fn stop(&mut self) -> Result<ExitStatus> {
+        process::terminate(self.id())?;
+        let ended = eventually("the controller ends after SIGTERM", ENDS_WITHIN, || {
+            let status = self.child.try_wait();
+            std::future::ready(match status {
+                Ok(Some(status)) => Ok(status),
+                Ok(None) => Err("it runs".to_owned()),
+                Err(error) => Err(error.to_string()),
+            })
+        });
+        ended.await.map_err(|error| Error::new(format!("{error}; its log:\n{}", self.log_tail(40))))
+    }
+
+    /// Ends it without asking (SIGKILL), as a lost node would.
+    ///
+    /// # Errors
+    /// If the operating system refuses.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill().context("killing the controller")?;
+        self.child.wait().map(|_| ()).context("killing the controller")
+    }
+}
+
+impl Drop for ControllerProcess {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.kill();
+    }
+}
+
+fn arguments(options: &ControllerOptions) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> =
+        vec!["run".into(), "--installation-id".into(), options.installation_id.clone().into()];
+    for namespace in &options.namespaces {
+        arguments.extend(["--watch-namespace".into(), namespace.into()]);
+    }
+    arguments.extend(["--http-addr".into(), "127.0.0.1:0".into()]);
+    arguments.extend(options.flags.iter().map(Into::into));
+    arguments
+}
+
+/// All that it knows of the world: nothing of the tester's own AWS or Kubernetes set-up reaches it.
+fn environment(options: &ControllerOptions) -> Vec<(&'static str, OsString)> {
+    let path = |path: &Path| path.as_os_str().to_owned();
+    vec![
+        ("HOME", path(&options.home)),
+        ("KUBECONFIG", path(&options.kubeconfig)),
+        ("AWS_ENDPOINT_URL", options.aws_endpoint.clone().into()),
+        ("AWS_ACCESS_KEY_ID", options.access_key.clone().into()),
+        ("AWS_SECRET_ACCESS_KEY", "any-secret-will-do".into()),
+        ("AWS_REGION", options.region.clone().into()),
+        // Without keys the SDK would look for an instance's role, and wait for an answer.
+        ("AWS_EC2_METADATA_DISABLED", "true".into()),
+        ("RUST_BACKTRACE", "1".into()),
+    ]
+}
+
+/// The address in a log line, text or JSON: `… http_addr=127.0.0.1:PORT …` or `…"http_addr":"127.0.0.1:PORT"…`.
+fn http_address(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("http_addr")?;
+    let value = rest.trim_start_matches(['"', '=', ':', ' ']);
+    let end = value.find(|c: char| !(c.is_ascii_hexdigit() || ".:[]".contains(c))).unwrap_or(value.len());
+    value[..end].parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_found_in_text_and_json_logs() {
+        let table = [
+            ("2026-01-01T00:00:00Z  INFO crossinvoke: listening http_addr=127.0.0.1:4711", Some("127.0.0.1:4711")),
+            ("INFO listening http_addr=\"127.0.0.1:4711\" other=1", Some("127.0.0.1:4711")),
+            (r#"{"fields":{"http_addr":"127.0.0.1:4711","message":"listening"}}"#, Some("127.0.0.1:4711")),
+            ("INFO listening http_addr=[::1]:80", Some("[::1]:80")),
+            ("INFO listening on 127.0.0.1:4711", None),
+            ("INFO http_addr=unknown", None),
+        ];
+        for (line, expected) in table {
+            assert_eq!(http_address(line), expected.map(|address| address.parse().unwrap()), "{line}");
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! One scenario: a namespace, three AWS accounts and a controller of its own, on the shared control plane.
+
+use std::panic::AssertUnwindSafe;
+
+use fakeaws::{Admin, FakeAws};
+use futures::FutureExt as _;
+use kube::{Api, Client, api::DynamicObject};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    accounts::Accounts,
+    bench::{Bench, SERVICE_ACCOUNT, release},
+    calls::{Calls, Mark},
+    controller_process::{ControllerOptions, ControllerProcess},
+    difference::difference,
+    error::{Context as _, Error, Result},
+    kubectl::Kubectl,
+    objects::{self, has_reason},
+    setup::Setup,
+    wait::{DEADLINE, until_object},
+};
+
+/// A running scenario.
+pub struct Scenario<'bench> {
+    bench: &'bench Bench,
+    /// The namespace, which is also the prefix of the `AwsAccount`s' names.
+    pub namespace: String,
+    /// The installation id of its controller.
+    pub installation_id: String,
+    /// Its AWS accounts.
+    pub accounts: Accounts,
+    /// An administrator's client; of this scenario's runtime.
+    pub client: Client,
+    aws: FakeAws,
+    flags: Vec<String>,
+    controller: Option<ControllerProcess>,
+    folder: TempDir,
+}
+
+impl<'bench> Scenario<'bench> {
+    /// The usual scenario of this name; it must be unique in the test binary.
+    ///
+    /// # Errors
+    /// If any part of it cannot be made or started.
+    pub async fn new(bench: &'bench Bench, name: &str) -> Result<Self> {
+        Self::with(bench, name, Setup::default()).await
+    }
+
+    /// A scenario of this name that differs from the usual one.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub async fn with(bench: &'bench Bench, name: &str, mut setup: Setup) -> Result<Self> {
+        let (change, without_controller) = (setup.aws_accounts.take(), setup.without_controller);
+        let mut scenario = Self::prepare(bench, name, setup).await?;
+        let mut tools = objects::tools_account(&scenario.accounts, &scenario.namespace);
+        let mut dev = objects::dev_account(&scenario.accounts, &scenario.namespace);
+        if let Some(change) = change {
+            change(&mut tools, &mut dev);
+        }
+        scenario.apply(&tools).await?;
+        scenario.apply(&dev).await?;
+        if !without_controller {
+            scenario.start_controller().await?;
+        }
+        Ok(scenario)
+    }
+
+    /// The AWS double, the namespace and the controller's rights; no object of ours, and no controller yet.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub async fn prepare(bench: &'bench Bench, name: &str, setup: Setup) -> Result<Self> {
+        let accounts = setup.accounts.unwrap_or_else(|| Accounts::of_scenario(name, &installation_id_of(name)));
+        let mut seed = accounts.seed()?;
+        if let Some(change) = setup.seed {
+            change(&accounts, &mut seed);
+        }
+        let scenario = Self {
+            bench,
+            client: bench.control_plane().client().await?,
+            aws: FakeAws::start(seed).await.context("starting the AWS double")?,
+            folder: tempfile::tempdir().context("a folder")?,
+            namespace: name.replace('_', "-"),
+            installation_id: accounts.installation_id.clone(),
+            accounts,
+            flags: setup.flags,
+            controller: None,
+        };
+        scenario.prepare_cluster().await?;
+        Ok(scenario)
+    }
+
+    /// The namespace, and the controller's rights exactly as the chart renders them.
+    async fn prepare_cluster(&self) -> Result<()> {
+        let kubectl = self.kubectl();
+        kubectl.run(&["create", "namespace", &self.namespace]).await?;
+        let release = release(&self.namespace, &self.installation_id);
+        let rights = ["templates/serviceaccount.yaml", "templates/rbac.yaml"];
+        let manifests = self.bench.control_plane().helm().template(&release, &rights).await?;
+        kubectl.apply(&manifests).await?;
+        Ok(())
+    }
+
+    /// An administrator's kubectl.
+    #[must_use]
+    pub fn kubectl(&self) -> Kubectl {
+        self.bench.control_plane().kubectl()
+    }
+
+    /// What happens to AWS behind the controller's back, and what it was asked.
+    #[must_use]
+    pub fn aws(&self) -> &Admin {
+        self.aws.admin()
+    }
+
+    /// A folder that goes away with the scenario.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// `http://127.0.0.1:port` of the AWS double.
+    #[must_use]
+    pub fn aws_endpoint(&self) -> String {
+        self.aws.endpoint()
+    }
+}
+
+/// The controller.
+impl Scenario<'_> {
+    /// Starts the controller with a fresh token of its `ServiceAccount`.
+    ///
+    /// # Errors
+    /// If it does not start; with its log.
+    pub async fn start_controller(&mut self) -> Result<()> {
+        let kubeconfig = self.folder.path().join("controller.kubeconfig");
+        let plane = self.bench.control_plane();
+        plane.write_service_account_kubeconfig(&kubeconfig, &self.namespace, SERVICE_ACCOUNT).await?;
+        let options = ControllerOptions {
+            program: self.bench.controller().to_path_buf(),
+            namespaces: vec![self.namespace.clone()],
+            installation_id: self.installation_id.clone(),
+            flags: self.flags.clone(),
+            kubeconfig,
+            aws_endpoint: self.aws.endpoint(),
+            access_key: self.accounts.controller_key(),
+            region: self.accounts.region.clone(),
+            home: self.folder.path().to_path_buf(),
+        };
+        self.controller = Some(ControllerProcess::start(&options).await?);
+        Ok(())
+    }
+
+    /// The running controller.
+    ///
+    /// # Errors
+    /// If none was started.
+    pub fn controller(&mut self) -> Result<&mut ControllerProcess> {
+        self.controller.as_mut().ok_or_else(|| Error::new("no controller runs"))
+    }
+
+    /// Stops the controller as Kubernetes would, and starts it again.
+    ///
+    /// # Errors
+    /// If it does not end in time, or does not start.
+    pub async fn restart_controller(&mut self) -> Result<()> {
+        self.controller()?.stop().await?;
+        self.start_controller().await
+    }
+
+    /// Kills the controller as a lost node would, and starts it again.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn kill_and_restart_controller(&mut self) -> Result<()> {
+        self.controller()?.kill()?;
+        self.start_controller().await
+    }
+}
+
+/// Kubernetes objects.
+impl Scenario<'_> {
+    /// A `CrossAccountInvoke` of this scenario, to be changed and applied.
+    #[must_use]
+    pub fn invoke(&self, name: &str) -> Value {
+        objects::cross_account_invoke(&self.accounts, &self.namespace, name)
+    }
+
+    /// Applies an object server-side, as a user would.
+    ///
+    /// # Errors
+    /// If the API server refuses it; with its message.
+    pub async fn apply(&self, object: &Value) -> Result<()> {
+        self.kubectl().apply(&object.to_string()).await.map(|_| ())
+    }
+
+    /// Deletes a `CrossAccountInvoke` without waiting for its finalizer.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        self.invokes().delete(name, &kube::api::DeleteParams::default()).await.context("deleting")?;
+        Ok(())
+    }
+
+    /// The `CrossAccountInvoke`s of this scenario.
+    #[must_use]
+    pub fn invokes(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, &objects::cross_account_invokes())
+    }
+
+    /// All `AwsAccount`s.
+    #[must_use]
+    pub fn aws_accounts(&self) -> Api<DynamicObject> {
+        Api::all_with(self.client.clone(), &objects::aws_accounts())
+    }
+
+    /// Waits until a `CrossAccountInvoke` satisfies a condition, and returns it.
+    ///
+    /// # Errors
+    /// After a minute, with the object as it then is.
+    pub async fn until(
+        &self,
+        name: &str,
+        what: &str,
+        condition: impl Fn(&DynamicObject) -> bool,
+    ) -> Result<DynamicObject> {
+        let there = |object: Option<&DynamicObject>| object.is_some_and(&condition);
+        let object = until_object(&self.invokes(), name, &format!("{name}: {what}"), DEADLINE, there).await?;
+        object.ok_or_else(|| Error::new(format!("{name} went away while waiting: {what}")))
+    }
+
+    /// Waits until a `CrossAccountInvoke`'s status is about its present spec and says this reason, and returns it.
+    ///
+    /// # Errors
+    /// After a minute, with the object as it then is.
+    pub async fn until_reason(&self, name: &str, reason: &str) -> Result<DynamicObject> {
+        self.until(name, &format!("reason {reason}"), |object| has_reason(object, reason)).await
+    }
+
+    /// Waits until an `AwsAccount`'s status is about its present spec and says this reason, and returns it.
+    ///
+    /// # Errors
+    /// After a minute, with the object as it then is.
+    pub async fn until_account_reason(&self, name: &str, reason: &str) -> Result<DynamicObject> {
+        let there = |object: Option<&DynamicObject>| object.is_some_and(|object| has_reason(object, reason));
+        let what = format!("{name}: reason {reason}");
+        let object = until_object(&self.aws_accounts(), name, &what, DEADLINE, there).await?;
+        object.ok_or_else(|| Error::new(format!("{name} went away while waiting: {what}")))
+    }
+
+    /// Waits until a `CrossAccountInvoke` is gone.
+    ///
+    /// # Errors
+    /// After a minute, with the object as it then is.
+    pub async fn until_gone(&self, name: &str) -> Result<()> {
+        let gone = |object: Option<&DynamicObject>| object.is_none();
+        until_object(&self.invokes(), name, &format!("{name} is gone"), DEADLINE, gone).await.map(|_| ())
+    }
+
+    /// Makes the controller look at an object at once, as any annotation does.
+    ///
+    /// # Errors
+    /// If there is no such object.
+    pub async fn touch(&self, name: &str, value: &str) -> Result<()> {
+        let patch = json!({"metadata": {"annotations": {"touched": value}}});
+        let patch = kube::api::Patch::Merge(patch);
+        self.invokes().patch(name, &kube::api::PatchParams::default(), &patch).await.context("annotating")?;
+        Ok(())
+    }
+}
+
+/// AWS.
+impl Scenario<'_> {
+    /// What AWS holds: roles, policies, pipelines, functions.
+    ///
+    /// # Errors
+    /// If the double does not answer.
+    pub fn configuration(&self) -> Result<Value> {
+        self.aws().configuration().context("the snapshot")
+    }
+
+    /// Checks that AWS holds what it held before.
+    ///
+    /// # Errors
+    /// Names every difference.
+    pub fn assert_as_before(&self, before: &Value) -> Result<()> {
+        let lines = difference(before, &self.configuration()?);
+        if lines.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(format!("AWS is not as it was before:\n{}", lines.join("\n"))))
+    }
+
+    /// The present end of the call log.
+    ///
+    /// # Errors
+    /// If the double does not answer.
+    pub fn mark(&self) -> Result<Mark> {
+        Ok(Mark(self.aws().calls().context("the call log")?.len()))
+    }
+
+    /// The calls since a mark.
+    ///
+    /// # Errors
+    /// If the double does not answer.
+    pub fn calls_since(&self, mark: Mark) -> Result<Calls> {
+        let calls = self.aws().calls().context("the call log")?;
+        Ok(Calls(calls.into_iter().skip(mark.0).collect()))
+    }
+}
+
+/// How a scenario ends.
+impl Scenario<'_> {
+    /// Runs the scenario's body, then stops the controller; on failure prints all that helps to understand it.
+    ///
+    /// # Errors
+    /// What the body fails with, a panic included, or a controller that ended or does not end in time.
+    pub async fn run(mut self, body: impl AsyncFnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let outcome = AssertUnwindSafe(async { body(&mut self).await }).catch_unwind().await;
+        let outcome = match outcome {
+            Ok(Ok(())) => self.finish().await,
+            Ok(Err(error)) => Err(error),
+            Err(panic) => Err(Error::new(panic_text(panic.as_ref()))),
+        };
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => Err(Error::new(format!("{error}\n{}", self.state().await))),
+        }
+    }
+
+    async fn finish(&mut self) -> Result<()> {
+        let Some(controller) = &mut self.controller else { return Ok(()) };
+        match controller.ended()? {
+            // A scenario that ended it on purpose has waited for that.
+            Some(status) if !status.success() => Err(Error::new(format!("the controller ended by itself: {status}"))),
+            Some(_) => Ok(()),
+            None => controller.stop().await.map(|_| ()),
+        }
+    }
+
+    /// Objects, events, the ends of the controller's log and of the call log.
+    pub async fn state(&self) -> String {
+        let kubectl = self.kubectl();
+        let namespace = format!("--namespace={}", self.namespace);
+        let shown = |outcome: Result<String>| outcome.unwrap_or_else(|error| error.to_string());
+        let invokes = shown(kubectl.run(&["get", "crossaccountinvokes", &namespace, "--output=yaml"]).await);
+        let (tools, dev) = (format!("{}-tools", self.namespace), format!("{}-dev", self.namespace));
+        let accounts =
+            shown(kubectl.run(&["get", "awsaccounts", &tools, &dev, "--ignore-not-found", "--output=yaml"]).await);
+        let events = shown(kubectl.run(&["get", "events", &namespace]).await);
+        let log = self.controller.as_ref().map_or_else(|| "none runs".to_owned(), |running| running.log_tail(80));
+        let calls = self.aws().calls().unwrap_or_default();
+        let calls = Calls(calls[calls.len().saturating_sub(40)..].to_vec());
+        format!(
+            "--- objects\n{invokes}\n--- accounts\n{accounts}\n--- events\n{events}\n--- controller\n{log}\n\
+             --- AWS calls\n{calls}"
+        )
+    }
+}
+
+/// Ten characters, as the chart would derive them.
+fn installation_id_of(name: &str) -> String {
+    let hash = name.bytes().fold(0x9e37_79b9_u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    format!("{:010x}", hash & 0xff_ffff_ffff)
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "the scenario panicked".to_owned())
+}

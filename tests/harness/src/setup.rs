@@ -1,0 +1,59 @@
+//! How one scenario differs from the usual one.
+
+use fakeaws::Seed;
+use serde_json::Value;
+
+use crate::accounts::Accounts;
+
+/// Changes the seed of the AWS double.
+type SeedChange = Box<dyn FnOnce(&Accounts, &mut Seed) + Send>;
+
+/// Changes the `AwsAccount`s of tools and dev.
+type AwsAccountsChange = Box<dyn FnOnce(&mut Value, &mut Value) + Send>;
+
+/// What differs from the usual scenario.
+#[derive(Default)]
+pub struct Setup {
+    pub(crate) accounts: Option<Accounts>,
+    pub(crate) seed: Option<SeedChange>,
+    pub(crate) aws_accounts: Option<AwsAccountsChange>,
+    pub(crate) flags: Vec<String>,
+    pub(crate) without_controller: bool,
+}
+
+impl Setup {
+    /// Uses these accounts, not those of the scenario's name.
+    #[must_use]
+    pub fn accounts(mut self, accounts: Accounts) -> Self {
+        self.accounts = Some(accounts);
+        self
+    }
+
+    /// Changes what AWS holds before anything starts.
+    #[must_use]
+    pub fn seed(mut self, change: impl FnOnce(&Accounts, &mut Seed) + Send + 'static) -> Self {
+        self.seed = Some(Box::new(change));
+        self
+    }
+
+    /// Changes the `AwsAccount`s of tools and dev before they are applied.
+    #[must_use]
+    pub fn aws_accounts(mut self, change: impl FnOnce(&mut Value, &mut Value) + Send + 'static) -> Self {
+        self.aws_accounts = Some(Box::new(change));
+        self
+    }
+
+    /// Adds flags of `crossinvoke run`.
+    #[must_use]
+    pub fn flags<'a>(mut self, flags: impl IntoIterator<Item = &'a str>) -> Self {
+        self.flags.extend(flags.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// Leaves the controller to be started by the scenario.
+    #[must_use]
+    pub fn without_controller(mut self) -> Self {
+        self.without_controller = true;
+        self
+    }
+}
