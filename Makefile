@@ -1,0 +1,66 @@
+# Everything a maintainer does here; `make help` lists it. .ci/run calls the same targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+tools := build/tools
+# The tools of this checkout serve its scripts; KUBEBUILDER_ASSETS replaces the control plane among them.
+CARGO ?= cargo
+SEED ?=
+
+.PHONY: help tools demo test lint crds goldens cluster fakeaws figures clean build deny chart-lint
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+tools: ## Build etcd, kube-apiserver, kubectl and helm into build/tools (minutes, once)
+	@tests/cluster/build-tools.sh $(tools)
+
+build:
+	@$(CARGO) build --workspace --locked
+
+demo: tools build ## Show one object converged in two accounts and removed again (KEEP=1 leaves it running)
+	@"$$($(MAKE) --no-print-directory bin-demo)" --controller "$$($(MAKE) --no-print-directory bin-crossinvoke)" $(if $(KEEP),--keep)
+
+test: tools ## Run all tests
+	$(CARGO) test --workspace --locked --no-fail-fast
+
+lint: tools ## Check format, lints, generated files, the chart and the dependencies
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@$(MAKE) --no-print-directory chart-lint deny
+
+chart-lint: tools build
+	@tests/chart/crds.sh "$$($(MAKE) --no-print-directory bin-crossinvoke)" --check
+	@tests/chart/goldens.sh $(tools)/helm --check
+	$(tools)/helm lint --strict charts/crossinvoke
+
+deny:
+	@tests/deny.sh
+
+crds: build ## Generate crds/ and the chart's copy from the code
+	@tests/chart/crds.sh "$$($(MAKE) --no-print-directory bin-crossinvoke)"
+
+goldens: tools crds ## Write all golden files anew; look at the difference before you commit it
+	@tests/chart/goldens.sh $(tools)/helm
+	INSTA_UPDATE=always INSTA_FORCE_PASS=1 UPDATE_GOLDENS=1 $(CARGO) test --workspace --locked --no-fail-fast
+
+cluster: tools build ## Start a control plane and stay
+	@exec "$$($(MAKE) --no-print-directory bin-cluster)"
+
+fakeaws: build ## Start the AWS double and stay (SEED=FILE; without it, the three accounts of the demo)
+	@seed="$(SEED)"; if [ -z "$$seed" ]; then seed=build/demo-seed.json; mkdir -p build; \
+	  "$$($(MAKE) --no-print-directory bin-seed)" >"$$seed"; echo "seed: $$seed (its keys are under \"keys\")" >&2; fi; \
+	exec "$$($(MAKE) --no-print-directory bin-fakeaws)" --seed "$$seed"
+
+figures: tools ## Measure calls, memory, binary size and test times (release build; many minutes)
+	@tests/figures.sh
+
+clean: ## Remove what was built, tools included
+	$(CARGO) clean
+	rm -rf build
+
+# Where cargo put a binary: CARGO_TARGET_DIR and cargo's own configuration decide that.
+bin-%:
+	@$(CARGO) metadata --format-version=1 --no-deps --offline --locked | \
+	  sed -E 's|.*"target_directory":"([^"]*)".*|\1/debug/$*|'
