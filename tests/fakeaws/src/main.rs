@@ -1,0 +1,3 @@
+//! `fakeaws --seed FILE`: serves the double until it is stopped.
+
+fn main() {}

@@ -1,0 +1,101 @@
+//! What one AWS account holds.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::versioned::Versioned;
+use crate::codepipeline::Pipelines;
+
+/// One account: global IAM, and regional functions and pipelines.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Account {
+    /// Twelve digits.
+    pub(crate) id: String,
+    /// `aws`, `aws-cn` or `aws-us-gov`.
+    pub(crate) partition: String,
+    /// Roles by lower-case name: names are unique without regard to case, and over all paths (IAM User Guide, quotas).
+    pub(crate) roles: BTreeMap<String, Versioned<Role>>,
+    /// Users by name. There is no API for them: they come from the seed.
+    pub(crate) users: BTreeMap<String, User>,
+    /// Functions by region and name.
+    pub(crate) functions: BTreeMap<String, BTreeMap<String, Function>>,
+    /// The CodePipeline state of the account, over all regions.
+    pub(crate) pipelines: Pipelines,
+}
+
+/// An IAM role. Documents are kept as given; the reordering happens when they are read over the wire.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Role {
+    pub(crate) name: String,
+    /// Begins and ends with a slash.
+    pub(crate) path: String,
+    /// `AROA…`; a recreated role has another one.
+    pub(crate) id: String,
+    pub(crate) created: Timestamp,
+    pub(crate) description: Option<String>,
+    /// Seconds, 3600..=43200.
+    pub(crate) max_session_duration: u32,
+    /// The trust policy with role and user principals replaced by their unique ids; [`super::World::shown_trust`]
+    /// turns them back into ARNs where the role still lives.
+    pub(crate) trust: Value,
+    pub(crate) policies: Policies,
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+/// The identity policies of a role or user.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Policies {
+    /// Inline policies by name.
+    pub(crate) inline: BTreeMap<String, Value>,
+    /// ARNs of managed policies.
+    pub(crate) attached: Vec<String>,
+    /// ARN of the managed policy that is the permissions boundary.
+    pub(crate) boundary: Option<String>,
+}
+
+/// An IAM user: a name that a long-lived access key can belong to.
+#[derive(Clone, Debug)]
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) path: String,
+    /// `AIDA…`.
+    pub(crate) id: String,
+    pub(crate) policies: Policies,
+}
+
+/// A Lambda function: its configuration as `GetFunctionConfiguration` answers it (`FunctionName`, `FunctionArn`,
+/// `Role`, `Runtime`, …).
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Function {
+    pub(crate) configuration: serde_json::Map<String, Value>,
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+impl Account {
+    /// The ARN of this account's root principal.
+    pub(crate) fn root_arn(&self) -> String {
+        format!("arn:{}:iam::{}:root", self.partition, self.id)
+    }
+
+    /// The role of this name as it is now.
+    pub(crate) fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.get(&name.to_ascii_lowercase()).and_then(Versioned::current)
+    }
+
+    /// The role of this name as it was at `time`.
+    pub(crate) fn role_as_of(&self, name: &str, time: Timestamp) -> Option<&Role> {
+        self.roles.get(&name.to_ascii_lowercase()).and_then(|role| role.as_of(time))
+    }
+
+    /// The ARN of a role of this account, with its path.
+    pub(crate) fn role_arn(&self, role: &Role) -> String {
+        format!("arn:{}:iam::{}:role{}{}", self.partition, self.id, role.path, role.name)
+    }
+
+    /// The ARN of a user of this account, with its path.
+    pub(crate) fn user_arn(&self, user: &User) -> String {
+        format!("arn:{}:iam::{}:user{}{}", self.partition, self.id, user.path, user.name)
+    }
+}

@@ -1,0 +1,99 @@
+//! STS: AssumeRole and GetCallerIdentity.
+
+use jiff::SignedDuration;
+
+use crate::{
+    error::ServiceError,
+    state::{Caller, Identity, Service, Session, World, authorize::Assumer, unique_id},
+    wire::query::{Form, Xml, validation},
+};
+
+/// Answers one call.
+pub(crate) fn handle(world: &mut World, caller: &Caller, operation: &str, form: &Form) -> Result<Xml, ServiceError> {
+    match operation {
+        "AssumeRole" => assume_role(world, caller, form),
+        "GetCallerIdentity" => {
+            Ok(Xml::default().text("UserId", &caller.user_id).text("Account", &caller.account).text("Arn", &caller.arn))
+        }
+        other => {
+            Err(ServiceError::new("InvalidAction", format!("Could not find operation {other} for version 2011-06-15")))
+        }
+    }
+}
+
+/// STS API reference, `AssumeRole`: session names of 2–64 characters, external ids of 2–1,224, 900 s up to the role's
+/// maximum, and 3,600 s at most for a session assumed from a role ("role chaining").
+fn assume_role(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
+    if let Some(parameter) = form.has_any(&["Policy", "Tags", "TransitiveTagKeys", "SourceIdentity", "SerialNumber"]) {
+        return Err(ServiceError::unsupported(format!("AssumeRole with {parameter}")));
+    }
+    let role_arn = form.require("RoleArn")?;
+    let session = form.require("RoleSessionName")?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+    if !(2..=64).contains(&session.len()) || !session.chars().all(allowed) {
+        return Err(validation("roleSessionName", "Member must satisfy regular expression pattern: [\\w+=,.@-]{2,64}"));
+    }
+    let external_id = form.get("ExternalId");
+    let external_allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
+    if external_id.is_some_and(|id| !(2..=1224).contains(&id.len()) || !id.chars().all(external_allowed)) {
+        return Err(validation(
+            "externalId",
+            "Member must satisfy regular expression pattern: [\\w+=,.@:\\/-]{2,1224}",
+        ));
+    }
+    let duration = duration(form)?;
+    world.note("sts:AssumeRole", role_arn);
+    if caller.identity == Identity::Root {
+        let text = "Roles may not be assumed by root accounts.";
+        return Err(Service::Sts.access_denied(text));
+    }
+    let denied = || {
+        let arn = &caller.arn;
+        let text = format!("User: {arn} is not authorized to perform: sts:AssumeRole on resource: {role_arn}");
+        Service::Sts.access_denied(text)
+    };
+    if !world.may_assume(Assumer::Caller(caller), role_arn, external_id)? {
+        return Err(denied());
+    }
+    let (account, role) = world.role_by_arn(role_arn, world.now()).ok_or_else(denied)?;
+    let (account, role) = (account.to_owned(), role.clone());
+    if duration > role.max_session_duration {
+        let text = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
+        return Err(ServiceError::new("ValidationError", text));
+    }
+    if duration > 3600 && matches!(caller.identity, Identity::Role { .. }) {
+        let text = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.";
+        return Err(ServiceError::new("ValidationError", text));
+    }
+    let partition = role_arn.split(':').nth(1).unwrap_or("aws");
+    let expires = world.now() + SignedDuration::from_secs(i64::from(duration));
+    let issued = Session {
+        token: format!("fakeaws-token-{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>()),
+        expires,
+        account: account.clone(),
+        role: role.name.clone(),
+        role_id: role.id.clone(),
+        name: session.to_owned(),
+    };
+    let access_key = unique_id("ASIA")[..20].to_owned();
+    let credentials = Xml::default()
+        .text("AccessKeyId", &access_key)
+        .text("SecretAccessKey", "fakeaws-secret-that-nobody-checks-000000")
+        .text("SessionToken", &issued.token)
+        .text("Expiration", expires.strftime("%Y-%m-%dT%H:%M:%SZ"));
+    let user = Xml::default()
+        .text("AssumedRoleId", format!("{}:{session}", role.id))
+        .text("Arn", format!("arn:{partition}:sts::{account}:assumed-role/{}/{session}", role.name));
+    world.sessions.insert(access_key, issued);
+    Ok(Xml::default().nest("Credentials", &credentials).nest("AssumedRoleUser", &user))
+}
+
+fn duration(form: &Form) -> Result<u32, ServiceError> {
+    let text = form.get("DurationSeconds").unwrap_or("3600");
+    text.parse().ok().filter(|seconds| (900..=43200).contains(seconds)).ok_or_else(|| {
+        validation(
+            "durationSeconds",
+            "Member must have value greater than or equal to 900 and less than or equal to 43200",
+        )
+    })
+}
