@@ -1,12 +1,106 @@
-//! IAM: roles and their policies.
+//! IAM: roles, their trust, policies, tags and boundary.
+
+pub(crate) mod documents;
+pub(crate) mod limits;
+mod policies;
+mod roles;
+mod tags;
 
 use crate::{
     error::ServiceError,
-    state::{Caller, World},
-    wire::query::{Form, Xml},
+    state::{Caller, Role, World},
+    wire::query::{Form, Xml, validation},
 };
 
-/// Answers one call.
-pub(crate) fn handle(_world: &mut World, _caller: &Caller, operation: &str, _form: &Form) -> Result<Xml, ServiceError> {
-    Err(ServiceError::unsupported(operation))
+/// Answers one call. Authorisation comes before everything that would tell whether the role exists.
+pub(crate) fn handle(world: &mut World, caller: &Caller, operation: &str, form: &Form) -> Result<Xml, ServiceError> {
+    let handler = match operation {
+        "CreateRole" => roles::create,
+        "GetRole" => roles::get,
+        "ListRoles" => roles::list,
+        "DeleteRole" => roles::delete,
+        "UpdateRole" => roles::update,
+        "UpdateAssumeRolePolicy" => roles::update_trust,
+        "PutRolePermissionsBoundary" => roles::put_boundary,
+        "DeleteRolePermissionsBoundary" => roles::delete_boundary,
+        "TagRole" => tags::tag,
+        "UntagRole" => tags::untag,
+        "ListRoleTags" => tags::list,
+        "PutRolePolicy" => policies::put_inline,
+        "GetRolePolicy" => policies::get_inline,
+        "ListRolePolicies" => policies::list_inline,
+        "DeleteRolePolicy" => policies::delete_inline,
+        "AttachRolePolicy" => policies::attach,
+        "DetachRolePolicy" => policies::detach,
+        "ListAttachedRolePolicies" => policies::list_attached,
+        "GetPolicy" => policies::get_managed,
+        "GetPolicyVersion" => policies::get_managed_version,
+        other => {
+            let text = format!("Could not find operation {other} for version 2010-05-08");
+            return Err(ServiceError::new("InvalidAction", text));
+        }
+    };
+    handler(world, caller, form)
+}
+
+/// Authorises `iam:<operation>` on the role that the form names, and returns the name.
+fn on_role<'f>(world: &mut World, caller: &Caller, action: &str, form: &'f Form) -> Result<&'f str, ServiceError> {
+    let name = form.require("RoleName")?;
+    limits::name("roleName", name, 64)?;
+    let arn = role_arn(world, caller, name);
+    world.authorize(caller, action, &arn, &[])?;
+    Ok(name)
+}
+
+/// The ARN that a call on a role is judged on: with its path if it exists.
+fn role_arn(world: &World, caller: &Caller, name: &str) -> String {
+    let account = world.accounts.get(&caller.account);
+    account
+        .and_then(|account| account.role(name).map(|role| account.role_arn(role)))
+        .unwrap_or_else(|| format!("arn:{}:iam::{}:role/{name}", caller.partition, caller.account))
+}
+
+fn no_such_role(name: &str) -> ServiceError {
+    no_such_entity(format!("The role with name {name} cannot be found."))
+}
+
+fn no_such_entity(message: impl Into<String>) -> ServiceError {
+    ServiceError::new("NoSuchEntity", message).with_status(404)
+}
+
+/// The role as reads show it now, which may be a moment ago.
+fn read_role<'w>(world: &'w World, caller: &Caller, name: &str) -> Result<&'w Role, ServiceError> {
+    let account = world.accounts.get(&caller.account);
+    account.and_then(|account| account.role_as_of(name, world.read_time())).ok_or_else(|| no_such_role(name))
+}
+
+/// Changes a role as it really is now. Nothing is written if the change is refused or changes nothing.
+fn change_role(
+    world: &mut World,
+    caller: &Caller,
+    name: &str,
+    change: impl FnOnce(&mut Role) -> Result<(), ServiceError>,
+) -> Result<(), ServiceError> {
+    let account = world.accounts.get(&caller.account);
+    let before = account.and_then(|account| account.role(name)).ok_or_else(|| no_such_role(name))?;
+    let mut after = before.clone();
+    change(&mut after)?;
+    if after != *before {
+        world.set_role(&caller.account, name, Some(after));
+    }
+    Ok(())
+}
+
+/// One page of a list, after `Marker` and `MaxItems` (1–1000, 100 if absent).
+fn page<T>(items: impl Iterator<Item = T>, form: &Form) -> Result<(Vec<T>, Xml), ServiceError> {
+    let number = |name: &str, default: usize| form.get(name).map_or(Ok(default), str::parse);
+    let start = number("Marker", 0).map_err(|_| ServiceError::new("InvalidInput", "Invalid Marker."))?;
+    let size = number("MaxItems", 100).ok().filter(|size| (1..=1000).contains(size)).ok_or_else(|| {
+        validation("maxItems", "Member must have value greater than or equal to 1 and less than or equal to 1000")
+    })?;
+    let mut items: Vec<T> = items.skip(start).take(size + 1).collect();
+    let more = items.len() > size;
+    items.truncate(size);
+    let end = Xml::default().text("IsTruncated", more).optional("Marker", more.then_some(start + size));
+    Ok((items, end))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::versioned::Versioned;
@@ -65,12 +66,35 @@ pub(crate) struct User {
     pub(crate) policies: Policies,
 }
 
-/// A Lambda function: its configuration as `GetFunctionConfiguration` answers it (`FunctionName`, `FunctionArn`,
-/// `Role`, `Runtime`, …).
-#[derive(Clone, Debug, PartialEq)]
+/// A Lambda function, as far as its configuration is looked up.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Function {
-    pub(crate) configuration: serde_json::Map<String, Value>,
+    /// ARN of the execution role.
+    pub(crate) role: String,
+    #[serde(default = "python")]
+    pub(crate) runtime: String,
+    #[serde(default = "handler")]
+    pub(crate) handler: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) description: String,
+    /// Seconds.
+    #[serde(default = "three_seconds")]
+    pub(crate) timeout: u64,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) tags: BTreeMap<String, String>,
+}
+
+fn python() -> String {
+    "python3.13".to_owned()
+}
+
+fn handler() -> String {
+    "index.handler".to_owned()
+}
+
+fn three_seconds() -> u64 {
+    3
 }
 
 impl Account {

@@ -100,6 +100,11 @@ impl Xml {
         self
     }
 
+    /// Puts another piece behind this one.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.0.push_str(&other.0);
+    }
+
     /// `<tag><member>…</member>…</tag>`.
     #[must_use]
     pub(crate) fn list(self, tag: &str, members: impl IntoIterator<Item = Self>) -> Self {

@@ -1,0 +1,170 @@
+//! Roles: life, trust and boundary.
+
+use super::{
+    change_role,
+    documents::{self, Kind},
+    limits, no_such_entity, no_such_role, on_role, page, read_role, tags,
+};
+use crate::{
+    error::ServiceError,
+    state::{Account, Caller, Policies, Role, World, unique_id},
+    wire::query::{Form, Xml},
+};
+
+/// IAM User Guide, "Tagging IAM roles": a role that is made with tags needs `iam:TagRole` besides `iam:CreateRole`.
+pub(super) fn create(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
+    let name = form.require("RoleName")?;
+    limits::name("roleName", name, 64)?;
+    let path = form.get("Path").unwrap_or("/");
+    limits::path(path)?;
+    let arn = format!("arn:{}:iam::{}:role{path}{name}", caller.partition, caller.account);
+    world.authorize(caller, "iam:CreateRole", &arn, &[])?;
+    let pairs = form.pairs("Tags");
+    if !pairs.is_empty() {
+        world.authorize(caller, "iam:TagRole", &arn, &[])?;
+    }
+    limits::tags(&pairs)?;
+    let mut role_tags = std::collections::BTreeMap::new();
+    tags::add(&mut role_tags, &pairs);
+    limits::tag_count(&role_tags)?;
+    let trust = trust(world, form.require("AssumeRolePolicyDocument")?, "assumeRolePolicyDocument")?;
+    let boundary = form.get("PermissionsBoundary").map(|arn| boundary(world, arn)).transpose()?;
+    let description = form.get("Description");
+    description.map_or(Ok(()), limits::description)?;
+    let account = world.account_mut(&caller.account);
+    if account.role(name).is_some() {
+        let text = format!("Role with name {name} already exists.");
+        return Err(ServiceError::new("EntityAlreadyExists", text).with_status(409));
+    }
+    if account.roles.values().filter(|role| role.current().is_some()).count() >= limits::ROLES {
+        return Err(limits::exceeded(format!("Cannot exceed quota for RolesPerAccount: {}", limits::ROLES)));
+    }
+    let role = Role {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        id: unique_id("AROA"),
+        created: world.now(),
+        description: description.map(str::to_owned),
+        max_session_duration: form.get("MaxSessionDuration").map_or(Ok(3600), limits::max_session_duration)?,
+        trust,
+        policies: Policies { boundary, ..Policies::default() },
+        tags: role_tags,
+    };
+    world.set_role(&caller.account, name, Some(role.clone()));
+    Ok(Xml::default().nest("Role", &described(world, caller, &role, true)))
+}
+
+/// Parses, checks and stores-by-id a trust policy of a request.
+fn trust(world: &World, text: &str, member: &str) -> Result<serde_json::Value, ServiceError> {
+    let document = documents::parse(member, text, Kind::Trust)?;
+    limits::trust(&document)?;
+    world.stored_trust(&document, false)
+}
+
+fn boundary(world: &World, arn: &str) -> Result<String, ServiceError> {
+    let known = world.managed_policies.contains_key(arn);
+    let refused = || no_such_entity(format!("Scope ARN: {arn} does not exist or is not attachable."));
+    known.then(|| arn.to_owned()).ok_or_else(refused)
+}
+
+/// The XML of a role. Lists leave out tags and boundary (API reference, `ListRoles`).
+fn described(world: &World, caller: &Caller, role: &Role, whole: bool) -> Xml {
+    let arn = world.accounts.get(&caller.account).map(|account| account.role_arn(role)).unwrap_or_default();
+    let xml = Xml::default()
+        .text("Path", &role.path)
+        .text("RoleName", &role.name)
+        .text("RoleId", &role.id)
+        .text("Arn", arn)
+        .text("CreateDate", role.created.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        .text("AssumeRolePolicyDocument", documents::returned(&world.shown_trust(&role.trust)))
+        .optional("Description", role.description.as_deref())
+        .text("MaxSessionDuration", role.max_session_duration);
+    if !whole {
+        return xml;
+    }
+    let xml = match &role.policies.boundary {
+        Some(arn) => xml.nest(
+            "PermissionsBoundary",
+            &Xml::default().text("PermissionsBoundaryType", "Policy").text("PermissionsBoundaryArn", arn),
+        ),
+        None => xml,
+    };
+    if role.tags.is_empty() { xml } else { xml.list("Tags", role.tags.iter().map(tags::member)) }
+}
+
+pub(super) fn get(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
+    let name = on_role(world, caller, "iam:GetRole", form)?;
+    let role = read_role(world, caller, name)?;
+    Ok(Xml::default().nest("Role", &described(world, caller, role, true)))
+}
+
+pub(super) fn list(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
+    world.authorize(caller, "iam:ListRoles", "*", &[])?;
+    let prefix = form.get("PathPrefix").unwrap_or("/");
+    let time = world.read_time();
+    let roles = world.accounts.get(&caller.account).into_iter().flat_map(|account| account.roles.values());
+    let roles = roles.filter_map(|role| role.as_of(time)).filter(|role| role.path.starts_with(prefix));
+    let (roles, end) = page(roles, form)?;
+    let mut answer = Xml::default().list("Roles", roles.into_iter().map(|role| described(world, caller, role, false)));
+    answer.append(end);
+    Ok(answer)
+}
+
+pub(super) fn delete(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
+    let name = on_role(world, caller, "iam:DeleteRole", form)?;
+    let account = world.accounts.get(&caller.account);
+    let role = account.and_then(|account: &Account| account.role(name)).ok_or_else(|| no_such_role(name))?;
+    let conflict = |text: &str| Err(ServiceError::new("DeleteConflict", text).with_status(409));
+    if !role.policies.inline.is_empty() {
+        return conflict("Cannot delete entity, must delete policies first.");
+    }
+    if !role.policies.attached.is_empty() {
+        return conflict("Cannot delete entity, must detach all policies first.");
+    }
+    world.set_role(&caller.account, name, None);
+    Ok(Xml::default())
+}
+
+pub(super) fn update(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
+    let name = on_role(world, caller, "iam:UpdateRole", form)?;
+    let description = form.get("Description");
+    description.map_or(Ok(()), limits::description)?;
+    let duration = form.get("MaxSessionDuration").map(limits::max_session_duration).transpose()?;
+    change_role(world, caller, name, |role| {
+        if let Some(description) = description {
+            role.description = Some(description.to_owned());
+        }
+        role.max_session_duration = duration.unwrap_or(role.max_session_duration);
+        Ok(())
+    })?;
+    Ok(Xml::default())
+}
+
+pub(super) fn update_trust(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
+    let name = on_role(world, caller, "iam:UpdateAssumeRolePolicy", form)?;
+    let trust = trust(world, form.require("PolicyDocument")?, "policyDocument")?;
+    change_role(world, caller, name, |role| {
+        role.trust = trust;
+        Ok(())
+    })?;
+    Ok(Xml::default())
+}
+
+pub(super) fn put_boundary(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
+    let name = on_role(world, caller, "iam:PutRolePermissionsBoundary", form)?;
+    let boundary = boundary(world, form.require("PermissionsBoundary")?)?;
+    change_role(world, caller, name, |role| {
+        role.policies.boundary = Some(boundary);
+        Ok(())
+    })?;
+    Ok(Xml::default())
+}
+
+pub(super) fn delete_boundary(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
+    let name = on_role(world, caller, "iam:DeleteRolePermissionsBoundary", form)?;
+    change_role(world, caller, name, |role| {
+        let absent = || no_such_entity(format!("Role {name} has no permissions boundary."));
+        role.policies.boundary.take().map(|_| ()).ok_or_else(absent)
+    })?;
+    Ok(Xml::default())
+}
