@@ -120,7 +120,7 @@ pub struct Propagation {
     /// IAM reads show roles as they were this long ago, in milliseconds; an hour at most.
     #[serde(default)]
     pub reads_milliseconds: u64,
-    /// AssumeRole and the check of a pipeline's role judge trust and identity policies of this long ago, in
+    /// `AssumeRole` and the check of a pipeline's role judge trust and identity policies of this long ago, in
     /// milliseconds; an hour at most.
     #[serde(default)]
     pub authorisation_milliseconds: u64,

@@ -62,13 +62,10 @@ fn find(world: &mut World, caller: &Caller, action: &str, input: &Value) -> Resu
     };
     let functions = world.accounts.get(&caller.account).and_then(|account| account.functions.get(&caller.region));
     let latest = matches!(text(input, "Qualifier"), None | Some("$LATEST"));
-    match functions.and_then(|functions| functions.get(name)).filter(|_| latest) {
-        Some(function) => Ok((name.to_owned(), function.clone())),
-        None => {
-            let text = format!("Function not found: {asked}");
-            Err(ServiceError::new("ResourceNotFoundException", text).with_status(404))
-        }
-    }
+    let function = functions.and_then(|functions| functions.get(name)).filter(|_| latest).ok_or_else(|| {
+        ServiceError::new("ResourceNotFoundException", format!("Function not found: {asked}")).with_status(404)
+    })?;
+    Ok((name.to_owned(), function.clone()))
 }
 
 fn configuration(caller: &Caller, name: &str, function: &Function) -> Value {

@@ -1,4 +1,4 @@
-//! An AWS double: STS, IAM, Lambda and CodePipeline over their real wire protocols, for several accounts and regions.
+//! An AWS double: STS, IAM, Lambda and `CodePipeline` over their real wire protocols, for several accounts and regions.
 //!
 //! ```text
 //! HTTP → server (scope → service, caller, knobs) → wire (query | json | cbor | rest) → sts | iam | lambda | codepipeline
@@ -15,10 +15,20 @@ mod call_log;
 mod clock;
 mod codepipeline;
 mod error;
+mod handle;
 mod iam;
 mod knobs;
 mod lambda;
 mod server;
+mod snapshot;
 mod state;
 mod sts;
 mod wire;
+
+pub use self::{
+    admin::{Admin, AdminError, Command},
+    call_log::{Authorisation, Call, Counters},
+    handle::FakeAws,
+    knobs::{Effect, Fault, Propagation, RateLimit},
+    snapshot::{AccountSeed, RoleSeed, Seed, UserSeed},
+};

@@ -1,4 +1,4 @@
-//! STS: AssumeRole and GetCallerIdentity.
+//! STS: `AssumeRole` and `GetCallerIdentity`.
 
 use jiff::SignedDuration;
 

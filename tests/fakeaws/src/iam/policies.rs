@@ -42,7 +42,7 @@ pub(super) fn list_inline(world: &mut World, caller: &Caller, form: &Form) -> Re
     let name = on_role(world, caller, "iam:ListRolePolicies", form)?;
     let (names, end) = page(read_role(world, caller, name)?.policies.inline.keys(), form)?;
     let mut answer = Xml::default().texts("PolicyNames", names);
-    answer.append(end);
+    answer.append(&end);
     Ok(answer)
 }
 
@@ -99,7 +99,7 @@ pub(super) fn list_attached(world: &mut World, caller: &Caller, form: &Form) -> 
         Xml::default().text("PolicyName", arn.rsplit('/').next().unwrap_or_default()).text("PolicyArn", arn)
     });
     let mut answer = Xml::default().list("AttachedPolicies", members);
-    answer.append(end);
+    answer.append(&end);
     Ok(answer)
 }
 

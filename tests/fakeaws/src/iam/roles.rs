@@ -106,7 +106,7 @@ pub(super) fn list(world: &mut World, caller: &Caller, form: &Form) -> Result<Xm
     let roles = roles.filter_map(|role| role.as_of(time)).filter(|role| role.path.starts_with(prefix));
     let (roles, end) = page(roles, form)?;
     let mut answer = Xml::default().list("Roles", roles.into_iter().map(|role| described(world, caller, role, false)));
-    answer.append(end);
+    answer.append(&end);
     Ok(answer)
 }
 

@@ -42,7 +42,7 @@ pub(super) fn list(world: &mut World, caller: &Caller, form: &Form) -> Result<Xm
     let name = on_role(world, caller, "iam:ListRoleTags", form)?;
     let (tags, end) = page(read_role(world, caller, name)?.tags.iter(), form)?;
     let mut answer = Xml::default().list("Tags", tags.into_iter().map(member));
-    answer.append(end);
+    answer.append(&end);
     Ok(answer)
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Account {
     pub(crate) users: BTreeMap<String, User>,
     /// Functions by region and name.
     pub(crate) functions: BTreeMap<String, BTreeMap<String, Function>>,
-    /// The CodePipeline state of the account, over all regions.
+    /// The `CodePipeline` state of the account, over all regions.
     pub(crate) pipelines: Pipelines,
 }
 

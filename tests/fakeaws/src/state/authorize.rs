@@ -17,7 +17,7 @@ use crate::{
 pub(crate) enum Assumer<'a> {
     /// A caller of the API.
     Caller(&'a Caller),
-    /// A role on its way to another role, by ARN: what CodePipeline does with a pipeline's role.
+    /// A role on its way to another role, by ARN: what `CodePipeline` does with a pipeline's role.
     Role(&'a str),
     /// An AWS service, such as `codepipeline.amazonaws.com`.
     Service(&'a str),

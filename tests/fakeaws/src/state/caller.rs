@@ -151,6 +151,14 @@ impl World {
         self.caller(service, region, &session.account, identity).ok_or_else(|| service.invalid_token())
     }
 
+    /// Ends all sessions. Their keys stay known, so that the answer is "expired" and not "invalid".
+    pub(crate) fn expire_sessions(&mut self) {
+        let now = self.now();
+        for session in self.sessions.values_mut() {
+            session.expires = session.expires.min(now);
+        }
+    }
+
     /// A caller with a long-lived key of this root, role or user.
     fn caller_of_arn(&self, service: Service, region: &str, arn: &str) -> Option<Caller> {
         let mut parts = arn.splitn(6, ':').skip(4);

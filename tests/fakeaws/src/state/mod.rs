@@ -53,7 +53,7 @@ impl World {
         self.ago(self.knobs.propagation.reads_milliseconds)
     }
 
-    /// The moment whose policies judge an AssumeRole now.
+    /// The moment whose policies judge an `AssumeRole` now.
     pub(crate) fn authorisation_time(&self) -> Timestamp {
         self.ago(self.knobs.propagation.authorisation_milliseconds)
     }

@@ -101,7 +101,7 @@ impl Xml {
     }
 
     /// Puts another piece behind this one.
-    pub(crate) fn append(&mut self, other: Self) {
+    pub(crate) fn append(&mut self, other: &Self) {
         self.0.push_str(&other.0);
     }
 

@@ -1,0 +1,112 @@
+//! Changes of state as somebody else would make them: unauthorised, uncounted, but with AWS's effects.
+
+use serde_json::{Value, json};
+
+use super::Command;
+use crate::{
+    codepipeline,
+    snapshot::RoleSeed,
+    state::{Role, World, unique_id},
+};
+
+pub(super) fn change(world: &mut World, command: Command) -> Result<Value, String> {
+    match command {
+        Command::PutRole { account, name, role } => put_role(world, &account, &name, &role),
+        Command::RemoveRole { account, name } => {
+            find(world, &account, &name)?;
+            world.set_role(&account, &name, None);
+            Ok(json!({}))
+        }
+        Command::PutTrust { account, role, document } => {
+            let trust = world.stored_trust(&document, true).map_err(|error| error.to_string())?;
+            edit(world, &account, &role, |role| role.trust = trust)
+        }
+        Command::PutInlinePolicy { account, role, policy, document } => edit(world, &account, &role, |role| {
+            role.policies.inline.insert(policy, document);
+        }),
+        Command::RemoveInlinePolicy { account, role, policy } => edit(world, &account, &role, |role| {
+            role.policies.inline.remove(&policy);
+        }),
+        Command::PutTag { account, role, key, value } => edit(world, &account, &role, |role| {
+            role.tags.insert(key, value);
+        }),
+        Command::RemoveTag { account, role, key } => edit(world, &account, &role, |role| {
+            role.tags.remove(&key);
+        }),
+        Command::SetBoundary { account, role, boundary } => {
+            edit(world, &account, &role, |role| role.policies.boundary = boundary)
+        }
+        Command::PutManagedPolicy { arn, document } => {
+            world.managed_policies.insert(arn, document);
+            Ok(json!({}))
+        }
+        Command::AttachPolicy { account, role, arn } => edit(world, &account, &role, |role| {
+            if !role.policies.attached.contains(&arn) {
+                role.policies.attached.push(arn);
+            }
+        }),
+        Command::DetachPolicy { account, role, arn } => {
+            edit(world, &account, &role, |role| role.policies.attached.retain(|old| *old != arn))
+        }
+        Command::PutKey { key, arn } => world.put_key(&key, &arn).map(|()| json!({})),
+        other => change_regional(world, other),
+    }
+}
+
+fn change_regional(world: &mut World, command: Command) -> Result<Value, String> {
+    match command {
+        Command::PutFunction { account, region, name, function } => {
+            known(world, &account)?;
+            let function = serde_json::from_value(function).map_err(|error| error.to_string())?;
+            world.account_mut(&account).functions.entry(region).or_default().insert(name, function);
+            Ok(json!({}))
+        }
+        Command::RemoveFunction { account, region, name } => {
+            known(world, &account)?;
+            let functions = world.account_mut(&account).functions.entry(region.clone()).or_default();
+            let removed = functions.remove(&name).map(|_| json!({}));
+            removed.ok_or_else(|| format!("no function {name} in {region} of account {account}"))
+        }
+        Command::ReplacePipeline { account, region, declaration } => {
+            known(world, &account)?;
+            codepipeline::admin(world, &account, &region, "replace-pipeline", json!({"declaration": declaration}))
+        }
+        Command::RemovePipeline { account, region, name } => {
+            known(world, &account)?;
+            codepipeline::admin(world, &account, &region, "remove-pipeline", json!({"name": name}))
+        }
+        Command::PutExecution { account, region, name, status, id, stage } => {
+            known(world, &account)?;
+            let arguments = json!({"name": name, "status": status, "id": id, "stage": stage});
+            codepipeline::admin(world, &account, &region, "put-execution", arguments)
+        }
+        other => Err(format!("{other:?} is not a change of state")),
+    }
+}
+
+fn known(world: &World, account: &str) -> Result<(), String> {
+    if world.accounts.contains_key(account) { Ok(()) } else { Err(format!("no account {account}")) }
+}
+
+fn find<'w>(world: &'w World, account: &str, role: &str) -> Result<&'w Role, String> {
+    known(world, account)?;
+    let found = world.accounts.get(account).and_then(|account| account.role(role));
+    found.ok_or_else(|| format!("no role {role} in account {account}"))
+}
+
+fn edit(world: &mut World, account: &str, name: &str, change: impl FnOnce(&mut Role)) -> Result<Value, String> {
+    let mut role = find(world, account, name)?.clone();
+    change(&mut role);
+    world.set_role(account, name, Some(role));
+    Ok(json!({}))
+}
+
+fn put_role(world: &mut World, account: &str, name: &str, seed: &RoleSeed) -> Result<Value, String> {
+    known(world, account)?;
+    let old = find(world, account, name).ok().filter(|old| old.path == seed.path);
+    let (created, id) = old.map_or_else(|| (world.now(), unique_id("AROA")), |old| (old.created, old.id.clone()));
+    let mut role = seed.to_role(name, created, id)?;
+    role.trust = world.stored_trust(&role.trust, true).map_err(|error| error.to_string())?;
+    world.set_role(account, name, Some(role));
+    Ok(json!({}))
+}
