@@ -4,7 +4,7 @@ use aws_credential_types::Credentials;
 use serde_json::json;
 
 use crate::support::{
-    CONTROLLER, DEV, DEV_ROOT, READER, TOOLS, assume, config, iam, lambda, refusal, start, sts, trust,
+    CONTROLLER, DEV, DEV_ROOT, OPERATOR, READER, TOOLS, assume, config, iam, lambda, refusal, start, sts, trust,
 };
 
 #[tokio::test]
@@ -161,4 +161,14 @@ async fn a_trust_policy_that_names_the_account_needs_the_callers_policy_in_the_s
     aws.admin().put_role(DEV, "target", target("arn:aws:iam::222222222222:role/reader")).unwrap();
     assume().await.unwrap();
     iam(&aws, READER).get_role().role_name("target").send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_user_is_a_principal_and_may_have_a_session_longer_than_an_hour() {
+    let aws = start().await;
+    let user = "arn:aws:iam::333333333333:user/operator";
+    assert_eq!(sts(&aws, OPERATOR).get_caller_identity().send().await.unwrap().arn(), Some(user));
+    aws.admin().put_trust(DEV, "crossinvoke", trust(json!({"AWS": user}))).unwrap();
+    let call = sts(&aws, OPERATOR).assume_role().role_arn("arn:aws:iam::222222222222:role/crossinvoke");
+    call.role_session_name("session").duration_seconds(7200).send().await.unwrap();
 }

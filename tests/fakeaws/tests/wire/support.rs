@@ -16,6 +16,7 @@ pub(crate) const TOOLS_ROOT: &str = "AKIATOOLSROOT";
 pub(crate) const DEV_ROOT: &str = "AKIADEVROOT";
 pub(crate) const CONTROLLER: &str = "AKIACONTROLLER";
 pub(crate) const READER: &str = "AKIAREADER";
+pub(crate) const OPERATOR: &str = "AKIAOPERATOR";
 
 pub(crate) fn trust(principal: Value) -> Value {
     json!({"Version": "2012-10-17", "Statement": [
@@ -27,57 +28,9 @@ pub(crate) fn allow(action: &str, resource: &str) -> Value {
     json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource}]})
 }
 
+/// Three accounts: platform (the controller's identity), tools and dev.
 pub(crate) fn seed() -> Seed {
-    let seed = json!({
-        "accounts": {
-            TOOLS: {"roles": {
-                "pipeline": {
-                    "path": "/service-role/",
-                    "trust": trust(json!({"Service": "codepipeline.amazonaws.com"})),
-                    "inlinePolicies": {"assume": allow("sts:AssumeRole", "arn:aws:iam::222222222222:role/*")},
-                },
-                "crossinvoke": {
-                    "trust": trust(json!({"AWS": "arn:aws:iam::333333333333:role/controller"})),
-                    "inlinePolicies": {"roles": allow("iam:*", "*")},
-                },
-            }},
-            DEV: {
-                "roles": {
-                    "execution": {"trust": trust(json!({"Service": "lambda.amazonaws.com"}))},
-                    "crossinvoke": {
-                        "trust": {"Version": "2012-10-17", "Statement": [{
-                            "Effect": "Allow",
-                            "Principal": {"AWS": "arn:aws:iam::333333333333:role/controller"},
-                            "Action": "sts:AssumeRole",
-                            "Condition": {"StringEquals": {"sts:ExternalId": "secret-handshake"}},
-                        }]},
-                        "inlinePolicies": {"roles": allow("iam:*", "*")},
-                        "maxSessionDuration": 7200,
-                    },
-                    "reader": {
-                        "trust": trust(json!({"AWS": "222222222222"})),
-                        "inlinePolicies": {"read": allow("iam:Get*", "arn:aws:iam::222222222222:role/*")},
-                    },
-                },
-                "functions": {"us-east-1": {"MyFunction": {"role": "arn:aws:iam::222222222222:role/execution"}}},
-            },
-            PLATFORM: {"roles": {"controller": {
-                "trust": trust(json!({"AWS": "arn:aws:iam::333333333333:root"})),
-                "inlinePolicies": {"assume": allow("sts:AssumeRole", "arn:aws:iam::*:role/crossinvoke")},
-            }}},
-        },
-        "managedPolicies": {
-            "arn:aws:iam::222222222222:policy/boundary": allow("iam:Get*", "*"),
-            "arn:aws:iam::aws:policy/ReadOnlyAccess": allow("iam:List*", "*"),
-        },
-        "keys": {
-            TOOLS_ROOT: "arn:aws:iam::111111111111:root",
-            DEV_ROOT: "arn:aws:iam::222222222222:root",
-            CONTROLLER: "arn:aws:iam::333333333333:role/controller",
-            READER: "arn:aws:iam::222222222222:role/reader",
-        },
-    });
-    serde_json::from_value(seed).unwrap()
+    serde_json::from_str(include_str!("../seed.json")).unwrap()
 }
 
 pub(crate) async fn start() -> FakeAws {
