@@ -108,12 +108,14 @@ class Roles(FakeAwsTestCase):
         iam.create_role(
             RoleName="made",
             AssumeRolePolicyDocument=json.dumps(trust({"AWS": TOOLS})),
+            Description="a < b & \"c\"",
             PermissionsBoundary=boundary,
-            Tags=[{"Key": "team", "Value": "payments & more"}],
+            Tags=[{"Key": "team", "Value": "payments"}],
         )
         role = iam.get_role(RoleName="made")["Role"]
         self.assertEqual(role["PermissionsBoundary"]["PermissionsBoundaryArn"], boundary)
-        self.assertEqual(role["Tags"], [{"Key": "team", "Value": "payments & more"}])
+        self.assertEqual(role["Description"], "a < b & \"c\"")
+        self.assertEqual(role["Tags"], [{"Key": "team", "Value": "payments"}])
         pages = iam.get_paginator("list_roles").paginate(PaginationConfig={"PageSize": 1})
         names = [role["RoleName"] for page in pages for role in page["Roles"]]
         self.assertEqual(sorted(names), ["crossinvoke", "execution", "made", "reader"])

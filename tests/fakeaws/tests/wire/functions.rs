@@ -40,19 +40,19 @@ async fn functions_belong_to_account_and_region() {
 async fn a_function_can_be_made_once_and_needs_a_role_that_lambda_can_assume() {
     let aws = start().await;
     let lambda = lambda(&aws, DEV_ROOT);
-    let make = |name: &str, role: &str| {
+    let create = |name: &str, role: &str| {
         let code = FunctionCode::builder().zip_file(Blob::new(*b"zip")).build();
         let call = lambda.create_function().function_name(name).role(role).code(code).tags("team", "payments");
         call.runtime(Runtime::Python312).handler("app.handler").timeout(30).send()
     };
-    let made = make("Made", EXECUTION).await.unwrap();
+    let made = create("Made", EXECUTION).await.unwrap();
     assert_eq!((made.timeout(), made.handler()), (Some(30), Some("app.handler")));
     let found = lambda.get_function().function_name("Made").send().await.unwrap();
     assert_eq!(found.tags().unwrap()["team"], "payments");
-    let (status, code, _) = refusal(make("Made", EXECUTION).await);
+    let (status, code, _) = refusal(create("Made", EXECUTION).await);
     assert_eq!((status, code.as_str()), (409, "ResourceConflictException"));
     for role in ["arn:aws:iam::222222222222:role/nobody", "arn:aws:iam::222222222222:role/crossinvoke"] {
-        assert_eq!(refusal(make("Other", role).await).1, "InvalidParameterValueException", "{role}");
+        assert_eq!(refusal(create("Other", role).await).1, "InvalidParameterValueException", "{role}");
     }
 }
 

@@ -30,7 +30,7 @@ async fn a_role_keeps_what_it_was_made_with() {
     assert_eq!(role.description(), Some("invoked from afar"));
     assert_eq!(role.max_session_duration(), Some(7200));
     assert_eq!(role.permissions_boundary().unwrap().permissions_boundary_arn(), Some(BOUNDARY));
-    assert_eq!(role.tags(), [tag.clone()]);
+    assert_eq!(role.tags(), std::slice::from_ref(&tag));
     assert_eq!(iam.list_role_tags().role_name("made").send().await.unwrap().tags(), [tag]);
     let listed = iam.list_roles().path_prefix("/crossinvoke/").send().await.unwrap();
     assert_eq!(listed.roles().len(), 1);
