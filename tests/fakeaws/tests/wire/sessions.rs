@@ -4,7 +4,7 @@ use aws_credential_types::Credentials;
 use serde_json::json;
 
 use crate::support::{
-    CONTROLLER, DEV, DEV_ROOT, OPERATOR, READER, TOOLS, assume, config, iam, lambda, refusal, start, sts, trust,
+    CONTROLLER, DEV, DEV_ROOT, OPERATOR, READER, TOOLS, assume, config, lambda, refusal, start, sts, trust,
 };
 
 #[tokio::test]
