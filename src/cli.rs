@@ -1,6 +1,6 @@
 //! The command line: `run` and `crds`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Parser, Subcommand};
 
@@ -24,7 +24,11 @@ pub enum Command {
     /// Run the controller, with the kubeconfig or the in-cluster configuration and AWS's standard environment.
     Run(Box<Run>),
     /// Print the CustomResourceDefinitions.
-    Crds,
+    Crds {
+        /// Write them into this folder instead, a file each.
+        #[arg(long, value_name = "FOLDER")]
+        into: Option<PathBuf>,
+    },
 }
 
 /// Options of `run`.
@@ -93,9 +97,10 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn session_duration(text: &str) -> Result<Duration, String> {
-    let allowed = Duration::from_secs(900)..=Duration::from_secs(3600);
-    duration(text)
-        .and_then(|duration| if allowed.contains(&duration) { Ok(duration) } else { Err("it must be 15m to 1h".to_owned()) })
+    let allowed = Duration::from_mins(15)..=Duration::from_hours(1);
+    duration(text).and_then(|duration| {
+        if allowed.contains(&duration) { Ok(duration) } else { Err("it must be 15m to 1h".to_owned()) }
+    })
 }
 
 #[cfg(test)]

@@ -62,7 +62,10 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(|State((readiness, _)): State<(Readiness, Arc<Metrics>)>| async move { readiness.answer() }))
+        .route(
+            "/readyz",
+            get(|State((readiness, _)): State<(Readiness, Arc<Metrics>)>| async move { readiness.answer() }),
+        )
         .route("/metrics", get(|State((_, metrics)): State<(Readiness, Arc<Metrics>)>| async move { metrics.render() }))
         .with_state((readiness, metrics));
     axum::serve(listener, router).with_graceful_shutdown(stop).await

@@ -1,4 +1,5 @@
 //! `AwsAccount`: the gate to one account, made by the platform team.
+#![allow(unreachable_pub, reason = "the schema derive copies each struct into a function body")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::{CustomResource, KubeSchema};
@@ -16,13 +17,15 @@ use serde::{Deserialize, Serialize};
     status = "AwsAccountStatus",
     doc = "The gate to one AWS account: how the controller enters it, and which namespaces may ask for what in it."
 )]
+#[kube(printcolumn = r#"{"name": "Account", "type": "string", "jsonPath": ".spec.accountID"}"#)]
 #[kube(
-    printcolumn(name = "Account", type_ = "string", json_path = ".spec.accountID"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
-    printcolumn(name = "Objects", type_ = "integer", json_path = ".status.objects"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#
 )]
+#[kube(
+    printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].reason"}"#
+)]
+#[kube(printcolumn = r#"{"name": "Objects", "type": "integer", "jsonPath": ".status.objects"}"#)]
+#[kube(printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#)]
 #[serde(rename_all = "camelCase")]
 pub struct AwsAccountSpec {
     /// Twelve digits, in quotes. Immutable. Two AwsAccounts of one id open nothing.

@@ -20,5 +20,20 @@ pub fn yaml_of(definition: &CustomResourceDefinition) -> String {
 /// Both definitions as one YAML stream.
 #[must_use]
 pub fn to_yaml() -> String {
-    all().iter().map(|(_, definition)| format!("---\n{}", yaml_of(definition))).collect()
+    all().iter().fold(String::new(), |yaml, (_, definition)| yaml + "---\n" + &yaml_of(definition))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_in_crds_are_what_the_types_say() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+        for (file, definition) in all() {
+            let generated = yaml_of(&definition);
+            let stored = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
+            assert!(generated == stored, "crds/{file} is stale: run `make crds`");
+        }
+    }
 }

@@ -1,4 +1,5 @@
 //! `CrossAccountInvoke`: one pipeline stage that invokes one function in another account.
+#![allow(unreachable_pub, reason = "the schema derive copies each struct into a function body")]
 
 use std::collections::BTreeMap;
 
@@ -21,14 +22,16 @@ use serde::{Deserialize, Serialize};
     doc = "Lets one stage of a CodePipeline in a tools account invoke a Lambda function in a dev account, and keeps it so."
 )]
 #[kube(
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
-    printcolumn(name = "Tools", type_ = "string", json_path = ".spec.toolsAccount.id"),
-    printcolumn(name = "Dev", type_ = "string", json_path = ".spec.devAccount.id"),
-    printcolumn(name = "Pipeline", type_ = "string", json_path = ".spec.pipeline.name"),
-    printcolumn(name = "Stage", type_ = "string", json_path = ".spec.stage.name"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#
 )]
+#[kube(
+    printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].reason"}"#
+)]
+#[kube(printcolumn = r#"{"name": "Tools", "type": "string", "jsonPath": ".spec.toolsAccount.id"}"#)]
+#[kube(printcolumn = r#"{"name": "Dev", "type": "string", "jsonPath": ".spec.devAccount.id"}"#)]
+#[kube(printcolumn = r#"{"name": "Pipeline", "type": "string", "jsonPath": ".spec.pipeline.name"}"#)]
+#[kube(printcolumn = r#"{"name": "Stage", "type": "string", "jsonPath": ".spec.stage.name"}"#)]
+#[kube(printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#)]
 #[serde(rename_all = "camelCase")]
 pub struct CrossAccountInvokeSpec {
     /// The account and region of the pipeline. Immutable.

@@ -6,9 +6,7 @@ pub mod crds;
 mod cross_account_invoke;
 mod reason;
 
-pub use aws_account::{
-    Allowance, AwsAccount, AwsAccountSpec, AwsAccountStatus, Grant, GrantedNamespaces, InvokeRoles,
-};
+pub use aws_account::{Allowance, AwsAccount, AwsAccountSpec, AwsAccountStatus, Grant, GrantedNamespaces, InvokeRoles};
 pub use cross_account_invoke::{
     Action, CrossAccountInvoke, CrossAccountInvokeSpec, CrossAccountInvokeStatus, DevAccount, DevAccountStatus,
     FunctionReference, InventoryItem, InventoryKind, InvokeRole, PipelineReference, StagePosition, StageReference,

@@ -56,6 +56,7 @@ pub async fn reconcile(account: Arc<GuardedAccount>, context: Arc<Context>) -> R
 }
 
 /// What happens after an error: another look soon.
+#[allow(clippy::needless_pass_by_value, reason = "the controller hands these by value")]
 pub fn on_error(account: Arc<GuardedAccount>, error: &Error, context: Arc<Context>) -> Action {
     tracing::warn!(account = %account.name_any(), %error, "reconcile failed");
     Action::requeue(context.settings.delays.backoff(3, Context::fraction()))
@@ -94,12 +95,18 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
         match api.replace_status(&account.name_any(), &PostParams::default(), &current).await {
             Ok(_) => {}
             // The watch brings the newer one.
-            Err(kube::Error::Api(status)) if status.code == 409 => return Ok(Action::requeue(Duration::from_millis(500))),
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                return Ok(Action::requeue(Duration::from_millis(500)));
+            }
             Err(error) => return Err(Error::Kubernetes(Box::new(error))),
         }
     }
     let fraction = Context::fraction();
-    Ok(Action::requeue(if healthy { retry::jittered(DEFAULT_INTERVAL, fraction) } else { context.settings.delays.stalled(DEFAULT_INTERVAL, fraction) }))
+    Ok(Action::requeue(if healthy {
+        retry::jittered(DEFAULT_INTERVAL, fraction)
+    } else {
+        context.settings.delays.stalled(DEFAULT_INTERVAL, fraction)
+    }))
 }
 
 /// An account that goes, or that is no longer this installation's business, is let go once nothing of it is in use.
@@ -116,7 +123,7 @@ async fn leave(
     if users.holding.is_empty() {
         set_finalizers(account, context, |finalizers| finalizers.retain(|name| name != finalizer)).await?;
         if let Some(key) = session_key(account) {
-            context.aws.forget(&key);
+            context.aws.forget(&key).await;
         }
         return Ok(Action::await_change());
     }
@@ -214,19 +221,25 @@ async fn enter(account: &AwsAccount, context: &Context) -> (Reason, String, Opti
         .map(|other| other.name_any())
         .collect();
     if same.len() > 1 {
-        let message =
-            format!("AwsAccounts {} all have accountID {id}, so none of them opens anything; delete all but one", same.join(" and "));
+        let message = format!(
+            "AwsAccounts {} all have accountID {id}, so none of them opens anything; delete all but one",
+            same.join(" and ")
+        );
         return (Reason::DuplicateAccount, message, None);
     }
     let Some(key) = session_key(account) else {
         return (Reason::InvalidSpec, "spec.accountID or spec.roleARN cannot be used; correct them".to_owned(), None);
     };
     match context.aws.session(&key).await {
-        Ok(session) => {
-            (Reason::Converged, format!("account {id} is entered as {}", session.caller_arn()), Some(session.caller_arn().to_owned()))
-        }
+        Ok(session) => (
+            Reason::Converged,
+            format!("account {id} is entered as {}", session.caller_arn()),
+            Some(session.caller_arn().to_owned()),
+        ),
         Err(error) => match Verdict::from(error) {
-            Verdict::Reconciling { reason, message, .. } | Verdict::Stalled { reason, message } => (reason, message, None),
+            Verdict::Reconciling { reason, message, .. } | Verdict::Stalled { reason, message } => {
+                (reason, message, None)
+            }
             Verdict::Converged | Verdict::Released => (Reason::Progressing, String::new(), None),
         },
     }

@@ -47,7 +47,9 @@ async fn role_step(iam: &Iam, role: &RoleName, change: &Change) -> Result<(), Aw
                 trust: new.trust.clone(),
                 tags: new.tags.clone(),
                 boundary: new.boundary.clone(),
-                description: Some("Lets a CodePipeline in another account invoke a function; kept by crossinvoke".to_owned()),
+                description: Some(
+                    "Lets a CodePipeline in another account invoke a function; kept by crossinvoke".to_owned(),
+                ),
             };
             iam.create_role(&new).await.map(drop)
         }

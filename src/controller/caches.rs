@@ -19,7 +19,7 @@ use kube::{
 };
 use tokio::sync::mpsc;
 
-use super::memory::Memory;
+use super::{context::FINALIZER, memory::Memory};
 use crate::{
     api::{AwsAccount, CrossAccountInvoke},
     domain::ids::{AccountId, ObjectKey},
@@ -63,7 +63,7 @@ impl Triggers {
 }
 
 /// What one `Controller` runs on.
-pub struct Feed<K: Resource + 'static> {
+pub struct Feed<K: Resource<DynamicType = ()> + 'static> {
     /// Changes that are worth a reconcile.
     pub stream: BoxStream<'static, Result<K, watcher::Error>>,
     /// The store behind it.
@@ -243,7 +243,7 @@ impl Caches {
                     watcher::Event::Delete(object) => (object, true),
                     watcher::Event::Init | watcher::Event::InitDone => return future::ok(None),
                 };
-                let digest = account_digest(&object);
+                let digest = content(&object);
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                 let changed = seen.insert(object.name_any(), digest) != Some(digest);
                 if gone {
@@ -308,24 +308,22 @@ pub fn status_digest(status: Option<&impl serde::Serialize>) -> u64 {
 
 fn digests(object: &Guarded) -> (u64, u64) {
     let status = object.0.as_ref().map_or(0, |object| status_digest(object.status.as_ref()));
-    (digest_of(&content(object)), status)
+    (content(object), status)
 }
 
 /// Everything of an object's metadata whose change asks for a reconcile; the generation stands for the spec.
-fn content(object: &impl ResourceExt) -> impl Hash + use<> {
+fn content(object: &impl ResourceExt) -> u64 {
     let meta = object.meta();
-    (
+    // Our own finalizer is left out: putting it on must not ask for another reconcile.
+    let finalizers: Vec<&String> = object.finalizers().iter().filter(|name| *name != FINALIZER).collect();
+    digest_of(&(
         object.uid(),
         meta.generation,
         meta.deletion_timestamp.as_ref().map(|time| time.0),
         object.annotations().clone(),
         object.labels().clone(),
-        object.finalizers().to_vec(),
-    )
-}
-
-fn account_digest(account: &GuardedAccount) -> u64 {
-    digest_of(&content(account))
+        finalizers,
+    ))
 }
 
 fn digest_of(value: &impl Hash) -> u64 {

@@ -76,9 +76,5 @@ impl Context {
 /// The session that an access asks for.
 #[must_use]
 pub fn session_key(access: &Access) -> SessionKey {
-    SessionKey {
-        account: access.account.clone(),
-        role: access.role.clone(),
-        external_id: access.external_id.clone(),
-    }
+    SessionKey { account: access.account.clone(), role: access.role.clone(), external_id: access.external_id.clone() }
 }

@@ -103,7 +103,10 @@ async fn phases(
         match phase {
             Phase::Access | Phase::Release => {
                 if held.is_none() {
-                    return Ok(Verdict::progressing("the pipeline was changed; what is no longer needed goes next", Retry::Now));
+                    return Ok(Verdict::progressing(
+                        "the pipeline was changed; what is no longer needed goes next",
+                        Retry::Now,
+                    ));
                 }
                 record::record(pass, situation, &observed, plan.due()).await?;
                 apply::iam(context, sessions, situation, plan.due()).await?;

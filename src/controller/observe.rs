@@ -3,11 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    context::Context,
-    locks::Held,
-    sessions::Sessions,
-};
+use super::{context::Context, locks::Held, sessions::Sessions};
 use crate::{
     aws::AwsError,
     domain::{
@@ -16,8 +12,7 @@ use crate::{
         names,
         observed::{Function, InvokeRole, Observed, Pipeline},
         plan::Situation,
-        policy,
-        targets,
+        policy, targets,
     },
 };
 
@@ -34,11 +29,7 @@ pub enum Purpose {
 ///
 /// # Errors
 /// The first read that AWS did not answer.
-pub async fn named(
-    sessions: &Sessions,
-    situation: &Situation<'_>,
-    purpose: Purpose,
-) -> Result<Observed, AwsError> {
+pub async fn named(sessions: &Sessions, situation: &Situation<'_>, purpose: Purpose) -> Result<Observed, AwsError> {
     let mut observed = Observed::default();
     for name in targets::pipelines(situation) {
         let pipeline = pipeline(sessions, situation, &name).await?;
@@ -71,9 +62,7 @@ pub async fn pipeline(
 pub fn from_read(situation: &Situation<'_>, name: &PipelineName, read: crate::aws::PipelineRead) -> Pipeline {
     let tools = &situation.declared.tools;
     // `metadata` carries the ARN; where a service leaves it out, its parts are all known.
-    let arn = read.arn.unwrap_or_else(|| {
-        Arn::of_pipeline(read.role.partition(), &tools.region, &tools.account, name)
-    });
+    let arn = read.arn.unwrap_or_else(|| Arn::of_pipeline(read.role.partition(), &tools.region, &tools.account, name));
     Pipeline { declaration: read.declaration, version: read.version, role: read.role, arn }
 }
 

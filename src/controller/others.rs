@@ -86,7 +86,8 @@ fn existing(context: &Context, situation: &Situation<'_>, own_uid: &str) -> Vec<
         }
         let declared = validate(&key_of(decoded), &decoded.spec, situation.installation).ok();
         let inventory = read_inventory(decoded).union(&recorded.unwrap_or_default());
-        let inventory = declared.as_ref().map_or_else(|| inventory.clone(), |declared| inventory.clone().within(declared));
+        let inventory =
+            declared.as_ref().map_or_else(|| inventory.clone(), |declared| inventory.clone().within(declared));
         others.push(Other { object: object.clone(), uid, inventory, declared });
     }
     others
@@ -96,7 +97,8 @@ fn assume_user(context: &Context, situation: &Situation<'_>, other: &Other, hold
     let decoded: &CrossAccountInvoke = other.object.0.as_ref().ok()?;
     let recorded: BTreeSet<Arn> = other.inventory.entries(Part::AssumePolicy, holder);
     let written_here = context.memory.recorded_entries(&other.uid, Part::AssumePolicy, holder);
-    let declared = other.declared.as_ref().filter(|declared| declared.tools.account == situation.declared.tools.account);
+    let declared =
+        other.declared.as_ref().filter(|declared| declared.tools.account == situation.declared.tools.account);
     let Some(declared) = declared else {
         // Without a valid spec, or of another tools account: only what is recorded under this very role counts.
         return (!recorded.is_empty()).then(|| AssumeUser {
@@ -108,8 +110,7 @@ fn assume_user(context: &Context, situation: &Situation<'_>, other: &Other, hold
             written_here,
         });
     };
-    let pipeline =
-        (declared.tools.account.clone(), declared.tools.region.clone(), declared.pipeline.clone());
+    let pipeline = (declared.tools.account.clone(), declared.tools.region.clone(), declared.pipeline.clone());
     let usage = match context.memory.pipeline_role(&pipeline) {
         Some(role) if role == *holder => Usage::Uses,
         Some(_) => Usage::DoesNot,

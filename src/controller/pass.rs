@@ -5,12 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use kube::ResourceExt;
 
-use super::{
-    caches::key_of,
-    context::Context,
-    outcome::Verdict,
-    status_inventory::read_inventory,
-};
+use super::{caches::key_of, context::Context, outcome::Verdict, status_inventory::read_inventory};
 use crate::{
     api::CrossAccountInvoke,
     aws::AwsError,
@@ -125,7 +120,9 @@ impl<'a> Pass<'a> {
     #[must_use]
     pub fn with_desired(&self, desired: &Inventory, written: &BTreeSet<Part>) -> Inventory {
         let mut fresh = desired.clone();
-        fresh.0.retain(|item| written.contains(&item.part) || !self.inventory.0.iter().any(|known| known.same_thing(item)));
+        fresh.0.retain(|item| {
+            written.contains(&item.part) || !self.inventory.0.iter().any(|known| known.same_thing(item))
+        });
         self.inventory.union(&fresh)
     }
 }

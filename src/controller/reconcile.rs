@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kube::{ResourceExt, runtime::controller::Action};
+use kube::{Resource, ResourceExt, runtime::controller::Action};
 use tokio::time::timeout;
 use tracing::Instrument;
 
@@ -11,13 +11,10 @@ use super::{
     context::{Context, FINALIZER},
     converge,
     outcome::{Retry, Verdict},
-    remove, report,
     pass::{Halt, Pass},
+    remove, report,
 };
-use crate::{
-    api::Reason,
-    domain::retry,
-};
+use crate::{api::Reason, domain::retry};
 
 /// How soon a reconcile is redone whose status write met a newer object; the watch brings that object meanwhile.
 const AFTER_CONFLICT: Duration = Duration::from_millis(500);
@@ -51,6 +48,7 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
 }
 
 /// What happens after an [`Error`]: the object's own growing delay.
+#[allow(clippy::needless_pass_by_value, reason = "the controller hands these by value")]
 pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
     tracing::warn!(object = %key_of(&*object), %error, "reconcile failed");
     backoff(&context, object.uid().as_deref().unwrap_or_default())
@@ -73,9 +71,7 @@ async fn once(object: &Guarded, context: &Context) -> Result<Action, Error> {
     }
     let mut pass = Pass::new(context, object);
     let limit = context.settings.aws_timeout;
-    let run = async {
-        if deleting { remove::run(&mut pass).await } else { converge::run(&mut pass).await }
-    };
+    let run = async { if deleting { remove::run(&mut pass).await } else { converge::run(&mut pass).await } };
     let verdict = match timeout(limit, run).await {
         Ok(Ok(verdict) | Err(Halt::Verdict(verdict))) => verdict,
         Ok(Err(Halt::Conflict)) => return Ok(Action::requeue(AFTER_CONFLICT)),

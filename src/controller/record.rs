@@ -46,9 +46,11 @@ pub async fn record(
         }
     }
     pass.context.memory.record(&pass.uid, &pass.key, &pass.inventory);
-    let recorded = pass.object.status.as_ref().is_some_and(|status| {
-        is_reconciling(status) && status.inventory == write_inventory(&pass.inventory)
-    });
+    let recorded = pass
+        .object
+        .status
+        .as_ref()
+        .is_some_and(|status| is_reconciling(status) && status.inventory == write_inventory(&pass.inventory));
     if recorded {
         return Ok(());
     }
@@ -70,14 +72,15 @@ pub async fn record(
 /// The status that says this verdict.
 #[must_use]
 pub fn next_status(pass: &Pass<'_>, verdict: &Verdict) -> CrossAccountInvokeStatus {
-    let previous = pass.object.status.clone().unwrap_or_default();
     let said = match verdict {
         Verdict::Converged | Verdict::Released => (Reason::Converged, pass.facts.converged_message()),
-        Verdict::Reconciling { reason, message, .. } | Verdict::Stalled { reason, message } => (*reason, message.clone()),
+        Verdict::Reconciling { reason, message, .. } | Verdict::Stalled { reason, message } => {
+            (*reason, message.clone())
+        }
     };
     let generation = pass.object.metadata.generation.unwrap_or_default();
     let inventory = write_inventory(&pass.inventory);
-    status::next(previous, generation, said, &pass.facts, inventory, Context::now())
+    status::next(pass.object.status.as_ref(), generation, said, &pass.facts, inventory, Context::now())
 }
 
 /// Replaces the status on the resource version that was read.

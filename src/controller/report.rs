@@ -1,5 +1,6 @@
 //! What a reconcile came to, told once: status, log line and gauge.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Api,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
@@ -63,12 +64,13 @@ pub async fn undecodable(context: &Context, invalid: &InvalidObject) -> Result<A
     let namespace = invalid.metadata.namespace.as_deref().unwrap_or_default();
     let name = invalid.metadata.name.as_deref().unwrap_or_default();
     let generation = invalid.metadata.generation.unwrap_or_default();
-    let message = format!("the object cannot be read by this version of the controller: {}; correct or delete it", invalid.error);
+    let message =
+        format!("the object cannot be read by this version of the controller: {}; correct or delete it", invalid.error);
     let resource = ApiResource::erase::<CrossAccountInvoke>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &resource);
     let stored = api.get(name).await.map_err(Box::new)?;
     let known = stored.data.pointer("/status/conditions").cloned().unwrap_or_default();
-    let known = serde_json::from_value(known).unwrap_or_default();
+    let known: Vec<Condition> = serde_json::from_value(known).unwrap_or_default();
     let conditions = condition::of_reason(&known, Reason::InvalidSpec, &message, generation, Context::now());
     if conditions != known {
         let patch = json!({"status": {"observedGeneration": generation, "conditions": conditions}});

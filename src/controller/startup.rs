@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Resource,
     api::{ListParams, PartialObjectMeta},
 };
-use k8s_openapi::api::core::v1::Namespace;
 
 use crate::{
     api::{AwsAccount, CrossAccountInvoke},

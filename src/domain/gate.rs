@@ -64,7 +64,8 @@ pub fn gate(declared: &Declared, input: &Input, installation: &InstallationId) -
     }
     let roles = dev.spec.invoke_roles.as_ref();
     let boundary = roles.and_then(|roles| roles.permissions_boundary_arn.as_ref());
-    let boundary: Option<Arn> = boundary.map(|arn| parse(dev, "spec.invokeRoles.permissionsBoundaryARN", arn)).transpose()?;
+    let boundary: Option<Arn> =
+        boundary.map(|arn| parse(dev, "spec.invokeRoles.permissionsBoundaryARN", arn)).transpose()?;
     Ok(Granted {
         tools: access(tools)?,
         dev: access(dev)?,
@@ -78,7 +79,11 @@ pub fn gate(declared: &Declared, input: &Input, installation: &InstallationId) -
 ///
 /// # Errors
 /// There is no `AwsAccount` of that id any more, or there are two.
-pub fn access_for_removal(declared: &Declared, input: &Input, installation: &InstallationId) -> Result<Granted, Blocker> {
+pub fn access_for_removal(
+    declared: &Declared,
+    input: &Input,
+    installation: &InstallationId,
+) -> Result<Granted, Blocker> {
     let lost = |blocker: Blocker| Blocker {
         message: format!(
             "{}. Without it what exists there cannot be removed: restore the AwsAccount, or remove that by hand and then this object's finalizer",
@@ -161,7 +166,7 @@ fn dev_grant(declared: &Declared, input: &Input, account: &Account) -> Result<()
     for allowance in needed(declared, account) {
         let allowance = allowance?;
         if !of_caller.iter().any(|grant| grant.allow.contains(&allowance)) {
-            return Err(not_allowed(account, &of_caller, &allowance));
+            return Err(not_allowed(account, &of_caller, allowance));
         }
     }
     Ok(())
@@ -251,7 +256,7 @@ fn missing<'a>(
     ))
 }
 
-fn not_allowed(account: &Account, grants: &[&Grant], allowance: &Allowance) -> Blocker {
+fn not_allowed(account: &Account, grants: &[&Grant], allowance: Allowance) -> Blocker {
     let (what, field) = match allowance {
         Allowance::AccountRootTrust => ("AccountRootTrust", "spec.invokeRole.trust: AccountRoot"),
         Allowance::NamedRole => ("NamedRole", "spec.invokeRole.name"),
@@ -290,9 +295,16 @@ fn path_of(account: &Account, installation: &InstallationId) -> Result<RolePath,
     )
 }
 
-fn parse<T: std::str::FromStr<Err = super::ids::InvalidId>>(account: &Account, field: &str, value: &str) -> Result<T, Blocker> {
+fn parse<T: std::str::FromStr<Err = super::ids::InvalidId>>(
+    account: &Account,
+    field: &str,
+    value: &str,
+) -> Result<T, Blocker> {
     value.parse().map_err(|error: super::ids::InvalidId| {
-        not_granted(format!("{field} of AwsAccount {} cannot be used: {error}; ask the platform team to correct it", account.name))
+        not_granted(format!(
+            "{field} of AwsAccount {} cannot be used: {error}; ask the platform team to correct it",
+            account.name
+        ))
     })
 }
 

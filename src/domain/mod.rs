@@ -1,5 +1,6 @@
 //! Pure decisions: no client, no SDK, no clock, no environment. Everything here is a function of its arguments.
 
+pub mod gate;
 pub mod ids;
 pub mod inventory;
 pub mod names;
@@ -11,4 +12,6 @@ pub mod policy;
 pub mod retry;
 pub mod shared_policy;
 pub mod spec;
+pub mod status;
 pub mod targets;
+pub mod validate;

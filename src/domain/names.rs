@@ -74,10 +74,7 @@ pub fn assume_policy(installation: &InstallationId) -> String {
 /// The two tags that make a role ours.
 #[must_use]
 pub fn ownership_tags(installation: &InstallationId, key: &ObjectKey) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        (INSTALLATION_TAG.to_owned(), installation.to_string()),
-        (OWNER_TAG.to_owned(), key.to_string()),
-    ])
+    BTreeMap::from([(INSTALLATION_TAG.to_owned(), installation.to_string()), (OWNER_TAG.to_owned(), key.to_string())])
 }
 
 /// Whether a role that carries these tags belongs to this object of this installation.

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::observed::Resource;
 
 /// How long the old value is forgiven. IAM changes have been seen to take up to a minute; Terraform waits two.
-pub const FORGIVEN_FOR: Duration = Duration::from_secs(120);
+pub const FORGIVEN_FOR: Duration = Duration::from_mins(2);
 
 /// The canonical text of what a resource is; `None` when it does not exist. For a pipeline it is the version.
 pub type State = Option<String>;
@@ -100,6 +100,7 @@ mod tests {
         }
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "a state is what it is compared with")]
     fn state(text: &str) -> State {
         Some(text.to_owned())
     }

@@ -17,8 +17,8 @@ impl Default for Delays {
     fn default() -> Self {
         Self {
             backoff_first: Duration::from_secs(1),
-            backoff_cap: Duration::from_secs(300),
-            stalled_cap: Duration::from_secs(300),
+            backoff_cap: Duration::from_mins(5),
+            stalled_cap: Duration::from_mins(5),
         }
     }
 }
@@ -77,12 +77,12 @@ mod tests {
     fn the_backoff_doubles_from_one_second_to_five_minutes() {
         let ceilings: Vec<u64> = (0..10).map(|attempt| Delays::default().backoff(attempt, 1.0).as_secs()).collect();
         assert_eq!(ceilings, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
-        assert_eq!(Delays::default().backoff(u32::MAX, 1.0), Duration::from_secs(300));
+        assert_eq!(Delays::default().backoff(u32::MAX, 1.0), Duration::from_mins(5));
     }
 
     #[test]
     fn a_stalled_object_waits_at_most_five_minutes() {
-        assert_eq!(Delays::default().stalled(Duration::from_secs(86_400), 0.5), Duration::from_secs(300));
+        assert_eq!(Delays::default().stalled(Duration::from_hours(24), 0.5), Duration::from_mins(5));
         assert_eq!(Delays::default().stalled(Duration::from_secs(10), 0.5), Duration::from_secs(10));
     }
 

@@ -3,9 +3,7 @@
 use jiff::Timestamp;
 
 use super::{observed::Observed, plan::Situation};
-use crate::api::{
-    CrossAccountInvokeStatus, DevAccountStatus, InventoryItem, Reason, ToolsAccountStatus, condition,
-};
+use crate::api::{CrossAccountInvokeStatus, DevAccountStatus, InventoryItem, Reason, ToolsAccountStatus, condition};
 
 /// What was read and goes into the status.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -54,14 +52,20 @@ impl Facts {
 /// The next status. It equals the previous one, times included, when nothing but time has passed.
 #[must_use]
 pub fn next(
-    previous: CrossAccountInvokeStatus,
+    previous: Option<&CrossAccountInvokeStatus>,
     generation: i64,
     (reason, message): (Reason, String),
     facts: &Facts,
     inventory: Vec<InventoryItem>,
     now: Timestamp,
 ) -> CrossAccountInvokeStatus {
-    let conditions = condition::of_reason(&previous.conditions, reason, &message, generation, now);
+    let conditions = condition::of_reason(
+        previous.map(|status| status.conditions.as_slice()).unwrap_or_default(),
+        reason,
+        &message,
+        generation,
+        now,
+    );
     CrossAccountInvokeStatus {
         observed_generation: Some(generation),
         conditions,

@@ -13,7 +13,8 @@ use super::{
 pub fn pipelines(situation: &Situation<'_>) -> BTreeSet<PipelineName> {
     let declared = situation.declared;
     let recorded = situation.inventory.of(Part::PipelineAction).filter(|item| {
-        item.holder.account() == declared.tools.account.as_str() && item.holder.region() == declared.tools.region.as_str()
+        item.holder.account() == declared.tools.account.as_str()
+            && item.holder.region() == declared.tools.region.as_str()
     });
     let names = recorded.filter_map(|item| item.holder.resource().parse().ok());
     names.chain([declared.pipeline.clone()]).collect()
@@ -23,6 +24,7 @@ pub fn pipelines(situation: &Situation<'_>) -> BTreeSet<PipelineName> {
 #[must_use]
 pub fn roles(situation: &Situation<'_>) -> BTreeSet<RoleName> {
     let declared = situation.declared;
-    let recorded = situation.inventory.of(Part::InvokeRole).filter(|item| item.holder.account() == declared.dev.account.as_str());
+    let recorded =
+        situation.inventory.of(Part::InvokeRole).filter(|item| item.holder.account() == declared.dev.account.as_str());
     recorded.filter_map(|item| item.holder.role_name()).chain([declared.role_name.clone()]).collect()
 }

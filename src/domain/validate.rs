@@ -13,9 +13,9 @@ use super::{
 use crate::api::{CrossAccountInvokeSpec, Reason, StagePosition, TrustMode};
 
 /// How often AWS is compared when the object does not say.
-pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(600);
+pub const DEFAULT_INTERVAL: Duration = Duration::from_mins(10);
 /// Bounds of the interval.
-const INTERVAL: std::ops::RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(86_400);
+const INTERVAL: std::ops::RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_hours(24);
 
 /// Types a spec.
 ///
@@ -36,7 +36,10 @@ pub fn validate(
         region: parse("spec.devAccount.region", dev_region)?,
     };
     if tools.account == dev.account {
-        return Err(invalid("spec.devAccount.id", "it must differ from spec.toolsAccount.id: within one account no role has to be assumed"));
+        return Err(invalid(
+            "spec.devAccount.id",
+            "it must differ from spec.toolsAccount.id: within one account no role has to be assumed",
+        ));
     }
     let action = spec.action.as_ref();
     let name = action.and_then(|action| action.name.as_ref());
@@ -61,7 +64,10 @@ pub fn validate(
     let role_name = match given {
         // Derived names begin so: a given one must not be able to take the name of another object's role.
         Some(name) if name.to_ascii_lowercase().starts_with("crossinvoke-") => {
-            return Err(invalid("spec.invokeRole.name", "names that begin with crossinvoke- are derived by the controller; choose another, for example validate-invoke"));
+            return Err(invalid(
+                "spec.invokeRole.name",
+                "names that begin with crossinvoke- are derived by the controller; choose another, for example validate-invoke",
+            ));
         }
         Some(name) => parse("spec.invokeRole.name", name)?,
         None => names::default_role_name(installation, key),
@@ -123,7 +129,10 @@ fn position(position: &StagePosition) -> Result<Position, Blocker> {
     match (&position.after, &position.before) {
         (Some(after), None) => stage("spec.stage.position.after", after).map(Position::After),
         (None, Some(before)) => stage("spec.stage.position.before", before).map(Position::Before),
-        _ => Err(invalid("spec.stage.position", "exactly one of after and before must be set, for example {after: Build}")),
+        _ => Err(invalid(
+            "spec.stage.position",
+            "exactly one of after and before must be set, for example {after: Build}",
+        )),
     }
 }
 

@@ -22,7 +22,9 @@ pub fn start(format: LogFormat, level: &str) -> Result<(), tracing_subscriber::f
     match format {
         LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).init(),
         LogFormat::Json => {
-            registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).with_target(false)).init();
+            registry
+                .with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).with_target(false))
+                .init();
         }
     }
     Ok(())

@@ -118,7 +118,9 @@ pub enum Refusal {
         action: String,
     },
     /// Removal would leave fewer than the two stages a pipeline must have.
-    #[error("without stage {stage} the pipeline would have fewer than the two stages that CodePipeline demands; add another stage first")]
+    #[error(
+        "without stage {stage} the pipeline would have fewer than the two stages that CodePipeline demands; add another stage first"
+    )]
     WouldLeaveOneStage {
         /// The stage that would go.
         stage: String,
@@ -179,7 +181,9 @@ pub fn remove(declaration: &Value, owned: &Owned) -> Result<Option<Edited>, Refu
 #[must_use]
 pub fn foreign_users(declaration: &Value, owned: &Owned) -> Vec<String> {
     actions(declaration)
-        .filter(|(_, action)| role_of(action).is_some_and(|role| owned.roles.contains(role)) && !is_owned(action, owned))
+        .filter(|(_, action)| {
+            role_of(action).is_some_and(|role| owned.roles.contains(role)) && !is_owned(action, owned)
+        })
         .map(|(stage, action)| format!("{}/{}", name_of(stage), name_of(action)))
         .collect()
 }

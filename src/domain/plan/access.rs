@@ -49,7 +49,9 @@ pub(super) fn wrong_accounts(declared: &Declared, pipeline: &Pipeline, function:
         if role.account() != account.as_str() || role.role_name().is_none() {
             blockers.push(Blocker {
                 reason: Reason::AccountMismatch,
-                message: format!("{what} has role {role}, which is not a role of account {account}; nothing is written"),
+                message: format!(
+                    "{what} has role {role}, which is not a role of account {account}; nothing is written"
+                ),
             });
         }
     };
@@ -86,10 +88,7 @@ pub(super) fn execution_role_mismatch(declared: &Declared, function: &Function) 
 pub(super) fn role_conflict(situation: &Situation<'_>, role: &InvokeRole) -> Option<Blocker> {
     let declared = situation.declared;
     let problem = if !names::owned(&role.tags, situation.installation, &declared.key) {
-        format!(
-            "{}; choose another spec.invokeRole.name, or have that role removed",
-            names::describe_owner(&role.tags)
-        )
+        format!("{}; choose another spec.invokeRole.name, or have that role removed", names::describe_owner(&role.tags))
     } else if role.path != situation.granted.role_path {
         format!(
             "its path is {}, but AwsAccount {} imposes {}, and IAM cannot move a role; delete the role, and it is made anew",
@@ -172,7 +171,8 @@ fn desired_trust(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: Optio
     match situation.declared.trust {
         Trust::AccountRoot => policy::trust_account_root(partition, tools),
         Trust::PipelineRole => {
-            let in_place = resolved.role.and_then(|role| policy::trusted_pipeline_roles(&role.trust)).unwrap_or_default();
+            let in_place =
+                resolved.role.and_then(|role| policy::trusted_pipeline_roles(&role.trust)).unwrap_or_default();
             let mut roles = still_needed(kept, Part::InvokeRole, &resolved.role_arn, &in_place);
             roles.insert(resolved.pipeline.role.clone());
             policy::trust_pipeline_roles(partition, tools, &roles)

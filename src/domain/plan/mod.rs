@@ -231,7 +231,13 @@ pub fn plan(situation: &Situation<'_>, observed: &Observed) -> Plan {
     let mut plan = access::plan(situation, observed, &resolved, in_transition.then_some(&leftovers));
     if edit.is_some() {
         let goal = PipelineGoal::Holds(Box::new(action), owned);
-        plan.steps.push(pipeline_step(Phase::Pipeline, situation, &situation.declared.pipeline, resolved.pipeline, goal));
+        plan.steps.push(pipeline_step(
+            Phase::Pipeline,
+            situation,
+            &situation.declared.pipeline,
+            resolved.pipeline,
+            goal,
+        ));
     }
     plan.steps.extend(old_actions);
     if !in_transition {
@@ -367,14 +373,10 @@ fn owned_in(situation: &Situation<'_>, observed: &Observed, role: Option<&Arn>, 
     roles.extend(own_roles(situation, observed).map(|role| role.arn.to_string()));
     let mut actions = situation.inventory.action_names();
     actions.insert(declared.action.clone());
-    let mut stages_made: BTreeSet<StageName> = situation
-        .others
-        .stages_made
-        .iter()
-        .filter(|(of, _)| of == pipeline)
-        .map(|(_, stage)| stage.clone())
-        .collect();
-    let recorded = situation.inventory.of(Part::PipelineAction).filter(|item| item.stage_made && item.holder == *pipeline);
+    let mut stages_made: BTreeSet<StageName> =
+        situation.others.stages_made.iter().filter(|(of, _)| of == pipeline).map(|(_, stage)| stage.clone()).collect();
+    let recorded =
+        situation.inventory.of(Part::PipelineAction).filter(|item| item.stage_made && item.holder == *pipeline);
     stages_made.extend(recorded.filter_map(|item| item.action.as_ref().map(|(stage, _)| stage.clone())));
     Owned { roles, actions, stages_made }
 }
@@ -407,7 +409,9 @@ fn pipeline_step(
     }
 }
 
-fn blocked_edit(situation: &Situation<'_>, refusal: &Refusal) -> Blocker {
+/// The blocker that a refused edit is.
+#[must_use]
+pub fn blocked_edit(situation: &Situation<'_>, refusal: &Refusal) -> Blocker {
     let declared = situation.declared;
     let reason = match refusal {
         Refusal::StageNotFound { .. } => Reason::StageNotFound,
@@ -417,7 +421,10 @@ fn blocked_edit(situation: &Situation<'_>, refusal: &Refusal) -> Blocker {
         Refusal::WouldEmptyStage { .. } | Refusal::WouldLeaveOneStage { .. } => Reason::DeletionBlocked,
         Refusal::Malformed(_) => Reason::PipelineRefused,
     };
-    Blocker { reason, message: format!("pipeline {} in tools account {}: {refusal}", declared.pipeline, declared.tools.account) }
+    Blocker {
+        reason,
+        message: format!("pipeline {} in tools account {}: {refusal}", declared.pipeline, declared.tools.account),
+    }
 }
 
 /// A pipeline's state: its version.
@@ -448,9 +455,8 @@ pub fn observed_states(situation: &Situation<'_>, observed: &Observed) -> Vec<(R
     let declared = situation.declared;
     let (tools, dev) = (&declared.tools, &declared.dev);
     let policy_of = |account: &super::ids::AccountId, role: &Arn, policy: String, document: Option<&Value>| {
-        role.role_name().map(|role| {
-            (Resource::RolePolicy { account: account.clone(), role, policy }, policy_state(document))
-        })
+        role.role_name()
+            .map(|role| (Resource::RolePolicy { account: account.clone(), role, policy }, policy_state(document)))
     };
     let mut states = Vec::new();
     for (name, pipeline) in &observed.pipelines {

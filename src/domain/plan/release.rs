@@ -96,9 +96,11 @@ pub(super) fn leftovers(
     let old_roles = holders(Part::InvokeRole, &resolved.role_arn);
     for role in own_roles(situation, observed).filter(|role| old_roles.contains(&role.arn)) {
         let owned = Owned { roles: BTreeSet::from([role.arn.to_string()]), ..Owned::default() };
-        let used = observed.pipelines.values().flatten().any(|pipeline| {
-            !pipeline_edit::foreign_users(&pipeline.declaration, &owned).is_empty()
-        });
+        let used = observed
+            .pipelines
+            .values()
+            .flatten()
+            .any(|pipeline| !pipeline_edit::foreign_users(&pipeline.declaration, &owned).is_empty());
         // An action that somebody made by hand with the old role would break; the role stays until it is gone.
         if !used {
             role_removal(situation, role, plan);

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 /// Brings a document into its canonical form. Never fails: what is not a policy document stays what it is.
 #[must_use]
-pub fn canonical_value(document: &Value) -> Value {
+pub(super) fn canonical_value(document: &Value) -> Value {
     let Some(members) = document.as_object() else { return sorted(document) };
     let mut result = Map::new();
     for (name, value) in ordered(members) {
@@ -39,7 +39,7 @@ fn statement(statement: &Value) -> Value {
             // A statement id is a name; it decides nothing.
             "Sid" => continue,
             // IAM compares action names without regard to case.
-            "Action" | "NotAction" => set(value, |text| text.to_ascii_lowercase()),
+            "Action" | "NotAction" => set(value, str::to_ascii_lowercase),
             "Resource" | "NotResource" => set(value, str::to_owned),
             "Principal" | "NotPrincipal" => principal(value),
             "Condition" => match condition(value) {
@@ -86,7 +86,8 @@ fn condition(value: &Value) -> Value {
         let Some(keys) = keys.as_object() else { return sorted(value) };
         let entry = result.entry(operator.to_ascii_lowercase()).or_default();
         for (key, values) in keys {
-            let values = entry.entry(key.to_ascii_lowercase()).or_default().iter().cloned().chain(texts(values)).collect();
+            let values =
+                entry.entry(key.to_ascii_lowercase()).or_default().iter().cloned().chain(texts(values)).collect();
             entry.insert(key.to_ascii_lowercase(), unique(values));
         }
     }
@@ -114,7 +115,7 @@ fn unique(mut values: Vec<String>) -> Vec<String> {
 
 /// A value on its own is a list of one.
 pub(super) fn as_list(value: &Value) -> &[Value] {
-    value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice)
+    value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice)
 }
 
 fn ordered(members: &Map<String, Value>) -> BTreeMap<String, &Value> {

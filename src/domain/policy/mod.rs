@@ -140,7 +140,10 @@ fn resources_of(document: &Value, action: &str) -> Option<BTreeSet<Arn>> {
 /// An Allow of this one action, in canonical spelling.
 fn is_plain(statement: &Value, action: &str) -> bool {
     statement.get("Effect").and_then(Value::as_str) == Some("Allow")
-        && statement.get("Action").map(as_list).is_some_and(|actions| matches!(actions, [Value::String(only)] if only == action))
+        && statement
+            .get("Action")
+            .map(as_list)
+            .is_some_and(|actions| matches!(actions, [Value::String(only)] if only == action))
 }
 
 fn root(partition: &str, account: &AccountId) -> String {

@@ -18,16 +18,56 @@ fn tools() -> AccountId {
 #[test]
 fn documents_that_mean_the_same_are_equal() {
     let cases = [
-        ("a string is an array of one", json!({"Statement": {"Action": "s3:Get"}}), json!({"Statement": [{"Action": ["s3:Get"]}]})),
-        ("arrays are sets", json!({"Statement": [{"Resource": ["b", "a", "a"]}]}), json!({"Statement": [{"Resource": ["a", "b"]}]})),
-        ("actions have no case", json!({"Statement": [{"Action": "STS:assumerole"}]}), json!({"Statement": [{"Action": "sts:AssumeRole"}]})),
-        ("condition keys and operators have no case", json!({"Statement": [{"Condition": {"arnequals": {"AWS:PRINCIPALARN": "x"}}}]}), json!({"Statement": [{"Condition": {"ArnEquals": {"aws:PrincipalArn": ["x"]}}}]})),
-        ("a boolean is its text", json!({"Statement": [{"Condition": {"Bool": {"k": true}}}]}), json!({"Statement": [{"Condition": {"Bool": {"k": "true"}}}]})),
-        ("a number is its text", json!({"Statement": [{"Condition": {"NumericLessThan": {"k": 5}}}]}), json!({"Statement": [{"Condition": {"NumericLessThan": {"k": ["5"]}}}]})),
-        ("an account is its root", json!({"Statement": [{"Principal": {"AWS": "111111111111"}}]}), json!({"Statement": [{"Principal": {"AWS": "arn:aws-cn:iam::111111111111:root"}}]})),
-        ("everybody is everybody", json!({"Statement": [{"Principal": "*"}]}), json!({"Statement": [{"Principal": {"AWS": ["*"]}}]})),
-        ("statements have no order and no names", json!({"Id": "x", "Statement": [{"Sid": "1", "Action": "a"}, {"Action": "b"}]}), json!({"Statement": [{"Action": "b"}, {"Sid": "other", "Action": "a"}]})),
-        ("an empty condition is none", json!({"Statement": [{"Action": "a", "Condition": {}}]}), json!({"Statement": [{"Action": "a"}]})),
+        (
+            "a string is an array of one",
+            json!({"Statement": {"Action": "s3:Get"}}),
+            json!({"Statement": [{"Action": ["s3:Get"]}]}),
+        ),
+        (
+            "arrays are sets",
+            json!({"Statement": [{"Resource": ["b", "a", "a"]}]}),
+            json!({"Statement": [{"Resource": ["a", "b"]}]}),
+        ),
+        (
+            "actions have no case",
+            json!({"Statement": [{"Action": "STS:assumerole"}]}),
+            json!({"Statement": [{"Action": "sts:AssumeRole"}]}),
+        ),
+        (
+            "condition keys and operators have no case",
+            json!({"Statement": [{"Condition": {"arnequals": {"AWS:PRINCIPALARN": "x"}}}]}),
+            json!({"Statement": [{"Condition": {"ArnEquals": {"aws:PrincipalArn": ["x"]}}}]}),
+        ),
+        (
+            "a boolean is its text",
+            json!({"Statement": [{"Condition": {"Bool": {"k": true}}}]}),
+            json!({"Statement": [{"Condition": {"Bool": {"k": "true"}}}]}),
+        ),
+        (
+            "a number is its text",
+            json!({"Statement": [{"Condition": {"NumericLessThan": {"k": 5}}}]}),
+            json!({"Statement": [{"Condition": {"NumericLessThan": {"k": ["5"]}}}]}),
+        ),
+        (
+            "an account is its root",
+            json!({"Statement": [{"Principal": {"AWS": "111111111111"}}]}),
+            json!({"Statement": [{"Principal": {"AWS": "arn:aws-cn:iam::111111111111:root"}}]}),
+        ),
+        (
+            "everybody is everybody",
+            json!({"Statement": [{"Principal": "*"}]}),
+            json!({"Statement": [{"Principal": {"AWS": ["*"]}}]}),
+        ),
+        (
+            "statements have no order and no names",
+            json!({"Id": "x", "Statement": [{"Sid": "1", "Action": "a"}, {"Action": "b"}]}),
+            json!({"Statement": [{"Action": "b"}, {"Sid": "other", "Action": "a"}]}),
+        ),
+        (
+            "an empty condition is none",
+            json!({"Statement": [{"Action": "a", "Condition": {}}]}),
+            json!({"Statement": [{"Action": "a"}]}),
+        ),
     ];
     for (what, one, other) in cases {
         assert!(same_meaning(&one, &other), "{what}: {} {}", canonical(&one), canonical(&other));

@@ -113,7 +113,8 @@ impl Effect {
     }
 }
 
-/// How far AWS lags behind its own writes. Both count in the double's time, so advancing the clock ends them.
+/// How far AWS lags behind its own writes (IAM User Guide, "Changes that I make are not always immediately visible":
+/// no bound is given; others measured two seconds to a minute). Both count in the double's time, so advancing the clock ends them.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Propagation {

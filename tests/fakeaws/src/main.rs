@@ -17,6 +17,9 @@ struct Options {
     /// Where to listen; port 0 is any free port.
     #[arg(long, default_value = "127.0.0.1:0")]
     addr: SocketAddr,
+    /// Also stop when standard input closes: a parent that is killed leaves no double behind.
+    #[arg(long)]
+    exit_with_stdin: bool,
 }
 
 #[tokio::main]
@@ -40,13 +43,23 @@ async fn serve(options: Options) -> Result<(), String> {
     // The one line on standard output is the endpoint, so that a script can read it.
     println!("{}", aws.endpoint());
     std::io::stdout().flush().map_err(|error| error.to_string())?;
-    stopped().await.map_err(|error| error.to_string())
+    stopped(options.exit_with_stdin).await.map_err(|error| error.to_string())
 }
 
-/// Ctrl-C or SIGTERM.
-async fn stopped() -> std::io::Result<()> {
+/// Ctrl-C, SIGTERM, or the end of standard input where that counts.
+async fn stopped(exit_with_stdin: bool) -> std::io::Result<()> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let (close, closed) = tokio::sync::oneshot::channel();
+    // A thread of its own: the runtime would wait for a blocking read when it shuts down.
+    let reader = move || {
+        let end = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        close.send(end)
+    };
+    if exit_with_stdin {
+        std::thread::spawn(reader);
+    }
     tokio::select! {
+        _ = closed, if exit_with_stdin => Ok(()),
         outcome = tokio::signal::ctrl_c() => outcome,
         _ = terminate.recv() => Ok(()),
     }

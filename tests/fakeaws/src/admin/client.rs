@@ -145,6 +145,18 @@ impl Admin {
         self.run(Command::Snapshot {})
     }
 
+    /// A role as it is, if it exists.
+    pub fn role(&self, account: &str, name: &str) -> Result<Option<RoleSeed>, AdminError> {
+        let role = self.configuration()?["accounts"][account]["roles"][name].take();
+        serde_json::from_value(role).map_err(|error| AdminError(error.to_string()))
+    }
+
+    /// A pipeline's whole declaration without `version`, if it exists.
+    pub fn pipeline(&self, account: &str, region: &str, name: &str) -> Result<Option<Value>, AdminError> {
+        let pipeline = self.configuration()?["accounts"][account]["pipelines"][region][name].take();
+        Ok(Some(pipeline).filter(|pipeline| !pipeline.is_null()))
+    }
+
     /// The snapshot's `configuration`: what two moments are compared by.
     pub fn configuration(&self) -> Result<Value, AdminError> {
         Ok(self.snapshot()?["configuration"].take())
@@ -192,6 +204,29 @@ impl Admin {
     /// Removes a tag of a role.
     pub fn remove_tag(&self, account: &str, role: &str, key: &str) -> Done {
         self.done(Command::RemoveTag { account: account.to_owned(), role: role.to_owned(), key: key.to_owned() })
+    }
+
+    /// Sets the permissions boundary of a role to a managed policy, or removes it.
+    pub fn set_boundary(&self, account: &str, role: &str, boundary: Option<&str>) -> Done {
+        let (account, role) = (account.to_owned(), role.to_owned());
+        self.done(Command::SetBoundary { account, role, boundary: boundary.map(str::to_owned) })
+    }
+
+    /// Makes or replaces a managed policy.
+    pub fn put_managed_policy(&self, arn: &str, document: Value) -> Done {
+        self.done(Command::PutManagedPolicy { arn: arn.to_owned(), document })
+    }
+
+    /// Attaches a managed policy to a role.
+    pub fn attach_policy(&self, account: &str, role: &str, arn: &str) -> Done {
+        let (account, role) = (account.to_owned(), role.to_owned());
+        self.done(Command::AttachPolicy { account, role, arn: arn.to_owned() })
+    }
+
+    /// Detaches a managed policy from a role.
+    pub fn detach_policy(&self, account: &str, role: &str, arn: &str) -> Done {
+        let (account, role) = (account.to_owned(), role.to_owned());
+        self.done(Command::DetachPolicy { account, role, arn: arn.to_owned() })
     }
 
     /// Makes or replaces a function: `{role, runtime?, handler?, description?, timeout?, tags?}`.

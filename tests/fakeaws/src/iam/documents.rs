@@ -133,3 +133,63 @@ fn rearranged(value: &Value) -> Value {
         other => other.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Lists as sets, members by name, one-element lists of strings as the string: what a comparison by meaning sees.
+    fn meaning(value: &Value) -> Value {
+        match value {
+            Value::Object(members) => {
+                let members: BTreeMap<_, _> =
+                    members.iter().map(|(key, value)| (key.clone(), meaning(value))).collect();
+                Value::Object(members.into_iter().collect())
+            }
+            Value::Array(values) => {
+                let mut values: Vec<Value> = values.iter().map(meaning).collect();
+                values.sort_by_key(Value::to_string);
+                match values.as_slice() {
+                    [only @ Value::String(_)] => only.clone(),
+                    _ => Value::Array(values),
+                }
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn documents() -> impl Strategy<Value = Value> {
+        let leaf = "[ -~\u{a0}-\u{ff}\\n\\t]{0,12}".prop_map(Value::from);
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[A-Za-z:]{1,8}", inner, 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_returned_document_means_what_was_given(document in documents()) {
+            let returned = returned(&document);
+            prop_assert!(returned.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte)));
+            let text = percent_encoding::percent_decode_str(&returned).decode_utf8().unwrap().into_owned();
+            let read: Value = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(&text, &read.to_string());
+            prop_assert_eq!(meaning(&read), meaning(&document));
+        }
+    }
+
+    #[test]
+    fn white_space_does_not_count() {
+        let compact = json!({"Version": "2012-10-17", "Statement": []});
+        assert_eq!(size(&compact), r#"{"Version":"2012-10-17","Statement":[]}"#.len());
+        assert_eq!(size(&json!({"Id": "a b\u{a0}c"})), r#"{"Id":"abc"}"#.len());
+    }
+}

@@ -110,6 +110,7 @@ pub(super) fn list(world: &mut World, caller: &Caller, form: &Form) -> Result<Xm
     Ok(answer)
 }
 
+/// API reference, `DeleteRole`: inline policies must be deleted and managed ones detached before.
 pub(super) fn delete(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
     let name = on_role(world, caller, "iam:DeleteRole", form)?;
     let account = world.accounts.get(&caller.account);

@@ -116,7 +116,9 @@ impl World {
         Ok(match denial {
             None => true,
             // The trust policy names the principal itself: in its own account that is enough alone, if nothing denies.
-            Some(Denial::NoPolicy) => same_account && decision == TrustDecision::AllowPrincipal,
+            Some(Denial::NoPolicy) => {
+                same_account && decision == TrustDecision::AllowPrincipal && self.boundary_allows(&subject, &request)?
+            }
             Some(_) => false,
         })
     }
@@ -175,6 +177,14 @@ impl World {
             (Decision::Allow, _) => Some(Denial::NoBoundary),
             _ => Some(Denial::NoPolicy),
         })
+    }
+
+    /// A trust policy that names a role does not lift that role's boundary (IAM User Guide, "Evaluating effective
+    /// permissions with boundaries").
+    fn boundary_allows(&self, subject: &Subject<'_>, request: &Request<'_>) -> Result<bool, ServiceError> {
+        let boundary = subject.policies.and_then(|policies| policies.boundary.as_deref());
+        let Some(arn) = boundary else { return Ok(true) };
+        Ok(authorization::identity(&[self.managed_policy(arn)?], None, request)? == Decision::Allow)
     }
 
     fn managed_policy(&self, arn: &str) -> Result<&Value, ServiceError> {

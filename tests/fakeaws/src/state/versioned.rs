@@ -41,3 +41,44 @@ impl<T> Versioned<T> {
         self.states.push((now, state));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second)
+    }
+
+    proptest! {
+        /// Against the plain model: all changes remembered for ever.
+        #[test]
+        fn the_past_within_the_kept_hour_is_exact(
+            steps in prop::collection::vec((0_i64..1800, prop::option::of(0_u8..9)), 0..40),
+            lag in 0_i64..=3600,
+        ) {
+            let mut versioned = Versioned::since_ever(99);
+            let mut model = vec![(i64::MIN, Some(99))];
+            let mut now = 0;
+            for (step, state) in steps {
+                now += step;
+                versioned.set(at(now), state);
+                model.push((now, state));
+                prop_assert_eq!(versioned.current(), state.as_ref());
+            }
+            let (_, expected) = model.iter().rev().find(|(since, _)| *since <= now - lag).unwrap();
+            prop_assert_eq!(versioned.as_of(at(now - lag)), expected.as_ref());
+        }
+    }
+
+    #[test]
+    fn what_was_replaced_long_ago_is_forgotten() {
+        let mut versioned = Versioned::default();
+        for second in 0..10_000 {
+            versioned.set(at(second), Some(second));
+        }
+        assert!(versioned.states.len() <= 3602, "{}", versioned.states.len());
+    }
+}

@@ -45,12 +45,14 @@ async fn a_role_can_be_changed_behind_the_clients_back() {
     assert_eq!(role.tags().len(), 1);
     let shown = decoded(role.assume_role_policy_document().unwrap());
     assert_eq!(shown["Statement"][0]["Principal"]["AWS"], "arn:aws:iam::111111111111:role/crossinvoke");
+    assert_eq!(admin.role(DEV, "made").unwrap().unwrap().inline_policies["p"], allow("s3:*", "*"));
     admin.remove_tag(DEV, "made", "team").unwrap();
     admin.remove_inline_policy(DEV, "made", "p").unwrap();
     let listed = iam.list_role_policies().role_name("made").send().await.unwrap();
     assert!(listed.policy_names().is_empty());
     admin.remove_role(DEV, "made").unwrap();
     assert_eq!(refusal(iam.get_role().role_name("made").send().await).1, "NoSuchEntity");
+    assert!(admin.role(DEV, "made").unwrap().is_none());
     let error = admin.remove_role(DEV, "made").unwrap_err().to_string();
     assert!(error.contains("no role made in account 222222222222"), "{error}");
 }

@@ -4,6 +4,7 @@
 
 mod admin;
 mod authorization;
+mod binary;
 mod documents;
 mod faults;
 mod functions;

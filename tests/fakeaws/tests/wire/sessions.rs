@@ -4,7 +4,7 @@ use aws_credential_types::Credentials;
 use serde_json::json;
 
 use crate::support::{
-    CONTROLLER, DEV, DEV_ROOT, OPERATOR, READER, TOOLS, assume, config, iam, lambda, refusal, start, sts, trust,
+    CONTROLLER, DEV, DEV_ROOT, OPERATOR, READER, TOOLS, assume, config, lambda, refusal, start, sts, trust,
 };
 
 #[tokio::test]
@@ -160,7 +160,8 @@ async fn a_trust_policy_that_names_the_account_needs_the_callers_policy_in_the_s
     assert_eq!(refusal(assume().await).1, "AccessDenied");
     aws.admin().put_role(DEV, "target", target("arn:aws:iam::222222222222:role/reader")).unwrap();
     assume().await.unwrap();
-    iam(&aws, READER).get_role().role_name("target").send().await.unwrap();
+    aws.admin().set_boundary(DEV, "reader", Some("arn:aws:iam::222222222222:policy/boundary")).unwrap();
+    assert_eq!(refusal(assume().await).1, "AccessDenied", "a trust policy does not lift the boundary");
 }
 
 #[tokio::test]

@@ -1,0 +1,284 @@
+//! IAM: roles and their inline policies.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_iam::types::Tag;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use super::{AwsError, AwsErrorKind, Call, session::Clients};
+use crate::domain::ids::{AccountId, Arn, Region, RoleName, RolePath};
+
+/// A role as IAM describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoleRead {
+    /// Its ARN, path included.
+    pub arn: Arn,
+    /// Its path.
+    pub path: RolePath,
+    /// Its trust policy.
+    pub trust: Value,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// Its permissions boundary.
+    pub boundary: Option<Arn>,
+}
+
+/// A role to be made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewRole {
+    /// Its name.
+    pub name: RoleName,
+    /// Its path.
+    pub path: RolePath,
+    /// Its trust policy.
+    pub trust: Value,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// Its permissions boundary.
+    pub boundary: Option<Arn>,
+    /// What it is for.
+    pub description: Option<String>,
+}
+
+/// IAM in one account.
+#[derive(Clone, Debug)]
+pub struct Iam {
+    reading: aws_sdk_iam::Client,
+    writing: aws_sdk_iam::Client,
+    account: AccountId,
+}
+
+/// Sends a request; a failure is classified with what the call was about.
+macro_rules! send {
+    ($call:expr, $request:expr) => {
+        $request.send().await.map_err(|error| $call.classify(&error))
+    };
+}
+
+impl Iam {
+    pub(super) fn new(clients: &Clients, account: &AccountId, region: &Region) -> Self {
+        let client = |config: &aws_config::SdkConfig| {
+            let config = aws_sdk_iam::config::Builder::from(config).interceptor(clients.observe("iam"));
+            aws_sdk_iam::Client::from_conf(config.build())
+        };
+        Self {
+            reading: client(&clients.reading(region)),
+            writing: client(&clients.writing(region)),
+            account: account.clone(),
+        }
+    }
+
+    fn call(&self, operation: &'static str, resource: String) -> Call {
+        Call { service: "iam", operation, account: Some(self.account.clone()), resource }
+    }
+
+    fn on_role(&self, operation: &'static str, role: &RoleName) -> Call {
+        self.call(operation, format!("role {role}"))
+    }
+
+    fn on_policy(&self, operation: &'static str, role: &RoleName, policy: &str) -> Call {
+        self.call(operation, format!("inline policy {policy} of role {role}"))
+    }
+
+    /// The role; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// As AWS answers, or a trust policy that is no JSON.
+    pub async fn get_role(&self, name: &RoleName) -> Result<Option<RoleRead>, AwsError> {
+        let call = self.on_role("GetRole", name);
+        let answer = absent(send!(call, self.reading.get_role().role_name(name.as_str())))?;
+        let Some(role) = answer.and_then(|answer| answer.role) else { return Ok(None) };
+        let unusable = |what: &str| call.failed(AwsErrorKind::Other, None, format!("the answer has no usable {what}"));
+        let boundary = role.permissions_boundary().and_then(|boundary| boundary.permissions_boundary_arn());
+        Ok(Some(RoleRead {
+            arn: role.arn().parse().map_err(|_| unusable("Arn"))?,
+            path: role.path().parse().map_err(|_| unusable("Path"))?,
+            trust: document(&call, role.assume_role_policy_document().unwrap_or_default())?,
+            tags: role.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect(),
+            boundary: boundary.map(|arn| arn.parse().map_err(|_| unusable("PermissionsBoundary"))).transpose()?,
+        }))
+    }
+
+    /// An inline policy's document; `None` when the policy or the role does not exist.
+    ///
+    /// # Errors
+    /// As AWS answers, or a document that is no JSON.
+    pub async fn get_role_policy(&self, role: &RoleName, policy: &str) -> Result<Option<Value>, AwsError> {
+        let call = self.on_policy("GetRolePolicy", role, policy);
+        let request = self.reading.get_role_policy().role_name(role.as_str()).policy_name(policy);
+        let answer = absent(send!(call, request))?;
+        answer.map(|answer| document(&call, answer.policy_document())).transpose()
+    }
+
+    /// Names of all inline policies of a role; empty when it does not exist.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub async fn list_role_policies(&self, role: &RoleName) -> Result<Vec<String>, AwsError> {
+        let call = self.on_role("ListRolePolicies", role);
+        let mut names = Vec::new();
+        let mut marker = None;
+        loop {
+            let request = self.reading.list_role_policies().role_name(role.as_str()).set_marker(marker);
+            let Some(page) = absent(send!(call, request))? else { return Ok(Vec::new()) };
+            names.extend(page.policy_names().iter().cloned());
+            marker = page.marker().map(str::to_owned);
+            if marker.is_none() {
+                return Ok(names);
+            }
+        }
+    }
+
+    /// All managed policies attached to a role; empty when it does not exist.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub async fn list_attached_role_policies(&self, role: &RoleName) -> Result<Vec<Arn>, AwsError> {
+        let call = self.on_role("ListAttachedRolePolicies", role);
+        let mut arns = Vec::new();
+        let mut marker = None;
+        loop {
+            let request = self.reading.list_attached_role_policies().role_name(role.as_str()).set_marker(marker);
+            let Some(page) = absent(send!(call, request))? else { return Ok(Vec::new()) };
+            arns.extend(page.attached_policies().iter().filter_map(|policy| policy.policy_arn()?.parse().ok()));
+            marker = page.marker().map(str::to_owned);
+            if marker.is_none() {
+                return Ok(arns);
+            }
+        }
+    }
+
+    /// Makes a role, with one attempt.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub async fn create_role(&self, role: &NewRole) -> Result<(), AwsError> {
+        let call = self.on_role("CreateRole", &role.name);
+        let request = self
+            .writing
+            .create_role()
+            .role_name(role.name.as_str())
+            .path(role.path.as_str())
+            .assume_role_policy_document(role.trust.to_string())
+            .set_tags(Some(tags(&call, &role.tags)?))
+            .set_permissions_boundary(role.boundary.as_ref().map(ToString::to_string))
+            .set_description(role.description.clone());
+        send!(call, request).map(drop)
+    }
+
+    /// Replaces a role's trust policy.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub async fn update_trust(&self, role: &RoleName, trust: &Value) -> Result<(), AwsError> {
+        let call = self.on_role("UpdateAssumeRolePolicy", role);
+        let request =
+            self.writing.update_assume_role_policy().role_name(role.as_str()).policy_document(trust.to_string());
+        send!(call, request).map(drop)
+    }
+
+    /// Writes an inline policy, whether or not it exists.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub async fn put_role_policy(&self, role: &RoleName, policy: &str, document: &Value) -> Result<(), AwsError> {
+        let call = self.on_policy("PutRolePolicy", role, policy);
+        let request = self.writing.put_role_policy().role_name(role.as_str()).policy_name(policy);
+        send!(call, request.policy_document(document.to_string())).map(drop)
+    }
+
+    /// Deletes an inline policy; one that is gone already is success.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub async fn delete_role_policy(&self, role: &RoleName, policy: &str) -> Result<(), AwsError> {
+        let call = self.on_policy("DeleteRolePolicy", role, policy);
+        let request = self.writing.delete_role_policy().role_name(role.as_str()).policy_name(policy);
+        absent(send!(call, request)).map(drop)
+    }
+
+    /// Detaches a managed policy; one that is detached already is success.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub async fn detach_role_policy(&self, role: &RoleName, policy: &Arn) -> Result<(), AwsError> {
+        let call = self.on_role("DetachRolePolicy", role);
+        let request = self.writing.detach_role_policy().role_name(role.as_str()).policy_arn(policy.as_str());
+        absent(send!(call, request)).map(drop)
+    }
+
+    /// Deletes a role; one that is gone already is success.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub async fn delete_role(&self, role: &RoleName) -> Result<(), AwsError> {
+        let call = self.on_role("DeleteRole", role);
+        absent(send!(call, self.writing.delete_role().role_name(role.as_str()))).map(drop)
+    }
+
+    /// Sets tags; others stay.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub async fn tag_role(&self, role: &RoleName, set: &BTreeMap<String, String>) -> Result<(), AwsError> {
+        let call = self.on_role("TagRole", role);
+        send!(call, self.writing.tag_role().role_name(role.as_str()).set_tags(Some(tags(&call, set)?))).map(drop)
+    }
+
+    /// Removes tags.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub async fn untag_role(&self, role: &RoleName, keys: &[String]) -> Result<(), AwsError> {
+        let call = self.on_role("UntagRole", role);
+        send!(call, self.writing.untag_role().role_name(role.as_str()).set_tag_keys(Some(keys.to_vec()))).map(drop)
+    }
+
+    /// Sets the permissions boundary.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub async fn put_boundary(&self, role: &RoleName, boundary: &Arn) -> Result<(), AwsError> {
+        let call = self.on_role("PutRolePermissionsBoundary", role);
+        let request = self.writing.put_role_permissions_boundary().role_name(role.as_str());
+        send!(call, request.permissions_boundary(boundary.as_str())).map(drop)
+    }
+}
+
+/// An answer that says "no such entity" is no failure but an absence.
+fn absent<T>(answer: Result<T, AwsError>) -> Result<Option<T>, AwsError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.kind == AwsErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// IAM returns documents URL-encoded (RFC 3986, so a plus is a plus), and the SDK hands them over as they come.
+fn document(call: &Call, encoded: &str) -> Result<Value, AwsError> {
+    let text = percent_decode_str(encoded).decode_utf8_lossy();
+    serde_json::from_str(&text)
+        .map_err(|error| call.failed(AwsErrorKind::Other, None, format!("its document is no JSON: {error}")))
+}
+
+fn tags(call: &Call, tags: &BTreeMap<String, String>) -> Result<Vec<Tag>, AwsError> {
+    tags.iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build())
+        .collect::<Result<_, _>>()
+        .map_err(|error| call.failed(AwsErrorKind::Other, None, format!("a tag cannot be sent: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_decoded_and_a_plus_stays_a_plus() {
+        let call = Call { service: "iam", operation: "GetRole", account: None, resource: "role r".to_owned() };
+        let encoded = "%7B%22a%22%3A%22x+y%20%C3%BC%22%7D";
+        assert_eq!(document(&call, encoded).unwrap(), serde_json::json!({"a": "x+y ü"}));
+        let error = document(&call, "%7B").unwrap_err().to_string();
+        assert!(error.contains("role r") && error.contains("no JSON"), "{error}");
+    }
+}

@@ -1,0 +1,53 @@
+//! Lambda: the look-up of a function and its execution role.
+
+use super::{AwsError, AwsErrorKind, Call, session::Clients};
+use crate::domain::ids::{AccountId, Arn, FunctionName, Region};
+
+/// A function as Lambda describes it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FunctionRead {
+    /// Its ARN, unqualified.
+    pub arn: Arn,
+    /// Its execution role.
+    pub role: Arn,
+}
+
+/// Lambda in one account and region.
+#[derive(Clone, Debug)]
+pub struct Lambda {
+    client: aws_sdk_lambda::Client,
+    account: AccountId,
+}
+
+impl Lambda {
+    pub(super) fn new(clients: &Clients, account: &AccountId, region: &Region) -> Self {
+        let config =
+            aws_sdk_lambda::config::Builder::from(&clients.reading(region)).interceptor(clients.observe("lambda"));
+        Self { client: aws_sdk_lambda::Client::from_conf(config.build()), account: account.clone() }
+    }
+
+    /// The function; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub async fn get_function(&self, name: &FunctionName) -> Result<Option<FunctionRead>, AwsError> {
+        let call = Call {
+            service: "lambda",
+            operation: "GetFunctionConfiguration",
+            account: Some(self.account.clone()),
+            resource: format!("function {name}"),
+        };
+        let answer = match self.client.get_function_configuration().function_name(name.as_str()).send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let error = call.classify(&error);
+                return if error.kind == AwsErrorKind::NotFound { Ok(None) } else { Err(error) };
+            }
+        };
+        let arn = |text: Option<&str>, what: &str| {
+            text.and_then(|text| text.parse().ok())
+                .ok_or_else(|| call.failed(AwsErrorKind::Other, None, format!("the answer has no usable {what}")))
+        };
+        Ok(Some(FunctionRead { arn: arn(answer.function_arn(), "FunctionArn")?, role: arn(answer.role(), "Role")? }))
+    }
+}

@@ -1,0 +1,85 @@
+//! One SDK interceptor that sees every call, those of the credentials included.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        interceptors::{Intercept, context::FinalizerInterceptorContextRef},
+        orchestrator::{HttpResponse, Metadata},
+        runtime_components::RuntimeComponents,
+    },
+};
+use aws_smithy_types::config_bag::ConfigBag;
+
+/// Is told of every AWS call that ended.
+pub trait CallObserver: Send + Sync {
+    /// `code` is `ok`, AWS's error code, or `dispatch` where there was no answer.
+    fn called(&self, service: &'static str, operation: &str, code: &str);
+}
+
+/// The interceptor of one service's client.
+pub(super) struct ObserveCalls {
+    service: &'static str,
+    observer: Arc<dyn CallObserver>,
+    /// Set when AWS says that the session's token has expired, so that the next use opens a new session.
+    expired: Arc<AtomicBool>,
+}
+
+impl ObserveCalls {
+    pub(super) fn new(service: &'static str, observer: Arc<dyn CallObserver>, expired: Arc<AtomicBool>) -> Self {
+        Self { service, observer, expired }
+    }
+}
+
+impl fmt::Debug for ObserveCalls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObserveCalls").field("service", &self.service).finish_non_exhaustive()
+    }
+}
+
+impl Intercept for ObserveCalls {
+    fn name(&self) -> &'static str {
+        "ObserveCalls"
+    }
+
+    fn read_after_execution(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let operation = config.load::<Metadata>().map_or("unknown", |metadata| metadata.name());
+        let failed = context.output_or_error().is_none_or(|result| result.is_err());
+        let code = if failed {
+            context.response().and_then(error_code).unwrap_or_else(|| "dispatch".to_owned())
+        } else {
+            "ok".to_owned()
+        };
+        if matches!(code.as_str(), "ExpiredToken" | "ExpiredTokenException") {
+            self.expired.store(true, Ordering::Relaxed);
+        }
+        self.observer.called(self.service, operation, &code);
+        Ok(())
+    }
+}
+
+/// The error's code as it stands in the answer: a header (REST), `__type` (JSON) or `<Code>` (Query).
+fn error_code(response: &HttpResponse) -> Option<String> {
+    let plain = |code: &str| code.rsplit('#').next().unwrap_or(code).split(':').next().unwrap_or(code).to_owned();
+    if let Some(code) = response.headers().get("x-amzn-errortype") {
+        return Some(plain(code));
+    }
+    let body = std::str::from_utf8(response.body().bytes()?).ok()?;
+    if let Some((_, rest)) = body.split_once("<Code>") {
+        return rest.split_once("</Code>").map(|(code, _)| code.to_owned());
+    }
+    let body: serde_json::Value = serde_json::from_str(body).ok()?;
+    body.get("__type").or_else(|| body.get("code")).and_then(serde_json::Value::as_str).map(plain)
+}

@@ -1,0 +1,97 @@
+//! Raw bodies: the declaration as `CodePipeline` sent it, and a request body as it is meant to be sent.
+//!
+//! A typed round trip drops every member that this SDK does not know yet, and `UpdatePipeline` then deletes it from the
+//! pipeline. Both interceptors refuse any other protocol than JSON 1.1: an SDK upgrade that switched to CBOR would
+//! otherwise feed them something they cannot read.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        interceptors::{
+            Intercept,
+            context::{AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut},
+        },
+        runtime_components::RuntimeComponents,
+    },
+};
+use aws_smithy_types::{body::SdkBody, config_bag::ConfigBag};
+use serde_json::Value;
+
+const JSON_1_1: &str = "application/x-amz-json-1.1";
+
+/// Keeps the body of a successful answer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CaptureBody {
+    body: Arc<Mutex<Option<Result<Value, String>>>>,
+}
+
+impl CaptureBody {
+    /// What was captured.
+    pub(super) fn take(&self) -> Result<Value, String> {
+        let taken = self.body.lock().unwrap_or_else(PoisonError::into_inner).take();
+        taken.unwrap_or_else(|| Err("the answer's body was not seen".to_owned()))
+    }
+}
+
+impl Intercept for CaptureBody {
+    fn name(&self) -> &'static str {
+        "CaptureBody"
+    }
+
+    // Not earlier: before deserialization a streaming body has no bytes to look at.
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response();
+        let kind = response.headers().get("content-type").unwrap_or_default();
+        let read = if kind.starts_with(JSON_1_1) {
+            let bytes = response.body().bytes().ok_or("the answer's body is a stream");
+            bytes.map_err(str::to_owned).and_then(|bytes| {
+                serde_json::from_slice(bytes).map_err(|error| format!("the answer is no JSON: {error}"))
+            })
+        } else {
+            Err(format!("the answer's content type is {kind:?}, not {JSON_1_1}"))
+        };
+        *self.body.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
+        Ok(())
+    }
+}
+
+/// Sends this body instead of the typed one.
+#[derive(Clone, Debug)]
+pub(super) struct ReplaceBody {
+    body: Arc<String>,
+}
+
+impl ReplaceBody {
+    pub(super) fn new(body: &Value) -> Self {
+        Self { body: Arc::new(body.to_string()) }
+    }
+}
+
+impl Intercept for ReplaceBody {
+    fn name(&self) -> &'static str {
+        "ReplaceBody"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        let kind = request.headers().get("content-type").unwrap_or_default();
+        if kind != JSON_1_1 {
+            return Err(format!("the request would be sent as {kind:?}, not {JSON_1_1}; nothing is sent").into());
+        }
+        request.headers_mut().insert("content-length", self.body.len().to_string());
+        *request.body_mut() = SdkBody::from(self.body.as_str());
+        Ok(())
+    }
+}

@@ -1,0 +1,25 @@
+//! What the controller's own identities need: the IAM action behind every operation that this module sends.
+
+/// Operation, IAM action, and the policy file in `deploy/iam` that grants it.
+pub const OPERATIONS: [(&str, &str, &[&str]); 20] = [
+    ("AssumeRole", "sts:AssumeRole", &["controller"]),
+    ("GetFunctionConfiguration", "lambda:GetFunctionConfiguration", &["dev"]),
+    ("GetRole", "iam:GetRole", &["dev"]),
+    ("CreateRole", "iam:CreateRole", &["dev"]),
+    ("CreateRole with tags", "iam:TagRole", &["dev"]),
+    ("DeleteRole", "iam:DeleteRole", &["dev"]),
+    ("UpdateAssumeRolePolicy", "iam:UpdateAssumeRolePolicy", &["dev"]),
+    ("TagRole", "iam:TagRole", &["dev"]),
+    ("UntagRole", "iam:UntagRole", &["dev"]),
+    ("PutRolePermissionsBoundary", "iam:PutRolePermissionsBoundary", &["dev"]),
+    ("GetRolePolicy", "iam:GetRolePolicy", &["tools", "dev"]),
+    ("PutRolePolicy", "iam:PutRolePolicy", &["tools", "dev"]),
+    ("DeleteRolePolicy", "iam:DeleteRolePolicy", &["tools", "dev"]),
+    ("ListRolePolicies", "iam:ListRolePolicies", &["dev"]),
+    ("ListAttachedRolePolicies", "iam:ListAttachedRolePolicies", &["dev"]),
+    ("DetachRolePolicy", "iam:DetachRolePolicy", &["dev"]),
+    ("GetPipeline", "codepipeline:GetPipeline", &["tools"]),
+    ("UpdatePipeline", "codepipeline:UpdatePipeline", &["tools"]),
+    ("UpdatePipeline of a pipeline with this service role", "iam:PassRole", &["tools"]),
+    ("ListPipelineExecutions", "codepipeline:ListPipelineExecutions", &["tools"]),
+];
