@@ -49,7 +49,7 @@ pub struct Accounts {
     pub function_region: String,
     /// What the dev account's role asks for.
     pub external_id: String,
-    /// The installation id, which deploy/iam names.
+    /// The installation id of the controller that works in them.
     pub installation_id: String,
 }
 
@@ -258,7 +258,9 @@ impl Accounts {
             "Partition" => self.partition.clone(),
             "ToolsAccountId" => self.tools.clone(),
             "DevAccountId" => self.dev.clone(),
-            "InstallationId" => self.installation_id.clone(),
+            // As a user would narrow them who keeps such roles under one path.
+            "PipelineRoleArn" => self.iam_arn(&self.tools, "role/service-role/*"),
+            "ExecutionRoleArn" => self.iam_arn(&self.dev, "role/service-role/*"),
             _ => return None,
         })
     }
@@ -318,6 +320,14 @@ mod tests {
         assert_eq!(fill("x${A}y${A}", value).unwrap(), "x1y1");
         assert!(fill("${B}", value).unwrap_err().to_string().contains("${B}"));
         assert!(fill("${A", value).is_err());
+    }
+
+    #[test]
+    fn every_policy_of_deploy_iam_can_be_filled_in() {
+        let seed = Accounts::of_demo().seed().unwrap();
+        assert_eq!(seed.accounts.len(), 3);
+        let rights = Accounts::of_demo().in_partition("aws-cn", "cn-north-1").rights("tools").unwrap().to_string();
+        assert!(rights.contains("arn:aws-cn:codepipeline:*:111111111111:*"), "{rights}");
     }
 
     #[test]

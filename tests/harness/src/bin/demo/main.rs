@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::screen::Screen;
 
-/// Shows one CrossAccountInvoke converged in two AWS accounts and removed again, on loopback only.
+/// Shows one `CrossAccountInvoke` converged in two AWS accounts and removed again, on loopback only.
 #[derive(Debug, Parser)]
 struct Options {
     /// The built controller.
@@ -58,7 +58,7 @@ async fn run(options: &Options) -> ExitCode {
     match told.await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            println!("\nStopped; nothing is left running.");
+            println!("\nStopped.");
             ExitCode::from(INTERRUPTED)
         }
         Err(error) => {

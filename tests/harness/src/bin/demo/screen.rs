@@ -28,25 +28,32 @@ impl Screen {
 
     /// Shows lines as they are, set off from the demo's own words.
     pub(crate) fn show(&self, text: &str) {
-        let lines: String = text.trim_end().lines().map(|line| format!("     {line}\n")).collect();
-        write(&lines);
+        for line in text.trim_end().lines() {
+            self.line(&format!("     {line}"));
+        }
     }
 
     /// Shows a command that a reader could have typed.
     pub(crate) fn command(&self, command: &str) {
         let text = format!("   $ {command}");
-        write(&if self.terminal { format!("\x1b[2m{text}\x1b[0m\n") } else { format!("{text}\n") });
+        self.line(&if self.terminal { format!("\x1b[2m{text}\x1b[0m") } else { text });
     }
 
     /// Says what was checked and found right.
     pub(crate) fn right(&self, text: &str) {
         let mark = if self.terminal { "\x1b[32mok\x1b[0m" } else { "ok" };
-        write(&format!("   {mark} {text}\n"));
+        self.line(&format!("   {mark} {text}"));
     }
 
     /// Says anything else.
     pub(crate) fn say(&self, text: &str) {
-        write(&format!("   {text}\n"));
+        self.line(&format!("   {text}"));
+    }
+
+    /// A line of its own, in place of a counting line that may stand there.
+    fn line(&self, text: &str) {
+        let erase = if self.terminal { "\r\x1b[K" } else { "" };
+        write(&format!("{erase}{text}\n"));
     }
 
     /// How long the demo has run.
