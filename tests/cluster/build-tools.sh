@@ -1,17 +1,21 @@
 #!/usr/bin/env bash
-# Builds the pinned control plane and clients (go.mod beside this file) into build/tools, once.
-# A tool is rebuilt only when go.mod or go.sum changed since it was built.
+# Builds the pinned control plane and clients (go.mod beside this file) into build/tools, or the folder given, once.
+# A tool is rebuilt only when the pinned versions or the way it is built have changed.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=${1:-"$here/../../build/tools"}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
-stamp=$(cat "$here/go.mod" "$here/go.sum" "${BASH_SOURCE[0]}" | sha256sum | cut -c1-16)
-
-if ! command -v go >/dev/null; then
-  echo "build-tools: Go is missing; install Go 1.26 or newer (the control plane is built from source)" >&2
+fail() {
+  echo "build-tools: $*" >&2
   exit 1
+}
+
+# Two makes at once must not build the same tool twice; where there is no flock they only waste time.
+if command -v flock >/dev/null; then
+  exec 9>"$out/.lock"
+  flock --nonblock 9 || { echo "build-tools: waiting for another build into $out" >&2; flock 9; }
 fi
 
 kubernetes=$(awk '$1 == "k8s.io/kubernetes" { print $2; exit }' "$here/go.mod")
@@ -19,16 +23,30 @@ minor=$(echo "$kubernetes" | cut -d. -f2)
 version=k8s.io/component-base/version
 # Without the stamp the server calls itself v0.0.0 and Helm's kubeVersion check fails.
 ldflags="-s -w -X $version.gitVersion=$kubernetes -X $version.gitMajor=1 -X $version.gitMinor=$minor"
+stamp=$( (cat "$here/go.mod" "$here/go.sum"; echo "$ldflags") | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-16)
+
+new=
+trap 'rm -f "$new"' EXIT
+
+check_go() {
+  command -v go >/dev/null || fail "Go is missing; install Go 1.26 or newer (the control plane is built from source)"
+  # An older Go fetches what go.mod asks for, unless GOTOOLCHAIN forbids it; then it says so here and not in a minute.
+  (cd "$here" && go version >/dev/null) || fail "this Go cannot build what go.mod asks for; install Go 1.26 or newer"
+}
 
 build() { # name package
-  local name=$1 package=$2
+  local name=$1 package=$2 begun=$SECONDS
   if [ -x "$out/$name" ] && [ "$(cat "$out/.$name.stamp" 2>/dev/null)" = "$stamp" ]; then
     return
   fi
-  echo "build-tools: building $name ($package) - minutes the first time, then never again"
-  (cd "$here" && CGO_ENABLED=0 GOFLAGS=-mod=readonly go build -trimpath -ldflags "$ldflags" -o "$out/$name.new" "$package")
-  mv "$out/$name.new" "$out/$name"
+  check_go
+  echo "build-tools: building $name ($package); this takes minutes the first time, and is then never done again"
+  new=$out/.$name.new
+  (cd "$here" && CGO_ENABLED=0 GOFLAGS=-mod=readonly go build -trimpath -ldflags "$ldflags" -o "$new" "$package" 9>&-) ||
+    fail "$name was not built; Go says why above (the modules are fetched from \$GOPROXY the first time)"
+  mv "$new" "$out/$name"
   echo "$stamp" >"$out/.$name.stamp"
+  echo "build-tools: $name is built ($((SECONDS - begun)) s)"
 }
 
 # KUBEBUILDER_ASSETS brings a control plane of its own; helm is then still ours.
@@ -36,5 +54,9 @@ if [ -z "${KUBEBUILDER_ASSETS:-}" ]; then
   build etcd go.etcd.io/etcd/server/v3
   build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
   build kubectl k8s.io/kubernetes/cmd/kubectl
+else
+  for name in etcd kube-apiserver kubectl; do
+    [ -x "$KUBEBUILDER_ASSETS/$name" ] || fail "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS has no $name; unset it to build one"
+  done
 fi
 build helm helm.sh/helm/v4/cmd/helm
