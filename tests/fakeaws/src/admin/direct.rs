@@ -69,16 +69,16 @@ fn change_regional(world: &mut World, command: Command) -> Result<Value, String>
         }
         Command::ReplacePipeline { account, region, declaration } => {
             known(world, &account)?;
-            codepipeline::admin(world, &account, &region, "replace-pipeline", json!({"declaration": declaration}))
+            codepipeline::admin(world, &account, &region, "replace-pipeline", &json!({"declaration": declaration}))
         }
         Command::RemovePipeline { account, region, name } => {
             known(world, &account)?;
-            codepipeline::admin(world, &account, &region, "remove-pipeline", json!({"name": name}))
+            codepipeline::admin(world, &account, &region, "remove-pipeline", &json!({"name": name}))
         }
         Command::PutExecution { account, region, name, status, id, stage } => {
             known(world, &account)?;
             let arguments = json!({"name": name, "status": status, "id": id, "stage": stage});
-            codepipeline::admin(world, &account, &region, "put-execution", arguments)
+            codepipeline::admin(world, &account, &region, "put-execution", &arguments)
         }
         other => Err(format!("{other:?} is not a change of state")),
     }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
@@ -55,10 +53,5 @@ pub(crate) struct Principal<'a> {
 #[error("judge {0}")]
 pub(crate) struct Unjudged(pub(crate) String);
 
-pub(crate) fn identity(_: &[&Value], _: Option<&Value>, _: &Request<'_>) -> Result<Decision, Unjudged> {
-    Err(Unjudged("any policy yet".to_owned()))
-}
-
-pub(crate) fn trust(_: &Value, _: &Principal<'_>, _: &Request<'_>) -> Result<TrustDecision, Unjudged> {
-    Err(Unjudged("any policy yet".to_owned()))
-}
+mod eval;
+pub(crate) use eval::{identity, trust};
