@@ -63,9 +63,7 @@ pub fn on_error(account: Arc<GuardedAccount>, error: &Error, context: Arc<Contex
 }
 
 async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Error> {
-    if context.caches.synced().await.is_err() {
-        return Ok(Action::await_change());
-    }
+    context.caches.synced().await;
     let account = match &account.0 {
         Ok(account) => account,
         Err(invalid) => {

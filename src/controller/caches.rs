@@ -13,11 +13,11 @@ use kube::{
     core::DeserializeGuard,
     runtime::{
         WatchStreamExt,
-        reflector::{self, ObjectRef, Store, store::Writer},
+        reflector::{ObjectRef, Store, store::Writer},
         watcher,
     },
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{context::FINALIZER, memory::Memory};
 use crate::{
@@ -38,6 +38,8 @@ pub struct Caches {
     namespaces: Store<Namespace>,
     triggers: Triggers,
     watched: Vec<String>,
+    /// How many stores have not been filled once.
+    filling: watch::Sender<usize>,
 }
 
 /// Asks for reconciles from outside the watches.
@@ -106,6 +108,7 @@ impl Caches {
             namespaces: namespace_writer.as_reader(),
             triggers,
             watched: watched.to_vec(),
+            filling: watch::Sender::new(pending.len() + 2),
         });
         let objects = pending
             .into_iter()
@@ -132,14 +135,18 @@ impl Caches {
 
     /// Resolves when every store holds what the API server had.
     ///
-    /// # Errors
-    /// A watch ended, which happens only when the process ends.
-    pub async fn synced(&self) -> Result<(), reflector::store::WriterDropped> {
-        for store in &self.objects {
-            store.wait_until_ready().await?;
+    /// Counted here and not by `Store::wait_until_ready`, which keeps one waker only: of several waiters all but the last
+    /// would sleep for ever.
+    pub async fn synced(&self) {
+        // The sender lives as long as this value, so waiting cannot fail.
+        let _ = self.filling.subscribe().wait_for(|filling| *filling == 0).await;
+    }
+
+    /// Notes the end of a store's first filling; `first` is of that store.
+    fn note<K>(&self, first: &mut bool, event: &watcher::Event<K>) {
+        if matches!(event, watcher::Event::InitDone) && std::mem::take(first) {
+            self.filling.send_modify(|filling| *filling -= 1);
         }
-        self.accounts.wait_until_ready().await?;
-        self.namespaces.wait_until_ready().await
     }
 
     /// Every object of the watched namespaces.
@@ -209,7 +216,9 @@ impl Caches {
     ) -> BoxStream<'static, Result<Guarded, watcher::Error>> {
         let (caches, deleted) = (self.clone(), memory.clone());
         let events = watcher(api, watcher::Config::default()).default_backoff().reflect(writer);
+        let mut first = true;
         let events = events.inspect_ok(move |event| {
+            self.note(&mut first, event);
             if let watcher::Event::Delete(object) = event {
                 deleted.forget(object.uid().as_deref().unwrap_or_default());
                 self.object_changed(object);
@@ -236,8 +245,10 @@ impl Caches {
         let seen: Arc<Mutex<HashMap<String, u64>>> = Arc::default();
         let events = watcher(api, watcher::Config::default()).default_backoff().reflect(writer);
         let caches = self;
+        let mut first = true;
         events
             .try_filter_map(move |event| {
+                caches.note(&mut first, &event);
                 let (object, gone) = match event {
                     watcher::Event::Apply(object) | watcher::Event::InitApply(object) => (object, false),
                     watcher::Event::Delete(object) => (object, true),
@@ -261,9 +272,11 @@ impl Caches {
 
     fn namespace_stream(self: Arc<Self>, api: Api<Namespace>, writer: Writer<Namespace>) -> BoxStream<'static, ()> {
         let seen: Arc<Mutex<HashMap<String, u64>>> = Arc::default();
+        let (caches, mut first) = (self.clone(), true);
         watcher(api, watcher::Config::default())
             .default_backoff()
             .reflect(writer)
+            .inspect_ok(move |event| caches.note(&mut first, event))
             .applied_objects()
             .filter_map(move |namespace| {
                 if let Ok(namespace) = namespace {

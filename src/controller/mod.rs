@@ -30,11 +30,13 @@ use std::{future::Future, sync::Arc};
 
 use futures::StreamExt;
 use kube::{
-    Client,
+    Client, Resource,
     runtime::{
         Controller,
-        controller::Config,
+        controller::{self, Action, Config},
         events::{Recorder, Reporter},
+        reflector::ObjectRef,
+        watcher,
     },
 };
 
@@ -72,10 +74,9 @@ pub async fn run(
         started: Context::now(),
     });
     let synced = async {
-        if caches.synced().await.is_ok() {
-            tracing::info!("caches are synced");
-            readiness.ready();
-        }
+        caches.synced().await;
+        tracing::info!("caches are synced");
+        readiness.ready();
         std::future::pending::<()>().await;
     };
     tokio::select! {
@@ -104,12 +105,23 @@ async fn controllers(feeds: Feeds, context: &Arc<Context>, concurrency: u16) {
                 reconcile::on_error,
                 context.clone(),
             )
-            .for_each(|_| std::future::ready(()))
+            .for_each(said)
     });
     let accounts = Controller::for_stream(feeds.accounts.stream, feeds.accounts.store)
         .reconcile_on(feeds.accounts.asked)
         .with_config(Config::default().concurrency(concurrency))
         .run(accounts::reconcile, accounts::on_error, context.clone())
-        .for_each(|_| std::future::ready(()));
+        .for_each(said);
     futures::join!(futures::future::join_all(objects), accounts, caches::drain(feeds.namespaces));
+}
+
+/// What a controller's stream brings. Reconciles have told their own story; a watch that fails (a right taken away, a kind
+/// uninstalled) is said here and tried again with a growing delay.
+async fn said<K: Resource<DynamicType = ()> + 'static>(
+    result: Result<(ObjectRef<K>, Action), controller::Error<reconcile::Error, watcher::Error>>,
+) {
+    match result {
+        Ok(_) | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
+        Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "the watch failed; it is opened again"),
+    }
 }

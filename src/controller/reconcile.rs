@@ -55,10 +55,8 @@ pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> A
 }
 
 async fn once(object: &Guarded, context: &Context) -> Result<Action, Error> {
-    // A watch that ended means that the process is about to end.
-    if context.caches.synced().await.is_err() {
-        return Ok(Action::await_change());
-    }
+    // Until every cache is filled it cannot be told what other objects need.
+    context.caches.synced().await;
     let object = match &object.0 {
         Ok(object) => object,
         Err(invalid) => return report::undecodable(context, invalid).await,

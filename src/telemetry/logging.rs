@@ -1,5 +1,7 @@
 //! Log lines as text or JSON, each with the key of the object it is about (from the reconcile's span).
 
+use std::io::IsTerminal;
+
 use clap::ValueEnum;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -20,7 +22,11 @@ pub fn start(format: LogFormat, level: &str) -> Result<(), tracing_subscriber::f
     let filter = EnvFilter::try_new(level)?;
     let registry = tracing_subscriber::registry().with(filter);
     match format {
-        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).init(),
+        LogFormat::Text => registry
+            .with(
+                fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).with_target(false),
+            )
+            .init(),
         LogFormat::Json => {
             registry
                 .with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).with_target(false))

@@ -18,7 +18,7 @@ use crate::{
     kubectl::Kubectl,
     objects::{self, has_reason},
     setup::Setup,
-    wait::{DEADLINE, until_object},
+    wait::{DEADLINE, eventually, until_object},
 };
 
 /// A running scenario.
@@ -300,6 +300,20 @@ impl Scenario<'_> {
     /// If the double does not answer.
     pub fn mark(&self) -> Result<Mark> {
         Ok(Mark(self.aws().calls().context("the call log")?.len()))
+    }
+
+    /// Waits until one whole look at AWS is over (it ends with the read of the assume policy, after which a controller
+    /// that is in sync rests) and returns how many reads it made since the mark.
+    ///
+    /// # Errors
+    /// After a minute, with the calls so far.
+    pub async fn reads_of_one_cycle(&self, mark: Mark) -> Result<usize> {
+        let done = async || {
+            let calls = self.calls_since(mark).map_err(|error| error.to_string())?;
+            // The last two reads of a look are those of the callback and the assume policy.
+            if calls.of("GetRolePolicy") >= 3 { Ok(calls.reads()) } else { Err(calls.to_string()) }
+        };
+        eventually("one look at AWS", DEADLINE, done).await
     }
 
     /// The calls since a mark.

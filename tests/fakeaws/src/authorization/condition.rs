@@ -1,0 +1,144 @@
+//! Conditions (IAM User Guide, "IAM JSON policy elements: Condition operators").
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Unjudged, pattern};
+
+/// Who asks decides which keys are known to be absent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Asker {
+    /// A role, a user or a root.
+    Identity,
+    /// An AWS service.
+    Service,
+}
+
+/// How a value of the request is held against one value of the policy.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Comparison {
+    Equal,
+    Like,
+    Arn,
+    Bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Operator {
+    comparison: Comparison,
+    negated: bool,
+    if_exists: bool,
+}
+
+fn operator(name: &str) -> Option<Operator> {
+    let (base, if_exists) = name.strip_suffix("IfExists").map_or((name, false), |base| (base, true));
+    let (comparison, negated) = match base {
+        "StringEquals" => (Comparison::Equal, false),
+        "StringNotEquals" => (Comparison::Equal, true),
+        "StringLike" => (Comparison::Like, false),
+        "StringNotLike" => (Comparison::Like, true),
+        // ArnEquals and ArnLike behave the same: both know wildcards.
+        "ArnEquals" | "ArnLike" => (Comparison::Arn, false),
+        "ArnNotEquals" | "ArnNotLike" => (Comparison::Arn, true),
+        "Bool" => (Comparison::Bool, false),
+        _ => return None,
+    };
+    Some(Operator { comparison, negated, if_exists })
+}
+
+/// Whether a key that the request does not bring is known to be absent, so that its absence can be judged.
+///
+/// `aws:SourceArn` and `aws:SourceAccount` come only with calls that a service makes for a resource, never with a
+/// role's own call. Whether a service brings them depends on the service: not judged.
+fn is_known_absent(key: &str, asker: Asker) -> bool {
+    match key {
+        "sts:externalid" | "iam:passedtoservice" => true,
+        "aws:principalarn" | "aws:principalaccount" | "aws:sourcearn" | "aws:sourceaccount" => asker == Asker::Identity,
+        _ => false,
+    }
+}
+
+/// Whether a statement's condition holds: all operators and all keys, any value of each.
+///
+/// # Errors
+/// For an operator, key or value that is not modelled, whether or not the rest holds.
+pub(super) fn holds(
+    condition: Option<&Value>,
+    context: &BTreeMap<String, Vec<String>>,
+    asker: Asker,
+) -> Result<bool, Unjudged> {
+    let Some(condition) = condition else { return Ok(true) };
+    let operators = condition.as_object().ok_or_else(|| Unjudged::new(format!("the condition {condition}")))?;
+    let mut holds = true;
+    for (name, keys) in operators {
+        let keys = keys.as_object().ok_or_else(|| Unjudged::new(format!("the condition {name} {keys}")))?;
+        for (key, wanted) in keys {
+            let wanted = values(key, wanted)?;
+            let present = context.get(&key.to_ascii_lowercase());
+            if present.is_none() && !is_known_absent(&key.to_ascii_lowercase(), asker) {
+                return Err(Unjudged::new(format!("the condition key {key}")));
+            }
+            holds &= one(name, key, &wanted, present.map(Vec::as_slice))?;
+        }
+    }
+    Ok(holds)
+}
+
+fn one(name: &str, key: &str, wanted: &[String], present: Option<&[String]>) -> Result<bool, Unjudged> {
+    if name == "Null" {
+        let [wanted] = wanted else { return Err(Unjudged::new(format!("Null of {key} with several values"))) };
+        return match wanted.as_str() {
+            "true" => Ok(present.is_none()),
+            "false" => Ok(present.is_some()),
+            other => Err(Unjudged::new(format!("Null of {key} with the value {other}"))),
+        };
+    }
+    let operator = operator(name).ok_or_else(|| Unjudged::new(format!("the condition operator {name}")))?;
+    // Values are looked at even if the key is absent: a malformed one is an error in any case.
+    let mut found = false;
+    for wanted in wanted {
+        for value in present.unwrap_or(&[String::new()]) {
+            found |= compare(operator.comparison, wanted, value)
+                .ok_or_else(|| Unjudged::new(format!("{name} of {key} with the value {wanted}")))?;
+        }
+    }
+    Ok(match present {
+        Some([_]) => found != operator.negated,
+        // Several values of one key need ForAllValues or ForAnyValue.
+        Some(_) => return Err(Unjudged::new(format!("{name} of {key}, which has several values here"))),
+        None => operator.if_exists || operator.negated,
+    })
+}
+
+/// `None` if the policy's value is not one that the operator takes.
+fn compare(comparison: Comparison, wanted: &str, value: &str) -> Option<bool> {
+    match comparison {
+        Comparison::Equal => Some(wanted == value),
+        Comparison::Like => Some(pattern::matches(wanted, value)),
+        Comparison::Arn => pattern::matches_arn(wanted, value),
+        Comparison::Bool => matches!(wanted, "true" | "false").then(|| wanted == value.to_ascii_lowercase()),
+    }
+}
+
+/// The values of a policy's condition as texts: `true` and `"true"` are the same.
+fn values(key: &str, wanted: &Value) -> Result<Vec<String>, Unjudged> {
+    let list = match wanted {
+        Value::Array(list) => list.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let texts: Option<Vec<String>> = list
+        .iter()
+        .map(|value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+            _ => None,
+        })
+        .collect();
+    let texts = texts.filter(|texts| !texts.is_empty());
+    let texts = texts.ok_or_else(|| Unjudged::new(format!("the condition value {wanted} of {key}")))?;
+    match texts.iter().find(|text| text.contains("${")) {
+        None => Ok(texts),
+        Some(text) => Err(Unjudged::new(format!("the policy variable in {text}"))),
+    }
+}

@@ -1,0 +1,64 @@
+//! An object is applied, converges, stays as it is, and goes without a trace.
+
+use crossinvoke_harness::{Setup, accounts::PIPELINE, objects::condition};
+use serde_json::json;
+
+use crate::suite::{Case, case};
+
+pub(crate) fn scenarios() -> Vec<Case> {
+    vec![
+        case("create_rerun_and_delete_leave_aws_as_it_was", Setup::default, async |scenario| {
+            let before = scenario.configuration()?;
+            let mark = scenario.mark()?;
+            scenario.apply(&scenario.invoke("validate")).await?;
+            let object = scenario.until_reason("validate", "Converged").await?;
+            let calls = scenario.calls_since(mark)?;
+            assert!(calls.mutating() <= 6, "at most six calls change something:\n{calls}");
+            assert!(calls.0.len() <= 20, "at most twenty calls in all:\n{calls}");
+            for (kind, status) in [("Ready", "True"), ("Reconciling", "False"), ("Stalled", "False")] {
+                assert_eq!(condition(&object, kind), Some((status, "Converged")), "{kind}");
+            }
+            let stages = &scenario.configuration()?["accounts"][&scenario.accounts.tools]["pipelines"]
+                [&scenario.accounts.region][PIPELINE]["stages"];
+            let names: Vec<&str> =
+                stages.as_array().unwrap().iter().filter_map(|stage| stage["name"].as_str()).collect();
+            assert_eq!(names, ["Source", "Build", "Validate", "Deploy"]);
+
+            let version = object.metadata.resource_version.clone();
+            let mark = scenario.mark()?;
+            scenario.touch("validate", "again").await?;
+            let reads = scenario.reads_of_one_cycle(mark).await?;
+            assert!(reads <= 8, "an in-sync cycle makes at most eight reads, not {reads}");
+            assert_eq!(scenario.calls_since(mark)?.mutating(), 0, "a converged object causes no write");
+            let after = scenario.until_reason("validate", "Converged").await?;
+            assert_eq!(after.data["status"], object.data["status"], "nor a status write");
+            assert_ne!(after.metadata.resource_version, version, "the annotation itself is one write");
+
+            scenario.delete("validate").await?;
+            scenario.until_gone("validate").await?;
+            scenario.assert_as_before(&before)
+        }),
+        case(
+            "a_stage_that_exists_gets_the_action_and_keeps_its_own",
+            || Setup::default().flags(["--log-level", "info"]),
+            async |scenario| {
+                let before = scenario.configuration()?;
+                let mut invoke = scenario.invoke("validate");
+                invoke["spec"]["stage"] = json!({"name": "Deploy"});
+                invoke["spec"]["action"] = json!({"name": "RunValidation", "runOrder": 2, "userParameters": "{\"suite\":\"smoke\"}", "variablesNamespace": "validation"});
+                scenario.apply(&invoke).await?;
+                scenario.until_reason("validate", "Converged").await?;
+                let configuration = scenario.configuration()?;
+                let stage = &configuration["accounts"][&scenario.accounts.tools]["pipelines"]
+                    [&scenario.accounts.region][PIPELINE]["stages"][2];
+                assert_eq!(stage["actions"][1]["name"], "RunValidation");
+                assert_eq!(stage["actions"][1]["configuration"]["UserParameters"], "{\"suite\":\"smoke\"}");
+                assert_eq!(stage["actions"][1]["namespace"], "validation");
+                assert_eq!(stage["actions"][1]["runOrder"], 2);
+                scenario.delete("validate").await?;
+                scenario.until_gone("validate").await?;
+                scenario.assert_as_before(&before)
+            },
+        ),
+    ]
+}
