@@ -177,6 +177,29 @@ impl ControllerProcess {
         crate::http_client::get(self.http, path).await
     }
 
+    /// The sum of a metric's samples whose line begins so, for example
+    /// `crossinvoke_reconciles_total{kind="CrossAccountInvoke"`; 0 while there is none.
+    ///
+    /// # Errors
+    /// If `/metrics` does not answer.
+    pub async fn metric(&self, begins: &str) -> Result<f64> {
+        let (_, text) = self.get("/metrics").await?;
+        let samples = text.lines().filter(|line| line.starts_with(begins));
+        Ok(samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    }
+
+    /// The memory that it occupies, in KiB (`VmRSS` of proc(5)).
+    ///
+    /// # Errors
+    /// If the operating system does not say.
+    pub fn memory(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.id());
+        let status = std::fs::read_to_string(&path).context(&path)?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.trim().parse().ok());
+        number.ok_or_else(|| Error::new(format!("no VmRSS in {path}")))
+    }
+
     /// Asks it to end (SIGTERM) and waits for that.
     ///
     /// # Errors
