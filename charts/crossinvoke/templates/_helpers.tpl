@@ -29,21 +29,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
 {{/*
-The id that everything in AWS carries. Without a cluster to look at there is no UID, and an id made without it would be
-the same in every cluster: two of them would take each other's roles for their own. So that case must say one.
+The arguments that decide the id which everything in AWS carries. Without an id the controller derives one, since only it
+always sees the cluster: an id made where there is none to look at (helm template, Argo CD) would be the same in every
+cluster, and two of them would take each other's roles for their own.
 */}}
-{{- define "crossinvoke.installationID" -}}
-{{- if .Values.installationID -}}
-{{- if not (regexMatch "^[a-z0-9-]{1,20}$" (toString .Values.installationID)) -}}
-{{- fail (printf "installationID %q: 1 to 20 lower-case letters, digits and hyphens, for example k3v9q2m7xa" (toString .Values.installationID)) -}}
-{{- end -}}
-{{- .Values.installationID -}}
+{{- define "crossinvoke.installationArguments" -}}
+{{- $id := toString .Values.installationID -}}
+{{- if not $id -}}
+- --release-namespace={{ .Release.Namespace }}
+- --release-name={{ .Release.Name }}
+{{- else if regexMatch "^[a-z0-9-]{1,20}$" $id -}}
+- --installation-id={{ $id }}
 {{- else -}}
-{{- $system := lookup "v1" "Namespace" "" "kube-system" -}}
-{{- if not $system -}}
-{{- fail "installationID is empty and there is no cluster to derive it from: set installationID (helm template, Argo CD), for example --set-string installationID=k3v9q2m7xa" -}}
-{{- else -}}
-{{- printf "%s/%s/%s" $system.metadata.uid .Release.Namespace .Release.Name | sha256sum | trunc 10 -}}
-{{- end -}}
+{{- fail (printf "installationID %q: 1 to 20 lower-case letters, digits and hyphens, for example k3v9q2m7xa" $id) -}}
 {{- end -}}
 {{- end -}}

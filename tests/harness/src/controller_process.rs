@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ExitStatus, Stdio},
     sync::{Arc, Mutex, MutexGuard},
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -52,6 +53,7 @@ pub struct ControllerProcess {
     child: Child,
     http: SocketAddr,
     log: Log,
+    readers: Vec<JoinHandle<()>>,
 }
 
 /// The lines that a process wrote, on both outputs.
@@ -64,14 +66,14 @@ impl Log {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn follow(&self, output: impl Read + Send + 'static) {
+    fn follow(&self, output: impl Read + Send + 'static) -> JoinHandle<()> {
         let log = self.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines() {
                 let Ok(line) = line else { return };
-                log.lines().push(line);
+                log.lines().push(without_colours(&line));
             }
-        });
+        })
     }
 
     fn tail(&self, count: usize) -> String {
@@ -97,14 +99,11 @@ impl ControllerProcess {
             .stderr(Stdio::piped());
         let mut child = bound::spawn(command).context(what())?;
         let log = Log::default();
-        if let Some(output) = child.stdout.take() {
-            log.follow(output);
-        }
-        if let Some(output) = child.stderr.take() {
-            log.follow(output);
-        }
+        let mut readers = Vec::new();
+        readers.extend(child.stdout.take().map(|output| log.follow(output)));
+        readers.extend(child.stderr.take().map(|output| log.follow(output)));
         // Made before it listens, so that a failure kills it.
-        let mut controller = Self { child, http: SocketAddr::from(([127, 0, 0, 1], 0)), log };
+        let mut controller = Self { child, http: SocketAddr::from(([127, 0, 0, 1], 0)), log, readers };
         controller.http = controller.address().await?;
         Ok(controller)
     }
@@ -122,8 +121,19 @@ impl ControllerProcess {
         .await;
         match found {
             Ok(Ok(address)) => Ok(address),
-            Ok(Err(status)) => Err(Error::new(format!("the controller ended ({status}):\n{}", self.log_tail(40)))),
+            Ok(Err(status)) => {
+                self.read_to_end();
+                Err(Error::new(format!("the controller ended ({status}):\n{}", self.log_tail(40))))
+            }
             Err(error) => Err(Error::new(format!("{error}; its log:\n{}", self.log_tail(40)))),
+        }
+    }
+
+    /// Has the whole log of a controller that has ended; its last lines may still be on their way.
+    fn read_to_end(&mut self) {
+        for reader in self.readers.drain(..) {
+            // One that panicked has read nothing more.
+            let _ = reader.join();
         }
     }
 
@@ -167,6 +177,29 @@ impl ControllerProcess {
         crate::http_client::get(self.http, path).await
     }
 
+    /// The sum of a metric's samples whose line begins so, for example
+    /// `crossinvoke_reconciles_total{kind="CrossAccountInvoke"`; 0 while there is none.
+    ///
+    /// # Errors
+    /// If `/metrics` does not answer.
+    pub async fn metric(&self, begins: &str) -> Result<f64> {
+        let (_, text) = self.get("/metrics").await?;
+        let samples = text.lines().filter(|line| line.starts_with(begins));
+        Ok(samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    }
+
+    /// The memory that it occupies, in KiB (`VmRSS` of proc(5)).
+    ///
+    /// # Errors
+    /// If the operating system does not say.
+    pub fn memory(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.id());
+        let status = std::fs::read_to_string(&path).context(&path)?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.trim().parse().ok());
+        number.ok_or_else(|| Error::new(format!("no VmRSS in {path}")))
+    }
+
     /// Asks it to end (SIGTERM) and waits for that.
     ///
     /// # Errors
@@ -181,7 +214,9 @@ impl ControllerProcess {
                 Err(error) => Err(error.to_string()),
             })
         });
-        ended.await.map_err(|error| Error::new(format!("{error}; its log:\n{}", self.log_tail(40))))
+        let status = ended.await.map_err(|error| Error::new(format!("{error}; its log:\n{}", self.log_tail(40))))?;
+        self.read_to_end();
+        Ok(status)
     }
 
     /// Ends it without asking (SIGKILL), as a lost node would.
@@ -190,7 +225,9 @@ impl ControllerProcess {
     /// If the operating system refuses.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill().context("killing the controller")?;
-        self.child.wait().map(|_| ()).context("killing the controller")
+        self.child.wait().context("killing the controller")?;
+        self.read_to_end();
+        Ok(())
     }
 }
 
@@ -228,6 +265,16 @@ fn environment(options: &ControllerOptions) -> Vec<(&'static str, OsString)> {
     ]
 }
 
+/// A line without the escape sequences (ECMA-48, `ESC [ … letter`) that a logger writes for a terminal.
+fn without_colours(line: &str) -> String {
+    let mut parts = line.split("\x1b[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').get(1..).unwrap_or_default());
+    }
+    plain
+}
+
 /// The address in a log line, text or JSON: `… http_addr=127.0.0.1:PORT …` or `…"http_addr":"127.0.0.1:PORT"…`.
 fn http_address(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("http_addr")?;
@@ -247,11 +294,19 @@ mod tests {
             ("INFO listening http_addr=\"127.0.0.1:4711\" other=1", Some("127.0.0.1:4711")),
             (r#"{"fields":{"http_addr":"127.0.0.1:4711","message":"listening"}}"#, Some("127.0.0.1:4711")),
             ("INFO listening http_addr=[::1]:80", Some("[::1]:80")),
+            (
+                "\x1b[2mnow\x1b[0m \x1b[32m INFO\x1b[0m on \x1b[3mhttp_addr\x1b[0m\x1b[2m=\x1b[0m127.0.0.1:80",
+                Some("127.0.0.1:80"),
+            ),
             ("INFO listening on 127.0.0.1:4711", None),
             ("INFO http_addr=unknown", None),
         ];
         for (line, expected) in table {
-            assert_eq!(http_address(line), expected.map(|address| address.parse().unwrap()), "{line}");
+            assert_eq!(
+                http_address(&without_colours(line)),
+                expected.map(|address| address.parse().unwrap()),
+                "{line}"
+            );
         }
     }
 }

@@ -17,6 +17,14 @@ pub fn terminate(process: u32) -> Result<()> {
     kill_process(pid(process)?, Signal::TERM).context(format_args!("SIGTERM to process {process}"))
 }
 
+/// Does to a process what Ctrl-C does (SIGINT).
+///
+/// # Errors
+/// If there is no such process any more.
+pub fn interrupt(process: u32) -> Result<()> {
+    kill_process(pid(process)?, Signal::INT).context(format_args!("SIGINT to process {process}"))
+}
+
 /// Ends a process without asking (SIGKILL).
 ///
 /// # Errors

@@ -107,14 +107,15 @@ async fn converge(screen: &mut Screen, scenario: &Scenario<'_>) -> Result<()> {
     screen.command(&format!("kubectl get crossaccountinvokes {namespace} --watch"));
     let api = scenario.invokes();
     let mut changes = Box::pin(watch_object(api.clone(), NAME));
-    let mut shown = None;
+    let mut shown = String::new();
     let follow = async {
         while let Some(change) = changes.next().await {
             let Some(object) = change.context("watching the object")? else { continue };
-            let now = condition(&object, "Ready").map(|(status, reason)| (status.to_owned(), reason.to_owned()));
-            if now.is_some() && now != shown {
-                shown = now;
-                screen.show(&scenario.kubectl().run(&["get", "crossaccountinvokes", &namespace]).await?);
+            let table = scenario.kubectl().run(&["get", "crossaccountinvokes", &namespace]).await?;
+            // The object may have moved on since the change, and most changes are none of the columns.
+            if table != shown {
+                screen.show(&table);
+                shown = table;
             }
             if has_reason(&object, "Converged") {
                 return Ok(());
