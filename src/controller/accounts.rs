@@ -82,8 +82,6 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
     let mut current = account.clone();
     if !held {
         current = set_finalizers(account, context, |finalizers| finalizers.push(finalizer)).await?;
-        // The objects wait for it.
-        context.caches.account_changed(&account.spec.account_id);
     }
     let (status, healthy) = status(&current, context, &users).await;
     if current.status.as_ref() != Some(&status) {

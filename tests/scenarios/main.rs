@@ -2,13 +2,43 @@
 //!
 //! One control plane for all scenarios, each with a namespace, accounts and a controller process of its own.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "these are tests, of which clippy sees only a main; a scenario reads best whole"
+)]
+
+mod changing;
 mod converging;
+mod deleting;
+mod entering;
+mod gating;
+mod refusing;
+mod repairing;
+mod restarting;
+mod rights;
+mod serving;
+mod sharing;
 mod suite;
+mod support;
+mod waiting;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // The control plane's supervisor is this very binary, started again.
     crossinvoke_harness::supervise_if_asked();
-    suite::run(vec![converging::scenarios()])
+    suite::run(vec![
+        converging::scenarios(),
+        repairing::scenarios(),
+        refusing::scenarios(),
+        gating::scenarios(),
+        changing::scenarios(),
+        waiting::scenarios(),
+        sharing::scenarios(),
+        deleting::scenarios(),
+        restarting::scenarios(),
+        entering::scenarios(),
+        serving::scenarios(),
+    ])
 }

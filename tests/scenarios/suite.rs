@@ -1,11 +1,12 @@
 //! Runs scenarios under libtest's command line, so that `cargo test NAME` and its closing line work as ever.
 
 use std::{
+    path::PathBuf,
     process::ExitCode,
     sync::{Arc, OnceLock},
 };
 
-use crossinvoke_harness::{Bench, Result, Scenario, Setup};
+use crossinvoke_harness::{Bench, Context as _, Result, Scenario, Setup};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Scenarios at a time: each has a controller process and waits most of its time.
@@ -25,13 +26,24 @@ pub(crate) fn case(
 ) -> Case {
     let run = move |bench: Arc<Bench>| {
         let runtime = runtime()?;
-        runtime.block_on(async { Scenario::with(&bench, name, setup()).await?.run(body).await })
+        runtime.block_on(async {
+            let scenario = Scenario::with(&bench, name, setup()).await?;
+            let aws = scenario.aws().clone();
+            let outcome = scenario.run(body).await;
+            crate::rights::note(&aws.calls().context("the call log")?);
+            outcome
+        })
     };
     Case { name, run: Box::new(run) }
 }
 
+/// A scenario with a control plane of its own; it gets the path of the controller's binary.
+pub(crate) fn own_bench(name: &'static str, body: impl AsyncFnOnce(PathBuf) -> Result<()> + Send + 'static) -> Case {
+    let run = move |bench: Arc<Bench>| runtime()?.block_on(body(bench.controller().to_path_buf()));
+    Case { name, run: Box::new(run) }
+}
+
 fn runtime() -> Result<tokio::runtime::Runtime> {
-    use crossinvoke_harness::Context as _;
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("a runtime")
 }
 
@@ -52,9 +64,15 @@ pub(crate) fn run(suites: Vec<Vec<Case>>) -> ExitCode {
             })
         })
         .collect();
+    let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);
     // Dropping the control plane ends its processes.
     drop(bench);
+    // Only the whole suite calls everything that the controller may.
+    if whole && !conclusion.has_failed() {
+        let check = Trial::test("the_shipped_iam_policies_are_exactly_what_was_called", || crate::rights::check());
+        return libtest_mimic::run(&arguments, vec![check]).exit_code();
+    }
     conclusion.exit_code()
 }
 

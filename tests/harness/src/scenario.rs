@@ -72,7 +72,10 @@ impl<'bench> Scenario<'bench> {
     /// # Errors
     /// As [`Self::new`].
     pub async fn prepare(bench: &'bench Bench, name: &str, setup: Setup) -> Result<Self> {
-        let accounts = setup.accounts.unwrap_or_else(|| Accounts::of_scenario(name, &installation_id_of(name)));
+        let mut accounts = setup.accounts.unwrap_or_else(|| Accounts::of_scenario(name, &installation_id_of(name)));
+        if let Some(adjust) = setup.adjust {
+            adjust(&mut accounts);
+        }
         let mut seed = accounts.seed()?;
         if let Some(change) = setup.seed {
             change(&accounts, &mut seed);

@@ -8,6 +8,9 @@ use crate::accounts::Accounts;
 /// Changes the seed of the AWS double.
 type SeedChange = Box<dyn FnOnce(&Accounts, &mut Seed) + Send>;
 
+/// Changes the scenario's accounts.
+type AccountsChange = Box<dyn FnOnce(&mut Accounts) + Send>;
+
 /// Changes the `AwsAccount`s of tools and dev.
 type AwsAccountsChange = Box<dyn FnOnce(&mut Value, &mut Value) + Send>;
 
@@ -15,6 +18,7 @@ type AwsAccountsChange = Box<dyn FnOnce(&mut Value, &mut Value) + Send>;
 #[derive(Default)]
 pub struct Setup {
     pub(crate) accounts: Option<Accounts>,
+    pub(crate) adjust: Option<AccountsChange>,
     pub(crate) seed: Option<SeedChange>,
     pub(crate) aws_accounts: Option<AwsAccountsChange>,
     pub(crate) flags: Vec<String>,
@@ -26,6 +30,13 @@ impl Setup {
     #[must_use]
     pub fn accounts(mut self, accounts: Accounts) -> Self {
         self.accounts = Some(accounts);
+        self
+    }
+
+    /// Changes the accounts of the scenario's name, such as their regions or partition.
+    #[must_use]
+    pub fn adjust_accounts(mut self, change: impl FnOnce(&mut Accounts) + Send + 'static) -> Self {
+        self.adjust = Some(Box::new(change));
         self
     }
 

@@ -1,0 +1,173 @@
+//! Sessions: as few calls for credentials as there are accounts, however much is reconciled.
+
+use crossinvoke_harness::{
+    Context as _, Scenario, Setup,
+    wait::{DEADLINE, eventually},
+};
+use serde_json::json;
+
+use crate::{
+    suite::{Case, case},
+    support::{converge, entered},
+};
+
+const ACCOUNTS: usize = 100;
+
+pub(crate) fn scenarios() -> Vec<Case> {
+    vec![
+        case("three_hundred_reconciles_assume_each_role_once", two_regions, async |scenario| {
+            let mark = scenario.mark()?;
+            let mut invokes = Vec::new();
+            for (region, pipeline) in [("us-east-1", "payments-release"), ("eu-west-1", "payments-far")] {
+                let mut invoke = scenario.invoke(&format!("in-{region}"));
+                invoke["spec"]["toolsAccount"]["region"] = json!(region);
+                invoke["spec"]["devAccount"]["region"] = json!("us-east-1");
+                invoke["spec"]["pipeline"]["name"] = json!(pipeline);
+                converge(scenario, &invoke).await?;
+                invokes.push(format!("in-{region}"));
+            }
+            for round in 0..150 {
+                for name in &invokes {
+                    scenario.touch(name, &round.to_string()).await?;
+                }
+            }
+            let wanted = "crossinvoke_reconciles_total{kind=\"CrossAccountInvoke\",outcome=\"ok\"}";
+            let mut rounds = 150;
+            while scenario.controller()?.metric(wanted).await? < 300.0 {
+                rounds += 1;
+                for name in &invokes {
+                    scenario.touch(name, &rounds.to_string()).await?;
+                }
+            }
+            let calls = scenario.calls_since(mark)?;
+            assert_eq!((calls.of("AssumeRole"), calls.of("GetCallerIdentity")), (2, 2), "two accounts to enter");
+            Ok(())
+        }),
+        case("an_expired_token_costs_one_more_assume_role", Setup::default, async |scenario| {
+            converge(scenario, &scenario.invoke("validate")).await?;
+            let mark = scenario.mark()?;
+            scenario.aws().expire_sessions().context("expiring")?;
+            scenario.touch("validate", "again").await?;
+            eventually("the new sessions are used", DEADLINE, async || {
+                let calls = scenario.calls_since(mark).map_err(|error| error.to_string())?;
+                let good =
+                    calls.0.iter().filter(|call| call.operation == "GetRolePolicy" && call.outcome == "OK").count();
+                if good >= 3 { Ok(()) } else { Err(calls.to_string()) }
+            })
+            .await?;
+            scenario.until_reason("validate", "Converged").await?;
+            let calls = scenario.calls_since(mark)?;
+            assert!(calls.of("AssumeRole") <= 2, "one more for each account:\n{calls}");
+            assert!(calls.of("AssumeRole") >= 1, "{calls}");
+            Ok(())
+        }),
+        case("a_hundred_accounts_over_three_rounds_make_a_hundred_sessions", many_accounts, async |scenario| {
+            let mark = scenario.mark()?;
+            for index in 0..ACCOUNTS {
+                scenario.apply(&account(scenario, index)).await?;
+            }
+            for index in 0..ACCOUNTS {
+                scenario.until_account_reason(&name(scenario, index), "Converged").await?;
+            }
+            for round in 0..2 {
+                for index in 0..ACCOUNTS {
+                    let patch = json!({"metadata": {"annotations": {"round": round.to_string()}}});
+                    let patch = kube::api::Patch::Merge(patch);
+                    let parameters = kube::api::PatchParams::default();
+                    scenario
+                        .aws_accounts()
+                        .patch(&name(scenario, index), &parameters, &patch)
+                        .await
+                        .context("touching")?;
+                }
+            }
+            let wanted = "crossinvoke_reconciles_total{kind=\"AwsAccount\",outcome=\"ok\"}";
+            let mut seen = 0.0;
+            while seen < 300.0 {
+                seen = scenario.controller()?.metric(wanted).await?;
+                let patch = kube::api::Patch::Merge(json!({"metadata": {"annotations": {"seen": seen.to_string()}}}));
+                let parameters = kube::api::PatchParams::default();
+                for index in 0..ACCOUNTS {
+                    scenario
+                        .aws_accounts()
+                        .patch(&name(scenario, index), &parameters, &patch)
+                        .await
+                        .context("touching")?;
+                }
+            }
+            let calls = scenario.calls_since(mark)?;
+            assert_eq!(calls.of("AssumeRole"), ACCOUNTS, "one for each account");
+            assert_eq!(calls.of("GetCallerIdentity"), ACCOUNTS, "one for each credential");
+            Ok(())
+        }),
+        case("wrong_credentials_are_a_condition_and_never_an_exit", Setup::default, async |scenario| {
+            entered(scenario).await?;
+            let key = scenario.accounts.controller_key();
+            // The controller's key is somebody's who may not assume anything.
+            let role = scenario.accounts.execution_role_arn();
+            scenario.aws().run(fakeaws::Command::PutKey { key, arn: role }).context("swapping the key")?;
+            scenario.restart_controller().await?;
+            let mut invoke = scenario.invoke("validate");
+            invoke["metadata"]["annotations"] = json!({"first": "try"});
+            scenario.apply(&invoke).await?;
+            crate::support::refused(scenario, "validate", "AssumeRoleDenied", &["role/crossinvoke", "sts:AssumeRole"])
+                .await?;
+            let (status, _) = scenario.controller()?.get("/livez").await?;
+            assert_eq!(status, 200);
+            Ok(())
+        }),
+    ]
+}
+
+fn name(scenario: &Scenario<'_>, index: usize) -> String {
+    format!("{}-{index:03}", scenario.namespace.chars().take(40).collect::<String>())
+}
+
+fn id(index: usize) -> String {
+    format!("7{index:011}")
+}
+
+fn account(scenario: &Scenario<'_>, index: usize) -> serde_json::Value {
+    json!({
+        "apiVersion": "crossinvoke.dev/v1alpha1",
+        "kind": "AwsAccount",
+        "metadata": {"name": name(scenario, index)},
+        "spec": {
+            "accountID": id(index),
+            "roleARN": format!("arn:aws:iam::{}:role/crossinvoke", id(index)),
+            "grants": [{"name": "all", "namespaces": {"names": [scenario.namespace]}, "pipelines": ["*"]}],
+        },
+    })
+}
+
+fn many_accounts() -> Setup {
+    Setup::default().seed(|accounts, seed| {
+        let entrance = seed.accounts[&accounts.tools].roles["crossinvoke"].clone();
+        for index in 0..ACCOUNTS {
+            let mut account = fakeaws::AccountSeed::default();
+            account.roles.insert("crossinvoke".to_owned(), entrance.clone());
+            seed.accounts.insert(id(index), account);
+        }
+        if let Some(platform) = seed.accounts.get_mut(&accounts.platform) {
+            let all = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "arn:aws:iam::*:role/crossinvoke"}]});
+            for role in platform.roles.values_mut() {
+                role.inline_policies.insert("crossinvoke".to_owned(), all.clone());
+            }
+        }
+    })
+}
+
+fn two_regions() -> Setup {
+    Setup::default().seed(|accounts, seed| {
+        if let Some(tools) = seed.accounts.get_mut(&accounts.tools) {
+            let mut far = tools.pipelines[&accounts.region]["payments-release"].clone();
+            far["name"] = json!("payments-far");
+            let store = far["artifactStore"].clone();
+            if let Some(members) = far.as_object_mut() {
+                members.remove("artifactStore");
+            }
+            far["artifactStores"] = json!({"us-east-1": store, "eu-west-1": {"type": "S3", "location": "far"}});
+            tools.pipelines["eu-west-1"] = json!({"payments-far": far});
+        }
+    })
+}

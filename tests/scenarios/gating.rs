@@ -1,0 +1,134 @@
+//! Each part of a grant that is missing is named, and changes of grants and labels take effect at once.
+
+use crossinvoke_harness::{Context as _, Setup, objects};
+use serde_json::{Value, json};
+
+use crate::{
+    suite::{Case, case},
+    support::{converge, patch_account, refused},
+};
+
+/// A change of the AwsAccounts (tools, dev), of the spec, and what the refusal must name.
+type Missing = (fn(&mut Value, &mut Value), fn(&mut Value), &'static [&'static str]);
+
+const MISSING: [Missing; 8] = [
+    (|tools, _| tools["spec"]["grants"] = json!([]), |_| {}, &["-tools", "namespace"]),
+    (|_, dev| dev["spec"]["grants"][0]["namespaces"] = json!({"names": ["other"]}), |_| {}, &["-dev", "namespace"]),
+    (
+        |tools, _| tools["spec"]["grants"][0]["pipelines"] = json!(["other-*"]),
+        |_| {},
+        &["pipelines", "payments-release", "other-*"],
+    ),
+    (|_, dev| dev["spec"]["grants"][0]["functions"] = json!(["Other"]), |_| {}, &["functions", "MyFunction"]),
+    (|_, dev| dev["spec"]["grants"][0]["callers"] = json!(["999999999999"]), |_| {}, &["callers", "999999999999"]),
+    (|_, _| {}, |spec| spec["invokeRole"] = json!({"name": "mine"}), &["NamedRole", "spec.invokeRole.name"]),
+    (|_, _| {}, |spec| spec["invokeRole"] = json!({"trust": "AccountRoot"}), &["AccountRootTrust"]),
+    (|_, _| {}, |spec| spec["invokeRole"] = json!({"tags": {"owner": "me"}}), &["owner", "allowedTagKeys"]),
+];
+
+pub(crate) fn scenarios() -> Vec<Case> {
+    vec![
+        case("each_missing_part_of_a_grant_is_named", Setup::default, async |scenario| {
+            let before = scenario.configuration()?;
+            for (index, (accounts, change, parts)) in MISSING.into_iter().enumerate() {
+                let mut tools = objects::tools_account(&scenario.accounts, &scenario.namespace);
+                let mut dev = objects::dev_account(&scenario.accounts, &scenario.namespace);
+                accounts(&mut tools, &mut dev);
+                scenario.apply(&tools).await?;
+                scenario.apply(&dev).await?;
+                let name = format!("missing-{index}");
+                let mut invoke = scenario.invoke(&name);
+                change(&mut invoke["spec"]);
+                scenario.apply(&invoke).await?;
+                refused(scenario, &name, "NotGranted", parts).await?;
+                scenario.delete(&name).await?;
+                scenario.until_gone(&name).await?;
+            }
+            scenario.assert_as_before(&before)
+        }),
+        case("two_accounts_of_one_id_open_nothing", Setup::default, async |scenario| {
+            let mut second = objects::dev_account(&scenario.accounts, &scenario.namespace);
+            second["metadata"]["name"] = json!(format!("{}-again", scenario.namespace));
+            scenario.apply(&second).await?;
+            scenario.apply(&scenario.invoke("validate")).await?;
+            let names = [format!("{}-again", scenario.namespace), format!("{}-dev", scenario.namespace)];
+            refused(scenario, "validate", "DuplicateAccount", &[&names[0], &names[1]]).await?;
+            scenario.until_account_reason(&names[0], "DuplicateAccount").await?;
+            let delete = kube::api::DeleteParams::default();
+            scenario.aws_accounts().delete(&names[0], &delete).await.context("deleting one")?;
+            scenario.until_reason("validate", "Converged").await.map(|_| ())
+        }),
+        case("a_namespace_label_opens_and_closes_the_gate", by_label, async |scenario| {
+            scenario.apply(&scenario.invoke("validate")).await?;
+            refused(scenario, "validate", "NotGranted", &["namespace"]).await?;
+            let namespace = scenario.namespace.clone();
+            scenario.kubectl().run(&["label", "namespace", &namespace, "team=payments"]).await?;
+            scenario.until_reason("validate", "Converged").await?;
+            scenario.kubectl().run(&["label", "namespace", &namespace, "team-"]).await?;
+            refused(scenario, "validate", "NotGranted", &["namespace"]).await?;
+            scenario.delete("validate").await?;
+            scenario.until_gone("validate").await
+        }),
+        case("what_an_account_imposes_is_on_every_role", imposing, async |scenario| {
+            let mut invoke = scenario.invoke("validate");
+            invoke["spec"]["invokeRole"] = json!({"trust": "AccountRoot", "tags": {"team": "payments"}});
+            let object = converge(scenario, &invoke).await?;
+            let role =
+                crate::support::role(scenario, &scenario.accounts.dev, &crate::support::invoke_role_name(&object))?;
+            assert_eq!(role["path"], "/teams/");
+            assert_eq!(role["permissionsBoundary"], boundary(&scenario.accounts.dev));
+            assert_eq!(role["tags"]["team"], "payments");
+            assert!(role["trust"]["Statement"][0]["Condition"].is_null());
+            invoke["spec"]["invokeRole"] = json!({});
+            scenario.apply(&invoke).await?;
+            let name = crate::support::invoke_role_name(&object);
+            crossinvoke_harness::wait::eventually(
+                "trust and tags follow the spec",
+                crossinvoke_harness::wait::DEADLINE,
+                async || {
+                    let role = crate::support::role(scenario, &scenario.accounts.dev, &name)
+                        .map_err(|error| error.to_string())?;
+                    let narrowed =
+                        !role["trust"]["Statement"][0]["Condition"].is_null() && role["tags"]["team"].is_null();
+                    if narrowed { Ok(()) } else { Err(role.to_string()) }
+                },
+            )
+            .await?;
+            patch_account(scenario, "dev", &json!({"metadata": {"labels": {"seen": "yes"}}})).await?;
+            scenario.until_reason("validate", "Converged").await.map(|_| ())
+        }),
+    ]
+}
+
+fn by_label() -> Setup {
+    Setup::default().aws_accounts(|tools, dev| {
+        for account in [tools, dev] {
+            account["spec"]["grants"][0]["namespaces"] = json!({"selector": {"matchLabels": {"team": "payments"}}});
+        }
+    })
+}
+
+fn boundary(dev: &str) -> String {
+    format!("arn:aws:iam::{dev}:policy/boundary")
+}
+
+fn imposing() -> Setup {
+    Setup::default()
+        .aws_accounts(|_, dev| {
+            let id = dev["spec"]["accountID"].as_str().unwrap_or_default().to_owned();
+            dev["spec"]["grants"][0]["allow"] = json!(["AccountRootTrust"]);
+            dev["spec"]["invokeRoles"] =
+                json!({"path": "/teams/", "permissionsBoundaryARN": boundary(&id), "allowedTagKeys": ["team"]});
+        })
+        .seed(|accounts, seed| {
+            let allow =
+                json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
+            seed.managed_policies.insert(boundary(&accounts.dev), allow);
+            // As deploy/iam/README.md says: another path is put into the policy.
+            let rights = seed.accounts.get_mut(&accounts.dev).and_then(|dev| dev.roles.get_mut("crossinvoke"));
+            for document in rights.into_iter().flat_map(|role| role.inline_policies.values_mut()) {
+                let text = document.to_string().replace("role/crossinvoke/*", "role/teams/*");
+                *document = serde_json::from_str(&text).unwrap_or_default();
+            }
+        })
+}

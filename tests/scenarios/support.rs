@@ -1,0 +1,131 @@
+//! What several scenarios ask of the world.
+
+use crossinvoke_harness::{
+    Context as _, Error, Result, Scenario,
+    accounts::{EXECUTION_ROLE, PIPELINE, PIPELINE_ROLE},
+    wait::{DEADLINE, eventually},
+};
+use kube::{ResourceExt as _, api::DynamicObject};
+use serde_json::{Value, json};
+
+/// The message of an object's `Ready` condition.
+pub(crate) fn message(object: &DynamicObject) -> String {
+    let conditions = object.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let ready = conditions.iter().find(|condition| condition["type"] == "Ready");
+    ready.and_then(|ready| ready["message"].as_str()).unwrap_or_default().to_owned()
+}
+
+/// Waits for a reason and checks that its message holds all of these.
+pub(crate) async fn refused(scenario: &Scenario<'_>, name: &str, reason: &str, parts: &[&str]) -> Result<()> {
+    let object = scenario.until_reason(name, reason).await?;
+    let message = message(&object);
+    for part in parts {
+        assert!(message.contains(part), "{reason} does not say {part:?}: {message}");
+    }
+    Ok(())
+}
+
+/// Waits until both accounts are entered, then applies an object and waits until it has converged.
+pub(crate) async fn converge(scenario: &Scenario<'_>, invoke: &Value) -> Result<DynamicObject> {
+    entered(scenario).await?;
+    scenario.apply(invoke).await?;
+    scenario.until_reason(invoke["metadata"]["name"].as_str().unwrap_or_default(), "Converged").await
+}
+
+/// Waits until both accounts are entered.
+pub(crate) async fn entered(scenario: &Scenario<'_>) -> Result<()> {
+    for account in ["tools", "dev"] {
+        scenario.until_account_reason(&format!("{}-{account}", scenario.namespace), "Converged").await?;
+    }
+    Ok(())
+}
+
+/// Makes the controller look at once, and waits until AWS is as described.
+pub(crate) async fn repaired(scenario: &Scenario<'_>, name: &str, what: &str, expected: &Value) -> Result<()> {
+    scenario.touch(name, what).await?;
+    eventually(&format!("{what} is put right"), DEADLINE, async || {
+        let lines = crossinvoke_harness::difference(expected, &scenario.configuration().map_err(|e| e.to_string())?);
+        if lines.is_empty() { Ok(()) } else { Err(lines.join("\n")) }
+    })
+    .await?;
+    scenario.until_reason(name, "Converged").await.map(|_| ())
+}
+
+/// The pipeline's declaration.
+pub(crate) fn pipeline(scenario: &Scenario<'_>) -> Result<Value> {
+    let accounts = &scenario.accounts;
+    Ok(scenario.configuration()?["accounts"][&accounts.tools]["pipelines"][&accounts.region][PIPELINE].clone())
+}
+
+/// The pipeline's version.
+pub(crate) fn version(scenario: &Scenario<'_>) -> Result<i64> {
+    let accounts = &scenario.accounts;
+    let history = scenario.aws().snapshot().context("the snapshot")?;
+    let version = &history["history"]["accounts"][&accounts.tools]["pipelines"][&accounts.region][PIPELINE]["version"];
+    version.as_i64().ok_or_else(|| Error::new("no version"))
+}
+
+/// Names of the pipeline's stages.
+pub(crate) fn stages(scenario: &Scenario<'_>) -> Result<Vec<String>> {
+    let pipeline = pipeline(scenario)?;
+    let stages = pipeline["stages"].as_array().cloned().unwrap_or_default();
+    Ok(stages.iter().filter_map(|stage| stage["name"].as_str().map(str::to_owned)).collect())
+}
+
+/// A role of the snapshot.
+pub(crate) fn role(scenario: &Scenario<'_>, account: &str, role: &str) -> Result<Value> {
+    Ok(scenario.configuration()?["accounts"][account]["roles"][role].clone())
+}
+
+/// The pipeline's service role.
+pub(crate) fn pipeline_role(scenario: &Scenario<'_>) -> Result<Value> {
+    role(scenario, &scenario.accounts.tools, PIPELINE_ROLE)
+}
+
+/// The function's execution role.
+pub(crate) fn execution_role(scenario: &Scenario<'_>) -> Result<Value> {
+    role(scenario, &scenario.accounts.dev, EXECUTION_ROLE)
+}
+
+/// The name of the invoke role that the object's status says.
+pub(crate) fn invoke_role_name(object: &DynamicObject) -> String {
+    let arn = object.data["status"]["devAccount"]["invokeRoleARN"].as_str().unwrap_or_default();
+    arn.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// Replaces the status as a tenant who may write it would.
+pub(crate) async fn put_status(scenario: &Scenario<'_>, name: &str, status: Value) -> Result<()> {
+    let api = scenario.invokes();
+    // Until no write of the controller comes in between.
+    eventually("the status is taken", DEADLINE, async || {
+        let mut object = api.get(name).await.map_err(|error| error.to_string())?;
+        object.data["status"] = status.clone();
+        api.replace_status(name, &kube::api::PostParams::default(), &object).await.map(drop).map_err(|e| e.to_string())
+    })
+    .await
+}
+
+/// Names of finalizers of an object, as Kubernetes has them now.
+pub(crate) async fn finalizers(scenario: &Scenario<'_>, name: &str) -> Result<Vec<String>> {
+    Ok(scenario.invokes().get(name).await.context("reading")?.finalizers().to_vec())
+}
+
+/// Changes an `AwsAccount` of the scenario with a merge patch.
+pub(crate) async fn patch_account(scenario: &Scenario<'_>, which: &str, patch: &Value) -> Result<()> {
+    let name = format!("{}-{which}", scenario.namespace);
+    let patch = kube::api::Patch::Merge(patch);
+    let parameters = kube::api::PatchParams::default();
+    scenario.aws_accounts().patch(&name, &parameters, &patch).await.context("patching an AwsAccount")?;
+    Ok(())
+}
+
+/// A stage of one action that somebody else made, with this action role.
+pub(crate) fn foreign_action(name: &str, role: &str) -> Value {
+    json!({
+        "name": name,
+        "actionTypeId": {"category": "Invoke", "owner": "AWS", "provider": "Lambda", "version": "1"},
+        "runOrder": 1,
+        "configuration": {"FunctionName": "Theirs"},
+        "roleArn": role,
+    })
+}
