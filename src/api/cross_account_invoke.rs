@@ -247,4 +247,7 @@ pub struct InventoryItem {
     /// When it was last about to be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written_at: Option<Time>,
+    /// Whether it was seen in AWS after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_back: Option<bool>,
 }

@@ -19,7 +19,10 @@ use kube::{
 };
 use tokio::sync::{mpsc, watch};
 
-use super::{context::FINALIZER, memory::Memory};
+use super::{
+    context::FINALIZER,
+    memory::{Memory, NO_STATUS},
+};
 use crate::{
     api::{AwsAccount, CrossAccountInvoke},
     domain::ids::{AccountId, ObjectKey},
@@ -316,11 +319,11 @@ pub fn accounts_of(object: &CrossAccountInvoke) -> Vec<AccountId> {
 /// A digest of a status, as this process writes and reads it; zero for none.
 #[must_use]
 pub fn status_digest(status: Option<&impl serde::Serialize>) -> u64 {
-    status.map_or(0, |status| digest_of(&serde_json::to_string(status).unwrap_or_default()))
+    status.map_or(NO_STATUS, |status| digest_of(&serde_json::to_string(status).unwrap_or_default()))
 }
 
 fn digests(object: &Guarded) -> (u64, u64) {
-    let status = object.0.as_ref().map_or(0, |object| status_digest(object.status.as_ref()));
+    let status = object.0.as_ref().map_or(NO_STATUS, |object| status_digest(object.status.as_ref()));
     (content(object), status)
 }
 

@@ -208,7 +208,7 @@ async fn refresh(
     observe::shared_again(sessions, situation, observed, &callback, &assume).await
 }
 
-/// The converged inventory, with the writing times that are known.
+/// The converged inventory, all of which was just seen, with the writing times that are known.
 fn kept_times(
     known: &crate::domain::inventory::Inventory,
     mut desired: crate::domain::inventory::Inventory,
@@ -216,7 +216,9 @@ fn kept_times(
     for item in &mut desired.0 {
         if let Some(known) = known.0.iter().find(|known| known.same_thing(item)) {
             item.written_at = known.written_at;
+            item.stage_made |= known.stage_made;
         }
+        item.read_back = true;
     }
     crate::domain::inventory::Inventory::default().union(&desired)
 }

@@ -14,6 +14,9 @@ use crate::domain::{
 /// How many of our own status writes are told from other people's; a reconcile makes at most three.
 const OWN_STATUS_WRITES: usize = 4;
 
+/// The digest of a status that is not there.
+pub const NO_STATUS: u64 = 0;
+
 /// Where a pipeline is.
 pub type PipelineKey = (AccountId, Region, PipelineName);
 /// Where a function is.
@@ -41,7 +44,8 @@ struct Inner {
     pipeline_roles: BTreeMap<PipelineKey, Arn>,
     execution_roles: BTreeMap<FunctionKey, Arn>,
     own_statuses: HashMap<String, VecDeque<u64>>,
-    seen: HashMap<String, u64>,
+    /// What was last seen of each object: everything but its status, and its status where somebody else wrote that.
+    seen: HashMap<String, (u64, Option<u64>)>,
 }
 
 /// The memory, behind one lock that is never held across an await.
@@ -151,9 +155,14 @@ impl Memory {
     /// status, `status` one of the status.
     pub fn is_news(&self, uid: &str, content: u64, status: u64) -> bool {
         let mut inner = self.lock();
-        let own = inner.own_statuses.get(uid).is_some_and(|statuses| statuses.contains(&status));
-        let digest = if own { content } else { content ^ status.rotate_left(17) };
-        inner.seen.insert(uid.to_owned(), digest) != Some(digest)
+        let own = match inner.own_statuses.get(uid) {
+            Some(statuses) => statuses.contains(&status),
+            // Before our first write there is nothing that could have been wiped.
+            None => status == NO_STATUS,
+        };
+        let foreign = (!own).then_some(status);
+        let before = inner.seen.insert(uid.to_owned(), (content, foreign));
+        before.is_none_or(|(known, seen)| known != content || (foreign.is_some() && seen != foreign))
     }
 }
 
@@ -177,7 +186,9 @@ mod tests {
         memory.note_own_status("uid", 12);
         assert!(!memory.is_news("uid", 1, 12));
         assert!(!memory.is_news("uid", 1, 11), "events of own writes may come late");
-        assert!(memory.is_news("uid", 1, 99), "a forged or wiped status");
+        assert!(memory.is_news("uid", 1, 99), "a forged status");
+        assert!(!memory.is_news("uid", 1, 12), "our answer to it");
+        assert!(memory.is_news("uid", 1, NO_STATUS), "a wiped status");
         assert!(memory.is_news("uid", 2, 12), "a changed object");
     }
 

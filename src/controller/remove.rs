@@ -112,7 +112,10 @@ fn invisible(context: &Context, situation: &Situation<'_>, observed: &Observed) 
         return Err(pipeline_writer::stale(&resource));
     }
     let young = situation.inventory.0.iter().find(|item| {
-        item.written_at < context.started && age(item.written_at, now) < FORGIVEN_FOR && !is_seen(observed, item)
+        !item.read_back
+            && item.written_at < context.started
+            && age(item.written_at, now) < FORGIVEN_FOR
+            && !is_seen(observed, item)
     });
     match young {
         Some(item) => Err(Verdict::Reconciling {

@@ -38,6 +38,7 @@ fn read(item: &InventoryItem) -> Option<Item> {
         action,
         stage_made: item.stage_made.unwrap_or_default(),
         written_at: item.written_at.as_ref().map(|time| time.0).unwrap_or_default(),
+        read_back: item.read_back.unwrap_or_default(),
     })
 }
 
@@ -65,5 +66,6 @@ fn write(item: &Item) -> InventoryItem {
         action: item.action.as_ref().map(|(_, action)| action.to_string()),
         stage_made: item.stage_made.then_some(true),
         written_at: Some(Time(seconds)),
+        read_back: item.read_back.then_some(true),
     }
 }

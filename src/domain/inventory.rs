@@ -39,6 +39,8 @@ pub struct Item {
     pub stage_made: bool,
     /// When it was last about to be written.
     pub written_at: Timestamp,
+    /// Whether it was seen in AWS after that: from then on its absence is real and no stale read.
+    pub read_back: bool,
 }
 
 impl Item {
@@ -88,6 +90,12 @@ impl Inventory {
         for item in &other.0 {
             match items.iter_mut().find(|known| known.same_thing(item)) {
                 Some(known) => {
+                    // What was written later has still to be seen.
+                    known.read_back = match known.written_at.cmp(&item.written_at) {
+                        std::cmp::Ordering::Less => item.read_back,
+                        std::cmp::Ordering::Equal => known.read_back || item.read_back,
+                        std::cmp::Ordering::Greater => known.read_back,
+                    };
                     known.written_at = known.written_at.max(item.written_at);
                     known.stage_made |= item.stage_made;
                 }

@@ -62,6 +62,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
             Ok(())
         }),
         case("a_hundred_accounts_over_three_rounds_make_a_hundred_sessions", many_accounts, async |scenario| {
+            entered(scenario).await?;
             let mark = scenario.mark()?;
             for index in 0..ACCOUNTS {
                 scenario.apply(&account(scenario, index)).await?;

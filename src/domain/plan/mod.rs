@@ -310,6 +310,7 @@ fn desired_inventory(situation: &Situation<'_>, resolved: &Resolved<'_>) -> Inve
         action: None,
         stage_made: false,
         written_at: situation.now,
+        read_back: false,
     };
     let declared = situation.declared;
     let pipeline = resolved.pipeline;
