@@ -6,6 +6,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rules;
+
 /// How the controller enters an account, and what it may do there for whom.
 #[derive(Clone, CustomResource, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[kube(
@@ -27,19 +29,30 @@ use serde::{Deserialize, Serialize};
 #[kube(printcolumn = r#"{"name": "Objects", "type": "integer", "jsonPath": ".status.objects"}"#)]
 #[kube(printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::role_in_account())]
+#[x_kube(validation = rules::role_path_immutable())]
+#[x_kube(validation = rules::boundary_in_account())]
 pub struct AwsAccountSpec {
     /// Twelve digits, in quotes. Immutable. Two AwsAccounts of one id open nothing.
     #[serde(rename = "accountID")]
+    #[schemars(length(max = rules::TEXT))]
+    #[x_kube(validation = rules::account_id())]
+    #[x_kube(validation = rules::account_id_immutable())]
     pub account_id: String,
     /// The role in that account that the controller assumes; the controller's own identity when absent.
     #[serde(rename = "roleARN", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = rules::ARN))]
+    #[x_kube(validation = rules::controller_role_arn())]
     pub role_arn: Option<String>,
     /// The external id that the role's trust policy asks for.
     #[serde(rename = "externalID", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = rules::ARN))]
+    #[x_kube(validation = rules::external_id())]
     pub external_id: Option<String>,
     /// Who may ask for what. Absent: nobody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = rules::ENTRIES))]
     pub grants: Vec<Grant>,
     /// What is imposed on every invoke role made in this account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,38 +73,49 @@ impl std::fmt::Debug for AwsAccountSpec {
 
 /// What some namespaces may ask for.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[x_kube(validation = rules::grants_something())]
 pub struct Grant {
     /// The grant's name, unique in the list.
+    #[schemars(length(max = rules::ENTRY))]
+    #[x_kube(validation = rules::grant_name())]
     pub name: String,
     /// The namespaces it covers: by name, by label, or both.
     pub namespaces: GrantedNamespaces,
     /// As a tools account: which pipelines may be edited; * stands for any characters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = rules::ENTRIES), extend("items" = rules::pipeline_globs()))]
     pub pipelines: Vec<String>,
     /// As a dev account: which functions may be invoked; * stands for any characters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = rules::ENTRIES), extend("items" = rules::function_globs()))]
     pub functions: Vec<String>,
     /// As a dev account: which tools accounts may be trusted, by id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = rules::ENTRIES), extend("items" = rules::account_ids()))]
     pub callers: Vec<String>,
     /// What is off unless it is listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = rules::ENTRIES))]
     pub allow: Vec<Allowance>,
 }
 
 /// Namespaces by name or by label.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[x_kube(validation = rules::some_namespaces())]
 pub struct GrantedNamespaces {
     /// Their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = rules::ENTRIES), extend("items" = rules::namespace_names()))]
     pub names: Vec<String>,
     /// Their labels; an empty selector is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = rules::bounded_selector)]
+    #[x_kube(validation = rules::selector_not_empty())]
     pub selector: Option<LabelSelector>,
 }
 
@@ -110,13 +134,18 @@ pub enum Allowance {
 pub struct InvokeRoles {
     /// Their path, for example /crossinvoke/; /crossinvoke/<installation id>/ when absent. Immutable, presence too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = rules::TEXT))]
+    #[x_kube(validation = rules::role_path())]
     pub path: Option<String>,
     /// Their permissions boundary.
     #[serde(rename = "permissionsBoundaryARN", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = rules::ARN))]
+    #[x_kube(validation = rules::policy_arn())]
     pub permissions_boundary_arn: Option<String>,
     /// The tag keys that objects may set on their role. Absent: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = 50), extend("items" = rules::allowed_tag_keys()))]
     pub allowed_tag_keys: Vec<String>,
 }
 

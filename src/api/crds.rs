@@ -1,6 +1,10 @@
 //! The `CustomResourceDefinition`s as they are installed.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use std::collections::BTreeMap;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
 use kube::CustomResourceExt;
 
 use super::{AwsAccount, CrossAccountInvoke};
@@ -8,7 +12,34 @@ use super::{AwsAccount, CrossAccountInvoke};
 /// Both definitions by the name of their file in `crds/`.
 #[must_use]
 pub fn all() -> [(&'static str, CustomResourceDefinition); 2] {
-    [("crossaccountinvokes.yaml", CrossAccountInvoke::crd()), ("awsaccounts.yaml", AwsAccount::crd())]
+    [
+        ("crossaccountinvokes.yaml", without_nulls(CrossAccountInvoke::crd())),
+        ("awsaccounts.yaml", without_nulls(AwsAccount::crd())),
+    ]
+}
+
+/// Makes optional fields optional and nothing more. The derive makes each `nullable` too; the API server would then
+/// keep `field: null`, which rules see as a field that is there, instead of dropping it.
+fn without_nulls(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut definition.spec.versions {
+        if let Some(schema) = version.schema.as_mut().and_then(|validation| validation.open_api_v3_schema.as_mut()) {
+            remove_nullable(schema);
+        }
+    }
+    definition
+}
+
+fn remove_nullable(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    for property in schema.properties.iter_mut().flat_map(BTreeMap::values_mut) {
+        remove_nullable(property);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        remove_nullable(items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        remove_nullable(values);
+    }
 }
 
 /// One definition as YAML.

@@ -8,6 +8,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rules;
+
 /// What a `CrossAccountInvoke` declares.
 #[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[kube(
@@ -19,7 +21,8 @@ use serde::{Deserialize, Serialize};
     category = "aws",
     namespaced,
     status = "CrossAccountInvokeStatus",
-    doc = "Lets one stage of a CodePipeline in a tools account invoke a Lambda function in a dev account, and keeps it so."
+    doc = "Lets one stage of a CodePipeline in a tools account invoke a Lambda function in a dev account, and keeps it so.",
+    validation = rules::object_name_fits_action()
 )]
 #[kube(
     printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#
@@ -32,6 +35,10 @@ use serde::{Deserialize, Serialize};
 #[kube(printcolumn = r#"{"name": "Pipeline", "type": "string", "jsonPath": ".spec.pipeline.name"}"#)]
 #[kube(printcolumn = r#"{"name": "Stage", "type": "string", "jsonPath": ".spec.stage.name"}"#)]
 #[kube(printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#)]
+#[x_kube(validation = rules::two_accounts())]
+#[x_kube(validation = rules::tools_account_immutable())]
+#[x_kube(validation = rules::dev_account_immutable())]
+#[x_kube(validation = rules::execution_role_in_dev_account())]
 #[serde(rename_all = "camelCase")]
 pub struct CrossAccountInvokeSpec {
     /// The account and region of the pipeline. Immutable.
@@ -52,6 +59,8 @@ pub struct CrossAccountInvokeSpec {
     pub invoke_role: Option<InvokeRole>,
     /// How often AWS is compared with this declaration: 10s to 24h, for example 10m (the default), give or take a tenth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = rules::INTERVAL))]
+    #[x_kube(validation = rules::interval())]
     pub interval: Option<String>,
 }
 
@@ -59,8 +68,12 @@ pub struct CrossAccountInvokeSpec {
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 pub struct ToolsAccount {
     /// Twelve digits, in quotes.
+    #[schemars(length(max = rules::TEXT))]
+    #[x_kube(validation = rules::account_id())]
     pub id: String,
     /// The pipeline's region, for example us-east-1.
+    #[schemars(length(max = rules::TEXT))]
+    #[x_kube(validation = rules::region())]
     pub region: String,
 }
 
@@ -68,9 +81,13 @@ pub struct ToolsAccount {
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 pub struct DevAccount {
     /// Twelve digits, in quotes; another account than the tools account.
+    #[schemars(length(max = rules::TEXT))]
+    #[x_kube(validation = rules::account_id())]
     pub id: String,
     /// The function's region; the pipeline's region when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = rules::TEXT))]
+    #[x_kube(validation = rules::region())]
     pub region: Option<String>,
 }
 
@@ -78,13 +95,18 @@ pub struct DevAccount {
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 pub struct PipelineReference {
     /// The pipeline's name: 1 to 100 of A-Z a-z 0-9 . @ - _.
+    #[schemars(length(max = rules::TEXT))]
+    #[x_kube(validation = rules::pipeline_name())]
     pub name: String,
 }
 
 /// A stage, and where it goes when it does not exist.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[x_kube(validation = rules::position_not_itself())]
 pub struct StageReference {
     /// The stage's name: 1 to 100 of A-Z a-z 0-9 . @ - _.
+    #[schemars(length(max = rules::TEXT))]
+    #[x_kube(validation = rules::stage_name())]
     pub name: String,
     /// Where the stage is made when it does not exist. It counts only then: a stage that is moved later stays there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,12 +115,17 @@ pub struct StageReference {
 
 /// The place of a new stage: exactly one of the two.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[x_kube(validation = rules::one_position())]
 pub struct StagePosition {
     /// Right behind the stage of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = rules::TEXT))]
+    #[x_kube(validation = rules::stage_name())]
     pub after: Option<String>,
     /// Right before the stage of this name, which must not be the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = rules::TEXT))]
+    #[x_kube(validation = rules::stage_name())]
     pub before: Option<String>,
 }
 
@@ -108,15 +135,21 @@ pub struct StagePosition {
 pub struct Action {
     /// The action's name; the object's name when absent (at most 100 characters then).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = rules::TEXT))]
+    #[x_kube(validation = rules::action_name())]
     pub name: Option<String>,
     /// 1 to 999; 1 when absent. Actions of a stage with the same number run side by side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::run_order())]
     pub run_order: Option<i32>,
     /// What the function is handed as UserParameters: at most 1000 characters, may use #{…} variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::user_parameters())]
     pub user_parameters: Option<String>,
     /// The namespace under which later actions find the function's output variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = rules::TEXT))]
+    #[x_kube(validation = rules::variables_namespace())]
     pub variables_namespace: Option<String>,
 }
 
@@ -125,9 +158,14 @@ pub struct Action {
 #[serde(rename_all = "camelCase")]
 pub struct FunctionReference {
     /// The function's plain name: no ARN, alias or version.
+    #[schemars(length(max = rules::TEXT))]
+    #[x_kube(validation = rules::function_name_not_arn())]
+    #[x_kube(validation = rules::function_name())]
     pub name: String,
     /// The ARN of the role the function runs as. Only a check: what Lambda says must equal it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = rules::ARN))]
+    #[x_kube(validation = rules::role_arn())]
     pub execution_role: Option<String>,
 }
 
@@ -136,9 +174,14 @@ pub struct FunctionReference {
 pub struct InvokeRole {
     /// The role's name; derived from installation, namespace and name when absent. Needs NamedRole in a grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = rules::TEXT))]
+    #[x_kube(validation = rules::role_name())]
+    #[x_kube(validation = rules::role_name_not_derived())]
     pub name: Option<String>,
     /// Tags of the role; their keys must be allowed by the AwsAccount.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 40, "additionalProperties" = rules::tag_values()))]
+    #[x_kube(validation = rules::tag_keys())]
     pub tags: BTreeMap<String, String>,
     /// Whom the role trusts: PipelineRole (the default) only the pipeline's service role, AccountRoot the whole tools
     /// account, as in AWS's walkthrough (needs AccountRootTrust in a grant).
@@ -176,6 +219,7 @@ pub struct CrossAccountInvokeStatus {
     /// What exists in AWS because of this object, recorded before it is made. It says where to look; it is no authority.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = 200))]
     pub inventory: Vec<InventoryItem>,
 }
 

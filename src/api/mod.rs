@@ -5,6 +5,7 @@ pub mod condition;
 pub mod crds;
 mod cross_account_invoke;
 mod reason;
+mod rules;
 
 pub use aws_account::{Allowance, AwsAccount, AwsAccountSpec, AwsAccountStatus, Grant, GrantedNamespaces, InvokeRoles};
 pub use cross_account_invoke::{

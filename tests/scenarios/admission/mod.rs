@@ -1,0 +1,221 @@
+//! What the API server refuses at apply, and in which words; and that it takes what is right.
+//!
+//! Objects are sent as dry runs, so nothing has to be cleaned up; an update needs something to update, which is made
+//! for real and deleted again. `UPDATE_GOLDENS=1` writes the golden file anew: read it as somebody who sees only the
+//! message.
+
+mod accepted;
+mod refused_accounts;
+mod refused_invokes;
+
+use std::{collections::BTreeSet, path::Path};
+
+use crossinvoke_harness::{Setup, objects};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::suite;
+
+pub(crate) fn scenarios() -> Vec<suite::Case> {
+    let without_controller = || Setup::default().without_controller();
+    vec![
+        suite::case("refusals_match_the_golden_file", without_controller, async |scenario| {
+            refusals_match_the_golden_file(scenario.client.clone(), &scenario.namespace).await;
+            Ok(())
+        }),
+        suite::case("accepted_objects_are_accepted", without_controller, async |scenario| {
+            accepted_objects_are_accepted(scenario.client.clone(), &scenario.namespace).await;
+            Ok(())
+        }),
+    ]
+}
+
+/// Which of the two kinds.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    CrossAccountInvoke,
+    AwsAccount,
+}
+
+/// An object, told by what distinguishes it from a right one.
+struct Case {
+    /// The object's name too, if the case does not say otherwise.
+    name: &'static str,
+    kind: Kind,
+    /// A merge patch in YAML on the right object; `null` removes.
+    object: String,
+    /// A merge patch in YAML that updates the object.
+    update: Option<&'static str>,
+}
+
+/// A right object but for this.
+fn create(kind: Kind, name: &'static str, object: impl Into<String>) -> Case {
+    Case { name, kind, object: object.into(), update: None }
+}
+
+/// An object that is right, and what is then to be changed.
+fn update(kind: Kind, name: &'static str, object: &str, update: &'static str) -> Case {
+    Case { name, kind, object: object.to_owned(), update: Some(update) }
+}
+
+/// Sends every case that must be refused and compares the messages with the golden file.
+pub(crate) async fn refusals_match_the_golden_file(client: Client, namespace: &str) {
+    let cases: Vec<Case> = refused_invokes::cases().into_iter().chain(refused_accounts::cases()).collect();
+    let names: BTreeSet<&str> = cases.iter().map(|case| case.name).collect();
+    assert_eq!(names.len(), cases.len(), "two cases of one name");
+    let mut found = String::new();
+    for case in &cases {
+        let error = case.send(&client, namespace).await.err();
+        let message = error.unwrap_or_else(|| panic!("{} was not refused: {}", case.name, case.object));
+        found += &format!("{}\n    {}\n", case.name, told(case, &message).join("\n    "));
+    }
+    compare_with_golden(&found);
+}
+
+/// Sends every case that must be taken.
+pub(crate) async fn accepted_objects_are_accepted(client: Client, namespace: &str) {
+    let mut refused = Vec::new();
+    for case in accepted::cases() {
+        if let Err(message) = case.send(&client, namespace).await {
+            refused.push(format!("{}: {message}", case.name));
+        }
+    }
+    assert!(refused.is_empty(), "refused, but right:\n{}", refused.join("\n"));
+}
+
+impl Case {
+    /// What the API server says to it.
+    async fn send(&self, client: &Client, namespace: &str) -> Result<(), String> {
+        let api: Api<DynamicObject> = match self.kind {
+            Kind::CrossAccountInvoke => {
+                Api::namespaced_with(client.clone(), namespace, &objects::cross_account_invokes())
+            }
+            Kind::AwsAccount => Api::all_with(client.clone(), &objects::aws_accounts()),
+        };
+        let mut object = self.right_object();
+        merge(&mut object, &yaml(&self.object));
+        let object: DynamicObject = serde_json::from_value(object).expect("an object");
+        let creating = PostParams { dry_run: self.update.is_none(), ..PostParams::default() };
+        let created = api.create(&creating, &object).await.map(|_| ()).map_err(|error| message_of(self.name, error));
+        let Some(update) = self.update else { return created };
+        created.unwrap_or_else(|message| panic!("{}: what is to be updated was refused: {message}", self.name));
+        let updating = PatchParams { dry_run: true, ..PatchParams::default() };
+        let updated = api.patch(self.name, &updating, &Patch::Merge(yaml(update))).await;
+        api.delete(self.name, &DeleteParams::default()).await.expect("what was made is deleted");
+        updated.map(|_| ()).map_err(|error| message_of(self.name, error))
+    }
+
+    /// The smallest object of the kind that is accepted.
+    fn right_object(&self) -> Value {
+        let spec = match self.kind {
+            Kind::CrossAccountInvoke => json!({
+                "toolsAccount": {"id": "111111111111", "region": "us-east-1"},
+                "devAccount": {"id": "222222222222"},
+                "pipeline": {"name": "payments-release"},
+                "stage": {"name": "Validate"},
+                "function": {"name": "MyFunction"},
+            }),
+            // No account of another scenario, which would find two AwsAccounts of one id.
+            Kind::AwsAccount => json!({"accountID": "990000000001"}),
+        };
+        let kind = format!("{:?}", self.kind);
+        json!({"apiVersion": "crossinvoke.dev/v1alpha1", "kind": kind, "metadata": {"name": self.name}, "spec": spec})
+    }
+}
+
+fn message_of(case: &str, error: kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.code == 422 => status.message,
+        other => panic!("{case}: the API server did not validate it: {other}"),
+    }
+}
+
+fn yaml(text: &str) -> Value {
+    serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// RFC 7386.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (key, value) in patch {
+        if value.is_null() {
+            target.as_object_mut().expect("made so above").remove(key);
+        } else {
+            merge(&mut target[key], value);
+        }
+    }
+}
+
+/// The refusals in a message: one per field, without the object's name, long runs of one character shortened.
+fn told(case: &Case, message: &str) -> Vec<String> {
+    let name = yaml(&case.object)["metadata"]["name"].as_str().unwrap_or(case.name).to_owned();
+    let prefix = format!("{:?}.crossinvoke.dev \"{name}\" is invalid: ", case.kind);
+    let rest = message.strip_prefix(&prefix).unwrap_or_else(|| panic!("{}: not a refusal: {message}", case.name));
+    let list = rest.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(rest);
+    let mut told: Vec<String> = list
+        .replace(", spec", "\0spec")
+        .replace(", <nil>", "\0<nil>")
+        .split('\0')
+        .map(shortened)
+        // Kubernetes' own addition to a wrong type.
+        .filter(|refusal| !refusal.contains("some validation rules were not checked"))
+        .collect();
+    // The API server goes through a struct's fields in no fixed order.
+    told.sort();
+    // A bare number or regex helps nobody; these are the API server's own words that say what to do.
+    let helpful =
+        ["for example", "supported values: ", "Required value", "must have at most", "Duplicate value", "of type"];
+    for refusal in &told {
+        assert!(helpful.iter().any(|words| refusal.contains(words)), "{}: no help: {refusal}", case.name);
+    }
+    told
+}
+
+/// `aaaa…` as `a{101}`.
+fn shortened(text: &str) -> String {
+    let mut short = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let after = rest.trim_start_matches(first);
+        let run = &rest[..rest.len() - after.len()];
+        let count = run.chars().count();
+        if count > 20 {
+            short += &format!("{first}{{{count}}}");
+        } else {
+            short += run;
+        }
+        rest = after;
+    }
+    short
+}
+
+fn compare_with_golden(found: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/admission/refusals.golden");
+    #[allow(clippy::disallowed_methods, reason = "how all golden files are written anew")]
+    let write = std::env::var("UPDATE_GOLDENS").is_ok_and(|value| value == "1");
+    if write {
+        std::fs::write(&file, found).expect("the golden file can be written");
+        return;
+    }
+    let golden = std::fs::read_to_string(&file).unwrap_or_default();
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<String>>();
+    let (was, is) = (lines(&golden), lines(found));
+    let gone = was.difference(&is).map(|line| format!("- {line}"));
+    let new = is.difference(&was).map(|line| format!("+ {line}"));
+    let difference: Vec<String> = gone.chain(new).collect();
+    assert!(
+        golden == found,
+        "the refusals are not those of {} (UPDATE_GOLDENS=1 writes it anew):\n{}",
+        file.display(),
+        difference.join("\n")
+    );
+}
