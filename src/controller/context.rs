@@ -59,11 +59,12 @@ pub struct Context {
 }
 
 impl Context {
-    /// The time.
+    /// The time in whole seconds, as Kubernetes keeps it: what is remembered and what was written compare equal.
     #[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     #[must_use]
     pub fn now() -> Timestamp {
-        Timestamp::now()
+        let now = Timestamp::now();
+        Timestamp::from_second(now.as_second()).unwrap_or(now)
     }
 
     /// A random fraction for jitter.

@@ -24,8 +24,10 @@ use crate::{
     api::{CrossAccountInvoke, Reason},
     domain::{
         gate,
+        ids::AccountId,
         inventory::{Item, Part},
-        observed::Observed,
+        names,
+        observed::{Observed, Resource},
         own_writes::FORGIVEN_FOR,
         plan::{self, Others, Phase, Situation},
         retry,
@@ -113,6 +115,7 @@ fn invisible(context: &Context, situation: &Situation<'_>, observed: &Observed) 
     }
     let young = situation.inventory.0.iter().find(|item| {
         !item.read_back
+            && !written_here(context, situation, item)
             && item.written_at < context.started
             && age(item.written_at, now) < FORGIVEN_FOR
             && !is_seen(observed, item)
@@ -128,6 +131,23 @@ fn invisible(context: &Context, situation: &Situation<'_>, observed: &Observed) 
         }),
         None => Ok(()),
     }
+}
+
+/// Whether this process wrote (or removed) it itself: then its own memory tells stale reads.
+fn written_here(context: &Context, situation: &Situation<'_>, item: &Item) -> bool {
+    let Some(role) = item.holder.role_name() else { return false };
+    let (installation, tools, dev) =
+        (situation.installation, &situation.declared.tools.account, &situation.declared.dev.account);
+    let policy =
+        |account: &AccountId, policy| Resource::RolePolicy { account: account.clone(), role: role.clone(), policy };
+    let resource = match item.part {
+        Part::InvokeRole => Resource::InvokeRole { account: dev.clone(), role: role.clone() },
+        Part::InvokePolicy => policy(dev, names::invoke_policy(installation)),
+        Part::CallbackPolicy => policy(dev, names::callback_policy(installation)),
+        Part::AssumePolicy => policy(tools, names::assume_policy(installation)),
+        Part::PipelineAction => return false,
+    };
+    context.memory.own_writes(|writes| writes.written_at(&resource).is_some())
 }
 
 fn age(then: Timestamp, now: Timestamp) -> std::time::Duration {

@@ -34,6 +34,8 @@ pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> 
     if *verdict == Verdict::Converged {
         // Somebody may have taken our finalizer off: without it a deletion would leave everything behind.
         record::hold(pass).await?;
+        // Another object's look at what this one needs must find what was seen, not what was about to be made.
+        pass.context.memory.record(&pass.uid, &pass.key, &pass.inventory);
     }
     let reason = match verdict {
         Verdict::Converged | Verdict::Released => Reason::Converged,
