@@ -67,4 +67,9 @@ mod tests {
             assert!(generated == stored, "crds/{file} is stale: run `make crds`");
         }
     }
+
+    #[test]
+    fn a_null_is_dropped_and_not_kept() {
+        assert!(!to_yaml().contains("nullable"));
+    }
 }

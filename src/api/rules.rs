@@ -216,52 +216,64 @@ pub(super) fn tag_keys() -> Rule {
 
 /// IAM's tag values.
 pub(super) fn tag_values() -> Value {
-    entries(&[rule(
-        format!("self.matches(r'^{TAG_CHARACTERS}{{0,256}}$')"),
-        "must be at most 256 letters, digits, spaces or _ . : / = + - @, for example payments",
-    )])
+    entries(
+        TEXT,
+        &[rule(
+            format!("self.matches(r'^{TAG_CHARACTERS}{{0,256}}$')"),
+            "must be at most 256 letters, digits, spaces or _ . : / = + - @, for example payments",
+        )],
+    )
 }
 
 /// Keys that an `AwsAccount` lets objects set.
 pub(super) fn allowed_tag_keys() -> Value {
-    entries(&[rule(is_tag_key("self"), &format!("must be {TAG_KEY}"))])
+    entries(ENTRY, &[rule(is_tag_key("self"), &format!("must be {TAG_KEY}"))])
 }
 
 /// Twelve-digit account ids.
 pub(super) fn account_ids() -> Value {
-    entries(&[account_id()])
+    entries(ENTRY, &[account_id()])
 }
 
 /// Names of pipelines with wildcards.
 pub(super) fn pipeline_globs() -> Value {
-    entries(&[matches(
-        "^[A-Za-z0-9.@_*-]{1,100}$",
-        "must be a pipeline's name, in which * stands for any characters: 1 to 100 of A-Z a-z 0-9 . @ - _ *, \
+    entries(
+        ENTRY,
+        &[matches(
+            "^[A-Za-z0-9.@_*-]{1,100}$",
+            "must be a pipeline's name, in which * stands for any characters: 1 to 100 of A-Z a-z 0-9 . @ - _ *, \
          for example payments-*",
-    )])
+        )],
+    )
 }
 
 /// Names of functions with wildcards.
 pub(super) fn function_globs() -> Value {
-    entries(&[matches(
-        "^[A-Za-z0-9_*-]{1,100}$",
-        "must be a function's plain name (no ARN), in which * stands for any characters: 1 to 100 of A-Z a-z 0-9 - _ *, \
+    entries(
+        ENTRY,
+        &[matches(
+            "^[A-Za-z0-9_*-]{1,100}$",
+            "must be a function's plain name (no ARN), in which * stands for any characters: 1 to 100 of A-Z a-z 0-9 - _ *, \
          for example payments-*",
-    )])
+        )],
+    )
 }
 
 /// Names of namespaces.
 pub(super) fn namespace_names() -> Value {
-    entries(&[matches(
-        "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
-        "must be the name of a namespace: 1 to 63 of a-z 0-9 -, beginning and ending with a letter or digit, \
-         for example payments; namespaces are chosen by pattern only through selector",
-    )])
+    entries(
+        ENTRY,
+        &[matches(
+            "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+            "must be the name of a namespace: 1 to 63 of a-z 0-9 -, beginning and ending with a letter or digit, \
+         for example payments; many are chosen by their labels with selector",
+        )],
+    )
 }
 
 /// The schema of a list's or map's entries, so that a refusal names the entry and not only the list.
-fn entries(rules: &[Rule]) -> Value {
-    json!({"type": "string", "maxLength": ENTRY, "x-kubernetes-validations": rules})
+fn entries(longest: usize, rules: &[Rule]) -> Value {
+    json!({"type": "string", "maxLength": longest, "x-kubernetes-validations": rules})
 }
 
 /// The account of an `AwsAccount`.
@@ -353,7 +365,7 @@ pub(super) fn bounded_selector(schema: &mut Schema) {
          for example {key: team, operator: In, values: [payments]}",
     )]);
     let properties = &mut expression["properties"];
-    properties["key"]["maxLength"] = json!(ENTRY + 63);
+    properties["key"]["maxLength"] = json!(ENTRY);
     properties["operator"]["enum"] = json!(["In", "NotIn", "Exists", "DoesNotExist"]);
     properties["values"]["maxItems"] = json!(ENTRIES);
     properties["values"]["x-kubernetes-list-type"] = json!("atomic");

@@ -4,11 +4,13 @@
 //! for real and deleted again. `UPDATE_GOLDENS=1` writes the golden file anew: read it as somebody who sees only the
 //! message.
 
+#![allow(clippy::panic, reason = "a test with its own main, which clippy does not take for one")]
+
 mod accepted;
 mod refused_accounts;
 mod refused_invokes;
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
 use crossinvoke_harness::{Setup, objects};
 use kube::{
@@ -70,7 +72,8 @@ pub(crate) async fn refusals_match_the_golden_file(client: Client, namespace: &s
     for case in &cases {
         let error = case.send(&client, namespace).await.err();
         let message = error.unwrap_or_else(|| panic!("{} was not refused: {}", case.name, case.object));
-        found += &format!("{}\n    {}\n", case.name, told(case, &message).join("\n    "));
+        let refusals = told(case, &message).join("\n    ");
+        writeln!(found, "{}\n    {refusals}", case.name).expect("a text takes what is written");
     }
     compare_with_golden(&found);
 }
@@ -189,7 +192,7 @@ fn shortened(text: &str) -> String {
         let run = &rest[..rest.len() - after.len()];
         let count = run.chars().count();
         if count > 20 {
-            short += &format!("{first}{{{count}}}");
+            write!(short, "{first}{{{count}}}").expect("a text takes what is written");
         } else {
             short += run;
         }
