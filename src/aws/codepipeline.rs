@@ -1,6 +1,7 @@
 //! `CodePipeline`: the declaration as raw JSON, and whether a pipeline is idle.
 
 use aws_sdk_codepipeline::types::{PipelineDeclaration, PipelineExecutionStatus};
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use serde_json::{Value, json};
 
 use super::{
@@ -68,12 +69,10 @@ impl CodePipeline {
         let call = self.call("GetPipeline", name.as_str());
         let captured = CaptureBody::default();
         let request = self.reading.get_pipeline().name(name.as_str()).customize().interceptor(captured.clone());
-        match request.send().await {
-            Ok(_) => read(&call, captured.take()).map(Some),
-            Err(error) => {
-                let error = call.classify(&error);
-                if error.kind == AwsErrorKind::NotFound { Ok(None) } else { Err(error) }
-            }
+        match answered(request.send().await, |error| call.classify(error)) {
+            Ok(()) => read(&call, captured.take()).map(Some),
+            Err(error) if error.kind == AwsErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -92,15 +91,16 @@ impl CodePipeline {
             .build()
             .map_err(|error| call.failed(AwsErrorKind::Other, error.to_string()))?;
         let captured = CaptureBody::default();
-        self.writing
+        let sent = self
+            .writing
             .update_pipeline()
             .pipeline(typed)
             .customize()
             .interceptor(ReplaceBody::new(&json!({"pipeline": declaration})))
             .interceptor(captured.clone())
             .send()
-            .await
-            .map_err(|error| without_settings(call.classify(&error), declaration))?;
+            .await;
+        answered(sent, |error| without_settings(call.classify(error), declaration))?;
         read(&call, captured.take())
     }
 
@@ -143,6 +143,19 @@ impl CodePipeline {
             })
         });
         Ok((unfinished, page.next_token().map(str::to_owned)))
+    }
+}
+
+/// Whether CodePipeline answered with success. That the SDK cannot fit the answer into its types, which are older than
+/// the service's, is no failure: the raw body is what counts, and after an update the pipeline *is* updated.
+fn answered<T, E>(
+    sent: Result<T, SdkError<E, HttpResponse>>,
+    classify: impl FnOnce(&SdkError<E, HttpResponse>) -> AwsError,
+) -> Result<(), AwsError> {
+    match sent {
+        Ok(_) => Ok(()),
+        Err(SdkError::ResponseError(error)) if error.raw().status().is_success() => Ok(()),
+        Err(error) => Err(classify(&error)),
     }
 }
 

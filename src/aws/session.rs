@@ -17,6 +17,13 @@ use aws_config::{
     BehaviorVersion, ConfigLoader, SdkConfig, identity::IdentityCache, retry::RetryConfig, timeout::TimeoutConfig,
 };
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_smithy_http_client::{
+    Builder, ConnectorBuilder,
+    proxy::ProxyConfig,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::{http::SharedHttpClient, runtime_components::RuntimeComponents};
+use aws_types::service_config::ServiceConfigKey;
 use moka::{future::Cache, ops::compute::Op};
 
 use super::{
@@ -71,14 +78,14 @@ pub struct Aws {
 /// Clients in one account, by region.
 #[derive(Clone)]
 pub struct Session {
-    caller_arn: String,
-    clients: Clients,
+    pub(super) caller_arn: String,
+    pub(super) clients: Clients,
 }
 
 /// What every client of a session is made of.
 #[derive(Clone)]
 pub(super) struct Clients {
-    config: SdkConfig,
+    pub(super) config: SdkConfig,
     observer: Arc<dyn CallObserver>,
     expired: Arc<AtomicBool>,
     subject: Subject,
@@ -119,7 +126,10 @@ impl Clients {
 impl Aws {
     /// No session is opened yet.
     #[must_use]
-    pub fn new(config: AwsConfig, observer: Arc<dyn CallObserver>) -> Self {
+    pub fn new(mut config: AwsConfig, observer: Arc<dyn CallObserver>) -> Self {
+        if config.base.http_client().is_none() {
+            config.base = config.base.into_builder().http_client(http_client()).build();
+        }
         let lifetime = config.session_duration.saturating_sub(RENEW_BEFORE).max(RENEW_BEFORE);
         // Without a capacity: there are as many sessions as AwsAccounts, and evicting one costs an AssumeRole.
         let sessions = Cache::builder().time_to_live(lifetime).build();
@@ -205,6 +215,19 @@ impl Aws {
     }
 }
 
+/// One HTTP client for everything. Each SDK client would otherwise make its own, and as clients are made per reconcile,
+/// every reconcile would open (and shake hands on) new connections.
+fn http_client() -> SharedHttpClient {
+    // As the SDK makes its own: rustls on aws-lc, and the proxy of HTTPS_PROXY and NO_PROXY.
+    Builder::new().build_with_connector_fn(|settings, components| {
+        let mut connector = ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+        connector.set_proxy_config(Some(ProxyConfig::from_env()));
+        connector.build()
+    })
+}
+
 /// STS answers for its own partition only, so a role in another one than the process's region needs a region of its own.
 fn sts_region(base: &SdkConfig, role: &Arn) -> Option<aws_config::Region> {
     let region = base.region().cloned();
@@ -277,7 +300,7 @@ async fn identify(mut clients: Clients, key: &SessionKey) -> Result<Session, Aws
 /// Without a region anywhere `us-east-1` is taken for STS; objects name their own regions.
 ///
 /// # Errors
-/// The SDK refuses the application's name.
+/// An endpoint in the environment or the profile is no URL, which the SDK would meet with a panic, or not before a call.
 pub async fn load_base_config() -> Result<SdkConfig, String> {
     load(aws_config::defaults(BehaviorVersion::latest())).await
 }
@@ -285,8 +308,25 @@ pub async fn load_base_config() -> Result<SdkConfig, String> {
 pub(super) async fn load(loader: ConfigLoader) -> Result<SdkConfig, String> {
     let name = aws_config::AppName::new("crossinvoke").map_err(|error| error.to_string())?;
     let config = loader.app_name(name).retry_config(RetryConfig::standard()).load().await;
+    for (service, variable) in [("STS", "STS"), ("IAM", "IAM"), ("Lambda", "LAMBDA"), ("CodePipeline", "CODEPIPELINE")]
+    {
+        if let Some(endpoint) = configured_endpoint(&config, service)
+            && !endpoint.parse().is_ok_and(|uri: http::Uri| uri.scheme().is_some() && uri.host().is_some())
+        {
+            return Err(format!(
+                "the endpoint {endpoint:?} configured for {service} is no URL; correct or unset AWS_ENDPOINT_URL_{variable}, \
+                 AWS_ENDPOINT_URL or the profile's endpoint_url"
+            ));
+        }
+    }
     Ok(match config.region() {
         Some(_) => config,
         None => config.into_builder().region(aws_config::Region::from_static("us-east-1")).build(),
     })
+}
+
+/// The endpoint as a client of this service will look it up.
+fn configured_endpoint(config: &SdkConfig, service: &str) -> Option<String> {
+    let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url");
+    config.service_config()?.load_config(key.build().ok()?)
 }
