@@ -1,11 +1,6 @@
-//! AWS errors, classified by code in one table, through the whole source chain: a failed `AssumeRole` arrives inside a
-//! dispatch failure and must not pass for a network fault.
+//! AWS errors as the controller sees them: by meaning, and in words for the person who must act.
 
 use std::{error::Error, fmt};
-
-use aws_credential_types::provider::error::CredentialsError;
-use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::domain::ids::{AccountId, Arn};
 
@@ -25,9 +20,9 @@ pub enum AwsErrorKind {
         /// The resource it was denied on, where AWS says.
         resource: Option<String>,
     },
-    /// The process has no AWS credentials.
+    /// The process has no AWS credentials, or AWS does not accept them.
     NoCredentials,
-    /// The session's token has expired.
+    /// The session's token has expired; the next session is a new one.
     ExpiredToken,
     /// The credentials belong to another account.
     AccountMismatch {
@@ -72,168 +67,17 @@ pub struct AwsError {
     pub account: Option<AccountId>,
     /// What it was about.
     pub resource: String,
+    /// ARN of the role or other identity that called; `None` before it is known.
+    pub caller: Option<String>,
     /// AWS's code.
     pub code: Option<String>,
-    /// AWS's message, or what happened instead of an answer.
+    /// AWS's message without the values that it quotes, or what happened instead of an answer.
     pub message: String,
     /// What it means.
     pub kind: AwsErrorKind,
-}
-
-/// What a call is about; an error's first half.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// The service.
-    pub service: &'static str,
-    /// The operation.
-    pub operation: &'static str,
-    /// The account.
-    pub account: Option<AccountId>,
-    /// What it is about.
-    pub resource: String,
-}
-
-impl Call {
-    /// An error of this call.
-    #[must_use]
-    pub fn failed(&self, kind: AwsErrorKind, code: Option<String>, message: String) -> AwsError {
-        let Self { service, operation, account, resource } = self.clone();
-        AwsError { service, operation, account, resource, code, message, kind }
-    }
-
-    /// Classifies what the SDK returned.
-    #[must_use]
-    pub fn classify<E, R>(&self, error: &SdkError<E, R>) -> AwsError
-    where
-        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-        R: fmt::Debug + Send + Sync + 'static,
-    {
-        if let Some(inner) = in_chain::<AwsError>(error) {
-            return inner.clone();
-        }
-        if let Some(CredentialsError::CredentialsNotLoaded(_)) = in_chain::<CredentialsError>(error) {
-            return self.failed(AwsErrorKind::NoCredentials, None, chain_text(error));
-        }
-        if let Some(answered) = error.as_service_error() {
-            let code = answered.code().unwrap_or_default();
-            let message = answered.message().unwrap_or_default();
-            return self.failed(
-                kind_of(self.service, self.operation, code, message),
-                Some(code.to_owned()),
-                message.to_owned(),
-            );
-        }
-        // No answer: a timeout, a lost connection, or an answer that is none.
-        self.failed(AwsErrorKind::Unavailable, None, chain_text(error))
-    }
-}
-
-/// The table: AWS codes to what they mean.
-#[must_use]
-pub fn kind_of(service: &str, operation: &str, code: &str, message: &str) -> AwsErrorKind {
-    match code {
-        "Throttling"
-        | "ThrottlingException"
-        | "ThrottledException"
-        | "TooManyRequestsException"
-        | "RequestLimitExceeded"
-        | "RequestThrottled"
-        | "SlowDown" => AwsErrorKind::Throttled,
-        "ServiceFailure"
-        | "InternalFailure"
-        | "InternalError"
-        | "ServiceUnavailable"
-        | "ServiceException"
-        | "ServiceUnavailableException"
-        | "InternalServerException"
-        | "RequestTimeout"
-        | "RequestTimeoutException" => AwsErrorKind::Unavailable,
-        "ExpiredToken" | "ExpiredTokenException" => AwsErrorKind::ExpiredToken,
-        "InvalidClientTokenId"
-        | "UnrecognizedClientException"
-        | "SignatureDoesNotMatch"
-        | "InvalidSignatureException"
-        | "IncompleteSignature"
-        | "MissingAuthenticationToken" => AwsErrorKind::NoCredentials,
-        "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "NotAuthorized" => {
-            if service == "sts" && operation == "AssumeRole" {
-                AwsErrorKind::AssumeRoleDenied
-            } else {
-                let (action, resource) = denied(message);
-                AwsErrorKind::AccessDenied {
-                    action: action.unwrap_or_else(|| format!("{service}:{operation}")),
-                    resource,
-                }
-            }
-        }
-        "RegionDisabledException" | "PackedPolicyTooLarge" if service == "sts" => AwsErrorKind::AssumeRoleDenied,
-        "NoSuchEntity"
-        | "ResourceNotFoundException"
-        | "PipelineNotFoundException"
-        | "PipelineVersionNotFoundException" => AwsErrorKind::NotFound,
-        "EntityAlreadyExists" => AwsErrorKind::AlreadyExists,
-        "DeleteConflict" => AwsErrorKind::DeleteConflict,
-        "ConcurrentModification" | "ConcurrentModificationException" => AwsErrorKind::ConcurrentModification,
-        "LimitExceeded" | "LimitExceededException" => {
-            if message.contains("Maximum policy size") || message.contains("ACLSizePerRole") {
-                AwsErrorKind::PolicySizeExceeded
-            } else {
-                AwsErrorKind::LimitExceeded
-            }
-        }
-        "MalformedPolicyDocument" if message.contains("Invalid principal") => AwsErrorKind::InvalidPrincipal,
-        "MalformedPolicyDocument" => AwsErrorKind::MalformedPolicy,
-        "InvalidStructureException" => match refused_role(message) {
-            Some(role) => AwsErrorKind::PipelineCannotAssume { role },
-            None => AwsErrorKind::PipelineRefused,
-        },
-        "InvalidStageDeclarationException"
-        | "InvalidActionDeclarationException"
-        | "InvalidBlockerDeclarationException"
-        | "InvalidTagsException" => AwsErrorKind::PipelineRefused,
-        "ValidationException" if service == "codepipeline" => AwsErrorKind::PipelineRefused,
-        _ => AwsErrorKind::Other,
-    }
-}
-
-/// Takes "… is not authorized to perform: ACTION on resource: RESOURCE because …" apart.
-fn denied(message: &str) -> (Option<String>, Option<String>) {
-    let word_after = |marker: &str| {
-        let rest = message.split_once(marker)?.1.trim_start();
-        let word = rest.split_whitespace().next()?.trim_end_matches([',', '.']);
-        (!word.is_empty()).then(|| word.to_owned())
-    };
-    (word_after("not authorized to perform:"), word_after("on resource:"))
-}
-
-/// Takes the action role out of "Pipeline role … is not authorized to perform AssumeRole on action role ARN".
-fn refused_role(message: &str) -> Option<Arn> {
-    let rest = message.split_once("not authorized to perform AssumeRole on")?.1;
-    rest.split_whitespace().find_map(|word| word.trim_matches(['.', ',', '"', '\'']).parse().ok())
-}
-
-fn in_chain<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
-}
-
-fn chain_text(error: &(dyn Error + 'static)) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        next = error.source();
-        let text = error.to_string();
-        if texts.last() != Some(&text) {
-            texts.push(text);
-        }
-    }
-    texts.join(": ")
+    /// A change may have been made although the call failed: its answer was lost, late or unreadable, or was a fault of
+    /// AWS's. False when the request was never sent or AWS refused it, and for calls that only read.
+    pub outcome_unknown: bool,
 }
 
 impl fmt::Display for AwsError {
@@ -241,20 +85,21 @@ impl fmt::Display for AwsError {
         let account = self.account.as_ref().map_or_else(|| "AWS".to_owned(), |account| format!("account {account}"));
         let (service, operation, resource) = (self.service, self.operation, &self.resource);
         let said = match &self.code {
-            Some(code) => format!("{code}: {}", self.message),
+            Some(code) => format!("AWS says: {code}: {}", self.message),
             None => self.message.clone(),
         };
         match &self.kind {
             AwsErrorKind::AccessDenied { action, resource: on } => write!(
                 f,
-                "{account}: the controller may not {action} on {}; allow it in the policies of its role there \
-                 (deploy/iam in crossinvoke's repository has what it needs), and look for denies and boundaries. AWS says: {said}",
+                "{account}: {} may not {action} on {}; allow it in that role's policies (deploy/iam in crossinvoke's \
+                 repository has what it needs), and look for denies and boundaries. {said}",
+                self.caller.as_deref().unwrap_or("the controller"),
                 on.as_deref().unwrap_or(resource)
             ),
             AwsErrorKind::AssumeRoleDenied => write!(
                 f,
                 "{account}: the controller cannot assume {resource}; let that role's trust policy name the controller's identity \
-                 (with the external id of the AwsAccount, if it asks for one), and let the controller's own policy allow sts:AssumeRole on it. AWS says: {said}"
+                 (with the external id of the AwsAccount, if it asks for one), and let the controller's own policy allow sts:AssumeRole on it. {said}"
             ),
             AwsErrorKind::NoCredentials => write!(
                 f,
@@ -266,13 +111,27 @@ impl fmt::Display for AwsError {
                 "{account} is declared, but {resource} belongs to account {found}; correct accountID or roleARN of the AwsAccount. Nothing was written"
             ),
             AwsErrorKind::Throttled => {
-                write!(f, "{account}: {service} {operation} was throttled; it is tried again more slowly ({said})")
+                write!(f, "{account}: {service} {operation} was throttled; it is tried again more slowly. {said}")
             }
             AwsErrorKind::PolicySizeExceeded => write!(
                 f,
-                "{account}: {resource} has no room for the policy that {operation} writes; remove other inline policies of that role. AWS says: {said}"
+                "{account}: {resource} has no room for the policy that {operation} writes; remove other inline policies of that role. {said}"
             ),
-            _ => write!(f, "{account}: {service} {operation} on {resource} failed: {said}"),
+            AwsErrorKind::LimitExceeded => write!(
+                f,
+                "{account}: a quota stands in the way of {service} {operation} on {resource}; have it raised (Service Quotas) or remove what is not needed. {said}"
+            ),
+            AwsErrorKind::Unavailable => {
+                write!(
+                    f,
+                    "{account}: {service} {operation} on {resource} got no usable answer; it is tried again. {said}"
+                )
+            }
+            AwsErrorKind::DeleteConflict => write!(
+                f,
+                "{account}: {resource} cannot be deleted while something hangs on it; remove its policies and take it out of its instance profiles. {said}"
+            ),
+            _ => write!(f, "{account}: {service} {operation} on {resource} failed. {said}"),
         }
     }
 }
@@ -283,99 +142,48 @@ impl Error for AwsError {}
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_code_has_its_meaning() {
-        use AwsErrorKind as K;
-        let role: Arn = "arn:aws:iam::222222222222:role/crossinvoke/x/validate".parse().unwrap();
-        let cannot = format!(
-            "Pipeline role arn:aws:iam::111111111111:role/R is not authorized to perform AssumeRole on action role {role}"
-        );
-        let denied = "User: arn:aws:sts::222222222222:assumed-role/crossinvoke/s is not authorized to perform: iam:CreateRole on resource: arn:aws:iam::222222222222:role/x because no identity-based policy allows the iam:CreateRole action";
-        let table: &[(&str, &str, &str, &str, K)] = &[
-            ("iam", "GetRole", "Throttling", "Rate exceeded", K::Throttled),
-            ("codepipeline", "GetPipeline", "ThrottlingException", "Rate exceeded", K::Throttled),
-            ("lambda", "GetFunctionConfiguration", "TooManyRequestsException", "", K::Throttled),
-            ("iam", "GetRole", "ServiceFailure", "", K::Unavailable),
-            ("iam", "GetRole", "NoSuchEntity", "", K::NotFound),
-            ("codepipeline", "UpdatePipeline", "PipelineNotFoundException", "", K::NotFound),
-            ("iam", "CreateRole", "EntityAlreadyExists", "", K::AlreadyExists),
-            ("iam", "DeleteRole", "DeleteConflict", "", K::DeleteConflict),
-            ("iam", "CreateRole", "ConcurrentModification", "", K::ConcurrentModification),
-            (
-                "iam",
-                "PutRolePolicy",
-                "LimitExceeded",
-                "Maximum policy size of 10240 bytes exceeded for role R",
-                K::PolicySizeExceeded,
-            ),
-            (
-                "iam",
-                "UpdateAssumeRolePolicy",
-                "LimitExceeded",
-                "Cannot exceed quota for ACLSizePerRole: 2048",
-                K::PolicySizeExceeded,
-            ),
-            ("iam", "CreateRole", "LimitExceeded", "Cannot exceed quota for RolesPerAccount: 1000", K::LimitExceeded),
-            (
-                "iam",
-                "CreateRole",
-                "MalformedPolicyDocument",
-                "Invalid principal in policy: \"AWS\":\"arn\"",
-                K::InvalidPrincipal,
-            ),
-            ("iam", "CreateRole", "MalformedPolicyDocument", "Syntax errors in policy.", K::MalformedPolicy),
-            (
-                "iam",
-                "CreateRole",
-                "AccessDenied",
-                denied,
-                K::AccessDenied {
-                    action: "iam:CreateRole".to_owned(),
-                    resource: Some("arn:aws:iam::222222222222:role/x".to_owned()),
-                },
-            ),
-            (
-                "lambda",
-                "GetFunctionConfiguration",
-                "AccessDeniedException",
-                "no",
-                K::AccessDenied { action: "lambda:GetFunctionConfiguration".to_owned(), resource: None },
-            ),
-            ("sts", "AssumeRole", "AccessDenied", denied, K::AssumeRoleDenied),
-            ("sts", "GetCallerIdentity", "ExpiredToken", "", K::ExpiredToken),
-            ("codepipeline", "GetPipeline", "ExpiredTokenException", "", K::ExpiredToken),
-            ("sts", "AssumeRole", "InvalidClientTokenId", "", K::NoCredentials),
-            ("codepipeline", "UpdatePipeline", "InvalidStructureException", &cannot, K::PipelineCannotAssume { role }),
-            (
-                "codepipeline",
-                "UpdatePipeline",
-                "InvalidStructureException",
-                "Pipeline has only 1 stage(s).",
-                K::PipelineRefused,
-            ),
-            ("codepipeline", "UpdatePipeline", "InvalidActionDeclarationException", "", K::PipelineRefused),
-            ("codepipeline", "UpdatePipeline", "ValidationException", "", K::PipelineRefused),
-            ("codepipeline", "UpdatePipeline", "LimitExceededException", "", K::LimitExceeded),
-            ("iam", "GetRole", "SomethingNew", "", K::Other),
-        ];
-        for (service, operation, code, message, expected) in table {
-            assert_eq!(kind_of(service, operation, code, message), *expected, "{code} {message}");
-        }
-    }
-
-    #[test]
-    fn a_denied_call_tells_what_to_allow_where() {
-        let call = Call {
+    fn error(kind: AwsErrorKind) -> AwsError {
+        AwsError {
             service: "iam",
             operation: "CreateRole",
             account: Some("222222222222".parse().unwrap()),
             resource: "role x".to_owned(),
-        };
-        let kind = AwsErrorKind::AccessDenied { action: "iam:CreateRole".to_owned(), resource: None };
-        let text = call.failed(kind, Some("AccessDenied".to_owned()), "no".to_owned()).to_string();
-        assert!(
-            text.starts_with("account 222222222222: the controller may not iam:CreateRole on role x; allow it"),
-            "{text}"
+            caller: Some("arn:aws:iam::222222222222:role/crossinvoke".to_owned()),
+            code: Some("AccessDenied".to_owned()),
+            message: "no".to_owned(),
+            kind,
+            outcome_unknown: false,
+        }
+    }
+
+    #[test]
+    fn a_denied_call_tells_who_may_not_do_what_on_what() {
+        let on = Some("arn:aws:iam::222222222222:role/x".to_owned());
+        let denied = error(AwsErrorKind::AccessDenied { action: "iam:CreateRole".to_owned(), resource: on });
+        assert_eq!(
+            denied.to_string(),
+            "account 222222222222: arn:aws:iam::222222222222:role/crossinvoke may not iam:CreateRole on \
+             arn:aws:iam::222222222222:role/x; allow it in that role's policies (deploy/iam in crossinvoke's repository \
+             has what it needs), and look for denies and boundaries. AWS says: AccessDenied: no"
         );
+    }
+
+    #[test]
+    fn every_error_names_its_account_and_what_aws_said() {
+        for kind in [
+            AwsErrorKind::Throttled,
+            AwsErrorKind::Unavailable,
+            AwsErrorKind::AssumeRoleDenied,
+            AwsErrorKind::NoCredentials,
+            AwsErrorKind::LimitExceeded,
+            AwsErrorKind::PolicySizeExceeded,
+            AwsErrorKind::DeleteConflict,
+            AwsErrorKind::PipelineRefused,
+            AwsErrorKind::Other,
+        ] {
+            let text = error(kind).to_string();
+            assert!(text.starts_with("account 222222222222: "), "{text}");
+            assert!(text.ends_with(". AWS says: AccessDenied: no"), "{text}");
+        }
     }
 }

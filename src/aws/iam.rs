@@ -6,8 +6,12 @@ use aws_sdk_iam::types::Tag;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::{AwsError, AwsErrorKind, Call, session::Clients};
-use crate::domain::ids::{AccountId, Arn, Region, RoleName, RolePath};
+use super::{
+    AwsError, AwsErrorKind,
+    call::{Call, Subject},
+    session::Clients,
+};
+use crate::domain::ids::{Arn, Region, RoleName, RolePath};
 
 /// A role as IAM describes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +50,7 @@ pub struct NewRole {
 pub struct Iam {
     reading: aws_sdk_iam::Client,
     writing: aws_sdk_iam::Client,
-    account: AccountId,
+    subject: Subject,
 }
 
 /// Sends a request; a failure is classified with what the call was about.
@@ -57,7 +61,7 @@ macro_rules! send {
 }
 
 impl Iam {
-    pub(super) fn new(clients: &Clients, account: &AccountId, region: &Region) -> Self {
+    pub(super) fn new(clients: &Clients, region: &Region) -> Self {
         let client = |config: &aws_config::SdkConfig| {
             let config = aws_sdk_iam::config::Builder::from(config).interceptor(clients.observe("iam"));
             aws_sdk_iam::Client::from_conf(config.build())
@@ -65,20 +69,16 @@ impl Iam {
         Self {
             reading: client(&clients.reading(region)),
             writing: client(&clients.writing(region)),
-            account: account.clone(),
+            subject: clients.subject().clone(),
         }
     }
 
-    fn call(&self, operation: &'static str, resource: String) -> Call {
-        Call { service: "iam", operation, account: Some(self.account.clone()), resource }
-    }
-
     fn on_role(&self, operation: &'static str, role: &RoleName) -> Call {
-        self.call(operation, format!("role {role}"))
+        self.subject.call("iam", operation, format!("role {role}"))
     }
 
     fn on_policy(&self, operation: &'static str, role: &RoleName, policy: &str) -> Call {
-        self.call(operation, format!("inline policy {policy} of role {role}"))
+        self.subject.call("iam", operation, format!("inline policy {policy} of role {role}"))
     }
 
     /// The role; `None` when it does not exist.
@@ -89,12 +89,12 @@ impl Iam {
         let call = self.on_role("GetRole", name);
         let answer = absent(send!(call, self.reading.get_role().role_name(name.as_str())))?;
         let Some(role) = answer.and_then(|answer| answer.role) else { return Ok(None) };
-        let unusable = |what: &str| call.failed(AwsErrorKind::Other, None, format!("the answer has no usable {what}"));
+        let unusable = |what: &str| call.unusable(format!("the answer has no usable {what}"));
         let boundary = role.permissions_boundary().and_then(|boundary| boundary.permissions_boundary_arn());
         Ok(Some(RoleRead {
             arn: role.arn().parse().map_err(|_| unusable("Arn"))?,
             path: role.path().parse().map_err(|_| unusable("Path"))?,
-            trust: document(&call, role.assume_role_policy_document().unwrap_or_default())?,
+            trust: document(&call, "trust policy", role.assume_role_policy_document().unwrap_or_default())?,
             tags: role.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect(),
             boundary: boundary.map(|arn| arn.parse().map_err(|_| unusable("PermissionsBoundary"))).transpose()?,
         }))
@@ -108,7 +108,7 @@ impl Iam {
         let call = self.on_policy("GetRolePolicy", role, policy);
         let request = self.reading.get_role_policy().role_name(role.as_str()).policy_name(policy);
         let answer = absent(send!(call, request))?;
-        answer.map(|answer| document(&call, answer.policy_document())).transpose()
+        answer.map(|answer| document(&call, "document", answer.policy_document())).transpose()
     }
 
     /// Names of all inline policies of a role; empty when it does not exist.
@@ -141,7 +141,11 @@ impl Iam {
         loop {
             let request = self.reading.list_attached_role_policies().role_name(role.as_str()).set_marker(marker);
             let Some(page) = absent(send!(call, request))? else { return Ok(Vec::new()) };
-            arns.extend(page.attached_policies().iter().filter_map(|policy| policy.policy_arn()?.parse().ok()));
+            for policy in page.attached_policies() {
+                // One that is left out here would stay attached, and the role could never be deleted.
+                let arn = policy.policy_arn().and_then(|arn| arn.parse().ok());
+                arns.push(arn.ok_or_else(|| call.unusable("an attached policy has no usable ARN"))?);
+            }
             marker = page.marker().map(str::to_owned);
             if marker.is_none() {
                 return Ok(arns);
@@ -149,11 +153,11 @@ impl Iam {
         }
     }
 
-    /// Makes a role, with one attempt.
+    /// Makes a role, with one attempt, and returns its ARN.
     ///
     /// # Errors
-    /// As AWS answers.
-    pub async fn create_role(&self, role: &NewRole) -> Result<(), AwsError> {
+    /// As AWS answers; `AlreadyExists` where a role of that name exists, whatever its path.
+    pub async fn create_role(&self, role: &NewRole) -> Result<Arn, AwsError> {
         let call = self.on_role("CreateRole", &role.name);
         let request = self
             .writing
@@ -164,7 +168,9 @@ impl Iam {
             .set_tags(Some(tags(&call, &role.tags)?))
             .set_permissions_boundary(role.boundary.as_ref().map(ToString::to_string))
             .set_description(role.description.clone());
-        send!(call, request).map(drop)
+        let made = send!(call, request)?;
+        let arn = made.role().and_then(|role| role.arn().parse().ok());
+        arn.ok_or_else(|| call.unusable("the answer has no usable Arn"))
     }
 
     /// Replaces a role's trust policy.
@@ -188,33 +194,33 @@ impl Iam {
         send!(call, request.policy_document(document.to_string())).map(drop)
     }
 
-    /// Deletes an inline policy; one that is gone already is success.
+    /// Deletes an inline policy; one that is gone already is `Ok(false)`.
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn delete_role_policy(&self, role: &RoleName, policy: &str) -> Result<(), AwsError> {
+    pub async fn delete_role_policy(&self, role: &RoleName, policy: &str) -> Result<bool, AwsError> {
         let call = self.on_policy("DeleteRolePolicy", role, policy);
         let request = self.writing.delete_role_policy().role_name(role.as_str()).policy_name(policy);
-        absent(send!(call, request)).map(drop)
+        Ok(absent(send!(call, request))?.is_some())
     }
 
-    /// Detaches a managed policy; one that is detached already is success.
+    /// Detaches a managed policy; one that is detached already is `Ok(false)`.
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn detach_role_policy(&self, role: &RoleName, policy: &Arn) -> Result<(), AwsError> {
+    pub async fn detach_role_policy(&self, role: &RoleName, policy: &Arn) -> Result<bool, AwsError> {
         let call = self.on_role("DetachRolePolicy", role);
         let request = self.writing.detach_role_policy().role_name(role.as_str()).policy_arn(policy.as_str());
-        absent(send!(call, request)).map(drop)
+        Ok(absent(send!(call, request))?.is_some())
     }
 
-    /// Deletes a role; one that is gone already is success.
+    /// Deletes a role; one that is gone already is `Ok(false)`.
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn delete_role(&self, role: &RoleName) -> Result<(), AwsError> {
+    pub async fn delete_role(&self, role: &RoleName) -> Result<bool, AwsError> {
         let call = self.on_role("DeleteRole", role);
-        absent(send!(call, self.writing.delete_role().role_name(role.as_str()))).map(drop)
+        Ok(absent(send!(call, self.writing.delete_role().role_name(role.as_str())))?.is_some())
     }
 
     /// Sets tags; others stay.
@@ -256,17 +262,17 @@ fn absent<T>(answer: Result<T, AwsError>) -> Result<Option<T>, AwsError> {
 }
 
 /// IAM returns documents URL-encoded (RFC 3986, so a plus is a plus), and the SDK hands them over as they come.
-fn document(call: &Call, encoded: &str) -> Result<Value, AwsError> {
-    let text = percent_decode_str(encoded).decode_utf8_lossy();
-    serde_json::from_str(&text)
-        .map_err(|error| call.failed(AwsErrorKind::Other, None, format!("its document is no JSON: {error}")))
+fn document(call: &Call, what: &str, encoded: &str) -> Result<Value, AwsError> {
+    let text = percent_decode_str(encoded).decode_utf8();
+    let text = text.map_err(|error| call.unusable(format!("its {what} is no text: {error}")))?;
+    serde_json::from_str(&text).map_err(|error| call.unusable(format!("its {what} is no JSON: {error}")))
 }
 
 fn tags(call: &Call, tags: &BTreeMap<String, String>) -> Result<Vec<Tag>, AwsError> {
     tags.iter()
         .map(|(key, value)| Tag::builder().key(key).value(value).build())
         .collect::<Result<_, _>>()
-        .map_err(|error| call.failed(AwsErrorKind::Other, None, format!("a tag cannot be sent: {error}")))
+        .map_err(|error| call.failed(AwsErrorKind::Other, format!("a tag cannot be sent: {error}")))
 }
 
 #[cfg(test)]
@@ -275,10 +281,13 @@ mod tests {
 
     #[test]
     fn a_document_is_decoded_and_a_plus_stays_a_plus() {
-        let call = Call { service: "iam", operation: "GetRole", account: None, resource: "role r".to_owned() };
+        let subject = Subject { account: "222222222222".parse().unwrap(), caller: None };
+        let call = subject.call("iam", "GetRolePolicy", "inline policy p of role r");
         let encoded = "%7B%22a%22%3A%22x+y%20%C3%BC%22%7D";
-        assert_eq!(document(&call, encoded).unwrap(), serde_json::json!({"a": "x+y ü"}));
-        let error = document(&call, "%7B").unwrap_err().to_string();
-        assert!(error.contains("role r") && error.contains("no JSON"), "{error}");
+        assert_eq!(document(&call, "document", encoded).unwrap(), serde_json::json!({"a": "x+y ü"}));
+        for unreadable in ["%7B", "%7B%22a%22%3A%22%FF%22%7D", ""] {
+            let error = document(&call, "document", unreadable).unwrap_err().to_string();
+            assert!(error.contains("inline policy p of role r") && error.contains("its document is no"), "{error}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Lambda: the look-up of a function and its execution role.
 
-use super::{AwsError, AwsErrorKind, Call, session::Clients};
-use crate::domain::ids::{AccountId, Arn, FunctionName, Region};
+use super::{AwsError, AwsErrorKind, call::Subject, session::Clients};
+use crate::domain::ids::{Arn, FunctionName, Region};
 
 /// A function as Lambda describes it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -16,14 +16,14 @@ pub struct FunctionRead {
 #[derive(Clone, Debug)]
 pub struct Lambda {
     client: aws_sdk_lambda::Client,
-    account: AccountId,
+    subject: Subject,
 }
 
 impl Lambda {
-    pub(super) fn new(clients: &Clients, account: &AccountId, region: &Region) -> Self {
+    pub(super) fn new(clients: &Clients, region: &Region) -> Self {
         let config =
             aws_sdk_lambda::config::Builder::from(&clients.reading(region)).interceptor(clients.observe("lambda"));
-        Self { client: aws_sdk_lambda::Client::from_conf(config.build()), account: account.clone() }
+        Self { client: aws_sdk_lambda::Client::from_conf(config.build()), subject: clients.subject().clone() }
     }
 
     /// The function; `None` when it does not exist.
@@ -31,12 +31,7 @@ impl Lambda {
     /// # Errors
     /// As AWS answers.
     pub async fn get_function(&self, name: &FunctionName) -> Result<Option<FunctionRead>, AwsError> {
-        let call = Call {
-            service: "lambda",
-            operation: "GetFunctionConfiguration",
-            account: Some(self.account.clone()),
-            resource: format!("function {name}"),
-        };
+        let call = self.subject.call("lambda", "GetFunctionConfiguration", format!("function {name}"));
         let answer = match self.client.get_function_configuration().function_name(name.as_str()).send().await {
             Ok(answer) => answer,
             Err(error) => {
@@ -46,7 +41,7 @@ impl Lambda {
         };
         let arn = |text: Option<&str>, what: &str| {
             text.and_then(|text| text.parse().ok())
-                .ok_or_else(|| call.failed(AwsErrorKind::Other, None, format!("the answer has no usable {what}")))
+                .ok_or_else(|| call.unusable(format!("the answer has no usable {what}")))
         };
         Ok(Some(FunctionRead { arn: arn(answer.function_arn(), "FunctionArn")?, role: arn(answer.role(), "Role")? }))
     }

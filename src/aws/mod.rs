@@ -1,6 +1,8 @@
 //! Everything that speaks to AWS. SDK types end here.
 
+mod call;
 mod codepipeline;
+mod codes;
 mod error;
 mod iam;
 mod lambda;
@@ -8,9 +10,11 @@ mod observe_calls;
 mod raw_json;
 pub mod rights;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub use codepipeline::{CodePipeline, Execution, PipelineRead};
-pub use error::{AwsError, AwsErrorKind, Call, kind_of};
+pub use error::{AwsError, AwsErrorKind};
 pub use iam::{Iam, NewRole, RoleRead};
 pub use lambda::{FunctionRead, Lambda};
 pub use observe_calls::CallObserver;

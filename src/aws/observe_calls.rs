@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::{
     client::{
         interceptors::{Intercept, context::FinalizerInterceptorContextRef},
         orchestrator::{HttpResponse, Metadata},
+        result::ConnectorError,
         runtime_components::RuntimeComponents,
     },
 };
@@ -20,7 +21,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 
 /// Is told of every AWS call that ended.
 pub trait CallObserver: Send + Sync {
-    /// `code` is `ok`, AWS's error code, or `dispatch` where there was no answer.
+    /// `code` is `ok`, AWS's error code, `timeout` where no answer came in time, or `dispatch` where none came at all.
     fn called(&self, service: &'static str, operation: &str, code: &str);
 }
 
@@ -56,11 +57,15 @@ impl Intercept for ObserveCalls {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let operation = config.load::<Metadata>().map_or("unknown", |metadata| metadata.name());
-        let failed = context.output_or_error().is_none_or(|result| result.is_err());
-        let code = if failed {
-            context.response().and_then(error_code).unwrap_or_else(|| "dispatch".to_owned())
-        } else {
-            "ok".to_owned()
+        let code = match context.output_or_error() {
+            Some(Ok(_)) => "ok".to_owned(),
+            failed => {
+                let late = failed.and_then(Result::err).is_some_and(|error| {
+                    error.is_timeout_error() || error.as_connector_error().is_some_and(ConnectorError::is_timeout)
+                });
+                let unanswered = if late { "timeout" } else { "dispatch" };
+                context.response().and_then(error_code).unwrap_or_else(|| unanswered.to_owned())
+            }
         };
         if matches!(code.as_str(), "ExpiredToken" | "ExpiredTokenException") {
             self.expired.store(true, Ordering::Relaxed);

@@ -19,6 +19,11 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::{body::SdkBody, config_bag::ConfigBag};
 use serde_json::Value;
 
+/// The request was not sent.
+#[derive(Debug, thiserror::Error)]
+#[error("the request would be sent as {0:?}, not {JSON_1_1}; nothing is sent")]
+pub(super) struct NotSent(String);
+
 const JSON_1_1: &str = "application/x-amz-json-1.1";
 
 /// Keeps the body of a successful answer.
@@ -88,7 +93,7 @@ impl Intercept for ReplaceBody {
         let request = context.request_mut();
         let kind = request.headers().get("content-type").unwrap_or_default();
         if kind != JSON_1_1 {
-            return Err(format!("the request would be sent as {kind:?}, not {JSON_1_1}; nothing is sent").into());
+            return Err(NotSent(kind.to_owned()).into());
         }
         request.headers_mut().insert("content-length", self.body.len().to_string());
         *request.body_mut() = SdkBody::from(self.body.as_str());

@@ -1,8 +1,8 @@
 //! Sessions: one per account, role and external id, shared by all objects and regions.
 //!
 //! A client per reconcile would assume the role each time, and one identity cache for all accounts holds 64 identities
-//! and evicts at random: both make a storm of STS calls. Each session therefore has its own configuration with its own
-//! cache, and lives a little shorter than its credentials.
+//! and evicts at random: both make a storm of STS calls. A session therefore holds the credentials that one `AssumeRole`
+//! gave it, and lives a little shorter than they do.
 
 use std::{
     fmt,
@@ -13,14 +13,22 @@ use std::{
     time::Duration,
 };
 
-use aws_config::{BehaviorVersion, SdkConfig, identity::IdentityCache, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_credential_types::{
-    Credentials,
-    provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future},
+use aws_config::{
+    BehaviorVersion, ConfigLoader, SdkConfig, identity::IdentityCache, retry::RetryConfig, timeout::TimeoutConfig,
 };
-use moka::future::Cache;
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_smithy_http_client::{
+    Builder, ConnectorBuilder,
+    proxy::ProxyConfig,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::{http::SharedHttpClient, runtime_components::RuntimeComponents};
+use aws_types::service_config::ServiceConfigKey;
+use moka::{future::Cache, ops::compute::Op};
 
-use super::{AwsError, AwsErrorKind, Call, CallObserver, CodePipeline, Iam, Lambda, observe_calls::ObserveCalls};
+use super::{
+    AwsError, AwsErrorKind, CallObserver, CodePipeline, Iam, Lambda, call::Subject, observe_calls::ObserveCalls,
+};
 use crate::domain::ids::{AccountId, Arn, Region};
 
 /// A session is opened anew this long before its credentials would end.
@@ -70,23 +78,28 @@ pub struct Aws {
 /// Clients in one account, by region.
 #[derive(Clone)]
 pub struct Session {
-    account: AccountId,
-    caller_arn: String,
-    clients: Clients,
+    pub(super) caller_arn: String,
+    pub(super) clients: Clients,
 }
 
 /// What every client of a session is made of.
 #[derive(Clone)]
 pub(super) struct Clients {
-    config: SdkConfig,
+    pub(super) config: SdkConfig,
     observer: Arc<dyn CallObserver>,
     expired: Arc<AtomicBool>,
+    subject: Subject,
 }
 
 impl Clients {
     /// The interceptor that reports the calls of one service.
     pub(super) fn observe(&self, service: &'static str) -> ObserveCalls {
         ObserveCalls::new(service, self.observer.clone(), self.expired.clone())
+    }
+
+    /// Who calls, and where.
+    pub(super) fn subject(&self) -> &Subject {
+        &self.subject
     }
 
     /// The configuration for calls that only read.
@@ -113,7 +126,10 @@ impl Clients {
 impl Aws {
     /// No session is opened yet.
     #[must_use]
-    pub fn new(config: AwsConfig, observer: Arc<dyn CallObserver>) -> Self {
+    pub fn new(mut config: AwsConfig, observer: Arc<dyn CallObserver>) -> Self {
+        if config.base.http_client().is_none() {
+            config.base = config.base.into_builder().http_client(http_client()).build();
+        }
         let lifetime = config.session_duration.saturating_sub(RENEW_BEFORE).max(RENEW_BEFORE);
         // Without a capacity: there are as many sessions as AwsAccounts, and evicting one costs an AssumeRole.
         let sessions = Cache::builder().time_to_live(lifetime).build();
@@ -128,9 +144,9 @@ impl Aws {
         if let Some(session) = self.sessions.get(key).await
             && session.clients.expired.load(Ordering::Relaxed)
         {
-            self.sessions.invalidate(key).await;
+            self.drop_session(key, &session).await;
         }
-        let opened = self.sessions.try_get_with(key.clone(), Box::pin(self.open(key))).await;
+        let opened = self.sessions.try_get_with_by_ref(key, Box::pin(self.open(key))).await;
         opened.map_err(|error| (*error).clone())
     }
 
@@ -139,27 +155,93 @@ impl Aws {
         self.sessions.invalidate(key).await;
     }
 
+    /// Drops this very session. Many calls find out at once that a token has expired; whoever comes late must not drop
+    /// the session that another has opened since.
+    async fn drop_session(&self, key: &SessionKey, session: &Session) {
+        let same = |other: &Session| Arc::ptr_eq(&other.clients.expired, &session.clients.expired);
+        let entry = self.sessions.entry_by_ref(key);
+        entry
+            .and_compute_with(|current| {
+                std::future::ready(match current {
+                    Some(current) if same(current.value()) => Op::Remove,
+                    _ => Op::Nop,
+                })
+            })
+            .await;
+    }
+
     async fn open(&self, key: &SessionKey) -> Result<Session, AwsError> {
-        let expired = Arc::new(AtomicBool::new(false));
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(self.config.attempt_timeout.min(Duration::from_secs(5)))
             .operation_attempt_timeout(self.config.attempt_timeout)
             .build();
-        let base = self.config.base.clone().into_builder().timeout_config(timeouts).build();
-        let mut own = base.clone().into_builder();
-        own = own.identity_cache(IdentityCache::lazy().build());
-        if let Some(role) = &key.role {
-            let clients = Clients { config: base, observer: self.observer.clone(), expired: expired.clone() };
-            own = own.credentials_provider(SharedCredentialsProvider::new(AssumedRole::new(
-                &clients,
-                &self.config,
-                key,
-                role,
-            )));
-        }
-        let clients = Clients { config: own.build(), observer: self.observer.clone(), expired };
-        let caller_arn = identify(&clients, key).await?;
-        Ok(Session { account: key.account.clone(), caller_arn, clients })
+        let retries = RetryConfig::standard().with_max_attempts(READ_ATTEMPTS);
+        let base = self.config.base.clone().into_builder().timeout_config(timeouts).retry_config(retries).build();
+        let config = match &key.role {
+            Some(role) => {
+                let base = base.clone().into_builder().region(sts_region(&base, role)).build();
+                let credentials = SharedCredentialsProvider::new(self.assume(&base, key, role).await?);
+                // They are at hand, so there is nothing to cache; and when they end, AWS says so.
+                base.into_builder().credentials_provider(credentials).identity_cache(IdentityCache::no_cache()).build()
+            }
+            None => base.into_builder().identity_cache(IdentityCache::lazy().build()).build(),
+        };
+        let subject = Subject { account: key.account.clone(), caller: key.role.as_ref().map(ToString::to_string) };
+        let clients = Clients { config, observer: self.observer.clone(), expired: Arc::default(), subject };
+        identify(clients, key).await
+    }
+
+    /// Credentials by `AssumeRole`. Called here rather than by the SDK's own provider, whose inner client takes no
+    /// interceptor, so that its calls could not be counted.
+    async fn assume(&self, base: &SdkConfig, key: &SessionKey, role: &Arn) -> Result<Credentials, AwsError> {
+        let observe = ObserveCalls::new("sts", self.observer.clone(), Arc::default());
+        let config = aws_sdk_sts::config::Builder::from(base).interceptor(observe);
+        let subject = Subject { account: key.account.clone(), caller: None };
+        let call = subject.call("sts", "AssumeRole", role.as_str());
+        let answer = aws_sdk_sts::Client::from_conf(config.build())
+            .assume_role()
+            .role_arn(role.as_str())
+            .role_session_name(self.config.session_name.chars().take(64).collect::<String>())
+            .set_external_id(key.external_id.clone())
+            .duration_seconds(i32::try_from(self.config.session_duration.as_secs()).unwrap_or(3600))
+            .send()
+            .await
+            .map_err(|error| call.classify(&error))?;
+        let issued = answer
+            .credentials()
+            .ok_or_else(|| call.failed(AwsErrorKind::Unavailable, "the answer has no credentials"))?;
+        let (id, secret, token) = (issued.access_key_id(), issued.secret_access_key(), issued.session_token());
+        Ok(Credentials::new(id, secret, Some(token.to_owned()), None, "AssumeRole"))
+    }
+}
+
+/// One HTTP client for everything. Each SDK client would otherwise make its own, and as clients are made per reconcile,
+/// every reconcile would open (and shake hands on) new connections.
+fn http_client() -> SharedHttpClient {
+    // As the SDK makes its own: rustls on aws-lc, and the proxy of HTTPS_PROXY and NO_PROXY.
+    Builder::new().build_with_connector_fn(|settings, components| {
+        let mut connector = ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+        connector.set_proxy_config(Some(ProxyConfig::from_env()));
+        connector.build()
+    })
+}
+
+/// STS answers for its own partition only, so a role in another one than the process's region needs a region of its own.
+fn sts_region(base: &SdkConfig, role: &Arn) -> Option<aws_config::Region> {
+    let region = base.region().cloned();
+    let here = match region.as_ref().map_or("", AsRef::as_ref) {
+        region if region.starts_with("cn-") => "aws-cn",
+        region if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    };
+    match role.partition() {
+        there if there == here => region,
+        "aws" => Some(aws_config::Region::from_static("us-east-1")),
+        "aws-cn" => Some(aws_config::Region::from_static("cn-north-1")),
+        "aws-us-gov" => Some(aws_config::Region::from_static("us-gov-west-1")),
+        _ => region,
     }
 }
 
@@ -173,145 +255,78 @@ impl Session {
     /// The account, as AWS confirmed it.
     #[must_use]
     pub fn account(&self) -> &AccountId {
-        &self.account
+        &self.clients.subject.account
     }
 
     /// IAM; the region tells the partition's endpoint.
     #[must_use]
     pub fn iam(&self, region: &Region) -> Iam {
-        Iam::new(&self.clients, &self.account, region)
+        Iam::new(&self.clients, region)
     }
 
     /// Lambda in a region.
     #[must_use]
     pub fn lambda(&self, region: &Region) -> Lambda {
-        Lambda::new(&self.clients, &self.account, region)
+        Lambda::new(&self.clients, region)
     }
 
     /// `CodePipeline` in a region.
     #[must_use]
     pub fn codepipeline(&self, region: &Region) -> CodePipeline {
-        CodePipeline::new(&self.clients, &self.account, region)
+        CodePipeline::new(&self.clients, region)
     }
 }
 
 /// Asks AWS whose credentials these are: a role ARN in the wrong `AwsAccount` would write in the wrong account.
-async fn identify(clients: &Clients, key: &SessionKey) -> Result<String, AwsError> {
+async fn identify(mut clients: Clients, key: &SessionKey) -> Result<Session, AwsError> {
     let config = aws_sdk_sts::config::Builder::from(&clients.config).interceptor(clients.observe("sts")).build();
-    let resource = key.role.as_ref().map_or_else(|| "the controller's own identity".to_owned(), ToString::to_string);
-    let call = Call { service: "sts", operation: "GetCallerIdentity", account: Some(key.account.clone()), resource };
+    let identity = clients.subject.caller.clone().unwrap_or_else(|| "the controller's own identity".to_owned());
+    let call = clients.subject.call("sts", "GetCallerIdentity", identity);
     let answer = aws_sdk_sts::Client::from_conf(config).get_caller_identity().send().await;
     let identity = answer.map_err(|error| call.classify(&error))?;
     let found = identity.account().unwrap_or_default();
     if found != key.account.as_str() {
         let kind = AwsErrorKind::AccountMismatch { found: found.to_owned() };
-        return Err(call.failed(kind, None, format!("the credentials are of account {found}")));
+        return Err(call.failed(kind, format!("the credentials are of account {found}")));
     }
-    Ok(identity.arn().unwrap_or_default().to_owned())
+    let caller_arn = identity.arn().unwrap_or_default().to_owned();
+    clients.subject.caller.get_or_insert_with(|| caller_arn.clone());
+    Ok(Session { caller_arn, clients })
 }
 
-/// Credentials by `AssumeRole`. Written here because the SDK's own provider takes no interceptor, so its calls could be
-/// neither counted nor told apart from network faults.
-struct AssumedRole {
-    client: aws_sdk_sts::Client,
-    call: Call,
-    role: String,
-    external_id: Option<String>,
-    session_name: String,
-    duration: i32,
-}
-
-impl fmt::Debug for AssumedRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AssumedRole").field("role", &self.role).finish_non_exhaustive()
-    }
-}
-
-impl AssumedRole {
-    fn new(clients: &Clients, config: &AwsConfig, key: &SessionKey, role: &Arn) -> Self {
-        let sts = aws_sdk_sts::config::Builder::from(&clients.config).interceptor(clients.observe("sts")).build();
-        Self {
-            client: aws_sdk_sts::Client::from_conf(sts),
-            call: Call {
-                service: "sts",
-                operation: "AssumeRole",
-                account: Some(key.account.clone()),
-                resource: role.to_string(),
-            },
-            role: role.to_string(),
-            external_id: key.external_id.clone(),
-            session_name: config.session_name.chars().take(64).collect(),
-            duration: i32::try_from(config.session_duration.as_secs()).unwrap_or(3600),
-        }
-    }
-
-    async fn assume(&self) -> Result<Credentials, CredentialsError> {
-        let answer = self
-            .client
-            .assume_role()
-            .role_arn(&self.role)
-            .role_session_name(&self.session_name)
-            .set_external_id(self.external_id.clone())
-            .duration_seconds(self.duration)
-            .send()
-            .await
-            .map_err(|error| CredentialsError::provider_error(self.call.classify(&error)))?;
-        let credentials = answer.credentials().ok_or_else(|| {
-            CredentialsError::provider_error(self.call.failed(
-                AwsErrorKind::Unavailable,
-                None,
-                "the answer has no credentials".to_owned(),
-            ))
-        })?;
-        let expiry = std::time::SystemTime::try_from(*credentials.expiration()).ok();
-        Ok(Credentials::new(
-            credentials.access_key_id(),
-            credentials.secret_access_key(),
-            Some(credentials.session_token().to_owned()),
-            expiry,
-            "AssumedRole",
-        ))
-    }
-}
-
-impl ProvideCredentials for AssumedRole {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        future::ProvideCredentials::new(self.assume())
-    }
-}
-
-/// The process's own configuration from AWS's standard environment, profile and endpoint variables.
+/// The process's own configuration from AWS's standard environment, profile and endpoint variables, but for the retry
+/// settings: how often a call may be sent is decided per call, and `aws-config` panics on values that it does not know.
 ///
 /// Without a region anywhere `us-east-1` is taken for STS; objects name their own regions.
 ///
 /// # Errors
-/// A retry variable that the SDK would panic on.
+/// An endpoint in the environment or the profile is no URL, which the SDK would meet with a panic, or not before a call.
 pub async fn load_base_config() -> Result<SdkConfig, String> {
-    retry_variables()?;
-    let loader = aws_config::defaults(BehaviorVersion::latest())
-        .app_name(aws_config::AppName::new("crossinvoke").map_err(|error| error.to_string())?);
-    let config = loader.load().await;
+    load(aws_config::defaults(BehaviorVersion::latest())).await
+}
+
+pub(super) async fn load(loader: ConfigLoader) -> Result<SdkConfig, String> {
+    let name = aws_config::AppName::new("crossinvoke").map_err(|error| error.to_string())?;
+    let config = loader.app_name(name).retry_config(RetryConfig::standard()).load().await;
+    for (service, variable) in [("STS", "STS"), ("IAM", "IAM"), ("Lambda", "LAMBDA"), ("CodePipeline", "CODEPIPELINE")]
+    {
+        if let Some(endpoint) = configured_endpoint(&config, service)
+            && !endpoint.parse().is_ok_and(|uri: http::Uri| uri.scheme().is_some() && uri.host().is_some())
+        {
+            return Err(format!(
+                "the endpoint {endpoint:?} configured for {service} is no URL; correct or unset AWS_ENDPOINT_URL_{variable}, \
+                 AWS_ENDPOINT_URL or the profile's endpoint_url"
+            ));
+        }
+    }
     Ok(match config.region() {
         Some(_) => config,
-        None => config.into_builder().region(aws_config::Region::new("us-east-1")).build(),
+        None => config.into_builder().region(aws_config::Region::from_static("us-east-1")).build(),
     })
 }
 
-/// `aws-config` panics on these values; an operator's typo is an error message instead.
-#[allow(clippy::disallowed_methods, reason = "AWS's own variables, checked before AWS's own loader reads them")]
-fn retry_variables() -> Result<(), String> {
-    if let Ok(attempts) = std::env::var("AWS_MAX_ATTEMPTS")
-        && attempts.parse::<u32>().ok().is_none_or(|attempts| attempts == 0)
-    {
-        return Err(format!("AWS_MAX_ATTEMPTS={attempts:?} is not a number from 1 on"));
-    }
-    if let Ok(mode) = std::env::var("AWS_RETRY_MODE")
-        && !["standard", "adaptive", "legacy"].contains(&mode.to_ascii_lowercase().as_str())
-    {
-        return Err(format!("AWS_RETRY_MODE={mode:?} is none of standard, adaptive and legacy"));
-    }
-    Ok(())
+/// The endpoint as a client of this service will look it up.
+fn configured_endpoint(config: &SdkConfig, service: &str) -> Option<String> {
+    let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url");
+    config.service_config()?.load_config(key.build().ok()?)
 }

@@ -1,0 +1,245 @@
+//! What the adapters send and how they read the answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{
+    DEV, aws, dev_session, key, region,
+    stub::{Answer, Asked, Stub},
+};
+use crate::{
+    aws::{AwsErrorKind, FunctionRead, Iam, NewRole, rights::OPERATIONS},
+    domain::ids::{Arn, RoleName},
+};
+
+const ROLE: &str = "<Role><Path>/crossinvoke/x/</Path><RoleName>r</RoleName><RoleId>AROA1</RoleId>\
+    <Arn>arn:aws:iam::222222222222:role/crossinvoke/x/r</Arn><CreateDate>2026-01-01T00:00:00Z</CreateDate>\
+    <AssumeRolePolicyDocument>%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%5D%7D\
+    </AssumeRolePolicyDocument><PermissionsBoundary><PermissionsBoundaryType>Policy</PermissionsBoundaryType>\
+    <PermissionsBoundaryArn>arn:aws:iam::222222222222:policy/b</PermissionsBoundaryArn></PermissionsBoundary>\
+    <Tags><member><Key>team</Key><Value>a+b</Value></member></Tags></Role>";
+
+fn iam_answer(asked: &Asked) -> Answer {
+    let paged = |list: &str, first: &str, last: &str| match asked.value("Marker").as_deref() {
+        None => format!("<{list}>{first}</{list}><IsTruncated>true</IsTruncated><Marker>m/1+</Marker>"),
+        Some("m/1+") => format!("<{list}>{last}</{list}><IsTruncated>false</IsTruncated>"),
+        Some(other) => format!("unknown marker {other}"),
+    };
+    let result = match asked.operation.as_str() {
+        "GetRole" | "CreateRole" => ROLE.to_owned(),
+        "GetRolePolicy" => "<RoleName>r</RoleName><PolicyName>p</PolicyName>\
+            <PolicyDocument>%7B%22a%22%3A%22x+y%20z%22%7D</PolicyDocument>"
+            .to_owned(),
+        "ListRolePolicies" => paged("PolicyNames", "<member>a</member>", "<member>b</member>"),
+        "ListAttachedRolePolicies" => {
+            let policy = |name| {
+                format!(
+                    "<member><PolicyName>{name}</PolicyName><PolicyArn>arn:aws:iam::aws:policy/{name}</PolicyArn></member>"
+                )
+            };
+            paged("AttachedPolicies", &policy("a"), &policy("b"))
+        }
+        _ => String::new(),
+    };
+    Answer::xml(&asked.operation, &result)
+}
+
+fn role() -> RoleName {
+    "r".parse().unwrap()
+}
+
+fn new_role() -> NewRole {
+    NewRole {
+        name: role(),
+        path: "/crossinvoke/x/".parse().unwrap(),
+        trust: json!({"Version": "2012-10-17", "Statement": []}),
+        tags: BTreeMap::from([("team".to_owned(), "a+b".to_owned())]),
+        boundary: Some("arn:aws:iam::222222222222:policy/b".parse().unwrap()),
+        description: Some("what for".to_owned()),
+    }
+}
+
+async fn iam(stub: &Stub) -> Iam {
+    dev_session(stub).await.iam(&region())
+}
+
+#[tokio::test]
+async fn a_role_is_read_whole() {
+    let stub = Stub::start(iam_answer).await;
+    let read = iam(&stub).await.get_role(&role()).await.unwrap().unwrap();
+    assert_eq!(read.arn.as_str(), "arn:aws:iam::222222222222:role/crossinvoke/x/r");
+    assert_eq!(read.path.as_str(), "/crossinvoke/x/");
+    assert_eq!(read.trust, json!({"Version": "2012-10-17", "Statement": []}));
+    assert_eq!(read.tags, new_role().tags);
+    assert_eq!(read.boundary, new_role().boundary);
+}
+
+#[tokio::test]
+async fn a_role_is_made_with_all_that_it_needs() {
+    let stub = Stub::start(iam_answer).await;
+    let arn = iam(&stub).await.create_role(&new_role()).await.unwrap();
+    assert_eq!(arn.as_str(), "arn:aws:iam::222222222222:role/crossinvoke/x/r");
+    let asked = stub.one("CreateRole");
+    for (name, value) in [
+        ("RoleName", "r"),
+        ("Path", "/crossinvoke/x/"),
+        ("AssumeRolePolicyDocument", r#"{"Version":"2012-10-17","Statement":[]}"#),
+        ("Tags.member.1.Key", "team"),
+        ("Tags.member.1.Value", "a+b"),
+        ("PermissionsBoundary", "arn:aws:iam::222222222222:policy/b"),
+        ("Description", "what for"),
+    ] {
+        assert_eq!(asked.value(name).as_deref(), Some(value), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn lists_are_read_to_their_last_page() {
+    let stub = Stub::start(iam_answer).await;
+    let iam = iam(&stub).await;
+    assert_eq!(iam.list_role_policies(&role()).await.unwrap(), ["a", "b"]);
+    let attached = iam.list_attached_role_policies(&role()).await.unwrap();
+    assert_eq!(
+        attached.iter().map(Arn::as_str).collect::<Vec<_>>(),
+        ["arn:aws:iam::aws:policy/a", "arn:aws:iam::aws:policy/b"]
+    );
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_absent_and_its_deletion_done() {
+    let stub = Stub::start(|asked| Answer::error(asked, 404, "NoSuchEntity", "not found")).await;
+    let (iam, policy) = (iam(&stub).await, "arn:aws:iam::aws:policy/p".parse().unwrap());
+    assert_eq!(iam.get_role(&role()).await.unwrap(), None);
+    assert_eq!(iam.get_role_policy(&role(), "p").await.unwrap(), None);
+    assert!(iam.list_role_policies(&role()).await.unwrap().is_empty());
+    assert!(iam.list_attached_role_policies(&role()).await.unwrap().is_empty());
+    assert!(!iam.delete_role_policy(&role(), "p").await.unwrap());
+    assert!(!iam.detach_role_policy(&role(), &policy).await.unwrap());
+    assert!(!iam.delete_role(&role()).await.unwrap());
+    // A write to what is gone is no success.
+    let error = iam.put_role_policy(&role(), "p", &json!({})).await.unwrap_err();
+    assert_eq!(error.kind, AwsErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn what_exists_is_deleted() {
+    let stub = Stub::start(iam_answer).await;
+    let (iam, policy) = (iam(&stub).await, "arn:aws:iam::aws:policy/p".parse().unwrap());
+    assert!(iam.delete_role_policy(&role(), "p").await.unwrap());
+    assert!(iam.detach_role_policy(&role(), &policy).await.unwrap());
+    assert!(iam.delete_role(&role()).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_unreadable_document_names_role_and_policy() {
+    let stub = Stub::start(|asked| {
+        let result = "<RoleName>r</RoleName><PolicyName>p</PolicyName><PolicyDocument>%7B</PolicyDocument>";
+        Answer::xml(&asked.operation, result)
+    })
+    .await;
+    let text = iam(&stub).await.get_role_policy(&role(), "p").await.unwrap_err().to_string();
+    assert!(text.contains("account 222222222222") && text.contains("inline policy p of role r"), "{text}");
+}
+
+#[tokio::test]
+async fn a_function_is_read_or_absent() {
+    let stub = Stub::start(|_| {
+        let (arn, role) = ("arn:aws:lambda:us-east-1:222222222222:function:f", "arn:aws:iam::222222222222:role/a/e");
+        Answer::json(json!({"FunctionArn": arn, "Role": role}))
+    })
+    .await;
+    let read = dev_session(&stub).await.lambda(&region()).get_function(&"f".parse().unwrap()).await.unwrap().unwrap();
+    let expected = FunctionRead {
+        arn: "arn:aws:lambda:us-east-1:222222222222:function:f".parse().unwrap(),
+        role: "arn:aws:iam::222222222222:role/a/e".parse().unwrap(),
+    };
+    assert_eq!(read, expected);
+    let stub = Stub::start(|asked| Answer::error(asked, 404, "ResourceNotFoundException", "Function not found")).await;
+    let lambda = dev_session(&stub).await.lambda(&region());
+    assert_eq!(lambda.get_function(&"f".parse().unwrap()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn clients_sign_for_their_region() {
+    let stub = Stub::start(|asked| Answer::error(asked, 404, "ResourceNotFoundException", "no")).await;
+    let session = dev_session(&stub).await;
+    session.lambda(&"ap-south-1".parse().unwrap()).get_function(&"f".parse().unwrap()).await.unwrap();
+    session.codepipeline(&"eu-north-1".parse().unwrap()).get_pipeline(&"p".parse().unwrap()).await.unwrap();
+    assert_eq!(stub.one("GetFunctionConfiguration").region, "ap-south-1");
+    assert_eq!(stub.one("GetPipeline").region, "eu-north-1");
+}
+
+/// Sends every operation there is; the answers do not matter.
+async fn send_everything(stub: &Stub) -> BTreeSet<String> {
+    let (aws, observed) = aws(stub);
+    let session = aws.session(&key(DEV)).await.unwrap();
+    let (iam, pipelines) = (session.iam(&region()), session.codepipeline(&region()));
+    let (role, arn) = (role(), "arn:aws:iam::222222222222:policy/b".parse().unwrap());
+    let _ = session.lambda(&region()).get_function(&"f".parse().unwrap()).await;
+    let _ = iam.get_role(&role).await;
+    let _ = iam.get_role_policy(&role, "p").await;
+    let _ = iam.list_role_policies(&role).await;
+    let _ = iam.list_attached_role_policies(&role).await;
+    let _ = iam.create_role(&new_role()).await;
+    let _ = iam.update_trust(&role, &json!({})).await;
+    let _ = iam.put_role_policy(&role, "p", &json!({})).await;
+    let _ = iam.delete_role_policy(&role, "p").await;
+    let _ = iam.detach_role_policy(&role, &arn).await;
+    let _ = iam.delete_role(&role).await;
+    let _ = iam.tag_role(&role, &new_role().tags).await;
+    let _ = iam.untag_role(&role, &["team".to_owned()]).await;
+    let _ = iam.put_boundary(&role, &arn).await;
+    let _ = pipelines.get_pipeline(&"p".parse().unwrap()).await;
+    let _ = pipelines.update_pipeline(&json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"})).await;
+    let _ = pipelines.unfinished_execution(&"p".parse().unwrap()).await;
+    observed.all().iter().map(|call| call.split(' ').nth(1).unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_rights_are_those_of_the_operations_that_are_sent() {
+    let stub = Stub::start(|asked| Answer::error(asked, 400, "Refused", "no")).await;
+    let mut sent = send_everything(&stub).await;
+    // It needs no permission (STS API reference, GetCallerIdentity).
+    assert!(sent.remove("GetCallerIdentity"));
+    let listed = OPERATIONS.iter().map(|(operation, ..)| operation.split(' ').next().unwrap().to_owned());
+    assert_eq!(listed.collect::<BTreeSet<_>>(), sent);
+}
+
+#[test]
+fn the_policy_files_grant_exactly_the_rights() {
+    for (file, text) in [
+        ("controller", include_str!("../../../deploy/iam/controller.json")),
+        ("tools", include_str!("../../../deploy/iam/tools.json")),
+        ("dev", include_str!("../../../deploy/iam/dev.json")),
+    ] {
+        let policy: Value = serde_json::from_str(text).unwrap();
+        let mut granted = BTreeSet::new();
+        for statement in policy["Statement"].as_array().unwrap() {
+            assert_eq!(statement["Effect"], "Allow", "{file}");
+            for resource in strings(&statement["Resource"]) {
+                assert!(
+                    resource.starts_with("arn:${Partition}:") || resource.ends_with("RoleArn}"),
+                    "{file}: {resource}"
+                );
+            }
+            let actions = strings(&statement["Action"]);
+            if actions.contains(&"iam:PassRole") {
+                assert_eq!(
+                    statement["Condition"],
+                    json!({"StringEquals": {"iam:PassedToService": "codepipeline.amazonaws.com"}})
+                );
+                assert_eq!((statement["Resource"].as_str(), actions.len()), (Some("${PipelineRoleArn}"), 1));
+            }
+            granted.extend(actions);
+        }
+        let needed = OPERATIONS.iter().filter(|(_, _, files)| files.contains(&file)).map(|(_, action, _)| *action);
+        assert_eq!(granted, needed.collect(), "{file}.json");
+    }
+}
+
+fn strings(value: &Value) -> Vec<&str> {
+    value
+        .as_str()
+        .map_or_else(|| value.as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect(), |one| vec![one])
+}
