@@ -8,6 +8,7 @@
     reason = "these are tests, of which clippy sees only a main; a scenario reads best whole"
 )]
 
+mod admission;
 mod changing;
 mod converging;
 mod deleting;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     // The control plane's supervisor is this very binary, started again.
     crossinvoke_harness::supervise_if_asked();
     suite::run(vec![
+        admission::scenarios(),
         converging::scenarios(),
         repairing::scenarios(),
         refusing::scenarios(),
