@@ -118,7 +118,7 @@ impl Effect {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Propagation {
-    /// IAM reads show roles as they were this long ago, in milliseconds; an hour at most.
+    /// Reads of IAM and of pipelines' declarations show what was there this long ago, in milliseconds; an hour at most.
     #[serde(default)]
     pub reads_milliseconds: u64,
     /// `AssumeRole` and the check of a pipeline's role judge trust and identity policies of this long ago, in

@@ -253,6 +253,6 @@ fn dispatch(world: &mut World, caller: &Caller, decoded: &Decoded) -> Output {
         (Input::Form(form), _) => Output::Xml(iam::handle(world, caller, operation, form)),
         (Input::Json(Err(error)), _) => Output::Json(Err(error.clone())),
         (Input::Json(Ok(body)), Service::Lambda) => Output::Json(lambda::handle(world, caller, operation, body)),
-        (Input::Json(Ok(body)), _) => Output::Json(codepipeline::handle(world, caller, operation, body.clone())),
+        (Input::Json(Ok(body)), _) => Output::Json(codepipeline::handle(world, caller, operation, body)),
     }
 }

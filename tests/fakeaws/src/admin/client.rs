@@ -281,6 +281,19 @@ impl Admin {
     }
 }
 
+/// Executions that are started over the API.
+///
+/// Every method fails if the double cannot be reached, or if what it names is not there.
+#[allow(clippy::missing_errors_doc, reason = "said once for all, above")]
+impl Admin {
+    /// What becomes of executions that `StartPipelineExecution` starts from now on: `InProgress` (until
+    /// [`Self::put_execution`] changes them; the default), or what they have become when the call returns.
+    pub fn set_started_executions(&self, (account, region, pipeline): (&str, &str, &str), status: &str) -> Done {
+        let (account, region, name) = (account.to_owned(), region.to_owned(), pipeline.to_owned());
+        self.done(Command::SetStartedExecutions { account, region, name, status: status.to_owned() })
+    }
+}
+
 /// One request over a connection of its own.
 fn post(authority: &str, command: &Command) -> Result<Value, AdminError> {
     let failed = |error: &dyn std::fmt::Display| AdminError(format!("http://{authority}: {error}"));

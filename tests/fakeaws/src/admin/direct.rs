@@ -80,6 +80,11 @@ fn change_regional(world: &mut World, command: Command) -> Result<Value, String>
             let arguments = json!({"name": name, "status": status, "id": id, "stage": stage});
             codepipeline::admin(world, &account, &region, "put-execution", &arguments)
         }
+        Command::SetStartedExecutions { account, region, name, status } => {
+            known(world, &account)?;
+            let arguments = json!({"name": name, "status": status});
+            codepipeline::admin(world, &account, &region, "set-started-executions", &arguments)
+        }
         other => Err(format!("{other:?} is not a change of state")),
     }
 }

@@ -217,6 +217,17 @@ pub enum Command {
         /// The stage that it is in; `None` is between two stages.
         stage: Option<String>,
     },
+    /// Says what becomes of executions that are started from now on.
+    SetStartedExecutions {
+        /// Account id.
+        account: String,
+        /// Region.
+        region: String,
+        /// Pipeline name.
+        name: String,
+        /// `InProgress` (until it is changed by hand; the default), or what it has become when the call returns.
+        status: String,
+    },
 }
 
 /// Does one deed.

@@ -1,51 +1,119 @@
-//! AWS CodePipeline: declarations, versions, executions.
+//! AWS `CodePipeline`: declarations, versions, executions.
 //!
 //! The server decodes JSON 1.1 or CBOR, authenticates, applies the knobs, and calls [`handle`] with the body as JSON.
-//! The region is `caller.region`; time is `world.now()`; every operation first calls `world.authorize(…)`.
+//! Every operation first calls `world.authorize(…)`. Reads of declarations lag with the knob of reads; executions,
+//! and the version that an update builds on, do not.
+//!
+//! An execution that is started does not walk through its stages: it stays as it is, or is finished at once, as
+//! `set-started-executions` says, and is moved by hand with `put-execution`.
 
+mod admin;
+mod constraints;
+mod declaration;
 mod executions;
-mod masking;
-mod operations;
-mod store;
+mod pipelines;
+mod state;
 mod structure;
 
-pub(crate) use self::{operations::handle, store::Pipelines};
-
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use self::executions::Status;
-use crate::state::World;
+pub(crate) use self::{admin::run as admin, state::Pipelines};
+use self::{
+    constraints::{Rule, Violations},
+    state::Pipeline,
+};
+use crate::{
+    error::ServiceError,
+    state::{Caller, World},
+};
 
-/// Changes pipelines as somebody else would, unauthorised: one admin command with its arguments. `command` is one of
-/// `replace-pipeline` `{declaration}` (creates it, or bumps its version and cancels what runs) → `{version}`,
-/// `remove-pipeline` `{name}` → `{}`, `put-execution` `{name, status, id?, stage?}` (makes or changes an execution by
-/// hand; without `stage` it stands between two stages) → `{id}`.
-pub(crate) fn admin(
+/// Answers one call. The body is the request's JSON; the answer is the response's, null if it has none.
+pub(crate) fn handle(world: &mut World, caller: &Caller, operation: &str, body: &Value) -> Result<Value, ServiceError> {
+    let handler = match operation {
+        "CreatePipeline" => pipelines::create,
+        "GetPipeline" => pipelines::get,
+        "UpdatePipeline" => pipelines::update,
+        "DeletePipeline" => pipelines::delete,
+        "ListPipelines" => pipelines::list,
+        "GetPipelineState" => executions::state,
+        "ListPipelineExecutions" => executions::list,
+        "GetPipelineExecution" => executions::get,
+        "StartPipelineExecution" => executions::start,
+        "StopPipelineExecution" => executions::stop,
+        other => return Err(ServiceError::unsupported(format!("CodePipeline {other}"))),
+    };
+    handler(world, caller, body)
+}
+
+fn pipeline_arn(caller: &Caller, name: &str) -> String {
+    format!("arn:{}:codepipeline:{}:{}:{name}", caller.partition, caller.region, caller.account)
+}
+
+/// Checks the members of a request, authorises the operation on the pipeline that `member` names, and returns the name.
+fn on_pipeline<'b>(
     world: &mut World,
-    account: &str,
-    region: &str,
-    command: &str,
-    arguments: &Value,
-) -> Result<Value, String> {
-    let now = world.now();
-    let pipelines = &mut world.account_mut(account).pipelines;
-    let name = arguments.get("name").and_then(Value::as_str).unwrap_or_default();
-    match command {
-        "replace-pipeline" => {
-            let declaration = arguments.get("declaration").cloned().unwrap_or_default();
-            let name = declaration.get("name").and_then(Value::as_str).ok_or("the declaration has no name")?.to_owned();
-            Ok(json!({"version": pipelines.replace(region, &name, declaration, now)}))
+    caller: &Caller,
+    operation: &str,
+    body: &'b Value,
+    member: &str,
+) -> Result<&'b str, ServiceError> {
+    check_text(body, member, &constraints::name())?;
+    let name = declaration::text(body, member);
+    world.authorize(caller, &format!("codepipeline:{operation}"), &pipeline_arn(caller, name), &[])?;
+    Ok(name)
+}
+
+fn check_text(body: &Value, member: &str, rule: &Rule) -> Result<(), ServiceError> {
+    let mut violations = Violations::default();
+    violations.text(body, "", member, rule);
+    violations.into_result()
+}
+
+fn not_found(caller: &Caller, name: &str) -> ServiceError {
+    let text = format!("Account '{}' does not have a pipeline with name '{name}'", caller.account);
+    ServiceError::new("PipelineNotFoundException", text)
+}
+
+/// The pipeline as it really is.
+fn current<'w>(world: &'w World, caller: &Caller, name: &str) -> Result<&'w Pipeline, ServiceError> {
+    let account = world.accounts.get(&caller.account);
+    let found = account.and_then(|account| account.pipelines.current(&caller.region, name));
+    found.ok_or_else(|| not_found(caller, name))
+}
+
+/// The pipeline as reads show it now, which may be a moment ago.
+fn read<'w>(world: &'w World, caller: &Caller, name: &str) -> Result<&'w Pipeline, ServiceError> {
+    let account = world.accounts.get(&caller.account);
+    let found = account.and_then(|account| account.pipelines.as_of(&caller.region, name, world.read_time()));
+    found.ok_or_else(|| not_found(caller, name))
+}
+
+/// A time as both protocols carry it: seconds since 1970, to the millisecond.
+fn time(time: Timestamp) -> Value {
+    json!((time.as_duration().as_secs_f64() * 1000.0).round() / 1000.0)
+}
+
+/// One page: `maxResults` items (`most` if absent) after the one that `nextToken` names, and the next token.
+fn page<'i, T>(
+    items: &'i [T],
+    key: impl Fn(&T) -> &str,
+    body: &Value,
+    most: usize,
+) -> Result<(&'i [T], Option<String>), ServiceError> {
+    let mut violations = Violations::default();
+    violations.integer(body, "", "maxResults", (1, i64::try_from(most).unwrap_or(i64::MAX)));
+    violations.text(body, "", "nextToken", &constraints::length(1, 2048));
+    violations.into_result()?;
+    let size = body.get("maxResults").and_then(Value::as_u64).and_then(|size| usize::try_from(size).ok());
+    let start = match body.get("nextToken").and_then(Value::as_str) {
+        None => 0,
+        Some(token) => {
+            let last = token.strip_prefix("after:").and_then(|last| items.iter().position(|item| key(item) == last));
+            1 + last.ok_or_else(|| ServiceError::new("InvalidNextTokenException", "The next token is invalid"))?
         }
-        "remove-pipeline" if pipelines.remove(region, name) => Ok(json!({})),
-        "remove-pipeline" => Err(format!("there is no pipeline {name} in {region}")),
-        "put-execution" => {
-            let status = arguments.get("status").and_then(Value::as_str).unwrap_or_default();
-            let status: Status = status.parse()?;
-            let text = |member: &str| arguments.get(member).and_then(Value::as_str).map(str::to_owned);
-            let pipeline =
-                pipelines.get_mut(region, name).ok_or_else(|| format!("there is no pipeline {name} in {region}"))?;
-            Ok(json!({"id": pipeline.put_execution(text("id"), status, text("stage"), now)?}))
-        }
-        other => Err(format!("no admin command {other} for pipelines")),
-    }
+    };
+    let end = items.len().min(start + size.unwrap_or(most));
+    let token = (end < items.len()).then(|| items[start..end].last().map(|item| format!("after:{}", key(item))));
+    Ok((&items[start..end], token.flatten()))
 }

@@ -1,183 +1,193 @@
-//! The structure's rules (CodePipeline User Guide, pipeline structure reference and quotas; API reference). Members that
-//! the double does not know are left alone.
+//! What a declaration must be beyond the constraints of the service model.
+//!
+//! Sources: User Guide, "`CodePipeline` pipeline structure reference" and "Quotas". The texts are AWS's where its users
+//! have reported them, and say the same in our words where they have not.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::declaration::{self, V2, actions, all_actions, category, list, run_order, stages, text};
 use crate::error::ServiceError;
 
-/// Checks a declaration for a pipeline in this region.
-///
-/// # Errors
-/// The exception that names the first thing that is wrong.
-pub(super) fn check(declaration: &Value, region: &str) -> Result<(), ServiceError> {
-    name(declaration, "pipeline")?;
-    let role = text(declaration, "roleArn");
-    if !role.contains(":role/") {
-        return Err(validation(format!("Value '{role}' at 'pipeline.roleArn' failed to satisfy constraint")));
-    }
-    if declaration.get("artifactStore").is_some() == declaration.get("artifactStores").is_some() {
-        return Err(structure("Pipeline must have exactly one of artifactStore and artifactStores"));
-    }
-    let stages = list(declaration, "stages");
-    if stages.len() < 2 {
-        let text =
-            format!("Pipeline has only {} stage(s). There should be a minimum of 2 stages in a pipeline", stages.len());
-        return Err(structure(text));
-    }
-    if stages.len() > 50 {
-        return Err(structure("Pipeline has more than 50 stages"));
-    }
-    let mut names = BTreeSet::new();
-    let mut outputs = BTreeSet::new();
-    for (index, stage) in stages.iter().enumerate() {
-        let stage_name = name(stage, "stage")?;
-        if !names.insert(stage_name) {
-            return Err(structure(format!("Duplicate stage name {stage_name}")));
-        }
-        check_stage(declaration, region, index, stage, &mut outputs)?;
-    }
-    Ok(())
-}
+type Checked = Result<(), ServiceError>;
 
-fn check_stage<'a>(
-    declaration: &Value,
-    region: &str,
-    index: usize,
-    stage: &'a Value,
-    outputs: &mut BTreeSet<&'a str>,
-) -> Result<(), ServiceError> {
-    let stage_name = text(stage, "name");
-    let actions = list(stage, "actions");
-    if actions.is_empty() || actions.len() > 50 {
-        let message =
-            format!("Stage {stage_name} has {} actions. There should be 1 to 50 actions in a stage", actions.len());
-        return Err(ServiceError::new("InvalidStageDeclarationException", message));
-    }
-    let mut names = BTreeSet::new();
-    // What an action makes is there for actions of a later run order; within a stage the order is by that number.
-    let mut ordered: Vec<&Value> = actions.iter().collect();
-    ordered.sort_by_key(|action| run_order(action));
-    for action in ordered {
-        let action_name = name(action, "action")?;
-        if !names.insert(action_name) {
-            return Err(structure(format!("Duplicate action name {action_name} in stage {stage_name}")));
-        }
-        check_action(declaration, region, index, stage_name, action)?;
-        for input in artifacts(action, "inputArtifacts") {
-            if !outputs.contains(input) {
-                let message =
-                    format!("Input Artifact {input} of action {action_name} is not an output of an earlier action");
-                return Err(structure(message));
-            }
-        }
-        for output in artifacts(action, "outputArtifacts") {
-            if !outputs.insert(output) {
-                return Err(structure(format!("Output Artifact {output} is made by more than one action")));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn check_action(
-    declaration: &Value,
-    region: &str,
-    stage_index: usize,
-    stage_name: &str,
-    action: &Value,
-) -> Result<(), ServiceError> {
-    let action_name = text(action, "name");
-    let invalid = |what: String| ServiceError::new("InvalidActionDeclarationException", what);
-    let kind = action.get("actionTypeId").unwrap_or(&Value::Null);
-    for member in ["category", "owner", "provider", "version"] {
-        if text(kind, member).is_empty() {
-            return Err(validation(format!(
-                "Value null at actionTypeId.{member} of action {action_name} must not be null"
-            )));
-        }
-    }
-    let is_source = text(kind, "category") == "Source";
-    if is_source != (stage_index == 0) {
-        let message = if is_source {
-            format!("Source action {action_name} can only be in the first stage, not in {stage_name}")
-        } else {
-            format!("The first stage, {stage_name}, can only contain source actions, not {action_name}")
-        };
-        return Err(structure(message));
-    }
-    if !(1..=999).contains(&run_order(action)) {
-        return Err(validation(format!("runOrder of action {action_name} must be between 1 and 999")));
-    }
-    let configuration = action.get("configuration").and_then(Value::as_object);
-    for (key, value) in configuration.into_iter().flatten() {
-        let length = value.as_str().map_or(0, |value| value.chars().count());
-        if key.is_empty() || key.len() > 50 || !(1..=1000).contains(&length) {
-            return Err(validation(format!(
-                "Value at configuration.{key} of action {action_name} must have length between 1 and 1000, and its key between 1 and 50"
-            )));
-        }
-    }
-    if text(kind, "provider") == "Lambda" && configuration.is_none_or(|members| !members.contains_key("FunctionName")) {
-        return Err(invalid(format!(
-            "Action configuration for action '{action_name}' is missing required configuration 'FunctionName'"
-        )));
-    }
-    let action_region = text(action, "region");
-    if !action_region.is_empty() && action_region != region {
-        let stores = declaration.get("artifactStores").and_then(|stores| stores.get(action_region));
-        if stores.is_none() {
-            return Err(structure(format!(
-                "Action {action_name} is in {action_region}, for which the pipeline has no artifact store"
-            )));
-        }
-    }
-    let role = text(action, "roleArn");
-    if !role.is_empty() && (!role.contains(":role/") || text(kind, "owner") != "AWS") {
-        return Err(invalid(format!("roleArn of action {action_name} is not a role, or its owner is not AWS")));
-    }
-    Ok(())
-}
-
-/// Every action with its stage.
-pub(super) fn actions(declaration: &Value) -> impl Iterator<Item = &Value> {
-    list(declaration, "stages").iter().flat_map(|stage| list(stage, "actions"))
-}
-
-/// 1 when it is left out.
-pub(super) fn run_order(action: &Value) -> i64 {
-    action.get("runOrder").map_or(1, |order| order.as_i64().unwrap_or_default())
-}
-
-/// A member's text; empty when it is not there.
-pub(super) fn text<'a>(value: &'a Value, member: &str) -> &'a str {
-    value.get(member).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn list<'a>(value: &'a Value, member: &str) -> &'a [Value] {
-    value.get(member).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-}
-
-fn artifacts<'a>(action: &'a Value, member: &str) -> impl Iterator<Item = &'a str> {
-    list(action, member).iter().map(|artifact| text(artifact, "name"))
-}
-
-fn name<'a>(value: &'a Value, what: &str) -> Result<&'a str, ServiceError> {
-    let name = text(value, "name");
-    let legal = name.chars().all(|c| c.is_ascii_alphanumeric() || ".@-_".contains(c));
-    if (1..=100).contains(&name.len()) && legal {
-        return Ok(name);
-    }
-    Err(validation(format!(
-        "1 validation error detected: Value '{name}' at '{what}.name' failed to satisfy constraint: Member must satisfy regular expression pattern: [A-Za-z0-9.@\\-_]+ and have length between 1 and 100"
-    )))
-}
-
-fn structure(message: impl Into<String>) -> ServiceError {
+fn invalid_structure(message: impl Into<String>) -> ServiceError {
     ServiceError::new("InvalidStructureException", message)
 }
 
-fn validation(message: String) -> ServiceError {
+fn invalid_stage(message: impl Into<String>) -> ServiceError {
+    ServiceError::new("InvalidStageDeclarationException", message)
+}
+
+fn invalid_action(message: impl Into<String>) -> ServiceError {
+    ServiceError::new("InvalidActionDeclarationException", message)
+}
+
+fn validation(message: impl Into<String>) -> ServiceError {
     ServiceError::new("ValidationException", message)
+}
+
+/// Checks a normalised declaration of a pipeline in a region.
+pub(super) fn check(declaration: &Value, region: &str) -> Checked {
+    pipeline_type(declaration)?;
+    counts(declaration)?;
+    names(declaration)?;
+    sources(declaration)?;
+    artifacts(declaration)?;
+    configurations(declaration)?;
+    artifact_stores(declaration, region)
+}
+
+fn pipeline_type(declaration: &Value) -> Checked {
+    let needs = declaration.as_object().and_then(declaration::needs_v2);
+    let (Some(needs), "V1") = (needs, text(declaration, "pipelineType")) else { return Ok(()) };
+    Err(match needs {
+        V2::Triggers => invalid_structure("Triggers on tag can only be used with V2 pipelines"),
+        V2::Variables => invalid_structure("Pipeline variable can only be used with V2 pipelines"),
+        V2::ExecutionMode => invalid_structure("QUEUED or PARALLEL mode can only be used with V2 pipelines"),
+        V2::Conditions => invalid_stage("Stage level conditions can only be used with V2 pipelines."),
+    })
+}
+
+fn counts(declaration: &Value) -> Checked {
+    let stages = stages(declaration);
+    let number = stages.len();
+    if number < 2 {
+        let least = "There should be a minimum of 2 stages in a pipeline";
+        return Err(invalid_structure(format!("Pipeline has only {number} stage(s). {least}")));
+    }
+    if number > 50 {
+        return Err(invalid_structure("Pipeline has too many stages. There can only be up to 50 stages in a pipeline"));
+    }
+    for stage in stages {
+        let name = text(stage, "name");
+        match actions(stage).len() {
+            0 => {
+                let least = "There should be a minimum of 1 action in a stage";
+                return Err(invalid_stage(format!("Stage '{name}' has only 0 action(s). {least}")));
+            }
+            1..=50 => {}
+            _ => {
+                let most = "There can only be up to 50 actions in a stage";
+                return Err(invalid_stage(format!("Stage '{name}' has too many actions. {most}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn names(declaration: &Value) -> Checked {
+    let mut stage_names = BTreeSet::new();
+    for stage in stages(declaration) {
+        let stage_name = text(stage, "name");
+        if !stage_names.insert(stage_name) {
+            return Err(invalid_stage(format!("Stage name '{stage_name}' is used more than once")));
+        }
+        let mut action_names = BTreeSet::new();
+        for action in actions(stage) {
+            let name = text(action, "name");
+            if !action_names.insert(name) {
+                let where_ = format!("in stage '{stage_name}'");
+                return Err(invalid_action(format!("Action name '{name}' is used more than once {where_}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sources(declaration: &Value) -> Checked {
+    let (first, rest) = stages(declaration).split_first().unwrap_or((&Value::Null, &[]));
+    if !actions(first).iter().all(|action| category(action) == "Source") {
+        return Err(invalid_structure("Pipeline should start with a stage that only contains source actions"));
+    }
+    if rest.iter().flat_map(actions).any(|action| category(action) == "Source") {
+        return Err(invalid_structure("Source actions can only be included in the first stage of the pipeline"));
+    }
+    Ok(())
+}
+
+/// Output names are unique; an input is the output of an earlier stage, or of a smaller runOrder in its own.
+fn artifacts(declaration: &Value) -> Checked {
+    let mut outputs = BTreeSet::new();
+    for (_, action) in all_actions(declaration) {
+        for output in list(action, "outputArtifacts") {
+            let name = text(output, "name");
+            if !outputs.insert(name) {
+                return Err(invalid_action(format!(
+                    "Output Artifact Bundle name must be unique within the pipeline. {name} has been used more than once."
+                )));
+            }
+        }
+    }
+    let mut produced = BTreeSet::new();
+    for stage in stages(declaration) {
+        for action in actions(stage) {
+            let earlier = actions(stage).iter().filter(|other| run_order(other) < run_order(action));
+            let earlier: BTreeSet<&str> =
+                earlier.flat_map(|other| list(other, "outputArtifacts")).map(|output| text(output, "name")).collect();
+            for input in list(action, "inputArtifacts") {
+                let name = text(input, "name");
+                if !produced.contains(name) && !earlier.contains(name) {
+                    let action = text(action, "name");
+                    return Err(invalid_action(format!(
+                        "Input Artifact Bundle {name} in action {action} is not declared as Output Artifact Bundle in any of \
+                         the preceding actions"
+                    )));
+                }
+            }
+        }
+        let outputs = actions(stage).iter().flat_map(|action| list(action, "outputArtifacts"));
+        produced.extend(outputs.map(|output| text(output, "name")));
+    }
+    Ok(())
+}
+
+/// The keys without which an action does nothing, of the action types that a test has a use for.
+fn required_keys(action: &Value) -> &'static [&'static str] {
+    let kind = &action["actionTypeId"];
+    match (text(kind, "owner"), text(kind, "provider")) {
+        ("AWS", "Lambda") => &["FunctionName"],
+        ("ThirdParty", "GitHub") => &["Owner", "Repo", "Branch", "OAuthToken"],
+        _ => &[],
+    }
+}
+
+fn configurations(declaration: &Value) -> Checked {
+    for (_, action) in all_actions(declaration) {
+        let name = text(action, "name");
+        let missing = required_keys(action).iter().find(|key| action["configuration"].get(**key).is_none());
+        if let Some(key) = missing {
+            let text = format!("Action configuration for action '{name}' is missing required configuration '{key}'");
+            return Err(invalid_action(text));
+        }
+    }
+    Ok(())
+}
+
+/// One store, or one for the pipeline's region and every region of an action.
+fn artifact_stores(declaration: &Value, region: &str) -> Checked {
+    let regions: BTreeSet<&str> =
+        all_actions(declaration).map(|(_, action)| text(action, "region")).chain([region]).collect();
+    match (declaration.get("artifactStore"), declaration.get("artifactStores").and_then(Value::as_object)) {
+        (Some(_), None) if regions.len() > 1 => Err(validation(
+            "Your pipeline contains actions in more than one region. Use 'pipeline.artifactStores' instead of \
+             'pipeline.artifactStore' to declare an artifact store, such as an artifact bucket, for each region where \
+             you have an action.",
+        )),
+        (Some(_), None) => Ok(()),
+        (None, Some(stores)) => match regions.iter().find(|region| !stores.contains_key(**region)) {
+            None => Ok(()),
+            Some(missing) => Err(validation(format!(
+                "Your pipeline must have an artifact store, such as an artifact bucket, for each region where you have \
+                 an action. The following region is missing in 'pipeline.artifactStores': {missing}."
+            ))),
+        },
+        (Some(_), Some(_)) => Err(validation(
+            "A pipeline has either 'pipeline.artifactStore' or 'pipeline.artifactStores', but not both.",
+        )),
+        (None, None) => Err(validation(
+            "A pipeline has either 'pipeline.artifactStore' or 'pipeline.artifactStores', and this has none.",
+        )),
+    }
 }

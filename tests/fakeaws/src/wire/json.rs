@@ -1,19 +1,20 @@
-//! AWS JSON 1.1, which the Rust SDK and older botocore speak to CodePipeline.
+//! JSON 1.1, the older of `CodePipeline`'s two protocols: the operation is in `X-Amz-Target`, and times are epoch seconds.
+//!
+//! The AWS SDK for Rust and the AWS CLI speak it.
 
 use serde_json::{Value, json};
 
-use super::{Answer, Request, request_id};
+use super::{Answer, Request};
 use crate::error::ServiceError;
 
 const TARGET: &str = "CodePipeline_20150709.";
-const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 
 /// The operation, if the request speaks this protocol.
 pub(crate) fn operation(request: &Request) -> Option<String> {
     request.header("x-amz-target")?.strip_prefix(TARGET).map(str::to_owned)
 }
 
-/// The input of the operation.
+/// The input of the operation; an empty body is an empty object.
 pub(crate) fn decode(body: &[u8]) -> Result<Value, ServiceError> {
     if body.is_empty() {
         return Ok(json!({}));
@@ -22,15 +23,17 @@ pub(crate) fn decode(body: &[u8]) -> Result<Value, ServiceError> {
         .map_err(|error| ServiceError::new("SerializationException", format!("the body is no JSON: {error}")))
 }
 
-/// Renders the outcome. Timestamps are numbers of seconds in this protocol, as they are in the double's values.
+/// Renders the outcome. An operation without output has no body.
 pub(crate) fn encode(_operation: &str, outcome: &Result<Value, ServiceError>) -> Answer {
-    let mut headers = vec![("content-type", CONTENT_TYPE.to_owned()), ("x-amzn-requestid", request_id())];
+    let id = super::request_id();
+    let headers = vec![("content-type", "application/x-amz-json-1.1".to_owned()), ("x-amzn-requestid", id)];
     let (status, body) = match outcome {
-        Ok(body) => (200, body.clone()),
+        Ok(Value::Null) => (200, Vec::new()),
+        Ok(output) => (200, output.to_string().into_bytes()),
         Err(error) => {
-            headers.push(("x-amzn-errortype", error.code.clone()));
-            (error.status, json!({"__type": error.code, "message": error.message}))
+            let body = json!({"__type": error.code, "message": error.message});
+            (error.status, body.to_string().into_bytes())
         }
     };
-    Answer { status, headers, body: body.to_string().into_bytes() }
+    Answer { status, headers, body }
 }

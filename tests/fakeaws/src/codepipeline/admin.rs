@@ -1,0 +1,102 @@
+//! Changes of pipelines behind AWS's back.
+
+use serde_json::{Value, json};
+
+use super::{
+    declaration::{self, text},
+    executions, pipelines,
+    state::{Execution, Status},
+};
+use crate::state::World;
+
+/// Changes pipelines as somebody else would, unauthorised: one admin command with its arguments. `command` is one of
+///
+/// - `replace-pipeline` `{declaration}` → `{version}`: creates it, or bumps its version and cancels what runs;
+/// - `remove-pipeline` `{name}` → `{}`;
+/// - `put-execution` `{name, status, id?, stage?}` → `{id}`: makes or changes an execution by hand. While it is
+///   unfinished, it stands in `stage`, or without one between two stages;
+/// - `set-started-executions` `{name, status}` → `{}`: what becomes of executions that are started from now on.
+pub(crate) fn run(
+    world: &mut World,
+    account: &str,
+    region: &str,
+    command: &str,
+    arguments: &Value,
+) -> Result<Value, String> {
+    match command {
+        "replace-pipeline" => replace(world, account, region, &arguments["declaration"]),
+        "remove-pipeline" => {
+            let now = world.now();
+            let name = existing(world, account, region, arguments)?;
+            world.account_mut(account).pipelines.set(region, &name, now, None);
+            Ok(json!({}))
+        }
+        "put-execution" => put_execution(world, account, region, arguments),
+        "set-started-executions" => {
+            let now = world.now();
+            let name = existing(world, account, region, arguments)?;
+            let status = Status::parse(text(arguments, "status"))?;
+            let pipelines = &mut world.account_mut(account).pipelines;
+            let mut pipeline = pipelines.current(region, &name).cloned();
+            if let Some(pipeline) = &mut pipeline {
+                pipeline.started_as = status;
+            }
+            pipelines.set(region, &name, now, pipeline);
+            Ok(json!({}))
+        }
+        other => Err(format!("no admin command {other} for pipelines")),
+    }
+}
+
+/// The name in the arguments, if there is such a pipeline.
+fn existing(world: &World, account: &str, region: &str, arguments: &Value) -> Result<String, String> {
+    let name = text(arguments, "name");
+    let pipelines = world.accounts.get(account).map(|account| &account.pipelines);
+    let found = pipelines.and_then(|pipelines| pipelines.current(region, name)).map(|_| name.to_owned());
+    found.ok_or_else(|| format!("no pipeline {name} in {region} of account {account}"))
+}
+
+fn replace(world: &mut World, account: &str, region: &str, given: &Value) -> Result<Value, String> {
+    let name = text(given, "name").to_owned();
+    if name.is_empty() {
+        return Err("the declaration has no name".to_owned());
+    }
+    let pipelines = world.accounts.get(account).map(|account| &account.pipelines);
+    let before = pipelines.and_then(|pipelines| pipelines.current(region, &name));
+    let given = before.map_or_else(|| given.clone(), |before| declaration::unmasked(given, before.current()));
+    let normal = declaration::normalised(&given, region)?;
+    Ok(json!({"version": pipelines::replace(world, account, region, &name, normal)}))
+}
+
+fn put_execution(world: &mut World, account: &str, region: &str, arguments: &Value) -> Result<Value, String> {
+    let name = existing(world, account, region, arguments)?;
+    let status = Status::parse(text(arguments, "status"))?;
+    let stage = arguments.get("stage").and_then(Value::as_str);
+    let now = world.now();
+    let pipelines = &mut world.account_mut(account).pipelines;
+    let Some(pipeline) = pipelines.current(region, &name) else { return Err(format!("no pipeline {name}")) };
+    let (version, names) = (pipeline.version(), pipeline.stage_names());
+    if let Some(unknown) = stage.filter(|stage| !names.contains(stage)) {
+        return Err(format!("pipeline {name} has no stage {unknown}; it has {}", names.join(", ")));
+    }
+    let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let executions = pipelines.executions_mut(region, &name);
+    let at = match arguments.get("id").and_then(Value::as_str) {
+        None => {
+            executions.push(Execution::new(version, now, json!({"triggerType": "PollForSourceChanges"})));
+            executions.len() - 1
+        }
+        Some(id) => {
+            let at = executions.iter().position(|execution| execution.id == id);
+            at.ok_or_else(|| format!("pipeline {name} has no execution {id}"))?
+        }
+    };
+    let execution = &mut executions[at];
+    execution.status = status;
+    if status.is_unfinished() || stage.is_some() {
+        execution.stand(&names, stage);
+    }
+    executions::finish(execution, &names, status, now);
+    Ok(json!({"id": execution.id}))
+}

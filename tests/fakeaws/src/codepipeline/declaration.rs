@@ -1,0 +1,150 @@
+//! Declarations as JSON. Members that the double does not know are kept at every level.
+
+use serde_json::{Map, Value, json};
+
+/// What the API shows in the place of a secret.
+pub(super) const MASK: &str = "****";
+
+/// Configuration keys whose values are secrets (User Guide, "GitHub (OAuth app)" and "Alexa Skills Kit" action
+/// references). Actions of owner AWS have none; custom action types, which can mark their own, are not modelled.
+const SECRETS: [&str; 3] = ["OAuthToken", "ClientSecret", "RefreshToken"];
+
+/// The stages of a declaration.
+pub(super) fn stages(declaration: &Value) -> &[Value] {
+    list(declaration, "stages")
+}
+
+/// The actions of a stage.
+pub(super) fn actions(stage: &Value) -> &[Value] {
+    list(stage, "actions")
+}
+
+/// All actions with the name of their stage, in order.
+pub(super) fn all_actions(declaration: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    stages(declaration).iter().flat_map(|stage| actions(stage).iter().map(|action| (text(stage, "name"), action)))
+}
+
+/// A list member, empty if absent.
+pub(super) fn list<'v>(value: &'v Value, member: &str) -> &'v [Value] {
+    value.get(member).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// A text member, empty if absent.
+pub(super) fn text<'v>(value: &'v Value, member: &str) -> &'v str {
+    value.get(member).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The category of an action.
+pub(super) fn category(action: &Value) -> &str {
+    text(&action["actionTypeId"], "category")
+}
+
+/// The runOrder of an action; 1 if it has none.
+pub(super) fn run_order(action: &Value) -> i64 {
+    action.get("runOrder").and_then(Value::as_i64).unwrap_or(1)
+}
+
+/// A declaration as AWS keeps it: without `version` and nulls, actions ordered by runOrder, with their defaults filled
+/// in (`runOrder`, `region`, artifact lists, execution mode, pipeline type).
+///
+/// # Errors
+/// If stages or actions are no lists of objects.
+pub(super) fn normalised(given: &Value, region: &str) -> Result<Value, String> {
+    let mut declaration = given.clone();
+    strip_nulls(&mut declaration);
+    let members = declaration.as_object_mut().ok_or("a declaration is no object")?;
+    members.shift_remove("version");
+    let needs_v2 = needs_v2(members).is_some();
+    members.entry("executionMode").or_insert_with(|| json!("SUPERSEDED"));
+    members.entry("pipelineType").or_insert_with(|| json!(if needs_v2 { "V2" } else { "V1" }));
+    let stages = members.get_mut("stages").and_then(Value::as_array_mut).ok_or("stages are no list")?;
+    for stage in stages {
+        let actions = stage.get_mut("actions").and_then(Value::as_array_mut).ok_or("actions are no list")?;
+        for action in actions.iter_mut() {
+            let action = action.as_object_mut().ok_or("an action is no object")?;
+            action.entry("runOrder").or_insert_with(|| json!(1));
+            action.entry("region").or_insert_with(|| json!(region));
+            for artifacts in ["inputArtifacts", "outputArtifacts"] {
+                action.entry(artifacts).or_insert_with(|| json!([]));
+            }
+        }
+        actions.sort_by_key(run_order);
+    }
+    Ok(declaration)
+}
+
+/// The first thing in a declaration that only a pipeline of type V2 can have (User Guide, "Pipeline types").
+pub(super) fn needs_v2(declaration: &Map<String, Value>) -> Option<V2> {
+    let filled = |member: &str| declaration.get(member).and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    let stages = declaration.get("stages").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let gated = |stage: &Value| ["beforeEntry", "onSuccess", "onFailure"].iter().any(|gate| stage.get(gate).is_some());
+    if filled("triggers") {
+        Some(V2::Triggers)
+    } else if filled("variables") {
+        Some(V2::Variables)
+    } else if matches!(declaration.get("executionMode").and_then(Value::as_str), Some("QUEUED" | "PARALLEL")) {
+        Some(V2::ExecutionMode)
+    } else {
+        stages.iter().any(gated).then_some(V2::Conditions)
+    }
+}
+
+/// What a pipeline of type V1 cannot have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum V2 {
+    Triggers,
+    Variables,
+    ExecutionMode,
+    Conditions,
+}
+
+fn strip_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(strip_nulls);
+        }
+        Value::Array(values) => values.iter_mut().for_each(strip_nulls),
+        _ => {}
+    }
+}
+
+fn is_secret(action: &Value, key: &str) -> bool {
+    text(&action["actionTypeId"], "owner") != "AWS" && SECRETS.contains(&key)
+}
+
+/// The declaration with every secret masked.
+pub(super) fn masked(declaration: &Value) -> Value {
+    map_secrets(declaration, |_, _, _, _| Some(MASK.to_owned()))
+}
+
+/// The declaration with every mask replaced by the secret of the same stage, action and key in `before`. A mask whose
+/// stage or action is not found there stays: the secret is lost (User Guide, "`CodePipeline` pipeline structure
+/// reference": the values are not preserved when a stage is renamed).
+pub(super) fn unmasked(declaration: &Value, before: &Value) -> Value {
+    map_secrets(declaration, |stage, action, key, value| {
+        let known = |(in_stage, candidate): &(&str, &Value)| *in_stage == stage && text(candidate, "name") == action;
+        let (_, old) = all_actions(before).find(known).filter(|_| value == MASK)?;
+        Some(old["configuration"].get(key)?.as_str()?.to_owned())
+    })
+}
+
+fn map_secrets(declaration: &Value, change: impl Fn(&str, &str, &str, &str) -> Option<String>) -> Value {
+    let mut declaration = declaration.clone();
+    let stages = declaration.get_mut("stages").and_then(Value::as_array_mut);
+    for stage in stages.into_iter().flatten() {
+        let stage_name = text(stage, "name").to_owned();
+        let actions = stage.get_mut("actions").and_then(Value::as_array_mut);
+        for action in actions.into_iter().flatten() {
+            let before = action.clone();
+            let configuration = action.get_mut("configuration").and_then(Value::as_object_mut);
+            for (key, value) in configuration.into_iter().flatten() {
+                let old = value.as_str().filter(|_| is_secret(&before, key));
+                if let Some(new) = old.and_then(|old| change(&stage_name, text(&before, "name"), key, old)) {
+                    *value = Value::String(new);
+                }
+            }
+        }
+    }
+    declaration
+}

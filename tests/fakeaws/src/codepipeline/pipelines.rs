@@ -1,0 +1,171 @@
+//! The operations on pipelines themselves.
+
+use serde_json::{Value, json};
+
+use super::{
+    check_text, constraints, current,
+    declaration::{self, all_actions, text},
+    not_found, on_pipeline, page, pipeline_arn, read,
+    state::{Pipeline, Status},
+    structure, time,
+};
+use crate::{
+    error::ServiceError,
+    state::{Caller, World, authorize::Assumer},
+};
+
+/// Why an update ended a run (API reference, `PipelineExecution`, status `Cancelled`).
+const UPDATED: &str = "The pipeline's definition was updated before the pipeline execution could be completed.";
+
+pub(super) fn create(world: &mut World, caller: &Caller, body: &Value) -> Result<Value, ServiceError> {
+    let given = body.get("pipeline").unwrap_or(&Value::Null);
+    let name = named(world, caller, "CreatePipeline", given)?;
+    let tags = declaration::list(body, "tags").to_vec();
+    if !tags.is_empty() {
+        world.authorize(caller, "codepipeline:TagResource", &pipeline_arn(caller, &name), &[])?;
+    }
+    constraints::declaration(given)?;
+    if current(world, caller, &name).is_ok() {
+        let text = format!("A pipeline with the name '{name}' already exists in account '{}'", caller.account);
+        return Err(ServiceError::new("PipelineNameInUseException", text));
+    }
+    let declaration = accepted(world, caller, given)?;
+    let now = world.now();
+    let pipeline = Pipeline::new(declaration, now);
+    let mut answer = json!({"pipeline": pipeline.shown(1)});
+    if !tags.is_empty() {
+        answer["tags"] = json!(tags);
+    }
+    world.account_mut(&caller.account).pipelines.set(&caller.region, &name, now, Some(pipeline));
+    Ok(answer)
+}
+
+pub(super) fn update(world: &mut World, caller: &Caller, body: &Value) -> Result<Value, ServiceError> {
+    let given = body.get("pipeline").unwrap_or(&Value::Null);
+    let name = named(world, caller, "UpdatePipeline", given)?;
+    constraints::declaration(given)?;
+    let given = declaration::unmasked(given, current(world, caller, &name)?.current());
+    let declaration = accepted(world, caller, &given)?;
+    let version = replace(world, &caller.account, &caller.region, &name, declaration);
+    Ok(json!({"pipeline": current(world, caller, &name)?.shown(version)}))
+}
+
+/// Writes another version and cancels what runs. Returns the version's number.
+pub(super) fn replace(world: &mut World, account: &str, region: &str, name: &str, declaration: Value) -> usize {
+    let now = world.now();
+    let pipelines = &mut world.account_mut(account).pipelines;
+    let pipeline = match pipelines.current(region, name) {
+        Some(before) => {
+            let mut pipeline = before.clone();
+            pipeline.update(declaration, now);
+            pipeline
+        }
+        None => Pipeline::new(declaration, now),
+    };
+    let version = pipeline.version();
+    pipelines.set(region, name, now, Some(pipeline));
+    for execution in pipelines.executions_mut(region, name) {
+        if execution.status.is_unfinished() {
+            execution.turn(Status::Cancelled, now);
+            execution.summary = Some(UPDATED.to_owned());
+        }
+    }
+    version
+}
+
+/// The name in a declaration, after the operation was authorised on it.
+fn named(world: &mut World, caller: &Caller, operation: &str, given: &Value) -> Result<String, ServiceError> {
+    if !given.is_object() {
+        check_text(&Value::Null, "pipeline", &constraints::name())?;
+    }
+    let name = text(given, "name").to_owned();
+    world.authorize(caller, &format!("codepipeline:{operation}"), &pipeline_arn(caller, &name), &[])?;
+    Ok(name)
+}
+
+/// The declaration as it will be kept, if `CodePipeline` takes it: structure, and the roles it needs.
+fn accepted(world: &mut World, caller: &Caller, given: &Value) -> Result<Value, ServiceError> {
+    let pass_role = ("iam:PassedToService", "codepipeline.amazonaws.com");
+    let role = text(given, "roleArn");
+    world.authorize(caller, "iam:PassRole", role, &[pass_role])?;
+    if role.split(':').nth(4) != Some(&caller.account) {
+        return Err(caller.service.access_denied("Cross-account pass role is not allowed."));
+    }
+    let normal = declaration::normalised(given, &caller.region)
+        .map_err(|error| ServiceError::new("SerializationException", error))?;
+    structure::check(&normal, &caller.region)?;
+    roles(world, &normal)?;
+    Ok(normal)
+}
+
+/// `CodePipeline` must be able to assume the pipeline's role, and that role the role of every action that has one.
+fn roles(world: &World, declaration: &Value) -> Result<(), ServiceError> {
+    let refused = |message: String| Err(ServiceError::new("InvalidStructureException", message));
+    let role = text(declaration, "roleArn");
+    if !world.may_assume(Assumer::Service("codepipeline.amazonaws.com"), role, None)? {
+        return refused(format!("CodePipeline is not authorized to perform AssumeRole on role {role}"));
+    }
+    for (_, action) in all_actions(declaration) {
+        let Some(action_role) = action.get("roleArn").and_then(Value::as_str) else { continue };
+        if !world.may_assume(Assumer::Role(role), action_role, None)? {
+            return refused(format!(
+                "Pipeline role {role} is not authorized to perform AssumeRole on action role {action_role}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn get(world: &mut World, caller: &Caller, body: &Value) -> Result<Value, ServiceError> {
+    let name = on_pipeline(world, caller, "GetPipeline", body, "name")?;
+    let mut violations = constraints::Violations::default();
+    violations.integer(body, "", "version", (1, i64::MAX));
+    violations.into_result()?;
+    let pipeline = read(world, caller, name)?;
+    let asked = body.get("version").and_then(Value::as_u64).and_then(|version| usize::try_from(version).ok());
+    let version = asked.unwrap_or_else(|| pipeline.version());
+    let shown = pipeline.shown(version).ok_or_else(|| {
+        let text = format!("Pipeline '{name}' in account '{}' does not have version '{version}'", caller.account);
+        ServiceError::new("PipelineVersionNotFoundException", text)
+    })?;
+    let metadata = json!({
+        "pipelineArn": pipeline_arn(caller, name),
+        "created": time(pipeline.created),
+        "updated": time(pipeline.updated),
+    });
+    Ok(json!({"pipeline": shown, "metadata": metadata}))
+}
+
+/// A pipeline that is not there is deleted as well as any (API reference, `DeletePipeline`: no such error).
+pub(super) fn delete(world: &mut World, caller: &Caller, body: &Value) -> Result<Value, ServiceError> {
+    let name = on_pipeline(world, caller, "DeletePipeline", body, "name")?;
+    if current(world, caller, name).is_ok() {
+        let now = world.now();
+        world.account_mut(&caller.account).pipelines.set(&caller.region, name, now, None);
+    }
+    Ok(Value::Null)
+}
+
+pub(super) fn list(world: &mut World, caller: &Caller, body: &Value) -> Result<Value, ServiceError> {
+    world.authorize(caller, "codepipeline:ListPipelines", &pipeline_arn(caller, "*"), &[])?;
+    let account = world.accounts.get(&caller.account).ok_or_else(|| not_found(caller, "*"))?;
+    let pipelines: Vec<(&str, &Pipeline)> = account.pipelines.all_as_of(&caller.region, world.read_time()).collect();
+    let (shown, next) = page(&pipelines, |(name, _)| name, body, 1000)?;
+    let mut answer =
+        json!({"pipelines": shown.iter().map(|(name, pipeline)| summary(name, pipeline)).collect::<Vec<_>>()});
+    if let Some(next) = next {
+        answer["nextToken"] = json!(next);
+    }
+    Ok(answer)
+}
+
+fn summary(name: &str, pipeline: &Pipeline) -> Value {
+    json!({
+        "name": name,
+        "version": pipeline.version(),
+        "pipelineType": pipeline.current()["pipelineType"],
+        "executionMode": pipeline.current()["executionMode"],
+        "created": time(pipeline.created),
+        "updated": time(pipeline.updated),
+    })
+}
