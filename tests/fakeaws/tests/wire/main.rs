@@ -5,6 +5,7 @@
 mod admin;
 mod authorization;
 mod binary;
+mod codepipeline;
 mod documents;
 mod faults;
 mod functions;

@@ -1,0 +1,9 @@
+//! CodePipeline over the wire.
+#![allow(clippy::doc_markdown, reason = "CodePipeline is a name")]
+
+mod access;
+mod declarations;
+mod executions;
+mod protocols;
+mod structure;
+mod support;
