@@ -1,4 +1,5 @@
 //! Tables of policies and what IAM makes of them.
+#![allow(clippy::needless_pass_by_value, reason = "json!(…) arguments read better without a reference")]
 
 use std::collections::BTreeMap;
 

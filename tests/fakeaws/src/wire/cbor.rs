@@ -1,5 +1,6 @@
 //! Smithy RPC v2 CBOR, the newer of `CodePipeline`'s two protocols: the operation is in the path, and times have CBOR's
-//! tag 1. botocore prefers it from 1.44 on.
+//! tag 1. The newest service model lists it first; botocore has it from 1.44 on (and still prefers JSON by an order of
+//! its own), and the AWS SDK for Rust can be switched to it.
 //!
 //! Source: Smithy specification, "Smithy RPC v2 CBOR protocol".
 

@@ -15,8 +15,11 @@ fn root_if(condition: Value) -> Value {
     document
 }
 
-/// Sends the pipeline's declaration: `Ok`, or code and message.
-async fn update(client: &Client) -> Result<(), (String, String)> {
+/// `Ok`, or code and message of the error.
+type Answered = Result<(), (String, String)>;
+
+/// Sends the pipeline's declaration.
+async fn update(client: &Client) -> Answered {
     let outcome = client.update_pipeline().pipeline(typed(&declaration())).send().await;
     if outcome.is_ok() {
         return Ok(());
@@ -25,7 +28,7 @@ async fn update(client: &Client) -> Result<(), (String, String)> {
     Err((code, message))
 }
 
-fn cannot_assume() -> Result<(), (String, String)> {
+fn cannot_assume() -> Answered {
     let text =
         format!("Pipeline role {PIPELINE_ROLE} is not authorized to perform AssumeRole on action role {INVOKE_ROLE}");
     Err(("InvalidStructureException".to_owned(), text))
@@ -34,7 +37,7 @@ fn cannot_assume() -> Result<(), (String, String)> {
 #[tokio::test]
 async fn the_pipeline_role_must_be_able_to_assume_each_action_role() {
     let by_arn = |arn: &str| json!({"ArnEquals": {"aws:PrincipalArn": arn}});
-    let cases: Vec<(&str, Value, Result<(), (String, String)>)> = vec![
+    let cases: Vec<(&str, Value, Answered)> = vec![
         ("the whole tools account", trust(json!({"AWS": ROOT})), Ok(())),
         ("the pipeline role", trust(json!({"AWS": PIPELINE_ROLE})), Ok(())),
         ("the pipeline role by condition", root_if(by_arn(PIPELINE_ROLE)), Ok(())),

@@ -41,11 +41,11 @@ async fn a_pipeline_is_made_read_updated_listed_and_deleted() {
     let names: Vec<_> = listed.pipelines().iter().map(|p| (p.name().unwrap(), p.version().unwrap())).collect();
     assert_eq!(names, [(PIPELINE, 1), ("second", 1)]);
     let mut pages = client.list_pipelines().into_paginator().page_size(1).send();
-    let mut paged = Vec::new();
+    let mut found = Vec::new();
     while let Some(page) = pages.next().await {
-        paged.extend(page.unwrap().pipelines().iter().map(|p| p.name().unwrap().to_owned()));
+        found.extend(page.unwrap().pipelines().iter().map(|p| p.name().unwrap().to_owned()));
     }
-    assert_eq!(paged, [PIPELINE, "second"]);
+    assert_eq!(found, [PIPELINE, "second"]);
 
     client.delete_pipeline().name("second").send().await.unwrap();
     client.delete_pipeline().name("second").send().await.unwrap();

@@ -18,7 +18,7 @@ fn map(members: Vec<(&str, Cbor)>) -> Cbor {
 fn member<'c>(value: &'c Cbor, path: &[&str]) -> &'c Cbor {
     path.iter().fold(value, |value, name| {
         let members = value.as_map().unwrap();
-        &members.iter().find(|(key, _)| key.as_text() == Some(name)).unwrap_or_else(|| panic!("no {name}")).1
+        &members.iter().find(|(key, _)| key.as_text() == Some(name)).expect(name).1
     })
 }
 
