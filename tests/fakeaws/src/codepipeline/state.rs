@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::declaration;
+use super::{constraints, declaration, structure};
 use crate::{state::versioned::Versioned, wire::request_id};
 
 /// All pipelines of one account, over its regions.
@@ -185,7 +185,10 @@ impl Pipelines {
                 if given["name"].as_str() != Some(name) {
                     return Err(format!("{region}, {name}: the declaration's name is {}", given["name"]));
                 }
-                let normal = declaration::normalised(given, region).map_err(|e| format!("{region}, {name}: {e}"))?;
+                let refused = |error: &dyn std::fmt::Display| format!("{region}, {name}: {error}");
+                constraints::declaration(given).map_err(|error| refused(&error))?;
+                let normal = declaration::normalised(given, region).map_err(|error| refused(&error))?;
+                structure::check(&normal, region).map_err(|error| refused(&error))?;
                 let pipeline = Pipeline::new(normal, Timestamp::UNIX_EPOCH);
                 let of_region = pipelines.regions.entry(region.clone()).or_default();
                 of_region.insert(name.clone(), Versioned::since_ever(pipeline));
@@ -260,5 +263,23 @@ impl Pipelines {
     /// The same, to be changed.
     pub(super) fn executions_mut(&mut self, region: &str, name: &str) -> &mut Vec<Execution> {
         self.executions.entry((region.to_owned(), name.to_owned())).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_holds_only_what_aws_could_hold() {
+        let refusal = |pipelines: Value| Pipelines::from_configuration(&pipelines).unwrap_err();
+        let two_names = refusal(json!({"us-east-1": {"p": {"name": "q"}}}));
+        assert_eq!(two_names, "us-east-1, p: the declaration's name is \"q\"");
+        let role = "arn:aws:iam::111111111111:role/p";
+        let no_stages = refusal(json!({"us-east-1": {"p": {"name": "p", "roleArn": role, "stages": []}}}));
+        assert!(no_stages.starts_with("us-east-1, p: InvalidStructureException: Pipeline has only 0"), "{no_stages}");
+        let no_role = refusal(json!({"us-east-1": {"p": {"name": "p", "stages": []}}}));
+        assert!(no_role.contains("pipeline.roleArn"), "{no_role}");
+        assert!(Pipelines::from_configuration(&json!({"us-east-1": []})).is_err());
     }
 }

@@ -153,9 +153,13 @@ fn required_keys(action: &Value) -> &'static [&'static str] {
     }
 }
 
+/// Required configuration; and a role only for actions of owner AWS (User Guide, "pipeline structure reference").
 fn configurations(declaration: &Value) -> Checked {
     for (_, action) in all_actions(declaration) {
         let name = text(action, "name");
+        if action.get("roleArn").is_some() && text(&action["actionTypeId"], "owner") != "AWS" {
+            return Err(invalid_action(format!("Action '{name}' has a roleArn, but its owner is not AWS")));
+        }
         let missing = required_keys(action).iter().find(|key| action["configuration"].get(**key).is_none());
         if let Some(key) = missing {
             let text = format!("Action configuration for action '{name}' is missing required configuration '{key}'");

@@ -84,6 +84,11 @@ async fn structures_are_refused_in_the_words_of_aws() {
             "Action configuration for action 'Invoke' is missing required configuration 'FunctionName'",
         ),
         (
+            changed("/stages/0/actions/0/roleArn", json!("arn:aws:iam::222222222222:role/invoke")),
+            in_action,
+            "Action 'Fetch' has a roleArn, but its owner is not AWS",
+        ),
+        (
             changed("/stages/2/actions/0/region", json!("eu-west-1")),
             validation,
             "Your pipeline contains actions in more than one region. Use 'pipeline.artifactStores' instead",
