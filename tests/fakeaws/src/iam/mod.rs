@@ -52,11 +52,15 @@ fn on_role<'f>(world: &mut World, caller: &Caller, action: &str, form: &'f Form)
     Ok(name)
 }
 
-/// The ARN that a call on a role is judged on: with its path if it exists.
+/// The ARN that a call on a role is judged on: with its path if it exists, or if reads still show it. Otherwise a
+/// lagging read would be denied to a caller whose rights end at a path, and not answered.
 fn role_arn(world: &World, caller: &Caller, name: &str) -> String {
     let account = world.accounts.get(&caller.account);
     account
-        .and_then(|account| account.role(name).map(|role| account.role_arn(role)))
+        .and_then(|account| {
+            let role = account.role(name).or_else(|| account.role_as_of(name, world.read_time()))?;
+            Some(account.role_arn(role))
+        })
         .unwrap_or_else(|| format!("arn:{}:iam::{}:role/{name}", caller.partition, caller.account))
 }
 

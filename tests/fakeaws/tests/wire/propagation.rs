@@ -3,7 +3,7 @@
 use fakeaws::Propagation;
 use serde_json::json;
 
-use crate::support::{CONTROLLER, DEV_ROOT, TOOLS, allow, iam, make_role, refusal, start, sts, trust};
+use crate::support::{CONTROLLER, DEV, DEV_ROOT, READER, TOOLS, allow, iam, make_role, refusal, start, sts, trust};
 
 #[tokio::test]
 async fn reads_show_the_state_before_a_recent_write() {
@@ -43,6 +43,25 @@ async fn other_roles_are_read_as_they_are() {
     aws.admin().set_propagation(lag).unwrap();
     make_role(&iam, "made").await;
     iam.get_role().role_name("execution").send().await.unwrap();
+}
+
+/// A deleted role that reads still show is judged under its path, where the caller's rights may end.
+#[tokio::test]
+async fn a_role_that_is_still_shown_is_judged_under_its_path() {
+    let aws = start().await;
+    let (root, reader) = (iam(&aws, DEV_ROOT), iam(&aws, READER));
+    let rights = allow("iam:GetRole", "arn:aws:iam::222222222222:role/teams/*");
+    aws.admin().put_inline_policy(DEV, "reader", "read", rights).unwrap();
+    let document = trust(json!({"AWS": "111111111111"})).to_string();
+    let made = root.create_role().role_name("made").path("/teams/").assume_role_policy_document(document);
+    made.send().await.unwrap();
+    aws.admin().advance_clock(60).unwrap();
+    let lag = Propagation { reads_milliseconds: 30_000, ..Propagation::default() };
+    aws.admin().set_propagation(lag).unwrap();
+    root.delete_role().role_name("made").send().await.unwrap();
+    reader.get_role().role_name("made").send().await.unwrap();
+    aws.admin().advance_clock(31).unwrap();
+    assert_eq!(refusal(reader.get_role().role_name("made").send().await).1, "AccessDenied");
 }
 
 #[tokio::test]
