@@ -31,6 +31,17 @@ pub struct Attempts {
     pub propagation: u32,
 }
 
+/// What the watch last showed of an object, as digests.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// Everything but the status.
+    content: u64,
+    /// The status, where somebody else wrote it.
+    foreign: Option<u64>,
+    /// Whether there has been a status.
+    filled: bool,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     own_writes: OwnWrites,
@@ -44,8 +55,7 @@ struct Inner {
     pipeline_roles: BTreeMap<PipelineKey, Arn>,
     execution_roles: BTreeMap<FunctionKey, Arn>,
     own_statuses: HashMap<String, VecDeque<u64>>,
-    /// What was last seen of each object: everything but its status, and its status where somebody else wrote that.
-    seen: HashMap<String, (u64, Option<u64>)>,
+    seen: HashMap<String, Seen>,
 }
 
 /// The memory, behind one lock that is never held across an await.
@@ -155,14 +165,13 @@ impl Memory {
     /// status, `status` one of the status.
     pub fn is_news(&self, uid: &str, content: u64, status: u64) -> bool {
         let mut inner = self.lock();
-        let own = match inner.own_statuses.get(uid) {
-            Some(statuses) => statuses.contains(&status),
-            // Before our first write there is nothing that could have been wiped.
-            None => status == NO_STATUS,
-        };
-        let foreign = (!own).then_some(status);
-        let before = inner.seen.insert(uid.to_owned(), (content, foreign));
-        before.is_none_or(|(known, seen)| known != content || (foreign.is_some() && seen != foreign))
+        let written = inner.own_statuses.get(uid).is_some_and(|statuses| statuses.contains(&status));
+        let before = inner.seen.get(uid).copied();
+        // Until one of our statuses was seen, none is no wiped one: the watch shows the finalizer before the status.
+        let filled = written || status != NO_STATUS || before.is_some_and(|before| before.filled);
+        let foreign = (!written && (filled || status != NO_STATUS)).then_some(status);
+        inner.seen.insert(uid.to_owned(), Seen { content, foreign, filled });
+        before.is_none_or(|before| before.content != content || (foreign.is_some() && before.foreign != foreign))
     }
 }
 
@@ -182,6 +191,7 @@ mod tests {
         let memory = Memory::default();
         assert!(memory.is_news("uid", 1, 0), "first sight, without a status");
         memory.note_own_status("uid", 11);
+        assert!(!memory.is_news("uid", 1, NO_STATUS), "our finalizer, seen after our status was sent");
         assert!(!memory.is_news("uid", 1, 11));
         memory.note_own_status("uid", 12);
         assert!(!memory.is_news("uid", 1, 12));
