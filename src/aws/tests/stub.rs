@@ -45,7 +45,7 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    pub(super) fn json(body: impl ToString) -> Self {
+    pub(super) fn json(body: &impl ToString) -> Self {
         Self::Reply { status: 200, kind: "application/x-amz-json-1.1", body: body.to_string() }
     }
 
