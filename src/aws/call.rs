@@ -3,14 +3,13 @@
 //! The whole source chain is looked at: credentials that cannot be had arrive inside a dispatch failure, and must not
 //! pass for a network fault.
 
-use std::{error::Error, io};
+use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::operation::{
     assume_role::AssumeRoleError, assume_role_with_web_identity::AssumeRoleWithWebIdentityError,
 };
 use aws_smithy_runtime_api::client::{
-    dns::ResolveDnsError,
     orchestrator::HttpResponse,
     result::{ConnectorError, SdkError},
 };
@@ -131,11 +130,8 @@ where
         SdkError::ConstructionFailure(_) => false,
         SdkError::ServiceError(_) => status.is_some_and(|status| status >= 500),
         SdkError::DispatchFailure(_) => {
-            let never_connected = in_chain::<ResolveDnsError>(error).is_some()
-                || in_chain::<io::Error>(error).is_some_and(|error| {
-                    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
-                    matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
-                });
+            let never_connected = in_chain::<hyper_util::client::legacy::Error>(error)
+                .is_some_and(hyper_util::client::legacy::Error::is_connect);
             let without_credentials = in_chain::<CredentialsError>(error).is_some();
             !(never_connected || without_credentials || in_chain::<NotSent>(error).is_some())
         }

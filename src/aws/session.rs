@@ -157,7 +157,7 @@ impl Aws {
 
     /// Drops this very session. Many calls find out at once that a token has expired; whoever comes late must not drop
     /// the session that another has opened since.
-    async fn drop_session(&self, key: &SessionKey, session: &Session) {
+    pub(super) async fn drop_session(&self, key: &SessionKey, session: &Session) {
         let same = |other: &Session| Arc::ptr_eq(&other.clients.expired, &session.clients.expired);
         let entry = self.sessions.entry_by_ref(key);
         entry

@@ -146,7 +146,7 @@ async fn an_unreadable_document_names_role_and_policy() {
 async fn a_function_is_read_or_absent() {
     let stub = Stub::start(|_| {
         let (arn, role) = ("arn:aws:lambda:us-east-1:222222222222:function:f", "arn:aws:iam::222222222222:role/a/e");
-        Answer::json(json!({"FunctionArn": arn, "Role": role}))
+        Answer::json(&json!({"FunctionArn": arn, "Role": role}))
     })
     .await;
     let read = dev_session(&stub).await.lambda(&region()).get_function(&"f".parse().unwrap()).await.unwrap().unwrap();

@@ -26,8 +26,8 @@ async fn pipelines(stub: &Stub) -> CodePipeline {
 #[tokio::test]
 async fn a_declaration_comes_and_goes_byte_for_byte_but_for_the_edit() {
     let stub = Stub::start(|asked| match asked.operation.as_str() {
-        "GetPipeline" => Answer::json(answer(DECLARATION)),
-        _ => Answer::json(format!(r#"{{"pipeline":{}}}"#, DECLARATION.replace(r#""version":7"#, r#""version":8"#))),
+        "GetPipeline" => Answer::json(&answer(DECLARATION)),
+        _ => Answer::json(&format!(r#"{{"pipeline":{}}}"#, DECLARATION.replace(r#""version":7"#, r#""version":8"#))),
     })
     .await;
     let pipelines = pipelines(&stub).await;
@@ -125,7 +125,7 @@ fn page(statuses: &[&str], next: Option<&str>) -> Answer {
         .enumerate()
         .map(|(number, status)| json!({"pipelineExecutionId": format!("{status}-{number}"), "status": status}))
         .collect();
-    Answer::json(json!({"pipelineExecutionSummaries": runs, "nextToken": next}))
+    Answer::json(&json!({"pipelineExecutionSummaries": runs, "nextToken": next}))
 }
 
 fn token(asked: &Asked) -> Option<String> {
@@ -138,9 +138,8 @@ async fn unfinished(stub: &Stub) -> Option<Execution> {
     pipelines(stub).await.unfinished_execution(&"p".parse().unwrap()).await.unwrap()
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "it is what the answer is compared with")]
-fn run(id: &str, status: &str) -> Option<Execution> {
-    Some(Execution { id: id.to_owned(), status: status.to_owned() })
+fn run(id: &str, status: &str) -> Execution {
+    Execution { id: id.to_owned(), status: status.to_owned() }
 }
 
 #[tokio::test]
@@ -162,7 +161,7 @@ async fn the_first_run_that_is_not_over_ends_the_search() {
             _ => page(&[], None),
         })
         .await;
-        assert_eq!(unfinished(&stub).await, run(&format!("{status}-1"), status));
+        assert_eq!(unfinished(&stub).await, Some(run(&format!("{status}-1"), status)));
         assert_eq!(stub.count("ListPipelineExecutions"), 2);
     }
 }
@@ -180,6 +179,6 @@ async fn after_several_pages_the_first_is_read_again() {
         }
     })
     .await;
-    assert_eq!(unfinished(&stub).await, run("InProgress-0", "InProgress"));
+    assert_eq!(unfinished(&stub).await, Some(run("InProgress-0", "InProgress")));
     assert_eq!(stub.count("ListPipelineExecutions"), 3);
 }

@@ -79,6 +79,18 @@ async fn an_expired_token_makes_one_more_session_however_many_find_out() {
 }
 
 #[tokio::test]
+async fn whoever_finds_out_late_drops_no_session_but_the_old_one() {
+    let stub = Stub::start(absent).await;
+    let (aws, _) = aws(&stub);
+    let old = aws.session(&key(DEV)).await.unwrap();
+    for _ in 0..2 {
+        aws.drop_session(&key(DEV), &old).await;
+        aws.session(&key(DEV)).await.unwrap();
+        assert_eq!(stub.count("AssumeRole"), 2);
+    }
+}
+
+#[tokio::test]
 async fn a_forgotten_session_is_opened_anew() {
     let stub = Stub::start(absent).await;
     let (aws, _) = aws(&stub);

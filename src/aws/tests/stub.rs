@@ -45,8 +45,7 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    #[allow(clippy::needless_pass_by_value, reason = "values are written at the call")]
-    pub(super) fn json(body: impl ToString) -> Self {
+    pub(super) fn json(body: &impl ToString) -> Self {
         Self::Reply { status: 200, kind: "application/x-amz-json-1.1", body: body.to_string() }
     }
 
