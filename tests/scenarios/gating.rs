@@ -79,6 +79,14 @@ pub(crate) fn scenarios() -> Vec<Case> {
             assert_eq!(role["permissionsBoundary"], boundary(&scenario.accounts.dev));
             assert_eq!(role["tags"]["team"], "payments");
             assert!(role["trust"]["Statement"][0]["Condition"].is_null());
+            let taken = fakeaws::Command::SetBoundary {
+                account: scenario.accounts.dev.clone(),
+                role: crate::support::invoke_role_name(&object),
+                boundary: None,
+            };
+            let good = scenario.configuration()?;
+            scenario.aws().run(taken).context("taking the boundary off")?;
+            crate::support::repaired(scenario, "validate", "the boundary", &good).await?;
             invoke["spec"].as_object_mut().unwrap().remove("invokeRole");
             scenario.apply(&invoke).await?;
             let name = crate::support::invoke_role_name(&object);
