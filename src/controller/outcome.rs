@@ -88,9 +88,10 @@ fn classify(kind: &AwsErrorKind) -> (Reason, Retry) {
         // Something was read as absent that exists, or as present that is gone: IAM has not caught up with itself.
         AwsErrorKind::AlreadyExists | AwsErrorKind::NotFound => (Reason::Progressing, Retry::After(retry::STALE_READ)),
         AwsErrorKind::InvalidPrincipal => (Reason::IamPropagating, Retry::Backoff),
-        // The session is opened anew by the next look; with backoff, in case AWS ends that one just as soon.
-        AwsErrorKind::ExpiredToken => (Reason::Progressing, Retry::Backoff),
-        AwsErrorKind::DeleteConflict | AwsErrorKind::ConcurrentModification => (Reason::Progressing, Retry::Backoff),
+        // After an expired token the next look opens the session anew; with backoff, in case AWS ends that as soon.
+        AwsErrorKind::ExpiredToken | AwsErrorKind::DeleteConflict | AwsErrorKind::ConcurrentModification => {
+            (Reason::Progressing, Retry::Backoff)
+        }
         AwsErrorKind::Unavailable | AwsErrorKind::LimitExceeded | AwsErrorKind::Other => {
             (Reason::AwsUnavailable, Retry::Backoff)
         }
