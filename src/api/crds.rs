@@ -19,7 +19,7 @@ pub fn all() -> [(&'static str, CustomResourceDefinition); 2] {
 }
 
 /// Makes optional fields optional and nothing more. The derive makes each `nullable` too; the API server would then
-/// keep `field: null`, which rules see as a field that is there, instead of dropping it.
+/// keep `field: null`, which rules see as a field that is there. So it drops it, and refuses it in a server-side apply.
 fn without_nulls(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut definition.spec.versions {
         if let Some(schema) = version.schema.as_mut().and_then(|validation| validation.open_api_v3_schema.as_mut()) {
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_null_is_dropped_and_not_kept() {
+    fn a_null_is_never_kept() {
         assert!(!to_yaml().contains("nullable"));
     }
 }
