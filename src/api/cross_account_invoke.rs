@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::rules;
 
@@ -179,14 +179,19 @@ pub struct InvokeRole {
     #[x_kube(validation = rules::role_name_not_derived())]
     pub name: Option<String>,
     /// Tags of the role; their keys must be allowed by the AwsAccount.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 40, "additionalProperties" = rules::tag_values()))]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("nullable" = true, "maxProperties" = 40, "additionalProperties" = rules::tag_values()))]
     #[x_kube(validation = rules::tag_keys())]
     pub tags: BTreeMap<String, String>,
     /// Whom the role trusts: PipelineRole (the default) only the pipeline's service role, AccountRoot the whole tools
     /// account, as in AWS's walkthrough (needs AccountRootTrust in a grant).
     #[serde(default)]
     pub trust: TrustMode,
+}
+
+/// A server-side apply that takes the last entry out of a map leaves null behind.
+fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// Whom an invoke role trusts.

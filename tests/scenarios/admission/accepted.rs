@@ -3,11 +3,11 @@
 use super::{
     Case,
     Kind::{AwsAccount, CrossAccountInvoke},
-    create, update,
+    apply, create, update,
 };
 
 pub(super) fn cases() -> Vec<Case> {
-    [invokes(), accounts(), updates()].into_iter().flatten().collect()
+    [invokes(), accounts(), updates(), emptied()].into_iter().flatten().collect()
 }
 
 fn invokes() -> Vec<Case> {
@@ -141,6 +141,30 @@ fn updates() -> Vec<Case> {
             "invoke-roles-without-path-may-come-and-go",
             "spec: {invokeRoles: {}}",
             "spec: {invokeRoles: null}",
+        ),
+    ]
+}
+
+/// A server-side apply leaves null where it emptied an object.
+fn emptied() -> Vec<Case> {
+    let role = "spec: {invokeRole: {trust: AccountRoot, tags: {team: payments}}}";
+    let grant = "spec: {grants: [{name: g, namespaces: {names: [payments]}, pipelines: [p], functions: [f]}]}";
+    vec![
+        apply(CrossAccountInvoke, "action-emptied", "spec: {action: {runOrder: 2}}", "spec: {action: {}}"),
+        apply(CrossAccountInvoke, "invoke-role-emptied", role, "spec: {invokeRole: {}}"),
+        apply(CrossAccountInvoke, "tags-emptied", role, "spec: {invokeRole: {tags: {}}}"),
+        apply(
+            AwsAccount,
+            "invoke-roles-emptied",
+            "spec: {invokeRoles: {allowedTagKeys: [team]}}",
+            "spec: {invokeRoles: {}}",
+        ),
+        apply(AwsAccount, "grants-emptied", grant, "spec: {grants: []}"),
+        apply(
+            AwsAccount,
+            "functions-emptied",
+            grant,
+            "spec: {grants: [{name: g, namespaces: {names: [payments]}, pipelines: [p], functions: []}]}",
         ),
     ]
 }

@@ -4,7 +4,11 @@
 //! for real and deleted again. `UPDATE_GOLDENS=1` writes the golden file anew: read it as somebody who sees only the
 //! message.
 
-#![allow(clippy::panic, reason = "a test with its own main, which clippy does not take for one")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_in_result,
+    reason = "a test with its own main, which clippy does not take for one"
+)]
 
 mod accepted;
 mod refused_accounts;
@@ -12,9 +16,13 @@ mod refused_invokes;
 
 use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
+use crossinvoke::{
+    api::{AwsAccount, CrossAccountInvoke},
+    domain::{ids::ObjectKey, validate::validate},
+};
 use crossinvoke_harness::{Setup, objects};
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt as _,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
@@ -49,18 +57,31 @@ struct Case {
     kind: Kind,
     /// A merge patch in YAML on the right object; `null` removes.
     object: String,
-    /// A merge patch in YAML that updates the object.
-    update: Option<&'static str>,
+    /// What is done to the object then.
+    then: Option<Then>,
+}
+
+/// How an object is updated.
+enum Then {
+    /// By this merge patch in YAML.
+    Merge(&'static str),
+    /// By applying the right object with this merge patch in YAML, server-side as before.
+    Apply(&'static str),
 }
 
 /// A right object but for this.
 fn create(kind: Kind, name: &'static str, object: impl Into<String>) -> Case {
-    Case { name, kind, object: object.into(), update: None }
+    Case { name, kind, object: object.into(), then: None }
 }
 
 /// An object that is right, and what is then to be changed.
 fn update(kind: Kind, name: &'static str, object: &str, update: &'static str) -> Case {
-    Case { name, kind, object: object.to_owned(), update: Some(update) }
+    Case { name, kind, object: object.to_owned(), then: Some(Then::Merge(update)) }
+}
+
+/// An object that is right and applied server-side, and what is then applied in its place.
+fn apply(kind: Kind, name: &'static str, object: &str, then: &'static str) -> Case {
+    Case { name, kind, object: object.to_owned(), then: Some(Then::Apply(then)) }
 }
 
 /// Sends every case that must be refused and compares the messages with the golden file.
@@ -78,37 +99,68 @@ pub(crate) async fn refusals_match_the_golden_file(client: Client, namespace: &s
     compare_with_golden(&found);
 }
 
-/// Sends every case that must be taken.
+/// Sends every case that must be taken; what the API server then stores is what the controller can read.
 pub(crate) async fn accepted_objects_are_accepted(client: Client, namespace: &str) {
     let mut refused = Vec::new();
     for case in accepted::cases() {
-        if let Err(message) = case.send(&client, namespace).await {
+        if let Err(message) = case.send(&client, namespace).await.and_then(|object| read(case.kind, &object)) {
             refused.push(format!("{}: {message}", case.name));
         }
     }
     assert!(refused.is_empty(), "refused, but right:\n{}", refused.join("\n"));
 }
 
+/// What the controller makes of a stored object.
+fn read(kind: Kind, object: &DynamicObject) -> Result<(), String> {
+    let value = serde_json::to_value(object).expect("an object");
+    match kind {
+        Kind::AwsAccount => serde_json::from_value::<AwsAccount>(value).map(|_| ()).map_err(|error| error.to_string()),
+        Kind::CrossAccountInvoke => {
+            let invoke: CrossAccountInvoke = serde_json::from_value(value).map_err(|error| error.to_string())?;
+            let key = ObjectKey { namespace: "payments".to_owned(), name: invoke.name_any() };
+            let installation = "k3v9q2m7xa".parse().expect("an installation id");
+            validate(&key, &invoke.spec, &installation).map(|_| ()).map_err(|blocker| blocker.message)
+        }
+    }
+}
+
 impl Case {
-    /// What the API server says to it.
-    async fn send(&self, client: &Client, namespace: &str) -> Result<(), String> {
+    /// What the API server makes of it, or why it refuses.
+    async fn send(&self, client: &Client, namespace: &str) -> Result<DynamicObject, String> {
         let api: Api<DynamicObject> = match self.kind {
             Kind::CrossAccountInvoke => {
                 Api::namespaced_with(client.clone(), namespace, &objects::cross_account_invokes())
             }
             Kind::AwsAccount => Api::all_with(client.clone(), &objects::aws_accounts()),
         };
+        let object = self.object_with(&self.object);
+        let dry_run = PatchParams { dry_run: true, ..PatchParams::default() };
+        let applying = PatchParams::apply("admission");
+        let outcome = match self.then {
+            None => {
+                let object: DynamicObject = serde_json::from_value(object).expect("an object");
+                api.create(&PostParams { dry_run: true, ..PostParams::default() }, &object).await
+            }
+            Some(Then::Merge(then)) => {
+                api.patch(self.name, &applying, &Patch::Apply(object)).await.expect("what is to be updated is right");
+                api.patch(self.name, &dry_run, &Patch::Merge(yaml(then))).await
+            }
+            Some(Then::Apply(then)) => {
+                api.patch(self.name, &applying, &Patch::Apply(object)).await.expect("what is to be updated is right");
+                api.patch(self.name, &applying.clone().dry_run(), &Patch::Apply(self.object_with(then))).await
+            }
+        };
+        if self.then.is_some() {
+            api.delete(self.name, &DeleteParams::default()).await.expect("what was made is deleted");
+        }
+        outcome.map_err(|error| message_of(self.name, error))
+    }
+
+    /// The right object with this merge patch in YAML.
+    fn object_with(&self, patch: &str) -> Value {
         let mut object = self.right_object();
-        merge(&mut object, &yaml(&self.object));
-        let object: DynamicObject = serde_json::from_value(object).expect("an object");
-        let creating = PostParams { dry_run: self.update.is_none(), ..PostParams::default() };
-        let created = api.create(&creating, &object).await.map(|_| ()).map_err(|error| message_of(self.name, error));
-        let Some(update) = self.update else { return created };
-        created.unwrap_or_else(|message| panic!("{}: what is to be updated was refused: {message}", self.name));
-        let updating = PatchParams { dry_run: true, ..PatchParams::default() };
-        let updated = api.patch(self.name, &updating, &Patch::Merge(yaml(update))).await;
-        api.delete(self.name, &DeleteParams::default()).await.expect("what was made is deleted");
-        updated.map(|_| ()).map_err(|error| message_of(self.name, error))
+        merge(&mut object, &yaml(patch));
+        object
     }
 
     /// The smallest object of the kind that is accepted.
