@@ -484,3 +484,6 @@ pub fn observed_states(situation: &Situation<'_>, observed: &Observed) -> Vec<(R
 fn role_resource(declared: &Declared, role: &RoleName) -> Resource {
     Resource::InvokeRole { account: declared.dev.account.clone(), role: role.clone() }
 }
+
+#[cfg(test)]
+mod tests;
