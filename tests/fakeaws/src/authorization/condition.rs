@@ -19,16 +19,18 @@ pub(super) enum Asker {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Comparison {
     Equal,
+    EqualIgnoringCase,
     Like,
     Arn,
     Bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Operator {
-    comparison: Comparison,
-    negated: bool,
-    if_exists: bool,
+enum Operator {
+    /// Holds the values of the request against those of the policy.
+    Compare { comparison: Comparison, negated: bool, if_exists: bool },
+    /// Asks only whether the key is there.
+    Null,
 }
 
 fn operator(name: &str) -> Option<Operator> {
@@ -36,15 +38,17 @@ fn operator(name: &str) -> Option<Operator> {
     let (comparison, negated) = match base {
         "StringEquals" => (Comparison::Equal, false),
         "StringNotEquals" => (Comparison::Equal, true),
+        "StringEqualsIgnoreCase" => (Comparison::EqualIgnoringCase, false),
         "StringLike" => (Comparison::Like, false),
         "StringNotLike" => (Comparison::Like, true),
         // ArnEquals and ArnLike behave the same: both know wildcards.
         "ArnEquals" | "ArnLike" => (Comparison::Arn, false),
         "ArnNotEquals" | "ArnNotLike" => (Comparison::Arn, true),
         "Bool" => (Comparison::Bool, false),
+        "Null" if !if_exists => return Some(Operator::Null),
         _ => return None,
     };
-    Some(Operator { comparison, negated, if_exists })
+    Some(Operator::Compare { comparison, negated, if_exists })
 }
 
 /// Whether a key that the request does not bring is known to be absent, so that its absence can be judged.
@@ -72,6 +76,8 @@ pub(super) fn holds(
     let operators = condition.as_object().ok_or_else(|| Unjudged::new(format!("the condition {condition}")))?;
     let mut holds = true;
     for (name, keys) in operators {
+        // Before its keys: an operator without any would hold, and a misspelled one would be an allow.
+        let operator = operator(name).ok_or_else(|| Unjudged::new(format!("the condition operator {name}")))?;
         let keys = keys.as_object().ok_or_else(|| Unjudged::new(format!("the condition {name} {keys}")))?;
         for (key, wanted) in keys {
             let wanted = values(key, wanted)?;
@@ -79,42 +85,51 @@ pub(super) fn holds(
             if present.is_none() && !is_known_absent(&key.to_ascii_lowercase(), asker) {
                 return Err(Unjudged::new(format!("the condition key {key}")));
             }
-            holds &= one(name, key, &wanted, present.map(Vec::as_slice))?;
+            holds &= one((name, operator), key, &wanted, present.map(Vec::as_slice))?;
         }
     }
     Ok(holds)
 }
 
-fn one(name: &str, key: &str, wanted: &[String], present: Option<&[String]>) -> Result<bool, Unjudged> {
-    if name == "Null" {
-        let [wanted] = wanted else { return Err(Unjudged::new(format!("Null of {key} with several values"))) };
-        return match wanted.as_str() {
-            "true" => Ok(present.is_none()),
-            "false" => Ok(present.is_some()),
-            other => Err(Unjudged::new(format!("Null of {key} with the value {other}"))),
-        };
-    }
-    let operator = operator(name).ok_or_else(|| Unjudged::new(format!("the condition operator {name}")))?;
+fn one(
+    (name, operator): (&str, Operator),
+    key: &str,
+    wanted: &[String],
+    present: Option<&[String]>,
+) -> Result<bool, Unjudged> {
+    let Operator::Compare { comparison, negated, if_exists } = operator else {
+        return null(key, wanted, present.is_some());
+    };
     // Values are looked at even if the key is absent: a malformed one is an error in any case.
     let mut found = false;
     for wanted in wanted {
         for value in present.unwrap_or(&[String::new()]) {
-            found |= compare(operator.comparison, wanted, value)
+            found |= compare(comparison, wanted, value)
                 .ok_or_else(|| Unjudged::new(format!("{name} of {key} with the value {wanted}")))?;
         }
     }
     Ok(match present {
-        Some([_]) => found != operator.negated,
+        Some([_]) => found != negated,
         // Several values of one key need ForAllValues or ForAnyValue.
         Some(_) => return Err(Unjudged::new(format!("{name} of {key}, which has several values here"))),
-        None => operator.if_exists || operator.negated,
+        None => if_exists || negated,
     })
+}
+
+fn null(key: &str, wanted: &[String], is_present: bool) -> Result<bool, Unjudged> {
+    let [wanted] = wanted else { return Err(Unjudged::new(format!("Null of {key} with several values"))) };
+    match wanted.as_str() {
+        "true" => Ok(!is_present),
+        "false" => Ok(is_present),
+        other => Err(Unjudged::new(format!("Null of {key} with the value {other}"))),
+    }
 }
 
 /// `None` if the policy's value is not one that the operator takes.
 fn compare(comparison: Comparison, wanted: &str, value: &str) -> Option<bool> {
     match comparison {
         Comparison::Equal => Some(wanted == value),
+        Comparison::EqualIgnoringCase => Some(wanted.to_lowercase() == value.to_lowercase()),
         Comparison::Like => Some(pattern::matches(wanted, value)),
         Comparison::Arn => pattern::matches_arn(wanted, value),
         Comparison::Bool => matches!(wanted, "true" | "false").then(|| wanted == value.to_ascii_lowercase()),
