@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Unjudged, pattern};
 
-/// Who asks decides which keys are known to be absent.
+/// Who asks decides whether the absence of a key can be judged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Asker {
     /// A role, a user or a root.
@@ -51,16 +51,18 @@ fn operator(name: &str) -> Option<Operator> {
     Some(Operator::Compare { comparison, negated, if_exists })
 }
 
-/// Whether a key that the request does not bring is known to be absent, so that its absence can be judged.
+/// Whether a key is one of those that are modelled, in lower case. Any other is refused even if a request brings it:
+/// a key that is judged in one call and refused in the next would make a test's outcome depend on its path.
+fn is_known(key: &str) -> bool {
+    matches!(key, "aws:principalarn" | "aws:principalaccount" | "sts:externalid" | "iam:passedtoservice")
+}
+
+/// Whether a known key that the request does not bring is known to be absent, so that its absence can be judged.
 ///
-/// `aws:SourceArn` and `aws:SourceAccount` come only with calls that a service makes for a resource, never with a
-/// role's own call. Whether a service brings them depends on the service: not judged.
-fn is_known_absent(key: &str, asker: Asker) -> bool {
-    match key {
-        "sts:externalid" | "iam:passedtoservice" => true,
-        "aws:principalarn" | "aws:principalaccount" | "aws:sourcearn" | "aws:sourceaccount" => asker == Asker::Identity,
-        _ => false,
-    }
+/// The keys of the principal come with every signed request of a role or user; what a service's own call brings is
+/// not documented (IAM User Guide, "AWS global condition context keys").
+fn is_absence_known(key: &str, asker: Asker) -> bool {
+    matches!(key, "sts:externalid" | "iam:passedtoservice") || asker == Asker::Identity
 }
 
 /// Whether a statement's condition holds: all operators and all keys, any value of each.
@@ -80,11 +82,12 @@ pub(super) fn holds(
         let operator = operator(name).ok_or_else(|| Unjudged::new(format!("the condition operator {name}")))?;
         let keys = keys.as_object().ok_or_else(|| Unjudged::new(format!("the condition {name} {keys}")))?;
         for (key, wanted) in keys {
-            let wanted = values(key, wanted)?;
-            let present = context.get(&key.to_ascii_lowercase());
-            if present.is_none() && !is_known_absent(&key.to_ascii_lowercase(), asker) {
+            let lower = key.to_ascii_lowercase();
+            let present = context.get(&lower);
+            if !is_known(&lower) || (present.is_none() && !is_absence_known(&lower, asker)) {
                 return Err(Unjudged::new(format!("the condition key {key}")));
             }
+            let wanted = values(key, wanted)?;
             holds &= one((name, operator), key, &wanted, present.map(Vec::as_slice))?;
         }
     }

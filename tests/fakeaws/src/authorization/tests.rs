@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 
 const ROLE: &str = "arn:aws:iam::111111111111:role/service-role/pipeline";
+const OTHER: &str = "arn:aws:iam::111111111111:role/service-role/other";
 const SESSION: &str = "arn:aws:sts::111111111111:assumed-role/pipeline/1624294113598";
 const INVOKE: &str = "arn:aws:iam::222222222222:role/crossinvoke/invoke";
 
@@ -165,15 +166,26 @@ fn boundaries() {
     }
 }
 
+/// Each condition on a statement that allows everything.
+fn conditions(cases: Vec<(Value, Verdict)>) {
+    // A key is judged because it is modelled, not because a caller happens to bring it.
+    let context = context(&[("sts:externalid", "true"), ("test:flag", "true")]);
+    for (condition, verdict) in cases {
+        let document =
+            policy(json!([{"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": condition.clone()}]));
+        let request = Request { action: "sts:AssumeRole", resource: INVOKE, context: &context };
+        check(&condition.to_string(), identity(&[&document], None, &request), expected(verdict));
+    }
+}
+
 #[test]
-fn conditions() {
-    let (yes, no) = (Allow, Implicit);
+fn conditions_compare_texts_and_arns() {
     let account = "aws:PrincipalAccount";
-    let cases: Vec<(Value, Verdict)> = vec![
-        (json!({"StringEquals": {"aws:PrincipalAccount": "111111111111"}}), yes),
+    conditions(vec![
+        (json!({"StringEquals": {"aws:PrincipalAccount": "111111111111"}}), Allow),
         (json!({"StringEquals": {"AWS:principalaccount": "111111111111"}}), Allow),
         (json!({"StringEquals": {account: ["222222222222", "111111111111"]}}), Allow),
-        (json!({"StringEquals": {account: "222222222222"}}), no),
+        (json!({"StringEquals": {account: "222222222222"}}), Implicit),
         (json!({"StringEquals": {account: "1111*"}}), Implicit),
         (json!({"StringEquals": {"aws:PrincipalArn": ROLE.to_uppercase()}}), Implicit),
         (json!({"StringNotEquals": {account: "222222222222"}}), Allow),
@@ -184,7 +196,6 @@ fn conditions() {
         (json!({"ArnEquals": {"aws:PrincipalArn": SESSION}}), Implicit),
         (json!({"ArnEquals": {"aws:PrincipalArn": "arn:aws:iam::111111111111:role/pipeline"}}), Implicit),
         (json!({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/*/pipeline"}}), Allow),
-        (json!({"ArnLike": {"aws:PrincipalArn": "arn:aws:*:role/service-role/pipeline"}}), Refused("arn:aws:*")),
         (json!({"ArnNotEquals": {"aws:PrincipalArn": ROLE}}), Implicit),
         (json!({"ArnNotLike": {"aws:PrincipalArn": "arn:aws:iam::222222222222:*"}}), Allow),
         (json!({"StringEqualsIgnoreCase": {"aws:PrincipalArn": ROLE.to_uppercase()}}), Allow),
@@ -194,25 +205,47 @@ fn conditions() {
         (json!({"StringEqualsIgnoreCase": {"iam:PassedToService": "x"}}), Implicit),
         (json!({"StringEqualsIgnoreCaseIfExists": {"iam:PassedToService": "x"}}), Allow),
         (json!({"StringEqualsIgnoreCaseIfExists": {account: "x"}}), Implicit),
-        (json!({"StringNotEqualsIgnoreCase": {account: "x"}}), Refused("StringNotEqualsIgnoreCase")),
-        (json!({"Bool": {"test:flag": true}}), Allow),
-        (json!({"Bool": {"test:flag": "false"}}), Implicit),
-        (json!({"Bool": {"test:flag": "maybe"}}), Refused("maybe")),
-        (json!({"Null": {"sts:ExternalId": true}}), Allow),
-        (json!({"Null": {"sts:ExternalId": "false"}}), Implicit),
+    ]);
+}
+
+#[test]
+fn conditions_on_flags_and_absent_keys() {
+    let account = "aws:PrincipalAccount";
+    conditions(vec![
+        (json!({"Bool": {"sts:ExternalId": true}}), Allow),
+        (json!({"Bool": {"sts:ExternalId": "false"}}), Implicit),
+        (json!({"Bool": {"iam:PassedToService": "false"}}), Implicit),
+        (json!({"BoolIfExists": {"iam:PassedToService": "false"}}), Allow),
+        (json!({"Null": {"iam:PassedToService": true}}), Allow),
+        (json!({"Null": {"iam:PassedToService": "false"}}), Implicit),
         (json!({"Null": {"aws:PrincipalArn": "false"}}), Allow),
-        (json!({"NullIfExists": {"aws:PrincipalArn": "false"}}), Refused("NullIfExists")),
         // Absent keys: positive operators fail, negative ones hold, …IfExists holds.
         (json!({"StringEquals": {"iam:PassedToService": "codepipeline.amazonaws.com"}}), Implicit),
         (json!({"StringNotEquals": {"iam:PassedToService": "codepipeline.amazonaws.com"}}), Allow),
         (json!({"StringEqualsIfExists": {"iam:PassedToService": "codepipeline.amazonaws.com"}}), Allow),
+        (json!({"StringLike": {"iam:PassedToService": "*"}}), Implicit),
+        (json!({"StringNotLike": {"iam:PassedToService": "*"}}), Allow),
+        (json!({"ArnLike": {"iam:PassedToService": "arn:*:*:*:*:*"}}), Implicit),
+        (json!({"ArnNotEquals": {"iam:PassedToService": ROLE}}), Allow),
         (json!({"StringEqualsIfExists": {account: "222222222222"}}), Implicit),
+        (json!({"StringNotEqualsIfExists": {account: "111111111111"}}), Implicit),
         (json!({"ArnLikeIfExists": {"aws:PrincipalArn": "arn:aws:iam::2*:*"}}), Implicit),
         // All operators and all keys have to hold.
-        (json!({"StringEquals": {account: "111111111111"}, "Null": {"sts:ExternalId": "false"}}), Implicit),
+        (json!({"StringEquals": {account: "111111111111"}, "Null": {"iam:PassedToService": "false"}}), Implicit),
         (json!({"StringEquals": {account: "111111111111", "aws:PrincipalArn": "x"}}), Implicit),
         (json!({"StringEquals": {account: "111111111111"}, "ArnLike": {"aws:PrincipalArn": ROLE}}), Allow),
         (json!({}), Allow),
+    ]);
+}
+
+#[test]
+fn conditions_that_cannot_be_judged() {
+    let account = "aws:PrincipalAccount";
+    conditions(vec![
+        (json!({"ArnLike": {"aws:PrincipalArn": "arn:aws:*:role/service-role/pipeline"}}), Refused("arn:aws:*")),
+        (json!({"StringNotEqualsIgnoreCase": {account: "x"}}), Refused("StringNotEqualsIgnoreCase")),
+        (json!({"Bool": {"sts:ExternalId": "maybe"}}), Refused("maybe")),
+        (json!({"NullIfExists": {"aws:PrincipalArn": "false"}}), Refused("NullIfExists")),
         (json!({"StringEquals": {"aws:PrincipalOrgID": "o-1"}}), Refused("aws:PrincipalOrgID")),
         (json!({"StringEqualsIfExists": {"aws:PrincipalTag/team": "a"}}), Refused("aws:PrincipalTag/team")),
         (json!({"Null": {"aws:TokenIssueTime": "true"}}), Refused("aws:TokenIssueTime")),
@@ -220,19 +253,23 @@ fn conditions() {
         (json!({"StringEqualz": {account: "1"}}), Refused("StringEqualz")),
         (json!({"StringEqualz": {}}), Refused("StringEqualz")),
         (json!({"NullIfExists": {}}), Refused("NullIfExists")),
+        (json!({"StringEquals": {"test:flag": "true"}}), Refused("test:flag")),
+        (json!({"ArnLike": {"aws:SourceArn": "arn:aws:codepipeline:*:*:*"}}), Refused("aws:SourceArn")),
+        (json!({"StringNotEqualsIfExists": {"aws:SourceAccount": "1"}}), Refused("aws:SourceAccount")),
         (json!({"StringEquals": {account: "${aws:PrincipalAccount}"}}), Refused("${aws:PrincipalAccount}")),
         (json!({"StringEquals": {account: []}}), Refused(account)),
-        (json!({"StringEquals": {"test:several": "a"}}), Refused("test:several")),
         (json!("text"), Refused("text")),
-    ];
-    let mut context = context(&[("test:flag", "true")]);
-    context.insert("test:several".to_owned(), vec!["a".to_owned(), "b".to_owned()]);
-    for (condition, verdict) in cases {
-        let document =
-            policy(json!([{"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": condition.clone()}]));
-        let request = Request { action: "sts:AssumeRole", resource: INVOKE, context: &context };
-        check(&condition.to_string(), identity(&[&document], None, &request), expected(verdict));
-    }
+    ]);
+}
+
+#[test]
+fn several_values_of_one_key_are_not_judged() {
+    let mut context = context(&[]);
+    context.insert("sts:externalid".to_owned(), vec!["a".to_owned(), "b".to_owned()]);
+    let condition = json!({"StringEquals": {"sts:ExternalId": "a"}});
+    let document = policy(json!([{"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": condition}]));
+    let request = Request { action: "sts:AssumeRole", resource: INVOKE, context: &context };
+    check("several", identity(&[&document], None, &request), Err("sts:ExternalId"));
 }
 
 fn trusting(principal: Value, condition: Option<Value>) -> Value {
@@ -248,52 +285,82 @@ fn pipeline_role() -> Principal<'static> {
 }
 
 fn as_pipeline(document: &Value, external_id: Option<&str>) -> Result<TrustDecision, Unjudged> {
-    let extra: Vec<_> = external_id.map(|id| ("sts:externalid", id)).into_iter().collect();
-    let context = context(&extra);
-    trust(document, &pipeline_role(), &Request { action: "sts:AssumeRole", resource: INVOKE, context: &context })
+    asked_by(&pipeline_role(), document, external_id)
+}
+
+/// `sts:AssumeRole` on the invoke role by its trust policy.
+fn asked_by(principal: &Principal<'_>, document: &Value, external_id: Option<&str>) -> Result<TrustDecision, Unjudged> {
+    let mut context = context(&[("aws:principalarn", principal.arn), ("aws:principalaccount", principal.account)]);
+    context.extend(external_id.map(|id| ("sts:externalid".to_owned(), vec![id.to_owned()])));
+    trust(document, principal, &Request { action: "sts:AssumeRole", resource: INVOKE, context: &context })
 }
 
 const ROOT: &str = "arn:aws:iam::111111111111:root";
 use TrustDecision::{AllowAccount, AllowPrincipal, ExplicitDeny, ImplicitDeny};
 
-/// The forms that a trust policy for a pipeline's role is found in, and why all but the first three fail: the pipeline
-/// sends no external id, no source ARN, and a session name of its own.
+/// A name, a trust policy, and what comes of it for each of three principals.
+type TrustForm = (&'static str, Value, [Result<TrustDecision, &'static str>; 3]);
+
+/// The forms that a trust policy for a pipeline's role is found in, each asked by that role, by another role of its
+/// account and by one of another account.
 #[test]
 fn the_trust_forms_that_are_in_use() {
-    let root = || json!({"AWS": ROOT});
-    let principal_arn = |arn: &str| json!({"ArnEquals": {"aws:PrincipalArn": arn}});
-    let cases = [
-        ("root alone", trusting(root(), None), Ok(AllowAccount)),
-        ("role ARN", trusting(json!({"AWS": ROLE}), None), Ok(AllowPrincipal)),
-        ("root and principal ARN", trusting(root(), Some(principal_arn(ROLE))), Ok(AllowAccount)),
+    let root_if = |condition: Value| trusting(json!({"AWS": ROOT}), Some(condition));
+    let unjudged = |key: &'static str| [Err(key), Err(key), Err(key)];
+    let cases: Vec<TrustForm> = vec![
+        ("root alone", trusting(json!({"AWS": ROOT}), None), [Ok(AllowAccount), Ok(AllowAccount), Ok(ImplicitDeny)]),
+        ("role ARN", trusting(json!({"AWS": ROLE}), None), [Ok(AllowPrincipal), Ok(ImplicitDeny), Ok(ImplicitDeny)]),
         (
-            "root and another principal ARN",
-            trusting(root(), Some(principal_arn("arn:aws:iam::111111111111:role/service-role/other"))),
-            Ok(ImplicitDeny),
+            "root and principal ARN",
+            root_if(json!({"ArnEquals": {"aws:PrincipalArn": ROLE}})),
+            [Ok(AllowAccount), Ok(ImplicitDeny), Ok(ImplicitDeny)],
+        ),
+        (
+            "root and the principal ARN of the other role",
+            root_if(json!({"ArnEquals": {"aws:PrincipalArn": OTHER}})),
+            [Ok(ImplicitDeny), Ok(AllowAccount), Ok(ImplicitDeny)],
         ),
         (
             "source ARN",
-            trusting(root(), Some(json!({"ArnEquals": {"aws:SourceArn": "arn:aws:codepipeline:*:*:*"}}))),
-            Ok(ImplicitDeny),
+            root_if(json!({"ArnEquals": {"aws:SourceArn": "arn:aws:codepipeline:*:*:*"}})),
+            unjudged("aws:SourceArn"),
         ),
         (
             "source account",
-            trusting(root(), Some(json!({"StringEquals": {"aws:SourceAccount": "111111111111"}}))),
-            Ok(ImplicitDeny),
+            root_if(json!({"StringEquals": {"aws:SourceAccount": "111111111111"}})),
+            unjudged("aws:SourceAccount"),
         ),
-        ("external id", trusting(root(), Some(json!({"StringEquals": {"sts:ExternalId": "x"}}))), Ok(ImplicitDeny)),
+        ("session name", root_if(json!({"StringLike": {"sts:RoleSessionName": "*"}})), unjudged("sts:RoleSessionName")),
         (
-            "session name",
-            trusting(root(), Some(json!({"StringLike": {"sts:RoleSessionName": "*"}}))),
-            Err("sts:RoleSessionName"),
+            "external id",
+            root_if(json!({"StringEquals": {"sts:ExternalId": "x"}})),
+            [Ok(ImplicitDeny), Ok(ImplicitDeny), Ok(ImplicitDeny)],
         ),
     ];
-    for (name, document, decision) in cases {
-        check(name, as_pipeline(&document, None), decision);
+    let principals = [
+        pipeline_role(),
+        Principal { arn: OTHER, session_arn: None, ..pipeline_role() },
+        Principal {
+            account: "333333333333",
+            arn: "arn:aws:iam::333333333333:role/service-role/pipeline",
+            session_arn: None,
+            service: None,
+        },
+    ];
+    for (name, document, decisions) in cases {
+        for (principal, decision) in principals.iter().zip(decisions) {
+            check(&format!("{name}, {}", principal.arn), asked_by(principal, &document, None), decision);
+        }
     }
-    let document = trusting(root(), Some(json!({"StringEquals": {"sts:ExternalId": "x"}})));
-    check("an external id that is sent", as_pipeline(&document, Some("x")), Ok(AllowAccount));
-    check("another external id", as_pipeline(&document, Some("y")), Ok(ImplicitDeny));
+}
+
+#[test]
+fn an_external_id_has_to_be_the_one_of_the_trust() {
+    let document = trusting(json!({"AWS": ROOT}), Some(json!({"StringEquals": {"sts:ExternalId": "x"}})));
+    let cases = [(None, ImplicitDeny), (Some("x"), AllowAccount), (Some("y"), ImplicitDeny), (Some("X"), ImplicitDeny)];
+    for (sent, decision) in cases {
+        check(&format!("{sent:?}"), as_pipeline(&document, sent), Ok(decision));
+    }
 }
 
 #[test]
@@ -377,6 +444,7 @@ fn a_service_is_trusted_by_its_name() {
         (trusting(json!({"AWS": ROOT}), None), Ok(ImplicitDeny)),
         (trusting(json!("*"), None), Err("*")),
         (trusting(name(), Some(json!({"StringEquals": {"aws:SourceAccount": "1"}}))), Err("aws:SourceAccount")),
+        (trusting(name(), Some(json!({"StringEquals": {"sts:ExternalId": "x"}}))), Ok(ImplicitDeny)),
         (trusting(name(), Some(json!({"ArnLike": {"aws:PrincipalArn": ROLE}}))), Err("aws:PrincipalArn")),
     ];
     for (document, decision) in cases {
