@@ -44,11 +44,6 @@ async fn the_pipeline_role_must_be_able_to_assume_each_action_role() {
         ("another role", root_if(by_arn("arn:aws:iam::111111111111:role/crossinvoke")), cannot_assume()),
         ("another account", trust(json!({"AWS": DEV})), cannot_assume()),
         (
-            "a source ARN, which no role's call has",
-            root_if(json!({"ArnLike": {"aws:SourceArn": "arn:aws:codepipeline:*:*:*"}})),
-            cannot_assume(),
-        ),
-        (
             "an external id, which CodePipeline cannot send",
             root_if(json!({"StringEquals": {"sts:ExternalId": "x"}})),
             cannot_assume(),
@@ -65,12 +60,18 @@ async fn the_pipeline_role_must_be_able_to_assume_each_action_role() {
 #[tokio::test]
 async fn a_trust_that_cannot_be_judged_is_a_500_that_names_it() {
     let aws = start_with_pipeline().await;
-    let document = root_if(json!({"StringLike": {"sts:RoleSessionName": "*"}}));
-    aws.admin().put_trust(DEV, "invoke", document).unwrap();
-    let outcome = client(&aws, TOOLS_ROOT).update_pipeline().pipeline(typed(&declaration())).send().await;
-    let (status, _, message) = refusal(outcome);
-    assert_eq!(status, 500);
-    assert!(message.contains("sts:RoleSessionName"), "{message}");
+    let cases = [
+        ("sts:RoleSessionName", json!({"StringLike": {"sts:RoleSessionName": "*"}})),
+        ("aws:SourceArn", json!({"ArnLike": {"aws:SourceArn": "arn:aws:codepipeline:*:*:*"}})),
+        ("aws:SourceAccount", json!({"StringEquals": {"aws:SourceAccount": "111111111111"}})),
+    ];
+    for (key, condition) in cases {
+        aws.admin().put_trust(DEV, "invoke", root_if(condition)).unwrap();
+        let outcome = client(&aws, TOOLS_ROOT).update_pipeline().pipeline(typed(&declaration())).send().await;
+        let (status, _, message) = refusal(outcome);
+        assert_eq!(status, 500, "{key}");
+        assert!(message.contains(key), "{message}");
+    }
 }
 
 #[tokio::test]
