@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     api::{Reason, ReasonClass},
     aws::{AwsError, AwsErrorKind},
-    domain::{plan::Blocker, retry},
+    domain::plan::Blocker,
 };
 
 /// When to look again.
@@ -85,8 +85,9 @@ fn classify(kind: &AwsErrorKind) -> (Reason, Retry) {
         AwsErrorKind::PipelineCannotAssume { .. } => (Reason::PipelineRoleCannotAssume, Retry::Backoff),
         AwsErrorKind::PipelineRefused => (Reason::PipelineRefused, Retry::Backoff),
         AwsErrorKind::MalformedPolicy => (Reason::InvalidSpec, Retry::Backoff),
-        // Something was read as absent that exists, or as present that is gone: IAM has not caught up with itself.
-        AwsErrorKind::AlreadyExists | AwsErrorKind::NotFound => (Reason::Progressing, Retry::After(retry::STALE_READ)),
+        // Something was read as absent that exists, or as present that is gone: IAM has not caught up with itself, or a
+        // role was deleted by hand under its function or pipeline, which may take long to be mended.
+        AwsErrorKind::AlreadyExists | AwsErrorKind::NotFound => (Reason::Progressing, Retry::Backoff),
         AwsErrorKind::InvalidPrincipal => (Reason::IamPropagating, Retry::Backoff),
         // After an expired token the next look opens the session anew; with backoff, in case AWS ends that as soon.
         AwsErrorKind::ExpiredToken | AwsErrorKind::DeleteConflict | AwsErrorKind::ConcurrentModification => {

@@ -1,6 +1,6 @@
 //! An object is applied, converges, stays as it is, and goes without a trace.
 
-use crossinvoke_harness::{Setup, accounts::PIPELINE, objects::condition};
+use crossinvoke_harness::{Result, Scenario, Setup, accounts::PIPELINE, objects::condition};
 use serde_json::json;
 
 use crate::suite::{Case, case};
@@ -40,27 +40,44 @@ pub(crate) fn scenarios() -> Vec<Case> {
             scenario.until_gone("validate").await?;
             scenario.assert_as_before(&before)
         }),
+        case("china_is_a_partition_of_its_own", || in_partition("aws-cn", "cn-north-1"), in_another_partition),
         case(
-            "a_stage_that_exists_gets_the_action_and_keeps_its_own",
-            || Setup::default().flags(["--log-level", "info"]),
-            async |scenario| {
-                let before = scenario.configuration()?;
-                let mut invoke = scenario.invoke("validate");
-                invoke["spec"]["stage"] = json!({"name": "Deploy"});
-                invoke["spec"]["action"] = json!({"name": "RunValidation", "runOrder": 2, "userParameters": "{\"suite\":\"smoke\"}", "variablesNamespace": "validation"});
-                scenario.apply(&invoke).await?;
-                scenario.until_reason("validate", "Converged").await?;
-                let configuration = scenario.configuration()?;
-                let stage = &configuration["accounts"][&scenario.accounts.tools]["pipelines"]
-                    [&scenario.accounts.region][PIPELINE]["stages"][2];
-                assert_eq!(stage["actions"][1]["name"], "RunValidation");
-                assert_eq!(stage["actions"][1]["configuration"]["UserParameters"], "{\"suite\":\"smoke\"}");
-                assert_eq!(stage["actions"][1]["namespace"], "validation");
-                assert_eq!(stage["actions"][1]["runOrder"], 2);
-                scenario.delete("validate").await?;
-                scenario.until_gone("validate").await?;
-                scenario.assert_as_before(&before)
-            },
+            "gov_cloud_is_a_partition_of_its_own",
+            || in_partition("aws-us-gov", "us-gov-west-1"),
+            in_another_partition,
         ),
+        case("a_stage_that_exists_gets_the_action_and_keeps_its_own", Setup::default, async |scenario| {
+            let before = scenario.configuration()?;
+            let mut invoke = scenario.invoke("validate");
+            invoke["spec"]["stage"] = json!({"name": "Deploy"});
+            invoke["spec"]["action"] = json!({"name": "RunValidation", "runOrder": 2, "userParameters": "{\"suite\":\"smoke\"}", "variablesNamespace": "validation"});
+            scenario.apply(&invoke).await?;
+            scenario.until_reason("validate", "Converged").await?;
+            let configuration = scenario.configuration()?;
+            let stage = &configuration["accounts"][&scenario.accounts.tools]["pipelines"][&scenario.accounts.region]
+                [PIPELINE]["stages"][2];
+            assert_eq!(stage["actions"][1]["name"], "RunValidation");
+            assert_eq!(stage["actions"][1]["configuration"]["UserParameters"], "{\"suite\":\"smoke\"}");
+            assert_eq!(stage["actions"][1]["namespace"], "validation");
+            assert_eq!(stage["actions"][1]["runOrder"], 2);
+            scenario.delete("validate").await?;
+            scenario.until_gone("validate").await?;
+            scenario.assert_as_before(&before)
+        }),
     ]
+}
+
+fn in_partition(partition: &'static str, region: &'static str) -> Setup {
+    Setup::default().adjust_accounts(move |accounts| *accounts = accounts.clone().in_partition(partition, region))
+}
+
+/// Every ARN that is written is of the partition, and deletion leaves AWS as it was.
+async fn in_another_partition(scenario: &mut Scenario<'_>) -> Result<()> {
+    let before = scenario.configuration()?;
+    crate::support::converge(scenario, &scenario.invoke("validate")).await?;
+    let after = scenario.configuration()?.to_string();
+    assert!(!after.contains("arn:aws:iam::1") && !after.contains("arn:aws:iam::2"), "{after}");
+    scenario.delete("validate").await?;
+    scenario.until_gone("validate").await?;
+    scenario.assert_as_before(&before)
 }

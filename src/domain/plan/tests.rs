@@ -207,7 +207,7 @@ impl World {
     }
 
     fn plan(&self, declared: &Declared, others: &Others) -> Plan {
-        self.with(declared, others, |situation, observed| plan(situation, observed))
+        self.with(declared, others, plan)
     }
 
     fn with<T>(&self, declared: &Declared, others: &Others, work: impl FnOnce(&Situation<'_>, &Observed) -> T) -> T {
@@ -240,7 +240,7 @@ impl World {
             }
             assert!(rounds <= 2, "more than two rounds: {plan:?}");
             last = Some(phase);
-            let desired = self.with(declared, others, |situation, observed| converged_inventory(situation, observed));
+            let desired = self.with(declared, others, converged_inventory);
             self.inventory = self.inventory.union(&desired.unwrap());
             for step in plan.due() {
                 let worked = self.works();
@@ -248,7 +248,7 @@ impl World {
                 assert!(!worked || self.works(), "{step:?} broke a path that worked");
             }
         }
-        let desired = self.with(declared, others, |situation, observed| converged_inventory(situation, observed));
+        let desired = self.with(declared, others, converged_inventory);
         self.inventory = desired.unwrap();
         rounds
     }
@@ -366,7 +366,7 @@ proptest! {
         while left > 0 {
             let plan = world.plan(&halfway, &Others::default());
             let Some(step) = plan.due().first().cloned() else { break };
-            let desired = world.with(&halfway, &Others::default(), |situation, observed| converged_inventory(situation, observed));
+            let desired = world.with(&halfway, &Others::default(), converged_inventory);
             world.inventory = world.inventory.union(&desired.unwrap());
             world.apply(&step);
             left -= 1;
