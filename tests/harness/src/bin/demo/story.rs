@@ -181,6 +181,8 @@ async fn stay(screen: &mut Screen, bench: &Bench, scenario: &Scenario<'_>) -> Re
     let plane = bench.control_plane();
     let accounts = &scenario.accounts;
     let kubectl = plane.tools().kubectl.display();
+    // The first version of the AWS CLI reads only the second variable.
+    let region = &accounts.region;
     screen.show(&format!(
         "export KUBECONFIG={}\n\
          {kubectl} apply --server-side -f {}\n\
@@ -189,14 +191,14 @@ async fn stay(screen: &mut Screen, bench: &Bench, scenario: &Scenario<'_>) -> Re
          {kubectl} delete crossaccountinvoke {NAME} --namespace={NAMESPACE}\n\
          \n\
          # The AWS CLI against the double, as the root of the tools account ({}: the dev account's key):\n\
-         export AWS_ENDPOINT_URL={} AWS_REGION={} AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY=any\n\
+         export AWS_ENDPOINT_URL={} AWS_REGION={region} AWS_DEFAULT_REGION={region}\n\
+         export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY=any\n\
          aws codepipeline get-pipeline --name {PIPELINE}\n\
          curl -s {}/_fakeaws/snapshot",
         plane.kubeconfig().display(),
         scenario.folder().join("validate.yaml").display(),
         accounts.root_key(&accounts.dev),
         scenario.aws_endpoint(),
-        accounts.region,
         accounts.root_key(&accounts.tools),
         scenario.aws_endpoint(),
     ));
