@@ -46,9 +46,10 @@ fn main() -> ExitCode {
 fn play_controller() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    println!("arguments: {}", arguments.join(" "));
+    // All on one stream: the order of two is nobody's promise.
+    eprintln!("arguments: {}", arguments.join(" "));
     for (name, value) in std::env::vars() {
-        println!("environment: {name}={value}");
+        eprintln!("environment: {name}={value}");
     }
     if has("--end-at-once") {
         eprintln!("no such thing as a pipeline");
