@@ -79,6 +79,9 @@ pub struct Run {
     /// A stalled object is looked at again after its interval, or after this if that is sooner.
     #[arg(long, default_value = "5m", value_parser = duration)]
     pub stalled_retry: Duration,
+    /// How long drift that was put right stays in the status.
+    #[arg(long, default_value = "1h", value_parser = duration)]
+    pub drift_retention: Duration,
     /// Whether invoke roles may also lambda:ListFunctions, which AWS's guide asks for.
     #[arg(long, default_value_t = true, action = ArgAction::Set)]
     pub grant_list_functions: bool,

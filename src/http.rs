@@ -9,7 +9,7 @@ use std::{
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use tokio::net::TcpListener;
 
-use crate::telemetry::metrics::Metrics;
+use crate::{controller::context::Context, telemetry::metrics::Metrics};
 
 /// What the process still waits for; nothing once it is ready.
 #[derive(Clone, Debug)]
@@ -66,7 +66,10 @@ pub async fn serve(
             "/readyz",
             get(|State((readiness, _)): State<(Readiness, Arc<Metrics>)>| async move { readiness.answer() }),
         )
-        .route("/metrics", get(|State((_, metrics)): State<(Readiness, Arc<Metrics>)>| async move { metrics.render() }))
+        .route(
+            "/metrics",
+            get(|State((_, metrics)): State<(Readiness, Arc<Metrics>)>| async move { metrics.render(Context::now()) }),
+        )
         .with_state((readiness, metrics));
     axum::serve(listener, router).with_graceful_shutdown(stop).await
 }

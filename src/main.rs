@@ -144,6 +144,7 @@ async fn work(
             backoff_cap: options.backoff_cap,
             stalled_cap: options.stalled_retry,
         },
+        drift_retention: options.drift_retention,
         list_functions: options.grant_list_functions,
     };
     controller::run(client, aws, settings, &options.watch_namespaces, metrics, readiness, stopped()).await;

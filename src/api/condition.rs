@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::reason::{Reason, ReasonClass};
+use super::reason::{DriftReason, Reason, ReasonClass};
 
 /// Summary: True when AWS has what is declared.
 pub const READY: &str = "Ready";
@@ -11,6 +11,9 @@ pub const READY: &str = "Ready";
 pub const RECONCILING: &str = "Reconciling";
 /// True when somebody has to act (kstatus: Failed).
 pub const STALLED: &str = "Stalled";
+
+/// True when AWS differs from what was last seen in place.
+pub const DRIFTED: &str = "Drifted";
 
 /// The API server's limit of a condition's message.
 const MESSAGE_MAX: usize = 32_768;
@@ -24,7 +27,6 @@ pub fn of_reason(
     generation: i64,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let message: String = message.chars().take(MESSAGE_MAX / 4).collect();
     let (ready, reconciling, stalled) = match reason.class() {
         ReasonClass::Ready => ("True", "False", "False"),
         // Not False: what worked may well work on while something is put right.
@@ -33,22 +35,45 @@ pub fn of_reason(
     };
     [(READY, ready), (RECONCILING, reconciling), (STALLED, stalled)]
         .into_iter()
-        .map(|(kind, status)| {
-            let known = previous.iter().find(|known| known.type_ == kind && known.status == status);
-            let since = known.map_or_else(
-                || Time(Timestamp::from_second(now.as_second()).unwrap_or(now)),
-                |known| known.last_transition_time.clone(),
-            );
-            Condition {
-                type_: kind.to_owned(),
-                status: status.to_owned(),
-                reason: reason.to_string(),
-                message: message.clone(),
-                observed_generation: Some(generation),
-                last_transition_time: since,
-            }
-        })
+        .map(|(kind, status)| condition(previous, kind, status, &reason.to_string(), message, generation, now))
         .collect()
+}
+
+/// The condition that says whether AWS differs from what was last seen in place.
+#[must_use]
+pub fn drifted(
+    previous: &[Condition],
+    reason: DriftReason,
+    message: &str,
+    generation: i64,
+    now: Timestamp,
+) -> Condition {
+    let status = if reason.is_drifted() { "True" } else { "False" };
+    condition(previous, DRIFTED, status, &reason.to_string(), message, generation, now)
+}
+
+fn condition(
+    previous: &[Condition],
+    kind: &str,
+    status: &str,
+    reason: &str,
+    message: &str,
+    generation: i64,
+    now: Timestamp,
+) -> Condition {
+    let known = previous.iter().find(|known| known.type_ == kind && known.status == status);
+    let since = known.map_or_else(
+        || Time(Timestamp::from_second(now.as_second()).unwrap_or(now)),
+        |known| known.last_transition_time.clone(),
+    );
+    Condition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: message.chars().take(MESSAGE_MAX / 4).collect(),
+        observed_generation: Some(generation),
+        last_transition_time: since,
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::rules;
+use super::{drift::DriftStatus, rules};
 
 /// What a `CrossAccountInvoke` declares.
 #[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -29,6 +29,9 @@ use super::rules;
 )]
 #[kube(
     printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].reason"}"#
+)]
+#[kube(
+    printcolumn = r#"{"name": "Drift", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Drifted\")].reason"}"#
 )]
 #[kube(printcolumn = r#"{"name": "Tools", "type": "string", "jsonPath": ".spec.toolsAccount.id"}"#)]
 #[kube(printcolumn = r#"{"name": "Dev", "type": "string", "jsonPath": ".spec.devAccount.id"}"#)]
@@ -211,7 +214,7 @@ pub struct CrossAccountInvokeStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Reconciling and Stalled.
+    /// Ready, Reconciling, Stalled and, once everything has been in place, Drifted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -221,6 +224,9 @@ pub struct CrossAccountInvokeStatus {
     /// What was found in the dev account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dev_account: Option<DevAccountStatus>,
+    /// What differed in AWS from what was last seen in place there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftStatus>,
     /// What exists in AWS because of this object, recorded before it is made. It says where to look; it is no authority.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
@@ -299,4 +305,7 @@ pub struct InventoryItem {
     /// Whether it was seen in AWS after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_back: Option<bool>,
+    /// Hashes of what was there when it was last seen in place, to tell drift from a change of the spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }

@@ -4,6 +4,7 @@ mod aws_account;
 pub mod condition;
 pub mod crds;
 mod cross_account_invoke;
+mod drift;
 mod reason;
 mod rules;
 
@@ -13,4 +14,5 @@ pub use cross_account_invoke::{
     FunctionReference, InventoryItem, InventoryKind, InvokeRole, PipelineReference, StagePosition, StageReference,
     ToolsAccount, ToolsAccountStatus, TrustMode,
 };
-pub use reason::{Reason, ReasonClass};
+pub use drift::{DriftHandling, DriftItem, DriftKind, DriftStatus};
+pub use reason::{DriftReason, Reason, ReasonClass};

@@ -84,3 +84,24 @@ impl Reason {
         }
     }
 }
+
+/// What the condition `Drifted` says. The name is the wire form.
+#[derive(Clone, Copy, Debug, Display, EnumIter, EnumString, Eq, Hash, IntoStaticStr, Ord, PartialEq, PartialOrd)]
+pub enum DriftReason {
+    /// AWS holds what was last seen in place.
+    InSync,
+    /// Something differs and is being put right.
+    Correcting,
+    /// Something differed lately and was put right.
+    Corrected,
+    /// Something was added that only takes away; it is left alone.
+    Reported,
+}
+
+impl DriftReason {
+    /// Whether something differs now.
+    #[must_use]
+    pub fn is_drifted(self) -> bool {
+        matches!(self, Self::Correcting | Self::Reported)
+    }
+}

@@ -153,6 +153,23 @@ impl Iam {
         }
     }
 
+    /// The document of a managed policy in its default version; `None` when the policy does not exist.
+    ///
+    /// # Errors
+    /// As AWS answers, or a document that is no JSON.
+    pub async fn managed_policy(&self, policy: &Arn) -> Result<Option<Value>, AwsError> {
+        let subject = || format!("managed policy {policy}");
+        let call = self.subject.call("iam", "GetPolicy", subject());
+        let answer = absent(send!(call, self.reading.get_policy().policy_arn(policy.as_str())))?;
+        let Some(found) = answer.and_then(|answer| answer.policy) else { return Ok(None) };
+        let version = found.default_version_id().ok_or_else(|| call.unusable("the answer has no DefaultVersionId"))?;
+        let call = self.subject.call("iam", "GetPolicyVersion", subject());
+        let request = self.reading.get_policy_version().policy_arn(policy.as_str()).version_id(version);
+        let answer = absent(send!(call, request))?.and_then(|answer| answer.policy_version);
+        let text = answer.as_ref().and_then(|version| version.document());
+        text.map(|text| document(&call, "document", text)).transpose()
+    }
+
     /// Makes a role, with one attempt, and returns its ARN.
     ///
     /// # Errors

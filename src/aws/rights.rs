@@ -1,7 +1,7 @@
 //! What the controller's own identities need: the IAM action behind every operation that this module sends.
 
 /// Operation, IAM action, and the policy file in `deploy/iam` that grants it.
-pub const OPERATIONS: [(&str, &str, &[&str]); 20] = [
+pub const OPERATIONS: [(&str, &str, &[&str]); 22] = [
     ("AssumeRole", "sts:AssumeRole", &["controller"]),
     ("GetFunctionConfiguration", "lambda:GetFunctionConfiguration", &["dev"]),
     ("GetRole", "iam:GetRole", &["dev"]),
@@ -18,6 +18,8 @@ pub const OPERATIONS: [(&str, &str, &[&str]); 20] = [
     ("ListRolePolicies", "iam:ListRolePolicies", &["dev"]),
     ("ListAttachedRolePolicies", "iam:ListAttachedRolePolicies", &["dev"]),
     ("DetachRolePolicy", "iam:DetachRolePolicy", &["dev"]),
+    ("GetPolicy", "iam:GetPolicy", &["dev"]),
+    ("GetPolicyVersion", "iam:GetPolicyVersion", &["dev"]),
     ("GetPipeline", "codepipeline:GetPipeline", &["tools"]),
     ("UpdatePipeline", "codepipeline:UpdatePipeline", &["tools"]),
     ("UpdatePipeline of a pipeline with this service role", "iam:PassRole", &["tools"]),

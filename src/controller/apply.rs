@@ -1,6 +1,6 @@
 //! IAM writes: each step of a plan is one call, sent once. After a lost answer the next read decides.
 
-use super::{context::Context, sessions::Sessions};
+use super::{context::Context, events::Deed, pass::Pass, sessions::Sessions};
 use crate::{
     aws::{AwsError, Iam, NewRole},
     domain::{
@@ -15,7 +15,7 @@ use crate::{
 /// # Errors
 /// The first step that AWS refused, or whose answer was lost; the steps after it were not taken.
 pub async fn iam(
-    context: &Context,
+    pass: &mut Pass<'_>,
     sessions: &Sessions,
     situation: &Situation<'_>,
     steps: &[Step],
@@ -29,9 +29,13 @@ pub async fn iam(
                     if *account == situation.declared.tools.account { &sessions.tools_iam } else { &sessions.dev_iam };
                 policy_step(iam, role, policy, &step.change).await?;
             }
+            Resource::AttachedPolicy { role, policy, .. } => {
+                sessions.dev_iam.detach_role_policy(role, policy).await.map(drop)?;
+            }
             Resource::Pipeline { .. } => continue,
         }
-        context.memory.own_writes(|writes| {
+        pass.deeds.push((Deed::of(step, false), step.resource.to_string()));
+        pass.context.memory.own_writes(|writes| {
             writes.note_write(&step.resource, step.before.clone(), step.after.clone(), Context::now());
         });
     }
@@ -57,9 +61,8 @@ async fn role_step(iam: &Iam, role: &RoleName, change: &Change) -> Result<(), Aw
         Change::SetTags(tags) => iam.tag_role(role, tags).await,
         Change::RemoveTags(keys) => iam.untag_role(role, keys).await,
         Change::SetBoundary(boundary) => iam.put_boundary(role, boundary).await,
-        Change::DetachPolicy(policy) => iam.detach_role_policy(role, policy).await.map(drop),
         Change::DeleteRole => iam.delete_role(role).await.map(drop),
-        Change::PutPolicy(_) | Change::DeletePolicy | Change::EditPipeline(_) => Ok(()),
+        Change::PutPolicy(_) | Change::DeletePolicy | Change::DetachPolicy | Change::EditPipeline(_) => Ok(()),
     }
 }
 
@@ -82,7 +85,7 @@ pub fn summary(change: &Change) -> &'static str {
         Change::SetBoundary(_) => "set permissions boundary",
         Change::PutPolicy(_) => "put policy",
         Change::DeletePolicy => "delete policy",
-        Change::DetachPolicy(_) => "detach policy",
+        Change::DetachPolicy => "detach policy",
         Change::DeleteRole => "delete role",
         Change::EditPipeline(_) => "edit pipeline",
     }

@@ -32,6 +32,8 @@ pub struct Settings {
     pub idle_poll: Duration,
     /// Backoff and stalled delays.
     pub delays: Delays,
+    /// How long corrected drift is kept in the status.
+    pub drift_retention: Duration,
     /// Whether P1 also grants `lambda:ListFunctions`.
     pub list_functions: bool,
 }

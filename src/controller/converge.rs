@@ -1,10 +1,11 @@
 //! An object that exists: its five parts are made and kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     apply,
     context::Context,
+    events::Deed,
     gate_input::gate_input,
     locks::Held,
     observe::{self, Purpose},
@@ -19,10 +20,11 @@ use crate::{
     aws::AwsError,
     domain::{
         gate,
-        ids::PipelineName,
+        ids::{Arn, PipelineName, RoleName},
+        inventory::Part,
         names,
         observed::{Observed, Resource},
-        plan::{self, Change, Others, Phase, Plan, Situation, Step},
+        plan::{self, Change, Others, Phase, PipelineGoal, Plan, Situation, Step},
         validate::validate,
     },
 };
@@ -96,9 +98,11 @@ async fn phases(
             if let Some(desired) = plan::converged_inventory(situation, &observed) {
                 pass.inventory = kept_times(&pass.inventory, desired);
             }
+            pass.compare(situation, &observed);
             return Ok(Verdict::Converged);
         };
         restrain(context, &plan, phase, &done)?;
+        pass.compare(situation, &observed);
         done.push(phase);
         match phase {
             Phase::Access | Phase::Release => {
@@ -109,8 +113,8 @@ async fn phases(
                     ));
                 }
                 record::record(pass, situation, &observed, plan.due()).await?;
-                apply::iam(context, sessions, situation, plan.due()).await?;
-                refresh(sessions, situation, &mut observed, plan.due()).await?;
+                apply::iam(pass, sessions, situation, plan.due()).await?;
+                refresh(context, sessions, situation, &mut observed, plan.due()).await?;
             }
             Phase::Pipeline | Phase::OldPipeline => {
                 held = None;
@@ -164,41 +168,65 @@ pub(super) async fn edit_pipeline(
     };
     let Some(planned_on) = observed.pipeline(name) else { return Ok(()) };
     let edit = Edit { name, planned_on, goal, resource: &step.resource };
+    let there = goal.is_there(&planned_on.declaration);
+    let version = planned_on.version;
     let written = pipeline_writer::write(pass.context, sessions, situation, &pass.uid, &edit).await?;
+    if written.version != version {
+        pass.deeds.push((Deed::of(step, there), pipeline_words(goal, &step.resource)));
+    }
     let name: PipelineName = name.clone();
     observed.pipelines.insert(name, Some(written));
     Ok(())
 }
 
+fn pipeline_words(goal: &PipelineGoal, pipeline: &Resource) -> String {
+    match goal {
+        PipelineGoal::Holds(action, _) => format!("action {}/{} of {pipeline}", action.stage, action.name),
+        PipelineGoal::HoldsNone(_) => format!("our action of {pipeline}"),
+    }
+}
+
 /// Reads again what these steps wrote.
 async fn refresh(
+    context: &Context,
     sessions: &Sessions,
     situation: &Situation<'_>,
     observed: &mut Observed,
     steps: &[Step],
 ) -> Result<(), AwsError> {
-    let mut roles = BTreeSet::new();
+    let mut roles: BTreeMap<RoleName, Purpose> = BTreeMap::new();
     let mut policies = BTreeSet::new();
     let own_policy = names::invoke_policy(situation.installation);
     for step in steps {
-        match &step.resource {
-            Resource::InvokeRole { role, .. } => {
-                roles.insert(role.clone());
+        match (&step.resource, step.part) {
+            // Policies that nobody declared were looked for once; they are again only where some were taken off.
+            (Resource::RolePolicy { role, .. } | Resource::AttachedPolicy { role, .. }, Part::InvokeRole) => {
+                roles.insert(role.clone(), Purpose::Converge);
             }
-            Resource::RolePolicy { role, policy, .. } if observed.roles.contains_key(role) && *policy == own_policy => {
-                roles.insert(role.clone());
+            (Resource::InvokeRole { role, .. }, _) => {
+                roles.entry(role.clone()).or_insert(Purpose::Reread);
             }
-            Resource::RolePolicy { role, policy, .. } => {
+            (Resource::RolePolicy { role, policy, .. }, _)
+                if observed.roles.contains_key(role) && *policy == own_policy =>
+            {
+                roles.entry(role.clone()).or_insert(Purpose::Reread);
+            }
+            (Resource::RolePolicy { role, policy, .. }, _) => {
                 policies.insert((role.clone(), policy.clone()));
             }
-            Resource::Pipeline { .. } => {}
+            (Resource::AttachedPolicy { .. } | Resource::Pipeline { .. }, _) => {}
         }
     }
-    for name in roles {
-        let role = observe::role(sessions, situation, &name, Purpose::Converge).await?;
+    for (name, purpose) in roles {
+        let before = observed.role(&name).map(|role| role.extra_policies.clone()).unwrap_or_default();
+        let mut role = observe::role(sessions, situation, &name, purpose).await?;
+        if let Some(role) = role.as_mut().filter(|_| purpose == Purpose::Reread) {
+            role.extra_policies = before;
+        }
         observed.roles.insert(name, role);
     }
-    let written = |policy: &str, holder: &crate::domain::ids::Arn| {
+    note_taken_off(context, situation, observed, steps);
+    let written = |policy: &str, holder: &Arn| {
         holder.role_name().is_some_and(|role| policies.contains(&(role, policy.to_owned())))
     };
     let (callback, assume) =
@@ -206,6 +234,14 @@ async fn refresh(
     let callback = observed.callback.keys().filter(|holder| written(&callback, holder)).cloned().collect();
     let assume = observed.assume.keys().filter(|holder| written(&assume, holder)).cloned().collect();
     observe::shared_again(sessions, situation, observed, &callback, &assume).await
+}
+
+/// A policy that was taken off and is read as gone is no stale read when somebody puts it on again.
+fn note_taken_off(context: &Context, situation: &Situation<'_>, observed: &Observed, steps: &[Step]) {
+    let there: Vec<Resource> = plan::extra_policies(situation, observed);
+    for step in steps.iter().filter(|step| step.after.is_none() && !there.contains(&step.resource)) {
+        context.memory.own_writes(|writes| writes.note_read(&step.resource, &None));
+    }
 }
 
 /// The converged inventory, all of which was just seen, with the writing times that are known.
@@ -217,6 +253,7 @@ fn kept_times(
         if let Some(known) = known.0.iter().find(|known| known.same_thing(item)) {
             item.written_at = known.written_at;
             item.stage_made |= known.stage_made;
+            item.digest.clone_from(&known.digest);
         }
         item.read_back = true;
     }

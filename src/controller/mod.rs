@@ -10,6 +10,7 @@ pub mod apply;
 pub mod caches;
 pub mod context;
 pub mod converge;
+pub mod events;
 pub mod gate_input;
 pub mod locks;
 pub mod memory;
@@ -34,7 +35,7 @@ use kube::{
     runtime::{
         Controller,
         controller::{self, Action, Config},
-        events::{Recorder, Reporter},
+        events::Recorder,
         reflector::ObjectRef,
         watcher,
     },
@@ -61,9 +62,8 @@ pub async fn run(
     let memory = Arc::new(Memory::default());
     let (caches, feeds) = Caches::open(&client, watched, &memory);
     let concurrency = settings.concurrency;
-    let reporter = Reporter { controller: "crossinvoke".to_owned(), instance: None };
     let context = Arc::new(Context {
-        recorder: Recorder::new(client.clone(), reporter),
+        recorder: Recorder::new(client.clone(), events::reporter()),
         client,
         aws,
         caches: caches.clone(),

@@ -5,27 +5,29 @@ use std::collections::BTreeSet;
 
 use super::{context::Context, locks::Held, sessions::Sessions};
 use crate::{
-    aws::AwsError,
+    aws::{AwsError, Iam},
     domain::{
         ids::{Arn, PipelineName, RoleName},
         inventory::Part,
         names,
-        observed::{Function, InvokeRole, Observed, Pipeline},
+        observed::{ExtraPolicy, ExtraPolicyName, Function, InvokeRole, Observed, Pipeline},
         plan::Situation,
         policy, targets,
     },
 };
 
-/// What is looked for: with `removal` also everything that hangs on our roles, since it has to go first.
+/// What is looked for on our roles beside P1.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Purpose {
-    /// To converge.
+    /// Every other policy, with a look at whether it grants anything.
     Converge,
-    /// To delete.
+    /// Nothing: what was just written is read back.
+    Reread,
+    /// Every other policy, whatever it says, since all of them have to go before the role.
     Remove,
 }
 
-/// First wave: pipelines, function, invoke roles with P1.
+/// First wave: pipelines, function, invoke roles with the policies on them.
 ///
 /// # Errors
 /// The first read that AWS did not answer.
@@ -82,12 +84,11 @@ pub async fn role(
     let policy = names::invoke_policy(situation.installation);
     // Of a role that is somebody else's nothing more is of interest: it is a conflict, or left alone.
     let invoke_policy = if owned { iam.get_role_policy(name, &policy).await? } else { None };
-    let (mut other_policies, mut attached_policies) = (Vec::new(), Vec::new());
-    if owned && purpose == Purpose::Remove {
-        other_policies = iam.list_role_policies(name).await?;
-        other_policies.retain(|other| *other != policy);
-        attached_policies = iam.list_attached_role_policies(name).await?;
-    }
+    let extra_policies = if owned && purpose != Purpose::Reread {
+        extra_policies(iam, situation, name, purpose).await?
+    } else {
+        Vec::new()
+    };
     Ok(Some(InvokeRole {
         arn: read.arn,
         path: read.path,
@@ -95,9 +96,45 @@ pub async fn role(
         tags: read.tags,
         boundary: read.boundary,
         invoke_policy,
-        other_policies,
-        attached_policies,
+        extra_policies,
     }))
+}
+
+/// The policies on our role that we did not write.
+async fn extra_policies(
+    iam: &Iam,
+    situation: &Situation<'_>,
+    role: &RoleName,
+    purpose: Purpose,
+) -> Result<Vec<ExtraPolicy>, AwsError> {
+    let installation = situation.installation;
+    let mut ours = vec![names::invoke_policy(installation)];
+    if purpose == Purpose::Converge {
+        // Where a function runs as the very role, its callback policy is no stranger there.
+        ours.extend([names::callback_policy(installation), names::assume_policy(installation)]);
+    }
+    let mut extras = Vec::new();
+    for name in iam.list_role_policies(role).await?.into_iter().filter(|name| !ours.contains(name)) {
+        let grants = match purpose {
+            Purpose::Remove => true,
+            _ => match iam.get_role_policy(role, &name).await? {
+                Some(document) => policy::grants(&document),
+                None => continue,
+            },
+        };
+        extras.push(ExtraPolicy { name: ExtraPolicyName::Inline(name), grants });
+    }
+    for arn in iam.list_attached_role_policies(role).await? {
+        let grants = match purpose {
+            Purpose::Remove => true,
+            _ => match iam.managed_policy(&arn).await? {
+                Some(document) => policy::grants(&document),
+                None => continue,
+            },
+        };
+        extras.push(ExtraPolicy { name: ExtraPolicyName::Attached(arn), grants });
+    }
+    Ok(extras)
 }
 
 /// Second wave: P2 and P3 on every role that may carry them for this object, each role under its lock. The locks are

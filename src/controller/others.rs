@@ -97,6 +97,8 @@ fn assume_user(context: &Context, situation: &Situation<'_>, other: &Other, hold
     let decoded: &CrossAccountInvoke = other.object.0.as_ref().ok()?;
     let recorded: BTreeSet<Arn> = other.inventory.entries(Part::AssumePolicy, holder);
     let written_here = context.memory.recorded_entries(&other.uid, Part::AssumePolicy, holder);
+    let seen = other.inventory.of(Part::AssumePolicy).filter(|item| item.holder == *holder && item.digest.is_some());
+    let verified: BTreeSet<Arn> = seen.filter_map(|item| item.entry.clone()).collect();
     let declared =
         other.declared.as_ref().filter(|declared| declared.tools.account == situation.declared.tools.account);
     let Some(declared) = declared else {
@@ -108,6 +110,7 @@ fn assume_user(context: &Context, situation: &Situation<'_>, other: &Other, hold
             granted: false,
             recorded,
             written_here,
+            verified,
         });
     };
     let pipeline = (declared.tools.account.clone(), declared.tools.region.clone(), declared.pipeline.clone());
@@ -126,6 +129,7 @@ fn assume_user(context: &Context, situation: &Situation<'_>, other: &Other, hold
         granted,
         recorded,
         written_here,
+        verified,
     })
 }
 

@@ -5,11 +5,18 @@ use std::{collections::BTreeSet, time::Duration};
 
 use kube::ResourceExt;
 
-use super::{caches::key_of, context::Context, outcome::Verdict, status_inventory::read_inventory};
+use super::{
+    caches::key_of,
+    context::Context,
+    events::{Deed, settled_reason},
+    outcome::Verdict,
+    status_inventory::read_inventory,
+};
 use crate::{
-    api::CrossAccountInvoke,
+    api::{CrossAccountInvoke, Reason},
     aws::AwsError,
     domain::{
+        drift::{self, Drift},
         ids::ObjectKey,
         inventory::{Inventory, Part},
         observed::Observed,
@@ -65,6 +72,12 @@ pub struct Pass<'a> {
     pub inventory: Inventory,
     /// What was read and goes into the status.
     pub facts: Facts,
+    /// What differs from what was last seen in place.
+    pub drift: Drift,
+    /// What was done in AWS, for the events.
+    pub deeds: Vec<(Deed, String)>,
+    /// The reason for which the object was found ready or stalled.
+    pub found: Option<Reason>,
     declared: Option<Declared>,
 }
 
@@ -82,6 +95,9 @@ impl<'a> Pass<'a> {
             object: object.clone(),
             uid,
             facts,
+            drift: Drift::of(object.status.as_ref()),
+            deeds: Vec::new(),
+            found: settled_reason(object),
             declared: None,
         }
     }
@@ -114,6 +130,17 @@ impl<'a> Pass<'a> {
             }
         });
         self.facts.note(situation, observed);
+    }
+
+    /// Compares AWS with what was last seen in place there, and notes what is in place now.
+    pub fn compare(&mut self, situation: &Situation<'_>, observed: &Observed) {
+        let described = plan::described(situation, observed);
+        let now = Context::now();
+        let memory = &self.context.memory;
+        let stale =
+            |part: &plan::Described| memory.own_writes(|writes| writes.is_stale(&part.resource, &part.state, now));
+        self.drift.look(&described, &self.inventory, stale, now);
+        drift::verify(&mut self.inventory, &described);
     }
 
     /// The inventory with what is about to be made; items of these parts count as written now.

@@ -81,10 +81,17 @@ async fn once(object: &Guarded, context: &Context) -> Result<Action, Error> {
         ),
     };
     match report::report(&mut pass, &verdict).await {
-        Ok(()) => Ok(next(context, &uid, pass.interval(), &verdict)),
+        Ok(()) => Ok(next(context, &uid, next_look(&pass), &verdict)),
         Err(Halt::Kubernetes(error)) => Err(Error::Kubernetes(error)),
         Err(_) => Ok(Action::requeue(AFTER_CONFLICT)),
     }
+}
+
+/// The interval, or the moment when the report of corrected drift has been kept long enough.
+fn next_look(pass: &Pass<'_>) -> Duration {
+    let expiry = pass.drift.expires_in(pass.context.settings.drift_retention, Context::now());
+    let interval = retry::jittered(pass.interval(), Context::fraction());
+    expiry.map_or(interval, |expiry| interval.min(expiry.max(Duration::from_secs(1))))
 }
 
 /// The one place that turns a verdict into the time of the next look.
@@ -94,7 +101,7 @@ fn next(context: &Context, uid: &str, interval: Duration, verdict: &Verdict) -> 
         context.memory.attempts(uid, |attempts| attempts.backoff = 0);
     }
     match verdict {
-        Verdict::Converged => Action::requeue(retry::jittered(interval, Context::fraction())),
+        Verdict::Converged => Action::requeue(interval),
         Verdict::Stalled { .. } => Action::requeue(context.settings.delays.stalled(interval, Context::fraction())),
         Verdict::Released => Action::await_change(),
         Verdict::Reconciling { retry: Retry::Now, .. } => Action::requeue(Duration::from_millis(10)),

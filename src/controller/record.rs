@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{
     caches::status_digest,
     context::{Context, FINALIZER},
+    events,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
     status_inventory::write_inventory,
@@ -44,13 +45,14 @@ pub async fn record(
             let written: BTreeSet<_> = access.map(|step| step.part).collect();
             pass.inventory = pass.with_desired(&desired, &written);
         }
+        pass.inventory.forget_digests(&steps.iter().map(|step| step.part).collect());
     }
     pass.context.memory.record(&pass.uid, &pass.key, &pass.inventory);
-    let recorded = pass
-        .object
-        .status
-        .as_ref()
-        .is_some_and(|status| is_reconciling(status) && status.inventory == write_inventory(&pass.inventory));
+    let recorded = pass.object.status.as_ref().is_some_and(|status| {
+        is_reconciling(status)
+            && status.inventory == write_inventory(&pass.inventory)
+            && status.drift == pass.drift.status()
+    });
     if recorded {
         return Ok(());
     }
@@ -80,7 +82,7 @@ pub fn next_status(pass: &Pass<'_>, verdict: &Verdict) -> CrossAccountInvokeStat
     };
     let generation = pass.object.metadata.generation.unwrap_or_default();
     let inventory = write_inventory(&pass.inventory);
-    status::next(pass.object.status.as_ref(), generation, said, &pass.facts, inventory, Context::now())
+    status::next(pass.object.status.as_ref(), generation, said, &pass.facts, &pass.drift, inventory, Context::now())
 }
 
 /// Replaces the status on the resource version that was read.
@@ -94,6 +96,8 @@ pub async fn write(pass: &mut Pass<'_>, status: CrossAccountInvokeStatus) -> Res
     object.metadata.managed_fields = None;
     object.status = Some(status);
     pass.object = api.replace_status(&pass.key.name, &PostParams::default(), &object).await?;
+    pass.context.metrics.drift_open(&pass.key, pass.drift.oldest_uncorrected());
+    events::drift(pass).await;
     Ok(())
 }
 

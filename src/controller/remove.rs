@@ -93,7 +93,7 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
             // Said under the locks: of two objects that go together, the later one cleans up for both.
             context.memory.release(&pass.uid);
             record::record(pass, &situation, &observed, &plan.steps).await?;
-            apply::iam(context, &sessions, &situation, &plan.steps).await?;
+            apply::iam(pass, &sessions, &situation, &plan.steps).await?;
         }
     }
     Ok(Verdict::Reconciling {

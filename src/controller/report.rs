@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{
     context::Context,
+    events,
     outcome::Verdict,
     pass::{Halt, Pass},
     reconcile::Error,
@@ -27,6 +28,10 @@ use crate::{
 /// As the API server answers.
 pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> {
     log(verdict);
+    // What was done is told even when it did not lead anywhere, and before the object goes.
+    events::deeds(pass).await;
+    pass.drift.failed(matches!(verdict, Verdict::Stalled { .. }));
+    pass.drift.expire(pass.context.settings.drift_retention, Context::now());
     if *verdict == Verdict::Released {
         pass.context.metrics.forget(&pass.key);
         return remove::let_go(pass).await;
@@ -34,6 +39,8 @@ pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> 
     if *verdict == Verdict::Converged {
         // Somebody may have taken our finalizer off: without it a deletion would leave everything behind.
         record::hold(pass).await?;
+    }
+    if !pass.inventory.0.is_empty() {
         // Another object's look at what this one needs must find what was seen, not what was about to be made.
         pass.context.memory.record(&pass.uid, &pass.key, &pass.inventory);
     }
@@ -46,7 +53,9 @@ pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> 
     if pass.object.status.as_ref() == Some(&status) {
         return Ok(());
     }
-    record::write(pass, status).await
+    record::write(pass, status).await?;
+    events::verdict(pass, verdict).await;
+    Ok(())
 }
 
 fn log(verdict: &Verdict) {

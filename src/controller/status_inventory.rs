@@ -39,6 +39,7 @@ fn read(item: &InventoryItem) -> Option<Item> {
         stage_made: item.stage_made.unwrap_or_default(),
         written_at: item.written_at.as_ref().map(|time| time.0).unwrap_or_default(),
         read_back: item.read_back.unwrap_or_default(),
+        digest: item.digest.as_ref().and_then(|digest| digest.parse().ok()),
     })
 }
 
@@ -67,5 +68,6 @@ fn write(item: &Item) -> InventoryItem {
         stage_made: item.stage_made.then_some(true),
         written_at: Some(Time(seconds)),
         read_back: item.read_back.then_some(true),
+        digest: item.digest.as_ref().map(ToString::to_string),
     }
 }

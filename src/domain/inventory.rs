@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::{
+    drift::Digest,
     ids::{AccountId, ActionName, Arn, StageName},
     spec::Declared,
 };
@@ -41,6 +42,8 @@ pub struct Item {
     pub written_at: Timestamp,
     /// Whether it was seen in AWS after that: from then on its absence is real and no stale read.
     pub read_back: bool,
+    /// What was there when it was last seen in place; `None` before that, and from the moment it is written again.
+    pub digest: Option<Digest>,
 }
 
 impl Item {
@@ -83,7 +86,7 @@ impl Inventory {
         self
     }
 
-    /// Both inventories; of the same thing the later writing time counts.
+    /// Both inventories; of the same thing the later writing time counts, and at the same time `other`.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         let mut items = self.0.clone();
@@ -96,6 +99,10 @@ impl Inventory {
                         std::cmp::Ordering::Equal => known.read_back || item.read_back,
                         std::cmp::Ordering::Greater => known.read_back,
                     };
+                    // The argument is the younger word of the two: a write forgets what was seen before it.
+                    if item.written_at >= known.written_at {
+                        known.digest.clone_from(&item.digest);
+                    }
                     known.written_at = known.written_at.max(item.written_at);
                     known.stage_made |= item.stage_made;
                 }
@@ -104,6 +111,14 @@ impl Inventory {
         }
         items.sort_by(|a, b| (a.part, &a.holder, &a.entry, &a.action).cmp(&(b.part, &b.holder, &b.entry, &b.action)));
         Self(items)
+    }
+
+    /// Forgets what was seen of these parts, because they are about to be written: until they are seen in place again, a
+    /// difference is our own doing, or another edit of the spec.
+    pub fn forget_digests(&mut self, parts: &BTreeSet<Part>) {
+        for item in self.0.iter_mut().filter(|item| parts.contains(&item.part)) {
+            item.digest = None;
+        }
     }
 
     /// The entries that one holder has of ours.

@@ -26,6 +26,15 @@ pub enum Resource {
         /// The policy's name.
         policy: String,
     },
+    /// A managed policy that is attached to a role of ours.
+    AttachedPolicy {
+        /// The account of the role.
+        account: AccountId,
+        /// The role.
+        role: RoleName,
+        /// The managed policy.
+        policy: Arn,
+    },
     /// A pipeline's declaration.
     Pipeline {
         /// The tools account.
@@ -43,6 +52,9 @@ impl std::fmt::Display for Resource {
             Self::InvokeRole { account, role } => write!(f, "role {role} in account {account}"),
             Self::RolePolicy { account, role, policy } => {
                 write!(f, "inline policy {policy} of role {role} in account {account}")
+            }
+            Self::AttachedPolicy { account, role, policy } => {
+                write!(f, "managed policy {policy} on role {role} in account {account}")
             }
             Self::Pipeline { account, region, name } => write!(f, "pipeline {name} in account {account}, {region}"),
         }
@@ -86,10 +98,36 @@ pub struct InvokeRole {
     pub boundary: Option<Arn>,
     /// P1: our inline policy on it.
     pub invoke_policy: Option<Value>,
-    /// Names of its other inline policies; read for removal only.
-    pub other_policies: Vec<String>,
-    /// Managed policies attached to it; read for removal only.
-    pub attached_policies: Vec<Arn>,
+    /// Every other policy on it.
+    pub extra_policies: Vec<ExtraPolicy>,
+}
+
+/// A policy on our role that we did not write.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ExtraPolicy {
+    /// Which one.
+    pub name: ExtraPolicyName,
+    /// Whether it allows anything. One that only denies, as incident response attaches it to revoke sessions, takes
+    /// nothing from anybody else and is left alone. True for a role that is being removed: everything has to go then.
+    pub grants: bool,
+}
+
+/// How such a policy hangs on the role.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ExtraPolicyName {
+    /// An inline policy of this name.
+    Inline(String),
+    /// A managed policy.
+    Attached(Arn),
+}
+
+impl std::fmt::Display for ExtraPolicyName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Inline(name) => write!(f, "inline policy {name}"),
+            Self::Attached(arn) => write!(f, "managed policy {arn}"),
+        }
+    }
 }
 
 /// Everything one round looked at.

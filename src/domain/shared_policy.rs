@@ -34,6 +34,8 @@ pub struct AssumeUser {
     pub recorded: BTreeSet<Arn>,
     /// Invoke roles that this very process recorded under this pipeline role.
     pub written_here: BTreeSet<Arn>,
+    /// Invoke roles that were once seen in place under this pipeline role: their absence is drift.
+    pub verified: BTreeSet<Arn>,
 }
 
 /// The invoke roles that the assume policy of one pipeline role must name: `own`, and what the others need of it.
@@ -71,6 +73,7 @@ mod tests {
             granted,
             recorded: set(recorded),
             written_here: set(written_here),
+            verified: BTreeSet::new(),
         }
     }
 

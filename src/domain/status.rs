@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{observed::Observed, plan::Situation};
+use super::{drift::Drift, observed::Observed, plan::Situation};
 use crate::api::{CrossAccountInvokeStatus, DevAccountStatus, InventoryItem, Reason, ToolsAccountStatus, condition};
 
 /// What was read and goes into the status.
@@ -56,21 +56,21 @@ pub fn next(
     generation: i64,
     (reason, message): (Reason, String),
     facts: &Facts,
+    drift: &Drift,
     inventory: Vec<InventoryItem>,
     now: Timestamp,
 ) -> CrossAccountInvokeStatus {
-    let conditions = condition::of_reason(
-        previous.map(|status| status.conditions.as_slice()).unwrap_or_default(),
-        reason,
-        &message,
-        generation,
-        now,
-    );
+    let known = previous.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let mut conditions = condition::of_reason(known, reason, &message, generation, now);
+    if let Some((reason, message)) = drift.said(reason == Reason::Converged) {
+        conditions.push(condition::drifted(known, reason, &message, generation, now));
+    }
     CrossAccountInvokeStatus {
         observed_generation: Some(generation),
         conditions,
         tools_account: (facts.tools != ToolsAccountStatus::default()).then(|| facts.tools.clone()),
         dev_account: (facts.dev != DevAccountStatus::default()).then(|| facts.dev.clone()),
+        drift: drift.status(),
         inventory,
     }
 }

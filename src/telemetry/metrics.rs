@@ -5,6 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use jiff::Timestamp;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
@@ -16,7 +17,11 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{api::ReasonClass, aws::CallObserver, domain::ids::ObjectKey};
+use crate::{
+    api::{DriftKind, ReasonClass},
+    aws::CallObserver,
+    domain::{ids::ObjectKey, inventory::Part},
+};
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct ReconcileLabels {
@@ -29,6 +34,30 @@ struct CallLabels {
     service: &'static str,
     operation: String,
     code: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct DriftLabels {
+    resource: &'static str,
+    kind: &'static str,
+}
+
+impl DriftLabels {
+    fn of(part: Part, kind: DriftKind) -> Self {
+        let resource = match part {
+            Part::InvokeRole => "InvokeRole",
+            Part::InvokePolicy => "InvokePolicy",
+            Part::CallbackPolicy => "CallbackPolicy",
+            Part::AssumePolicy => "AssumePolicy",
+            Part::PipelineAction => "PipelineAction",
+        };
+        let kind = match kind {
+            DriftKind::Missing => "Missing",
+            DriftKind::Modified => "Modified",
+            DriftKind::Extra => "Extra",
+        };
+        Self { resource, kind }
+    }
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -69,6 +98,10 @@ pub struct Metrics {
     durations: Histogram,
     calls: Family<CallLabels, Counter>,
     objects: Family<ReadinessLabels, Gauge>,
+    drift_found: Family<DriftLabels, Counter>,
+    drift_corrected: Family<DriftLabels, Counter>,
+    oldest_drift: Gauge,
+    drifted: Mutex<HashMap<ObjectKey, Timestamp>>,
     classes: Mutex<HashMap<ObjectKey, &'static str>>,
 }
 
@@ -83,7 +116,27 @@ impl Default for Metrics {
         registry.register("reconcile_duration_seconds", "How long reconciles took", durations.clone());
         registry.register("aws_calls", "AWS calls by service, operation and code", calls.clone());
         registry.register("objects", "CrossAccountInvokes by readiness", objects.clone());
-        Self { registry, reconciles, durations, calls, objects, classes: Mutex::default() }
+        let (drift_found, drift_corrected) = (Family::default(), Family::default());
+        let oldest_drift = Gauge::default();
+        registry.register("drift_found", "Differences found, by resource and kind", drift_found.clone());
+        registry.register("drift_corrected", "Differences put right, by resource and kind", drift_corrected.clone());
+        registry.register(
+            "drift_oldest_uncorrected_seconds",
+            "Age of the oldest difference that is not put right yet; 0 without one",
+            oldest_drift.clone(),
+        );
+        Self {
+            registry,
+            reconciles,
+            durations,
+            calls,
+            objects,
+            drift_found,
+            drift_corrected,
+            oldest_drift,
+            drifted: Mutex::default(),
+            classes: Mutex::default(),
+        }
     }
 }
 
@@ -111,17 +164,39 @@ impl Metrics {
         }
     }
 
+    /// Counts a difference that was found.
+    pub fn drift_found(&self, part: Part, kind: DriftKind) {
+        self.drift_found.get_or_create(&DriftLabels::of(part, kind)).inc();
+    }
+
+    /// Counts a difference that was put right.
+    pub fn drift_corrected(&self, part: Part, kind: DriftKind) {
+        self.drift_corrected.get_or_create(&DriftLabels::of(part, kind)).inc();
+    }
+
+    /// Since when an object has had a difference that is not put right yet.
+    pub fn drift_open(&self, key: &ObjectKey, since: Option<Timestamp>) {
+        let mut drifted = self.drifted.lock().unwrap_or_else(PoisonError::into_inner);
+        match since {
+            Some(since) => drifted.insert(key.clone(), since),
+            None => drifted.remove(key),
+        };
+    }
+
     /// An object that is gone is counted no more.
     pub fn forget(&self, key: &ObjectKey) {
+        self.drift_open(key, None);
         let before = self.classes.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         if let Some(readiness) = before {
             self.objects.get_or_create(&ReadinessLabels { readiness }).dec();
         }
     }
 
-    /// The metrics in OpenMetrics text.
+    /// The metrics in OpenMetrics text, ages as of `now`.
     #[must_use]
-    pub fn render(&self) -> String {
+    pub fn render(&self, now: Timestamp) -> String {
+        let oldest = self.drifted.lock().unwrap_or_else(PoisonError::into_inner).values().min().copied();
+        self.oldest_drift.set(oldest.map_or(0, |since| now.duration_since(since).as_secs().max(0)));
         let mut text = String::new();
         if let Err(error) = encode(&mut text, &self.registry) {
             tracing::warn!(%error, "metrics could not be rendered");
@@ -172,17 +247,21 @@ mod tests {
         metrics.object(&key, ReasonClass::Stalled);
         metrics.object(&key, ReasonClass::Ready);
         metrics.object(&key, ReasonClass::Ready);
-        let text = metrics.render();
+        let text = metrics.render(Timestamp::UNIX_EPOCH);
         assert!(text.contains(r#"crossinvoke_objects{readiness="ready"} 1"#), "{text}");
         assert!(text.contains(r#"crossinvoke_objects{readiness="stalled"} 0"#), "{text}");
         metrics.forget(&key);
-        assert!(metrics.render().contains(r#"crossinvoke_objects{readiness="ready"} 0"#));
+        assert!(metrics.render(Timestamp::UNIX_EPOCH).contains(r#"crossinvoke_objects{readiness="ready"} 0"#));
     }
 
     #[test]
     fn an_unknown_code_opens_no_new_label() {
         let metrics = Metrics::default();
         metrics.called("iam", "GetRole", "SomethingNew");
-        assert!(metrics.render().contains(r#"operation="GetRole",code="other""#), "{}", metrics.render());
+        assert!(
+            metrics.render(Timestamp::UNIX_EPOCH).contains(r#"operation="GetRole",code="other""#),
+            "{}",
+            metrics.render(Timestamp::UNIX_EPOCH)
+        );
     }
 }

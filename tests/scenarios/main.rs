@@ -12,6 +12,7 @@ mod admission;
 mod changing;
 mod converging;
 mod deleting;
+mod drifting;
 mod entering;
 mod gating;
 mod refusing;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         admission::scenarios(),
         converging::scenarios(),
         repairing::scenarios(),
+        drifting::scenarios(),
         refusing::scenarios(),
         gating::scenarios(),
         changing::scenarios(),

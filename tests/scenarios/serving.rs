@@ -15,9 +15,15 @@ pub(crate) fn scenarios() -> Vec<Case> {
             for path in ["/livez", "/readyz"] {
                 assert_eq!(controller.get(path).await?.0, 200, "{path}");
             }
-            let (_, metrics) = controller.get("/metrics").await?;
+            // The status is written a moment before the reconcile that wrote it is counted.
+            let reconciled = r#"crossinvoke_reconciles_total{kind="CrossAccountInvoke",outcome="ok"}"#;
+            let metrics =
+                eventually("the reconcile is counted", DEADLINE, async || match controller.get("/metrics").await {
+                    Ok((_, metrics)) if metrics.contains(reconciled) => Ok(metrics),
+                    other => Err(format!("{other:?}")),
+                })
+                .await?;
             for line in [
-                r#"crossinvoke_reconciles_total{kind="CrossAccountInvoke",outcome="ok"}"#,
                 r#"crossinvoke_aws_calls_total{service="codepipeline",operation="UpdatePipeline",code="ok"} 1"#,
                 r#"crossinvoke_aws_calls_total{service="sts",operation="AssumeRole",code="ok"} 2"#,
                 r#"crossinvoke_objects{readiness="ready"} 1"#,

@@ -40,6 +40,13 @@ fn iam_answer(asked: &Asked) -> Answer {
             };
             paged("AttachedPolicies", &policy("a"), &policy("b"))
         }
+        "GetPolicy" => {
+            "<Policy><Arn>arn:aws:iam::aws:policy/a</Arn><DefaultVersionId>v3</DefaultVersionId></Policy>".to_owned()
+        }
+        "GetPolicyVersion" if asked.value("VersionId").as_deref() == Some("v3") => {
+            "<PolicyVersion><VersionId>v3</VersionId><Document>%7B%22a%22%3A%22x+y%22%7D</Document></PolicyVersion>"
+                .to_owned()
+        }
         _ => String::new(),
     };
     Answer::xml(&asked.operation, &result)
@@ -107,6 +114,13 @@ async fn lists_are_read_to_their_last_page() {
 }
 
 #[tokio::test]
+async fn of_a_managed_policy_the_default_version_is_read() {
+    let stub = Stub::start(iam_answer).await;
+    let policy = "arn:aws:iam::aws:policy/a".parse().unwrap();
+    assert_eq!(iam(&stub).await.managed_policy(&policy).await.unwrap(), Some(json!({"a": "x+y"})));
+}
+
+#[tokio::test]
 async fn what_does_not_exist_is_absent_and_its_deletion_done() {
     let stub = Stub::start(|asked| Answer::error(asked, 404, "NoSuchEntity", "not found")).await;
     let (iam, policy) = (iam(&stub).await, "arn:aws:iam::aws:policy/p".parse().unwrap());
@@ -114,6 +128,7 @@ async fn what_does_not_exist_is_absent_and_its_deletion_done() {
     assert_eq!(iam.get_role_policy(&role(), "p").await.unwrap(), None);
     assert!(iam.list_role_policies(&role()).await.unwrap().is_empty());
     assert!(iam.list_attached_role_policies(&role()).await.unwrap().is_empty());
+    assert_eq!(iam.managed_policy(&policy).await.unwrap(), None);
     assert!(!iam.delete_role_policy(&role(), "p").await.unwrap());
     assert!(!iam.detach_role_policy(&role(), &policy).await.unwrap());
     assert!(!iam.delete_role(&role()).await.unwrap());
@@ -181,6 +196,7 @@ async fn send_everything(stub: &Stub) -> BTreeSet<String> {
     let _ = iam.get_role_policy(&role, "p").await;
     let _ = iam.list_role_policies(&role).await;
     let _ = iam.list_attached_role_policies(&role).await;
+    let _ = iam.managed_policy(&arn).await;
     let _ = iam.create_role(&new_role()).await;
     let _ = iam.update_trust(&role, &json!({})).await;
     let _ = iam.put_role_policy(&role, "p", &json!({})).await;
@@ -198,7 +214,12 @@ async fn send_everything(stub: &Stub) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn the_rights_are_those_of_the_operations_that_are_sent() {
-    let stub = Stub::start(|asked| Answer::error(asked, 400, "Refused", "no")).await;
+    // The version of a policy is read only where the policy tells one.
+    let stub = Stub::start(|asked| match asked.operation.as_str() {
+        "GetPolicy" => iam_answer(asked),
+        _ => Answer::error(asked, 400, "Refused", "no"),
+    })
+    .await;
     let mut sent = send_everything(&stub).await;
     // It needs no permission (STS API reference, GetCallerIdentity).
     assert!(sent.remove("GetCallerIdentity"));

@@ -4,10 +4,13 @@
 //! edited as the tree that AWS sent: members that no SDK knows yet, masked secrets (`****`), triggers and variables go
 //! back as they came. Actions are found by name, since AWS returns them ordered by `runOrder`.
 
+mod members;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+pub use self::members::{Member, desired_members, found_members};
 use super::ids::{ActionName, Arn, FunctionName, Region, StageName};
 
 /// Where a stage that does not exist yet goes.

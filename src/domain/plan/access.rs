@@ -1,11 +1,11 @@
 //! T1, P1, P2 and P3 of an object that exists.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::{
-    Blocker, Change, NewRole, Phase, Plan, Resolved, Situation, Step, described_role, policy_state, role_resource,
+    Blocker, Change, NewRole, Phase, Plan, Resolved, Situation, Step, describe_role, policy_state, role_resource,
     role_state,
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         ids::{AccountId, Arn, RoleName},
         inventory::{Inventory, Part},
         names,
-        observed::{Function, InvokeRole, Observed, Pipeline, Resource},
+        observed::{ExtraPolicy, ExtraPolicyName, Function, InvokeRole, Observed, Pipeline, Resource},
         policy,
         shared_policy::assume_entries,
         spec::{Declared, Trust},
@@ -37,6 +37,7 @@ pub(super) fn plan(
     let mut plan = Plan::default();
     invoke_role(situation, resolved, kept, &mut plan);
     invoke_policy(situation, resolved, kept, &mut plan);
+    extra_policies(situation, resolved, &mut plan);
     callback_policy(situation, observed, resolved, &mut plan);
     assume_policy(situation, observed, resolved, kept, &mut plan);
     plan
@@ -106,11 +107,10 @@ fn invoke_role(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: Option<
     let declared = situation.declared;
     let trust = desired_trust(situation, resolved, kept);
     check_size(&trust, TRUST_MAX, "trust policy of the invoke role", declared, plan);
-    let mut declared_tags = declared.tags.clone();
-    declared_tags.extend(names::ownership_tags(situation.installation, &declared.key));
+    let declared_tags = desired_tags(situation);
     let boundary = situation.granted.boundary.as_ref();
     let Some(role) = resolved.role else {
-        let after = Some(described_role(&trust, &declared_tags, boundary));
+        let after = Some(describe_role(&trust, &declared_tags, boundary));
         let path = situation.granted.role_path.clone();
         let new = NewRole { path, trust, tags: declared_tags, boundary: boundary.cloned() };
         plan.steps.push(role_step(situation, Change::CreateRole(new), None, after));
@@ -143,7 +143,7 @@ fn invoke_role(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: Option<
     if let Some(boundary) = boundary.filter(|boundary| role.boundary.as_ref() != Some(boundary)) {
         changes.push(Change::SetBoundary(boundary.clone()));
     }
-    let after = Some(described_role(&trust, &tags, boundary.or(role.boundary.as_ref())));
+    let after = Some(describe_role(&trust, &tags, boundary.or(role.boundary.as_ref())));
     for change in changes {
         plan.steps.push(role_step(situation, change, Some(role), after.clone()));
     }
@@ -165,7 +165,16 @@ fn role_step(
     }
 }
 
-fn desired_trust(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: Option<&Inventory>) -> Value {
+/// The tags that the role must carry.
+pub(super) fn desired_tags(situation: &Situation<'_>) -> BTreeMap<String, String> {
+    let declared = situation.declared;
+    let mut tags = declared.tags.clone();
+    tags.extend(names::ownership_tags(situation.installation, &declared.key));
+    tags
+}
+
+/// Whom the role must trust.
+pub(super) fn desired_trust(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: Option<&Inventory>) -> Value {
     let tools = &situation.declared.tools.account;
     let partition = resolved.pipeline.role.partition();
     match situation.declared.trust {
@@ -180,16 +189,49 @@ fn desired_trust(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: Optio
     }
 }
 
-/// P1.
-fn invoke_policy(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: Option<&Inventory>, plan: &mut Plan) {
+/// P1 as it must be.
+pub(super) fn desired_invoke_policy(
+    situation: &Situation<'_>,
+    resolved: &Resolved<'_>,
+    kept: Option<&Inventory>,
+) -> Value {
     let current = resolved.role.and_then(|role| role.invoke_policy.as_ref());
     let in_place = current.and_then(policy::invoke_entries).unwrap_or_default();
     let mut functions = still_needed(kept, Part::InvokePolicy, &resolved.role_arn, &in_place);
     functions.insert(resolved.function.arn.clone());
-    let document = policy::invoke(&functions, situation.list_functions);
+    policy::invoke(&functions, situation.list_functions)
+}
+
+/// P1.
+fn invoke_policy(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: Option<&Inventory>, plan: &mut Plan) {
+    let current = resolved.role.and_then(|role| role.invoke_policy.as_ref());
+    let document = desired_invoke_policy(situation, resolved, kept);
     let (account, role) = (&situation.declared.dev.account, situation.declared.role_name.clone());
     let name = names::invoke_policy(situation.installation);
     put_if_different(Part::InvokePolicy, account, role, name, current, document, plan);
+}
+
+/// Policies on our role that we did not write and that allow something: the role would be worth more than was granted.
+/// One that only denies stays, since it can be somebody's answer to an incident.
+fn extra_policies(situation: &Situation<'_>, resolved: &Resolved<'_>, plan: &mut Plan) {
+    let role = &situation.declared.role_name;
+    let extras = resolved.role.iter().flat_map(|role| &role.extra_policies).filter(|extra| extra.grants);
+    plan.steps.extend(extras.map(|extra| extra_policy_step(Phase::Access, situation.declared, role, extra)));
+}
+
+/// Takes one such policy off a role of ours.
+pub(super) fn extra_policy_step(phase: Phase, declared: &Declared, role: &RoleName, extra: &ExtraPolicy) -> Step {
+    let (account, role) = (declared.dev.account.clone(), role.clone());
+    let (resource, change) = match &extra.name {
+        ExtraPolicyName::Inline(policy) => {
+            (Resource::RolePolicy { account, role, policy: policy.clone() }, Change::DeletePolicy)
+        }
+        ExtraPolicyName::Attached(policy) => {
+            (Resource::AttachedPolicy { account, role, policy: policy.clone() }, Change::DetachPolicy)
+        }
+    };
+    // Its content decides nothing about whether it has gone.
+    Step { phase, part: Part::InvokeRole, resource, change, before: Some("there".to_owned()), after: None }
 }
 
 /// P2.
@@ -213,15 +255,27 @@ fn assume_policy(
     let holder = &resolved.pipeline.role;
     let Some(role) = holder.role_name() else { return };
     let current = observed.assume.get(holder).and_then(Option::as_ref);
-    let in_place = current.and_then(policy::assume_entries).unwrap_or_default();
-    let mut own = still_needed(kept, Part::AssumePolicy, holder, &in_place);
-    own.insert(resolved.role_arn.clone());
-    let others = situation.others.assume.get(holder).map(Vec::as_slice).unwrap_or_default();
-    let document = policy::assume(&assume_entries(&in_place, &own, others));
+    let document = policy::assume(&desired_assume_entries(situation, observed, resolved, kept));
     check_size(&document, INLINE_MAX, "assume policy of the pipeline role", situation.declared, plan);
     let name = names::assume_policy(situation.installation);
     let account = &situation.declared.tools.account;
     put_if_different(Part::AssumePolicy, account, role, name, current, document, plan);
+}
+
+/// The invoke roles that P3 must name.
+pub(super) fn desired_assume_entries(
+    situation: &Situation<'_>,
+    observed: &Observed,
+    resolved: &Resolved<'_>,
+    kept: Option<&Inventory>,
+) -> BTreeSet<Arn> {
+    let holder = &resolved.pipeline.role;
+    let current = observed.assume.get(holder).and_then(Option::as_ref);
+    let in_place = current.and_then(policy::assume_entries).unwrap_or_default();
+    let mut own = still_needed(kept, Part::AssumePolicy, holder, &in_place);
+    own.insert(resolved.role_arn.clone());
+    let others = situation.others.assume.get(holder).map(Vec::as_slice).unwrap_or_default();
+    assume_entries(&in_place, &own, others)
 }
 
 /// Entries of an older spec that are in place: kept on the inventory's word, since keeping gives nobody anything new.

@@ -12,6 +12,7 @@
 //! steps breaks a path that works.
 
 mod access;
+mod described;
 mod release;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,7 @@ use super::{
 };
 use crate::api::Reason;
 
+pub use described::{Described, FieldValue, Fields, described};
 pub use release::plan_removal;
 
 /// Steps of one phase are taken together; a later phase begins when the one before was read back as done.
@@ -81,8 +83,8 @@ pub enum Change {
     PutPolicy(Value),
     /// Delete an inline policy.
     DeletePolicy,
-    /// Detach a managed policy from our role, so that it can go.
-    DetachPolicy(Arn),
+    /// Detach a managed policy from our role.
+    DetachPolicy,
     /// Delete our role.
     DeleteRole,
     /// Edit a pipeline: the goal is applied to a declaration that is read inside the pipeline's lock.
@@ -112,6 +114,13 @@ pub enum PipelineGoal {
 }
 
 impl PipelineGoal {
+    /// Whether the declaration holds an action of ours already, however different.
+    #[must_use]
+    pub fn is_there(&self, declaration: &Value) -> bool {
+        let (Self::Holds(_, owned) | Self::HoldsNone(owned)) = self;
+        !pipeline_edit::owned_actions(declaration, owned).is_empty()
+    }
+
     /// Applies the goal to a declaration; `None` when it is reached already.
     ///
     /// # Errors
@@ -206,38 +215,50 @@ pub struct Resolved<'a> {
     pub role_arn: Arn,
 }
 
-/// The plan for an object that exists.
-#[must_use]
-pub fn plan(situation: &Situation<'_>, observed: &Observed) -> Plan {
-    let resolved = match resolve(situation, observed) {
-        Ok(resolved) => resolved,
-        Err(blockers) => return Plan { steps: Vec::new(), blockers },
-    };
+/// Where an object stands between an older spec and the present one.
+struct Transition<'a> {
+    resolved: Resolved<'a>,
+    leftovers: Inventory,
+    owned: Owned,
+    action: DesiredAction,
+    edit: Option<pipeline_edit::Edited>,
+    old_actions: Vec<Step>,
+}
+
+impl Transition<'_> {
+    /// Things of an older spec that have to stay in place while their action may still be there.
+    fn kept(&self) -> Option<&Inventory> {
+        (self.edit.is_some() || !self.old_actions.is_empty()).then_some(&self.leftovers)
+    }
+}
+
+fn transition<'a>(situation: &Situation<'_>, observed: &'a Observed) -> Result<Transition<'a>, Vec<Blocker>> {
+    let resolved = resolve(situation, observed)?;
     let desired = desired_inventory(situation, &resolved);
     let leftovers = situation.inventory.clone().within(situation.declared).leftovers(&desired);
     let owned = owned_in(situation, observed, Some(&resolved.role_arn), &resolved.pipeline.arn);
     let action = desired_action(situation, &resolved);
-    let edit = match pipeline_edit::converge(
-        &resolved.pipeline.declaration,
-        &situation.declared.tools.region,
-        &action,
-        &owned,
-    ) {
-        Ok(edit) => edit,
-        Err(refusal) => return Plan { steps: Vec::new(), blockers: vec![blocked_edit(situation, &refusal)] },
-    };
+    let (declaration, region) = (&resolved.pipeline.declaration, &situation.declared.tools.region);
+    let edit = pipeline_edit::converge(declaration, region, &action, &owned)
+        .map_err(|refusal| vec![blocked_edit(situation, &refusal)])?;
     let old_actions = release::old_pipeline_steps(situation, observed, &leftovers);
-    let in_transition = edit.is_some() || !old_actions.is_empty();
-    let mut plan = access::plan(situation, observed, &resolved, in_transition.then_some(&leftovers));
+    Ok(Transition { resolved, leftovers, owned, action, edit, old_actions })
+}
+
+/// The plan for an object that exists.
+#[must_use]
+pub fn plan(situation: &Situation<'_>, observed: &Observed) -> Plan {
+    let transition = match transition(situation, observed) {
+        Ok(transition) => transition,
+        Err(blockers) => return Plan { steps: Vec::new(), blockers },
+    };
+    let mut plan = access::plan(situation, observed, &transition.resolved, transition.kept());
+    let in_transition = transition.kept().is_some();
+    let Transition { resolved, leftovers, owned, action, edit, old_actions } = transition;
     if edit.is_some() {
         let goal = PipelineGoal::Holds(Box::new(action), owned);
-        plan.steps.push(pipeline_step(
-            Phase::Pipeline,
-            situation,
-            &situation.declared.pipeline,
-            resolved.pipeline,
-            goal,
-        ));
+        let name = &situation.declared.pipeline;
+        plan.steps.push(pipeline_step(Phase::Pipeline, situation, name, resolved.pipeline, goal));
     }
     plan.steps.extend(old_actions);
     if !in_transition {
@@ -311,6 +332,7 @@ fn desired_inventory(situation: &Situation<'_>, resolved: &Resolved<'_>) -> Inve
         stage_made: false,
         written_at: situation.now,
         read_back: false,
+        digest: None,
     };
     let declared = situation.declared;
     let pipeline = resolved.pipeline;
@@ -428,6 +450,20 @@ pub fn blocked_edit(situation: &Situation<'_>, refusal: &Refusal) -> Blocker {
     }
 }
 
+/// Policies on our roles that nobody declared, as far as they were read.
+#[must_use]
+pub fn extra_policies(situation: &Situation<'_>, observed: &Observed) -> Vec<Resource> {
+    let on_role = |role: &InvokeRole| {
+        let name = role.arn.role_name();
+        let extras = role.extra_policies.clone();
+        name.into_iter().flat_map(move |name| {
+            let step = |extra| access::extra_policy_step(Phase::Access, situation.declared, &name, extra).resource;
+            extras.iter().map(step).collect::<Vec<_>>()
+        })
+    };
+    own_roles(situation, observed).flat_map(on_role).collect()
+}
+
 /// A pipeline's state: its version.
 #[must_use]
 pub fn pipeline_state(pipeline: &Pipeline) -> State {
@@ -443,10 +479,10 @@ pub fn policy_state(document: Option<&Value>) -> State {
 /// A role's state: trust by meaning, tags and boundary.
 #[must_use]
 pub fn role_state(role: Option<&InvokeRole>) -> State {
-    role.map(|role| described_role(&role.trust, &role.tags, role.boundary.as_ref()))
+    role.map(|role| describe_role(&role.trust, &role.tags, role.boundary.as_ref()))
 }
 
-fn described_role(trust: &Value, tags: &BTreeMap<String, String>, boundary: Option<&Arn>) -> String {
+fn describe_role(trust: &Value, tags: &BTreeMap<String, String>, boundary: Option<&Arn>) -> String {
     json!({"trust": policy::canonical(trust), "tags": tags, "boundary": boundary.map(Arn::as_str)}).to_string()
 }
 

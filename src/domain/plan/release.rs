@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Blocker, Change, Phase, PipelineGoal, Plan, Resolved, Situation, Step, blocked_edit, own_roles, owned_in,
-    pipeline_step, policy_state, role_resource, role_state,
+    Blocker, Change, Phase, PipelineGoal, Plan, Resolved, Situation, Step, access::extra_policy_step, blocked_edit,
+    own_roles, owned_in, pipeline_step, policy_state, role_resource, role_state,
 };
 use crate::{
     api::Reason,
     domain::{
-        ids::{Arn, RoleName},
+        ids::Arn,
         inventory::{Inventory, Part},
         names,
         observed::{InvokeRole, Observed, Resource},
@@ -176,31 +176,28 @@ fn shared_policies(
 fn role_removal(situation: &Situation<'_>, role: &InvokeRole, plan: &mut Plan) {
     let declared = situation.declared;
     let Some(name) = role.arn.role_name() else { return };
-    let policy_step = |name: RoleName, policy: String, before| Step {
-        phase: Phase::Release,
-        part: Part::InvokePolicy,
-        resource: Resource::RolePolicy { account: declared.dev.account.clone(), role: name, policy },
-        change: Change::DeletePolicy,
-        before,
-        after: None,
-    };
     if role.invoke_policy.is_some() {
         let policy = names::invoke_policy(situation.installation);
-        plan.steps.push(policy_step(name.clone(), policy, policy_state(role.invoke_policy.as_ref())));
+        plan.steps.push(Step {
+            phase: Phase::Release,
+            part: Part::InvokePolicy,
+            resource: Resource::RolePolicy { account: declared.dev.account.clone(), role: name.clone(), policy },
+            change: Change::DeletePolicy,
+            before: policy_state(role.invoke_policy.as_ref()),
+            after: None,
+        });
     }
-    for policy in &role.other_policies {
-        plan.steps.push(policy_step(name.clone(), policy.clone(), Some("not read".to_owned())));
-    }
-    let role_step = |change| Step {
+    let role_step = Step {
         phase: Phase::Release,
         part: Part::InvokeRole,
         resource: role_resource(declared, &name),
-        change,
+        change: Change::DeleteRole,
         before: role_state(Some(role)),
         after: None,
     };
-    plan.steps.extend(role.attached_policies.iter().map(|arn| role_step(Change::DetachPolicy(arn.clone()))));
-    plan.steps.push(role_step(Change::DeleteRole));
+    plan.steps
+        .extend(role.extra_policies.iter().map(|extra| extra_policy_step(Phase::Release, declared, &name, extra)));
+    plan.steps.push(role_step);
 }
 
 fn still_used(situation: &Situation<'_>, users: &[String]) -> Blocker {

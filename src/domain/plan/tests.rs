@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::{
+    drift::{Drift, verify},
     ids::ObjectKey,
+    observed::{ExtraPolicy, ExtraPolicyName},
     pipeline_edit::Position,
     shared_policy::Usage,
     spec::{Access, Location, Trust},
@@ -97,6 +99,7 @@ fn granted() -> Granted {
 struct World {
     observed: Observed,
     inventory: Inventory,
+    drift: Drift,
 }
 
 impl World {
@@ -119,7 +122,7 @@ impl World {
         }
         observed.assume = PIPELINES.iter().map(|name| (pipeline_role(name), None)).collect();
         observed.callback = FUNCTIONS.iter().map(|name| (execution_role(name), None)).collect();
-        Self { observed, inventory: Inventory::default() }
+        Self { observed, inventory: Inventory::default(), drift: Drift::default() }
     }
 
     fn look(&mut self, declared: &Declared) {
@@ -139,8 +142,7 @@ impl World {
                     tags: new.tags.clone(),
                     boundary: None,
                     invoke_policy: None,
-                    other_policies: Vec::new(),
-                    attached_policies: Vec::new(),
+                    extra_policies: Vec::new(),
                 };
                 self.observed.roles.insert(role.clone(), Some(made));
             }
@@ -233,6 +235,7 @@ impl World {
         loop {
             let plan = self.plan(declared, others);
             assert_eq!(plan.blockers, Vec::new());
+            self.compare(declared, others);
             let Some(phase) = plan.due().first().map(|step| step.phase) else { break };
             // One reconcile goes through the phases in their order; an earlier one again is another reconcile.
             if last.is_none_or(|last| phase <= last) {
@@ -240,17 +243,38 @@ impl World {
             }
             assert!(rounds <= 2, "more than two rounds: {plan:?}");
             last = Some(phase);
-            let desired = self.with(declared, others, converged_inventory);
-            self.inventory = self.inventory.union(&desired.unwrap());
+            self.record(declared, others, plan.due());
             for step in plan.due() {
                 let worked = self.works();
                 self.apply(step);
                 assert!(!worked || self.works(), "{step:?} broke a path that worked");
             }
         }
-        let desired = self.with(declared, others, converged_inventory);
-        self.inventory = desired.unwrap();
+        let mut desired = self.with(declared, others, converged_inventory).unwrap();
+        for item in &mut desired.0 {
+            item.digest = self.inventory.0.iter().find(|known| known.same_thing(item)).and_then(|i| i.digest.clone());
+        }
+        self.inventory = desired;
+        self.compare(declared, others);
         rounds
+    }
+
+    /// What the controller records before it writes: what is written is forgotten as seen.
+    fn record(&mut self, declared: &Declared, others: &Others, steps: &[Step]) {
+        let mut desired = self.with(declared, others, converged_inventory).unwrap();
+        let access = steps.iter().filter(|step| step.phase == Phase::Access).map(|step| step.part);
+        let written: BTreeSet<Part> = access.collect();
+        desired.0.retain(|item| {
+            written.contains(&item.part) || !self.inventory.0.iter().any(|known| known.same_thing(item))
+        });
+        self.inventory = self.inventory.union(&desired);
+        self.inventory.forget_digests(&steps.iter().map(|step| step.part).collect());
+    }
+
+    fn compare(&mut self, declared: &Declared, others: &Others) {
+        let described = self.with(declared, others, described);
+        self.drift.look(&described, &self.inventory, |_| false, Timestamp::UNIX_EPOCH);
+        verify(&mut self.inventory, &described);
     }
 
     fn remove(&mut self, declared: &Declared) {
@@ -302,6 +326,7 @@ fn an_entry_of_another_object_stays_through_convergence_and_removal() {
         granted: true,
         recorded: BTreeSet::new(),
         written_here: BTreeSet::new(),
+        verified: BTreeSet::new(),
     };
     let others = Others { assume: BTreeMap::from([(holder.clone(), vec![other])]), ..Others::default() };
     world.converge(&declared, &others);
@@ -314,6 +339,82 @@ fn an_entry_of_another_object_stays_through_convergence_and_removal() {
         world.apply(step);
     }
     assert_eq!(entries(&world), BTreeSet::from([theirs]));
+}
+
+/// Somebody's deed in AWS, and what is told of it.
+#[test]
+fn each_part_removed_or_changed_is_told_in_a_sentence() {
+    type Deed = fn(&mut World);
+    fn own_role(world: &mut World) -> &mut Option<InvokeRole> {
+        world.observed.roles.get_mut(&"derived".parse::<RoleName>().unwrap()).unwrap()
+    }
+    fn action(world: &mut World) -> &mut Value {
+        let pipeline = world.observed.pipelines.get_mut(&PIPELINES[0].parse::<PipelineName>().unwrap()).unwrap();
+        &mut pipeline.as_mut().unwrap().declaration["stages"][2]["actions"][0]
+    }
+    let everything = || json!({"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
+    let deeds: Vec<(&str, Deed)> = vec![
+        ("T1 removed", |world| *own_role(world) = None),
+        ("T1 trusts another account", |world| {
+            own_role(world).as_mut().unwrap().trust =
+                policy::trust_account_root("aws", &"333333333333".parse().unwrap());
+        }),
+        ("T1 trusts another account as well", |world| {
+            let other = policy::trust_account_root("aws", &"333333333333".parse().unwrap());
+            let trust = &mut own_role(world).as_mut().unwrap().trust;
+            trust["Statement"].as_array_mut().unwrap().push(other["Statement"][0].clone());
+        }),
+        ("a policy was added to the role", |world| {
+            own_role(world).as_mut().unwrap().extra_policies =
+                vec![ExtraPolicy { name: ExtraPolicyName::Inline("more".to_owned()), grants: true }];
+        }),
+        ("sessions were revoked", |world| {
+            own_role(world).as_mut().unwrap().extra_policies =
+                vec![ExtraPolicy { name: ExtraPolicyName::Inline("revoke".to_owned()), grants: false }];
+        }),
+        ("P1 removed", |world| own_role(world).as_mut().unwrap().invoke_policy = None),
+        ("P2 removed", |world| world.observed.callback.values_mut().for_each(|policy| *policy = None)),
+        ("P3 removed", |world| world.observed.assume.values_mut().for_each(|policy| *policy = None)),
+        ("P4 removed", |world| {
+            let name: PipelineName = PIPELINES[0].parse().unwrap();
+            let pipeline = world.observed.pipelines.get_mut(&name).unwrap().as_mut().unwrap();
+            pipeline.declaration["stages"].as_array_mut().unwrap().remove(2);
+        }),
+        ("P4 changed", |world| {
+            action(world)["runOrder"] = json!(7);
+            action(world)["configuration"]["UserParameters"] = json!("secret");
+        }),
+    ];
+    let declared = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: false });
+    let told = |deed: &dyn Fn(&mut World)| {
+        let mut world = World::new();
+        world.converge(&declared, &Others::default());
+        deed(&mut world);
+        world.compare(&declared, &Others::default());
+        let said = world.drift.said(true).unwrap();
+        let items: Vec<String> = world
+            .drift
+            .status()
+            .unwrap_or_default()
+            .items
+            .iter()
+            .map(|item| {
+                format!(
+                    "    {:?} {:?} {}: {:?} -> {:?}\n",
+                    item.handling, item.kind, item.field, item.desired, item.observed
+                )
+            })
+            .collect();
+        format!("  {} {}\n{}", said.0, said.1, items.concat())
+    };
+    let mut all: Vec<String> = deeds.iter().map(|(what, deed)| format!("{what}\n{}", told(deed))).collect();
+    let wider = |world: &mut World| {
+        own_role(world).as_mut().unwrap().invoke_policy = Some(everything());
+        world.observed.callback.values_mut().for_each(|policy| *policy = Some(everything()));
+        world.observed.assume.values_mut().for_each(|policy| *policy = Some(everything()));
+    };
+    all.push(format!("P1, P2, P3 replaced\n{}", told(&wider)));
+    insta::assert_snapshot!("drift_in_words", all.concat());
 }
 
 #[test]
@@ -343,6 +444,7 @@ proptest! {
             world.converge(&declared, &Others::default());
             prop_assert!(world.works());
             prop_assert!(world.plan(&declared, &Others::default()).steps.is_empty());
+            prop_assert_eq!(world.drift.status(), None, "what the spec changes is no drift");
             last = Some(declared);
         }
         world.remove(&last.unwrap());
@@ -366,8 +468,8 @@ proptest! {
         while left > 0 {
             let plan = world.plan(&halfway, &Others::default());
             let Some(step) = plan.due().first().cloned() else { break };
-            let desired = world.with(&halfway, &Others::default(), converged_inventory);
-            world.inventory = world.inventory.union(&desired.unwrap());
+            world.compare(&halfway, &Others::default());
+            world.record(&halfway, &Others::default(), std::slice::from_ref(&step));
             world.apply(&step);
             left -= 1;
         }
@@ -375,6 +477,7 @@ proptest! {
         let last = declared(&third);
         world.converge(&last, &Others::default());
         prop_assert!(world.works());
+        prop_assert_eq!(world.drift.status(), None, "what the spec changes is no drift");
         world.remove(&last);
         prop_assert!(world.observed.roles.values().all(Option::is_none));
         prop_assert!(world.observed.assume.values().chain(world.observed.callback.values()).all(Option::is_none));

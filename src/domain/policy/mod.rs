@@ -25,6 +25,34 @@ pub fn same_meaning(one: &Value, other: &Value) -> bool {
     canonical(one) == canonical(other)
 }
 
+/// Whether a document allows all that another says and perhaps more: every statement of `part` is in `whole`.
+#[must_use]
+pub fn contains(whole: &Value, part: &Value) -> bool {
+    let (whole, part) = (canonical_value(whole), canonical_value(part));
+    let statements = |document: &Value| document.get("Statement").map(|of| as_list(of).to_vec()).unwrap_or_default();
+    let whole = statements(&whole);
+    statements(&part).iter().all(|statement| whole.contains(statement))
+}
+
+/// Whether a document allows anything at all. What is no plain Deny counts as an Allow.
+#[must_use]
+pub fn grants(document: &Value) -> bool {
+    let statements = document.get("Statement").map(as_list).unwrap_or_default();
+    statements.iter().any(|statement| statement.get("Effect").and_then(Value::as_str) != Some("Deny"))
+}
+
+/// Whether a trust policy trusts this whole account, or everybody, without a condition.
+#[must_use]
+pub fn trusts_whole_account(document: &Value, account: &AccountId) -> bool {
+    let canonical = canonical_value(document);
+    let statements = canonical.get("Statement").map(as_list).unwrap_or_default();
+    statements.iter().filter(|statement| statement.get("Effect").and_then(Value::as_str) == Some("Allow")).any(|it| {
+        let principals = it.pointer("/Principal/AWS").map(as_list).unwrap_or_default();
+        let named = |name: &Value| name == "*" || name == account.as_str();
+        it.get("Condition").is_none() && principals.iter().any(named)
+    })
+}
+
 /// The size that counts against IAM's quotas: characters without whitespace (IAM User Guide, quotas).
 #[must_use]
 pub fn size(document: &Value) -> usize {

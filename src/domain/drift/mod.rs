@@ -1,0 +1,338 @@
+//! Drift: a difference between what is there and what was last seen in place.
+//!
+//! ```text
+//! plan::described ──┐
+//! digests (inventory) ├─→ Drift::look ─→ items found, items put right ─→ status, events, metrics
+//! items so far (status) ┘
+//! ```
+//!
+//! What is missing while it is being made, and what differs because the spec or an `AwsAccount` changed, is no drift: in
+//! both cases what is there is still what the digest says, or there is no digest yet.
+
+mod digest;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+pub use self::digest::Digest;
+use super::{
+    inventory::{Inventory, Part},
+    observed::Resource,
+    plan::{Described, FieldValue},
+};
+use crate::api::{CrossAccountInvokeStatus, DriftHandling, DriftItem, DriftKind, DriftReason, DriftStatus, condition};
+
+/// Open differences kept in the status.
+const OPEN_MAX: usize = 32;
+/// Corrected differences kept in the status.
+const CORRECTED_MAX: usize = 16;
+/// Characters of a value that are shown.
+const VALUE_MAX: usize = 256;
+/// Sentences in the condition's message; the items have the rest.
+const SENTENCES_MAX: usize = 3;
+
+/// A difference that was just found or put right, for events and metrics.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Change {
+    /// Which of the five parts.
+    pub part: Part,
+    /// How it differed.
+    pub kind: DriftKind,
+    /// Which field.
+    pub field: String,
+    /// What was wrong, as a sentence without a full stop.
+    pub sentence: String,
+}
+
+/// Where a difference is: account, ARN and field.
+type Place = (String, String, String);
+
+/// The drift of one object, over one reconcile.
+#[derive(Clone, Debug, Default)]
+pub struct Drift {
+    items: Vec<DriftItem>,
+    detected: Option<Time>,
+    corrected: Option<Time>,
+    /// What the condition says so far.
+    said: Option<(DriftReason, String)>,
+    /// Of this reconcile: what was wrong where.
+    sentences: BTreeMap<Place, (Part, String)>,
+    found: Vec<Change>,
+    put_right: Vec<Change>,
+}
+
+fn place(item: &DriftItem) -> Place {
+    (item.account.clone(), item.resource.clone(), item.field.clone())
+}
+
+fn is_open(item: &DriftItem) -> bool {
+    item.handling != DriftHandling::Corrected
+}
+
+/// One field that is not as it shall be.
+struct Difference<'a> {
+    described: &'a Described,
+    field: String,
+    kind: DriftKind,
+    desired: Option<&'a FieldValue>,
+    observed: Option<&'a FieldValue>,
+}
+
+impl Drift {
+    /// What the status says so far.
+    #[must_use]
+    pub fn of(status: Option<&CrossAccountInvokeStatus>) -> Self {
+        let drift = status.and_then(|status| status.drift.clone()).unwrap_or_default();
+        let conditions = status.map(|status| status.conditions.as_slice()).unwrap_or_default();
+        let said = conditions.iter().find(|known| known.type_ == condition::DRIFTED);
+        Self {
+            items: drift.items,
+            detected: drift.last_detected_at,
+            corrected: drift.last_corrected_at,
+            said: said.and_then(|known| Some((known.reason.parse().ok()?, known.message.clone()))),
+            ..Self::default()
+        }
+    }
+
+    /// Compares what is there with what shall be there and with what was last seen in place. `stale` tells reads that
+    /// only show what was there before our own write.
+    pub fn look(
+        &mut self,
+        described: &[Described],
+        inventory: &Inventory,
+        stale: impl Fn(&Described) -> bool,
+        now: Timestamp,
+    ) {
+        let looked_at: Vec<&Described> = described.iter().filter(|part| !stale(part)).collect();
+        let differences: Vec<Difference<'_>> = looked_at.iter().flat_map(|part| differences(part)).collect();
+        let now = Time(now);
+        for difference in &differences {
+            self.note(difference, inventory, &now);
+        }
+        let differs = |item: &DriftItem| differences.iter().any(|difference| difference.place() == place(item));
+        let part_of = |item: &DriftItem| {
+            // Policies first: the role that carries one has the same ARN and takes what is no policy's.
+            let on_holder = || looked_at.iter().filter(|part| holder_of(part) == item.resource);
+            let is_policy = |part: &Described| matches!(part.resource, Resource::RolePolicy { .. });
+            let of_policy = on_holder().find(|part| is_policy(part) && words::is_of(part, &item.field));
+            of_policy.or_else(|| on_holder().find(|part| !is_policy(part)))
+        };
+        let hidden = |item: &DriftItem| described.iter().any(|part| holder_of(part) == item.resource && stale(part));
+        for item in self.items.iter_mut().filter(|item| is_open(item)) {
+            if differs(item) || hidden(item) {
+                continue;
+            }
+            let Some(part) = part_of(item) else { continue };
+            let told =
+                self.sentences.entry(place(item)).or_insert_with(|| (part.item.part, words::of_item(part, item)));
+            let (part, sentence) = told.clone();
+            // What was only reported goes without our doing.
+            if item.handling != DriftHandling::Reported {
+                self.put_right.push(Change { part, kind: item.kind, field: item.field.clone(), sentence });
+                self.corrected = Some(now.clone());
+            }
+            item.handling = DriftHandling::Corrected;
+            item.corrected_at = Some(now.clone());
+        }
+        // An open item of something that the spec no longer names says nothing any more.
+        self.items.retain(|item| !is_open(item) || described.iter().any(|part| holder_of(part) == item.resource));
+    }
+
+    fn note(&mut self, difference: &Difference<'_>, inventory: &Inventory, now: &Time) {
+        let at = difference.place();
+        let known = self.items.iter().position(|item| is_open(item) && place(item) == at);
+        if known.is_none() && !difference.is_drift(inventory) {
+            return;
+        }
+        let item = difference.item(now);
+        let part = difference.described.item.part;
+        let sentence = words::of_difference(difference);
+        self.sentences.insert(at, (part, sentence.clone()));
+        if let Some(index) = known {
+            self.items[index] = DriftItem { since: self.items[index].since.clone(), ..item };
+        } else {
+            self.found.push(Change { part, kind: item.kind, field: item.field.clone(), sentence });
+            self.detected = Some(now.clone());
+            self.items.push(item);
+        }
+    }
+
+    /// Whether putting things right failed, in which case the open items say so.
+    pub fn failed(&mut self, failed: bool) {
+        for item in &mut self.items {
+            match item.handling {
+                DriftHandling::Waiting if failed => item.handling = DriftHandling::Failed,
+                DriftHandling::Failed if !failed => item.handling = DriftHandling::Waiting,
+                _ => {}
+            }
+        }
+    }
+
+    /// Drops what was put right longer than `retention` ago, and more than the status holds.
+    pub fn expire(&mut self, retention: Duration, now: Timestamp) {
+        let retention = SignedDuration::try_from(retention).unwrap_or(SignedDuration::MAX);
+        let old = |item: &DriftItem| item.corrected_at.as_ref().is_some_and(|at| now.duration_since(at.0) >= retention);
+        self.items.retain(|item| is_open(item) || !old(item));
+        self.items.sort_by_key(|item| (!is_open(item), std::cmp::Reverse(item.corrected_at.clone().map(|at| at.0))));
+        let (mut open, mut corrected) = (0, 0);
+        self.items.retain(|item| {
+            let count = if is_open(item) { &mut open } else { &mut corrected };
+            *count += 1;
+            *count <= if is_open(item) { OPEN_MAX } else { CORRECTED_MAX }
+        });
+    }
+
+    /// When the next corrected item expires.
+    #[must_use]
+    pub fn expires_in(&self, retention: Duration, now: Timestamp) -> Option<Duration> {
+        let first = self.items.iter().filter_map(|item| item.corrected_at.as_ref()).map(|at| at.0).min()?;
+        let age = Duration::try_from(now.duration_since(first)).unwrap_or_default();
+        Some(retention.saturating_sub(age))
+    }
+
+    /// When the oldest difference was found that shall be put right and is not yet.
+    #[must_use]
+    pub fn oldest_uncorrected(&self) -> Option<Timestamp> {
+        let waiting = |item: &&DriftItem| matches!(item.handling, DriftHandling::Waiting | DriftHandling::Failed);
+        self.items.iter().filter(waiting).map(|item| item.since.0).min()
+    }
+
+    /// What was found and what was put right since this was last asked.
+    pub fn changes(&mut self) -> (Vec<Change>, Vec<Change>) {
+        (std::mem::take(&mut self.found), std::mem::take(&mut self.put_right))
+    }
+
+    /// The status member; `None` while nothing was ever found.
+    #[must_use]
+    pub fn status(&self) -> Option<DriftStatus> {
+        let status = DriftStatus {
+            items: self.items.clone(),
+            last_detected_at: self.detected.clone(),
+            last_corrected_at: self.corrected.clone(),
+        };
+        (status != DriftStatus::default()).then_some(status)
+    }
+
+    /// What the condition says: nothing before the object has once been `converged`.
+    #[must_use]
+    pub fn said(&self, converged: bool) -> Option<(DriftReason, String)> {
+        let waiting = |item: &&DriftItem| matches!(item.handling, DriftHandling::Waiting | DriftHandling::Failed);
+        let reported = |item: &&DriftItem| item.handling == DriftHandling::Reported;
+        let sentence = |item: &DriftItem| {
+            self.sentences
+                .get(&place(item))
+                .map_or_else(|| words::of_stray_item(item), |(_, sentence)| sentence.clone())
+        };
+        let of = |reason: DriftReason, items: Vec<&DriftItem>, end: &str| {
+            // A reconcile that did not come as far as looking repeats what was said.
+            let known = self.said.clone().filter(|(said, _)| *said == reason && self.sentences.is_empty());
+            known.unwrap_or_else(|| (reason, words::joined(items.into_iter().map(sentence).collect(), end)))
+        };
+        let (waiting, reported): (Vec<_>, Vec<_>) =
+            (self.items.iter().filter(waiting).collect(), self.items.iter().filter(reported).collect());
+        if !waiting.is_empty() {
+            return Some(of(DriftReason::Correcting, waiting, "; being corrected"));
+        }
+        if !reported.is_empty() {
+            return Some(of(DriftReason::Reported, reported, "; reported and left as it is"));
+        }
+        let corrected: Vec<&DriftItem> = self.items.iter().filter(|item| !is_open(item)).collect();
+        if let Some(at) = corrected.iter().filter_map(|item| item.corrected_at.clone()).map(|at| at.0).max() {
+            let latest = corrected.into_iter().filter(|item| item.corrected_at == Some(Time(at))).collect();
+            return Some(of(DriftReason::Corrected, latest, &format!("; corrected at {at}")));
+        }
+        let known = converged || self.said.is_some();
+        known.then(|| (DriftReason::InSync, "AWS holds what was last seen in place".to_owned()))
+    }
+}
+
+fn holder_of(part: &Described) -> &str {
+    part.item.holder.as_str()
+}
+
+fn differences(part: &Described) -> Vec<Difference<'_>> {
+    let difference = |field: &str, kind, desired, observed| Difference {
+        described: part,
+        field: field.to_owned(),
+        kind,
+        desired,
+        observed,
+    };
+    let Some(observed) = &part.observed else {
+        return vec![difference(&words::whole(part), DriftKind::Missing, None, None)];
+    };
+    let mut found = Vec::new();
+    for (field, desired) in &part.desired {
+        match observed.get(field) {
+            None => found.push(difference(field, DriftKind::Missing, Some(desired), None)),
+            Some(value) if value.meaning != desired.meaning => {
+                found.push(difference(field, DriftKind::Modified, Some(desired), Some(value)));
+            }
+            Some(_) => {}
+        }
+    }
+    let undeclared = observed.iter().filter(|(field, _)| !part.desired.contains_key(*field));
+    found.extend(undeclared.map(|(field, value)| difference(field, DriftKind::Extra, None, Some(value))));
+    found
+}
+
+impl Difference<'_> {
+    fn place(&self) -> Place {
+        let holder = &self.described.item.holder;
+        (holder.account().to_owned(), holder.to_string(), self.label())
+    }
+
+    /// The field as it is shown: of a policy with its name, since a role has several.
+    fn label(&self) -> String {
+        words::field(self.described, &self.field)
+    }
+
+    /// Whether this part was once seen in place, and the field was something else then than it is now.
+    fn is_drift(&self, inventory: &Inventory) -> bool {
+        let known = inventory.0.iter().find(|item| item.same_thing(&self.described.item));
+        let Some(digest) = known.and_then(|item| item.digest.as_ref()) else { return false };
+        self.described.observed.is_none()
+            || self.described.vouched.contains(&self.field)
+            || !digest.says(&self.field, self.observed.map(|value| value.meaning.as_str()))
+    }
+
+    fn item(&self, now: &Time) -> DriftItem {
+        let tolerated = self.described.tolerated.contains(&self.field);
+        let shown = |value: Option<&FieldValue>| value.map(|value| shortened(&value.shown));
+        DriftItem {
+            account: self.described.item.holder.account().to_owned(),
+            resource: self.described.item.holder.to_string(),
+            field: self.label(),
+            desired: shown(self.desired),
+            observed: shown(self.observed),
+            kind: self.kind,
+            since: now.clone(),
+            handling: if tolerated { DriftHandling::Reported } else { DriftHandling::Waiting },
+            corrected_at: None,
+        }
+    }
+}
+
+fn shortened(value: &str) -> String {
+    if value.chars().count() <= VALUE_MAX {
+        return value.to_owned();
+    }
+    value.chars().take(VALUE_MAX - 1).chain(['…']).collect()
+}
+
+/// Notes in the inventory what was just seen in place. What is only tolerated keeps the digest it had.
+pub fn verify(inventory: &mut Inventory, described: &[Described]) {
+    for part in described.iter().filter(|part| part.in_place()) {
+        let Some(item) = inventory.0.iter_mut().find(|item| item.same_thing(&part.item)) else { continue };
+        let mut digest = Digest::of(part.desired.iter().filter(|(field, _)| !part.vouched.contains(*field)));
+        if let Some(before) = &item.digest {
+            digest.keep(before, &part.tolerated);
+        }
+        item.digest = Some(digest);
+    }
+}

@@ -1,0 +1,271 @@
+//! The five parts as they shall be and as they are, field by field: what drift is told from and what a digest is made of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{Situation, Transition, access, policy_state, role_resource, role_state, transition};
+use crate::domain::{
+    ids::Arn,
+    inventory::{Inventory, Item, Part},
+    names,
+    observed::{Observed, Resource},
+    own_writes::State,
+    pipeline_edit, policy,
+    spec::Trust,
+};
+
+/// One field of a part: what it means, to be compared, and what may be shown of it.
+pub type FieldValue = pipeline_edit::Member;
+
+/// The fields of a part by name.
+pub type Fields = BTreeMap<String, FieldValue>;
+
+/// One part.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// Which thing in AWS it is, as the inventory names it.
+    pub item: Item,
+    /// What is read and written as a whole, for telling stale reads.
+    pub resource: Resource,
+    /// What was read there.
+    pub state: State,
+    /// The thing in words, such as "trust policy of role X in 222222222222", without an article.
+    pub noun: String,
+    /// What a person misses when it is not as it shall be, such as "trusted pipeline role Y".
+    pub purpose: String,
+    /// As it shall be.
+    pub desired: Fields,
+    /// As it is; `None` when it does not exist.
+    pub observed: Option<Fields>,
+    /// Fields of `observed` that nobody declared and that stay: they only take away.
+    pub tolerated: BTreeSet<String>,
+    /// Fields that another object's inventory vouches for: this one's digest says nothing of them.
+    pub vouched: BTreeSet<String>,
+    /// Whether a trust policy trusts the whole tools account or everybody, without a condition.
+    pub wider: bool,
+    /// Whether what is there includes all that shall be there, so that something was added and nothing taken.
+    pub includes_desired: bool,
+}
+
+impl Described {
+    /// Whether what is there is what shall be there, apart from what is tolerated.
+    #[must_use]
+    pub fn in_place(&self) -> bool {
+        let Some(observed) = &self.observed else { return false };
+        let counted = |fields: &Fields| -> BTreeMap<String, String> {
+            let fields = fields.iter().filter(|(name, _)| !self.tolerated.contains(*name));
+            fields.map(|(name, value)| (name.clone(), value.meaning.clone())).collect()
+        };
+        counted(observed) == counted(&self.desired)
+    }
+}
+
+/// Describes all parts; empty while the plan has a blocker of the kind that leaves nothing to compare with.
+#[must_use]
+pub fn described(situation: &Situation<'_>, observed: &Observed) -> Vec<Described> {
+    let Ok(transition) = transition(situation, observed) else { return Vec::new() };
+    let desired = super::desired_inventory(situation, &transition.resolved);
+    let describe = |item: &Item| match item.part {
+        Part::InvokeRole => Some(invoke_role(situation, &transition, item)),
+        Part::InvokePolicy => Some(invoke_policy(situation, &transition, item)),
+        Part::CallbackPolicy => callback_policy(situation, observed, item),
+        Part::AssumePolicy => assume_policy(situation, observed, &transition, item),
+        Part::PipelineAction => Some(pipeline_action(situation, &transition, item)),
+    };
+    desired.0.iter().filter_map(describe).collect()
+}
+
+fn plain(meaning: impl Into<String>) -> FieldValue {
+    let meaning = meaning.into();
+    FieldValue { shown: meaning.clone(), meaning }
+}
+
+fn document(name: &str, document: &Value) -> Fields {
+    // Shown as it is written: the canonical text is in lower case and in another order.
+    let value = FieldValue { meaning: policy::canonical(document), shown: document.to_string() };
+    Fields::from([(name.to_owned(), value)])
+}
+
+fn invoke_role(situation: &Situation<'_>, transition: &Transition<'_>, item: &Item) -> Described {
+    let (declared, resolved) = (situation.declared, &transition.resolved);
+    let trust = access::desired_trust(situation, resolved, transition.kept());
+    let tags = access::desired_tags(situation);
+    let boundary = situation.granted.boundary.as_ref();
+    let mut desired = document("trustPolicy", &trust);
+    desired.insert("tags".to_owned(), tags_field(&tags));
+    desired.extend(boundary.map(|boundary| ("permissionsBoundary".to_owned(), plain(boundary.as_str()))));
+    let mut tolerated = BTreeSet::new();
+    let observed = resolved.role.map(|role| {
+        let mut fields = document("trustPolicy", &role.trust);
+        // Tags that nobody may declare (cost allocation, …) are not ours to judge.
+        let allowed = &situation.granted.allowed_tag_keys;
+        let mut ours = role.tags.clone();
+        ours.retain(|key, _| tags.contains_key(key) || allowed.contains(key));
+        fields.insert("tags".to_owned(), tags_field(&ours));
+        if let Some(found) = &role.boundary {
+            fields.insert("permissionsBoundary".to_owned(), plain(found.as_str()));
+            if boundary.is_none() {
+                tolerated.insert("permissionsBoundary".to_owned());
+            }
+        }
+        for extra in &role.extra_policies {
+            let name = extra.name.to_string();
+            if !extra.grants {
+                tolerated.insert(name.clone());
+            }
+            fields.insert(name, plain(if extra.grants { "allows something" } else { "only denies" }));
+        }
+        fields
+    });
+    let purpose = match declared.trust {
+        Trust::PipelineRole => format!("trusted pipeline role {}", resolved.pipeline.role),
+        Trust::AccountRoot => format!("trusted tools account {}", declared.tools.account),
+    };
+    Described {
+        item: item.clone(),
+        resource: role_resource(declared, &declared.role_name),
+        state: role_state(resolved.role),
+        noun: format!("role {} in {}", declared.role_name, declared.dev.account),
+        purpose,
+        includes_desired: resolved.role.is_some_and(|role| policy::contains(&role.trust, &trust)),
+        desired,
+        observed,
+        tolerated,
+        vouched: BTreeSet::new(),
+        wider: resolved.role.is_some_and(|role| policy::trusts_whole_account(&role.trust, &declared.tools.account)),
+    }
+}
+
+fn tags_field(tags: &BTreeMap<String, String>) -> FieldValue {
+    let shown: Vec<String> = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    FieldValue { meaning: json!(tags).to_string(), shown: shown.join(", ") }
+}
+
+fn invoke_policy(situation: &Situation<'_>, transition: &Transition<'_>, item: &Item) -> Described {
+    let (declared, resolved) = (situation.declared, &transition.resolved);
+    let shall_be = access::desired_invoke_policy(situation, resolved, transition.kept());
+    let is = resolved.role.and_then(|role| role.invoke_policy.as_ref());
+    let name = names::invoke_policy(situation.installation);
+    Described {
+        item: item.clone(),
+        noun: format!("inline policy {name} of role {} in {}", declared.role_name, declared.dev.account),
+        purpose: format!("let it invoke {}", resolved.function.arn),
+        resource: Resource::RolePolicy {
+            account: declared.dev.account.clone(),
+            role: declared.role_name.clone(),
+            policy: name,
+        },
+        state: policy_state(is),
+        desired: document("policyDocument", &shall_be),
+        observed: is.map(|is| document("policyDocument", is)),
+        tolerated: BTreeSet::new(),
+        vouched: BTreeSet::new(),
+        wider: false,
+        includes_desired: is.is_some_and(|is| policy::contains(is, &shall_be)),
+    }
+}
+
+fn callback_policy(situation: &Situation<'_>, observed: &Observed, item: &Item) -> Option<Described> {
+    let account = situation.declared.dev.account.clone();
+    let role = item.holder.role_name()?;
+    let is = observed.callback.get(&item.holder).and_then(Option::as_ref);
+    let name = names::callback_policy(situation.installation);
+    let shall_be = policy::callback();
+    Some(Described {
+        item: item.clone(),
+        noun: format!("inline policy {name} of execution role {role} in {account}"),
+        purpose: "let the function report its result to CodePipeline".to_owned(),
+        resource: Resource::RolePolicy { account, role, policy: name },
+        state: policy_state(is),
+        desired: document("policyDocument", &shall_be),
+        observed: is.map(|is| document("policyDocument", is)),
+        tolerated: BTreeSet::new(),
+        vouched: BTreeSet::new(),
+        wider: false,
+        includes_desired: is.is_some_and(|is| policy::contains(is, &shall_be)),
+    })
+}
+
+/// P3 is shared: this object's part of it is its own role; entries that others were seen to have, and that nobody has,
+/// are fields of their own, so that a change that another object asked for is no drift.
+fn assume_policy(
+    situation: &Situation<'_>,
+    observed: &Observed,
+    transition: &Transition<'_>,
+    item: &Item,
+) -> Option<Described> {
+    let account = situation.declared.tools.account.clone();
+    let (holder, invoke_role) = (&item.holder, item.entry.clone()?);
+    let role = holder.role_name()?;
+    let is = observed.assume.get(holder).and_then(Option::as_ref);
+    let own = BTreeSet::from([invoke_role.clone()]);
+    let all = access::desired_assume_entries(situation, observed, &transition.resolved, transition.kept());
+    let users = situation.others.assume.get(holder).map(Vec::as_slice).unwrap_or_default();
+    let verified: BTreeSet<&Arn> = users.iter().flat_map(|user| &user.verified).collect();
+    let mut desired = document("policyDocument", &policy::assume(&own));
+    let entry = |role: &Arn| (format!("resource {role}"), plain(role.as_str()));
+    let vouched: Fields =
+        all.iter().filter(|role| verified.contains(role) && !own.contains(*role)).map(entry).collect();
+    let names_vouched = vouched.keys().cloned().collect();
+    desired.extend(vouched);
+    let observed = is.map(|is| {
+        let entries = policy::assume_entries(is).unwrap_or_default();
+        if !policy::same_meaning(is, &policy::assume(&entries)) || entries.is_empty() {
+            return document("policyDocument", is);
+        }
+        let mut fields = Fields::new();
+        if entries.contains(&invoke_role) {
+            fields = document("policyDocument", &policy::assume(&own));
+        }
+        let released = recorded(situation.inventory, holder);
+        let stray = |role: &&Arn| !all.contains(*role) && !released.contains(*role);
+        let others = entries.iter().filter(|role| !own.contains(*role));
+        fields.extend(others.filter(|role| verified.contains(role) || stray(role)).map(entry));
+        fields
+    });
+    let name = names::assume_policy(situation.installation);
+    Some(Described {
+        item: item.clone(),
+        noun: format!("inline policy {name} of pipeline role {role} in {account}"),
+        purpose: format!("let it assume {invoke_role}"),
+        resource: Resource::RolePolicy { account, role, policy: name },
+        state: policy_state(is),
+        includes_desired: is.is_some_and(|is| policy::assume_entries(is).unwrap_or_default().contains(&invoke_role)),
+        desired,
+        observed,
+        tolerated: BTreeSet::new(),
+        vouched: names_vouched,
+        wider: false,
+    })
+}
+
+fn recorded(inventory: &Inventory, holder: &Arn) -> BTreeSet<Arn> {
+    inventory.entries(Part::AssumePolicy, holder)
+}
+
+fn pipeline_action(situation: &Situation<'_>, transition: &Transition<'_>, item: &Item) -> Described {
+    let declared = situation.declared;
+    let (tools, pipeline) = (&declared.tools, transition.resolved.pipeline);
+    let (action, owned) = (&transition.action, &transition.owned);
+    Described {
+        item: item.clone(),
+        resource: Resource::Pipeline {
+            account: tools.account.clone(),
+            region: tools.region.clone(),
+            name: declared.pipeline.clone(),
+        },
+        state: super::pipeline_state(pipeline),
+        noun: format!(
+            "action {}/{} of pipeline {} in {}",
+            declared.stage, declared.action, declared.pipeline, tools.account
+        ),
+        purpose: format!("invoked {}", transition.resolved.function.arn),
+        desired: pipeline_edit::desired_members(action, &tools.region),
+        observed: pipeline_edit::found_members(&pipeline.declaration, action, owned, &tools.region),
+        tolerated: BTreeSet::new(),
+        vouched: BTreeSet::new(),
+        wider: false,
+        includes_desired: false,
+    }
+}
