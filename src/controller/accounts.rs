@@ -14,19 +14,21 @@ use serde_json::json;
 use tracing::Instrument;
 
 use super::{
-    caches::{GuardedAccount, names_account},
+    caches::{Guarded, GuardedAccount, key_of, names_account},
     context::{Context, FINALIZER},
+    gate_input,
     outcome::Verdict,
     reconcile::Error,
+    status_inventory::read_inventory,
 };
 use crate::{
     api::{AwsAccount, AwsAccountStatus, Reason, condition},
     aws::SessionKey,
     domain::{
-        gate,
+        gate::{self, Account},
         ids::{AccountId, Arn, InstallationId},
         retry,
-        validate::DEFAULT_INTERVAL,
+        validate::{DEFAULT_INTERVAL, validate},
     },
 };
 
@@ -159,14 +161,30 @@ struct Users {
 fn users(context: &Context, account: &str) -> Users {
     let objects = context.caches.objects();
     let naming: Vec<_> = objects.iter().filter(|object| names_account(object, account)).collect();
-    let holding = naming.iter().filter(|object| {
-        let uid = object.uid().unwrap_or_default();
-        let recorded = context.memory.recorded(&uid).is_some();
-        !context.memory.is_finished(&uid) && (recorded || object.finalizers().iter().any(|name| name == FINALIZER))
-    });
-    let mut holding: Vec<String> = holding.map(|object| super::caches::key_of(&***object).to_string()).collect();
+    let accounts = gate_input::accounts(context);
+    let holding = naming.iter().filter(|object| holds(context, &accounts, object, account));
+    let mut holding: Vec<String> = holding.map(|object| key_of(&***object).to_string()).collect();
     holding.sort_unstable();
     Users { naming: i64::try_from(naming.len()).unwrap_or(i64::MAX), holding }
+}
+
+/// Whether an object may have something in the account: its inventory says so, or it is granted what it asks for and has
+/// our finalizer. The finalizer alone says nothing: anybody may write it into an object that nobody grants anything.
+fn holds(context: &Context, accounts: &Arc<[Account]>, object: &Guarded, account: &str) -> bool {
+    let uid = object.uid().unwrap_or_default();
+    if context.memory.is_finished(&uid) {
+        return false;
+    }
+    let held = object.finalizers().iter().any(|name| name == FINALIZER);
+    let Ok(decoded) = &object.0 else { return held };
+    let claims = read_inventory(decoded).union(&context.memory.claims(&uid).unwrap_or_default());
+    if claims.0.iter().any(|item| item.holder.account() == account) {
+        return true;
+    }
+    let key = key_of(decoded);
+    let input = gate_input::with_accounts(context, accounts.clone(), &key);
+    let declared = validate(&key, &decoded.spec, &context.settings.installation);
+    held && declared.is_ok_and(|declared| gate::is_granted(&declared, &input))
 }
 
 async fn set_finalizers(

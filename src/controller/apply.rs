@@ -1,6 +1,12 @@
 //! IAM writes: each step of a plan is one call, sent once. After a lost answer the next read decides.
 
-use super::{context::Context, events::Deed, pass::Pass, sessions::Sessions};
+use super::{
+    context::Context,
+    current,
+    events::Deed,
+    pass::{Halt, Pass},
+    sessions::Sessions,
+};
 use crate::{
     aws::{AwsError, Iam, NewRole},
     domain::{
@@ -13,14 +19,16 @@ use crate::{
 /// Takes the IAM steps in their order and remembers each one that AWS has answered.
 ///
 /// # Errors
-/// The first step that AWS refused, or whose answer was lost; the steps after it were not taken.
+/// The first step that AWS refused, or whose answer was lost, or before which object or grants changed; it and the steps
+/// after it were not taken.
 pub async fn iam(
     pass: &mut Pass<'_>,
     sessions: &Sessions,
     situation: &Situation<'_>,
     steps: &[Step],
-) -> Result<(), AwsError> {
+) -> Result<(), Halt> {
     for step in steps {
+        current::still_holds(pass, situation)?;
         tracing::info!(resource = %step.resource, change = %summary(&step.change), "writing");
         match &step.resource {
             Resource::InvokeRole { role, .. } => role_step(&sessions.dev_iam, role, &step.change).await?,

@@ -158,6 +158,13 @@ impl Caches {
         self.objects.iter().flat_map(Store::state).collect()
     }
 
+    /// One object.
+    #[must_use]
+    pub fn object(&self, key: &ObjectKey) -> Option<Arc<Guarded>> {
+        let name = ObjectRef::new(&key.name).within(&key.namespace);
+        self.objects.iter().find_map(|store| store.get(&name))
+    }
+
     /// Every account.
     #[must_use]
     pub fn accounts(&self) -> Vec<Arc<GuardedAccount>> {

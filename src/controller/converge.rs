@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     apply,
     context::Context,
+    entered::Entered,
     events::Deed,
-    gate_input::gate_input,
     locks::Held,
     observe::{self, Purpose},
     others,
@@ -20,12 +20,11 @@ use crate::{
     aws::AwsError,
     domain::{
         gate,
-        ids::{Arn, PipelineName, RoleName},
+        ids::{PipelineName, RoleId, RoleName},
         inventory::Part,
         names,
         observed::{Observed, Resource},
-        plan::{self, Change, Others, Phase, PipelineGoal, Plan, Situation, Step},
-        validate::validate,
+        plan::{self, Change, Phase, PipelineGoal, Plan, Situation, Step},
     },
 };
 
@@ -35,37 +34,22 @@ use crate::{
 /// A verdict that ends the reconcile early, or a status write that was not taken.
 pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     let context = pass.context;
-    let installation = &context.settings.installation;
-    let declared = validate(&pass.key, &pass.object.spec, installation).map_err(Verdict::from)?;
-    pass.declare(&declared);
-    let granted = gate::gate(&declared, &gate_input(context, &declared), installation).map_err(Verdict::from)?;
-    let sessions = Sessions::open(context, &declared, &granted).await?;
-    let inventory = pass.inventory.clone();
-    let alone = Others::default();
-    let mut situation = Situation {
-        installation,
-        declared: &declared,
-        granted: &granted,
-        list_functions: context.settings.list_functions,
-        inventory: &inventory,
-        others: &alone,
-        now: Context::now(),
-    };
-    let mut observed = observe::named(&sessions, &situation, Purpose::Converge).await?;
-    pass.note(&situation, &observed);
+    let mut entered = Entered::open(pass, gate::gate).await?;
+    let (sessions, situation) = (&entered.sessions, entered.situation(context));
+    let mut observed = observe::named(sessions, &situation, Purpose::Converge).await?;
+    pass.saw(&situation, &observed);
     // What cannot be resolved needs no look at shared policies.
     if let Err(blockers) = plan::resolve(&situation, &observed) {
         return Ok(first(blockers));
     }
-    let held = observe::shared(context, &sessions, &situation, &mut observed, Purpose::Converge).await?;
-    let releases = !leftovers_only(&situation, &observed);
-    let others = others::gather(context, &sessions, &situation, &pass.uid, &observed, releases).await?;
-    situation.others = &others;
-    phases(pass, &sessions, &situation, observed, held).await
+    let held = observe::shared(context, sessions, &situation, &mut observed, Purpose::Converge).await?;
+    let may_release = !nothing_is_left_over(&situation, &observed);
+    entered.others = others::gather(context, sessions, &situation, &pass.uid, &observed, may_release).await?;
+    phases(pass, &entered.sessions, &entered.situation(context), observed, held).await
 }
 
 /// Whether the inventory holds nothing but what is declared: then no callback policy can be due for release.
-fn leftovers_only(situation: &Situation<'_>, observed: &Observed) -> bool {
+fn nothing_is_left_over(situation: &Situation<'_>, observed: &Observed) -> bool {
     plan::converged_inventory(situation, observed)
         .is_some_and(|desired| situation.inventory.leftovers(&desired).0.is_empty())
 }
@@ -89,15 +73,17 @@ async fn phases(
     let mut held = Some(held);
     let mut done: Vec<Phase> = Vec::new();
     loop {
-        pass.note(situation, &observed);
+        pass.saw(situation, &observed);
         let plan = plan::plan(situation, &observed);
         if !plan.blockers.is_empty() {
             return Ok(first(plan.blockers));
         }
         let Some(phase) = plan.due().first().map(|step| step.phase) else {
             if let Some(desired) = plan::converged_inventory(situation, &observed) {
+                context.memory.settle(&pass.uid, &desired);
                 pass.inventory = kept_times(&pass.inventory, desired);
             }
+            pass.facts.kept_for(plan::users_of_old_roles(situation, &observed));
             pass.compare(situation, &observed);
             return Ok(Verdict::Converged);
         };
@@ -115,6 +101,12 @@ async fn phases(
                 record::record(pass, situation, &observed, plan.due()).await?;
                 apply::iam(pass, sessions, situation, plan.due()).await?;
                 refresh(context, sessions, situation, &mut observed, plan.due()).await?;
+            }
+            Phase::OldPipeline if done.contains(&Phase::Pipeline) => {
+                return Ok(Verdict::progressing(
+                    "the new action is in place; once it is read back, the one of the older spec goes",
+                    Retry::Now,
+                ));
             }
             Phase::Pipeline | Phase::OldPipeline => {
                 held = None;
@@ -140,11 +132,13 @@ fn restrain(context: &Context, plan: &Plan, phase: Phase, done: &[Phase]) -> Res
             Retry::Backoff,
         ));
     }
-    let shared = plan.due().iter().any(|step| matches!(step.resource, Resource::RolePolicy { .. }));
-    if let Some(object) = super::others::undecodable(context).filter(|_| shared) {
+    // Its own role aside, everything that an object writes is shared with others.
+    let is_shared = |step: &Step| !matches!(step.resource, Resource::InvokeRole { .. });
+    if let Some(object) = others::undecodable(context).filter(|_| plan.due().iter().any(is_shared)) {
         return Err(Verdict::progressing(
             format!(
-                "object {object} does not decode, so it cannot be told what it needs; no policy on a shared role is written until it is repaired or deleted"
+                "object {object} does not decode, so it cannot be told what it needs, and nothing that it may share is written: {}",
+                others::WAY_OUT
             ),
             Retry::Backoff,
         ));
@@ -168,10 +162,10 @@ pub(super) async fn edit_pipeline(
     };
     let Some(planned_on) = observed.pipeline(name) else { return Ok(()) };
     let edit = Edit { name, planned_on, goal, resource: &step.resource };
-    let there = goal.is_there(&planned_on.declaration);
-    let version = planned_on.version;
-    let written = pipeline_writer::write(pass.context, sessions, situation, &pass.uid, &edit).await?;
+    let (there, version) = (goal.is_there(&planned_on.declaration), planned_on.version);
+    let written = pipeline_writer::write(pass, sessions, situation, &edit).await?;
     if written.version != version {
+        pass.wrote_pipeline(&written.arn);
         pass.deeds.push((Deed::of(step, there), pipeline_words(goal, &step.resource)));
     }
     let name: PipelineName = name.clone();
@@ -226,13 +220,11 @@ async fn refresh(
         observed.roles.insert(name, role);
     }
     note_taken_off(context, situation, observed, steps);
-    let written = |policy: &str, holder: &Arn| {
-        holder.role_name().is_some_and(|role| policies.contains(&(role, policy.to_owned())))
-    };
+    let written = |policy: &str, role: &RoleId| policies.contains(&(role.name.clone(), policy.to_owned()));
     let (callback, assume) =
         (names::callback_policy(situation.installation), names::assume_policy(situation.installation));
-    let callback = observed.callback.keys().filter(|holder| written(&callback, holder)).cloned().collect();
-    let assume = observed.assume.keys().filter(|holder| written(&assume, holder)).cloned().collect();
+    let callback = observed.callback.keys().filter(|role| written(&callback, role)).cloned().collect();
+    let assume = observed.assume.keys().filter(|role| written(&assume, role)).cloned().collect();
     observe::shared_again(sessions, situation, observed, &callback, &assume).await
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::domain::{
-    ids::{AccountId, Arn, FunctionName, ObjectKey, PipelineName, Region},
+    ids::{AccountId, Arn, FunctionName, PipelineName, Region, RoleId},
     inventory::{Inventory, Part},
     own_writes::OwnWrites,
 };
@@ -46,8 +46,11 @@ struct Seen {
 struct Inner {
     own_writes: OwnWrites,
     attempts: HashMap<String, Attempts>,
-    /// The inventory this process last recorded, by object UID: the watch may lag behind our own status write.
-    recorded: HashMap<String, (ObjectKey, Inventory)>,
+    /// What objects may have, by UID, as this process last recorded it: the watch may lag behind our own status write.
+    /// It holds what their statuses say, which a tenant may have written.
+    claims: HashMap<String, Inventory>,
+    /// What this process itself planned for objects, by UID, from specs that passed the gate; nothing of any status.
+    planned: HashMap<String, Inventory>,
     /// Objects being deleted whose action is gone: they need nothing of what is shared any more.
     released: BTreeSet<String>,
     /// Objects whose deletion is complete, until the watch has shown it.
@@ -79,19 +82,31 @@ impl Memory {
         work(self.lock().attempts.entry(uid.to_owned()).or_default())
     }
 
-    /// Remembers what was just recorded in an object's status.
-    pub fn record(&self, uid: &str, key: &ObjectKey, inventory: &Inventory) {
-        self.lock().recorded.insert(uid.to_owned(), (key.clone(), inventory.clone()));
+    /// Remembers what an object may have, as its status says it or is about to say it.
+    pub fn claim(&self, uid: &str, inventory: &Inventory) {
+        self.lock().claims.insert(uid.to_owned(), inventory.clone());
     }
 
-    /// What this process recorded for an object under one holder.
-    pub fn recorded_entries(&self, uid: &str, part: Part, holder: &Arn) -> BTreeSet<Arn> {
-        self.lock().recorded.get(uid).map(|(_, inventory)| inventory.entries(part, holder)).unwrap_or_default()
+    /// What the object may have, as this process last recorded it.
+    pub fn claims(&self, uid: &str) -> Option<Inventory> {
+        self.lock().claims.get(uid).cloned()
     }
 
-    /// The whole inventory this process recorded for an object.
-    pub fn recorded(&self, uid: &str) -> Option<Inventory> {
-        self.lock().recorded.get(uid).map(|(_, inventory)| inventory.clone())
+    /// Remembers what was planned for an object beside what was planned before, whose release is still to come.
+    pub fn plan(&self, uid: &str, desired: &Inventory) {
+        let mut inner = self.lock();
+        let planned = inner.planned.entry(uid.to_owned()).or_default();
+        *planned = planned.union(desired);
+    }
+
+    /// The object has converged: of what was planned for it this is left.
+    pub fn settle(&self, uid: &str, desired: &Inventory) {
+        self.lock().planned.insert(uid.to_owned(), desired.clone());
+    }
+
+    /// What this process planned for an object under one role.
+    pub fn planned_entries(&self, uid: &str, part: Part, holder: &RoleId) -> BTreeSet<Arn> {
+        self.lock().planned.get(uid).map(|planned| planned.entries(part, holder)).unwrap_or_default()
     }
 
     /// The object is being deleted and its action is gone: from here on it needs nothing of what is shared. Said while
@@ -109,7 +124,8 @@ impl Memory {
     /// The object's deletion is complete.
     pub fn finish(&self, uid: &str) {
         let mut inner = self.lock();
-        inner.recorded.remove(uid);
+        inner.claims.remove(uid);
+        inner.planned.remove(uid);
         inner.attempts.remove(uid);
         inner.own_statuses.remove(uid);
         inner.finished.insert(uid.to_owned());
@@ -125,7 +141,8 @@ impl Memory {
         let mut inner = self.lock();
         inner.released.remove(uid);
         inner.finished.remove(uid);
-        inner.recorded.remove(uid);
+        inner.claims.remove(uid);
+        inner.planned.remove(uid);
         inner.attempts.remove(uid);
         inner.own_statuses.remove(uid);
         inner.seen.remove(uid);
@@ -205,14 +222,13 @@ mod tests {
     #[test]
     fn what_was_released_needs_nothing_any_more() {
         let memory = Memory::default();
-        let key = ObjectKey { namespace: "n".to_owned(), name: "o".to_owned() };
-        memory.record("uid", &key, &Inventory::default());
+        memory.claim("uid", &Inventory::default());
         memory.release("uid");
         assert!(memory.is_released("uid"));
         assert!(!memory.is_finished("uid"), "its own things may still have to go");
         memory.finish("uid");
         assert!(memory.is_finished("uid"));
-        assert_eq!(memory.recorded("uid"), None);
+        assert_eq!(memory.claims("uid"), None);
         memory.forget("uid");
         assert!(!memory.is_released("uid"));
     }

@@ -10,6 +10,8 @@ pub mod apply;
 pub mod caches;
 pub mod context;
 pub mod converge;
+pub mod current;
+pub mod entered;
 pub mod events;
 pub mod gate_input;
 pub mod locks;

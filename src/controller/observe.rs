@@ -3,11 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use super::{context::Context, locks::Held, sessions::Sessions};
+use super::{
+    context::Context,
+    locks::{Held, Shared},
+    sessions::Sessions,
+};
 use crate::{
     aws::{AwsError, Iam},
     domain::{
-        ids::{Arn, PipelineName, RoleName},
+        ids::{Arn, PipelineName, RoleId, RoleName},
         inventory::Part,
         names,
         observed::{ExtraPolicy, ExtraPolicyName, Function, InvokeRole, Observed, Pipeline},
@@ -56,16 +60,20 @@ pub async fn pipeline(
     name: &PipelineName,
 ) -> Result<Option<Pipeline>, AwsError> {
     let read = sessions.codepipeline.get_pipeline(name).await?;
-    Ok(read.map(|read| from_read(situation, name, read)))
+    Ok(read.map(|read| described(situation, name, read)))
 }
 
-/// A pipeline as the planner knows it.
+/// A pipeline as `UpdatePipeline` answered it: later reads may still show the one before.
 #[must_use]
-pub fn from_read(situation: &Situation<'_>, name: &PipelineName, read: crate::aws::PipelineRead) -> Pipeline {
+pub fn answered(situation: &Situation<'_>, name: &PipelineName, answer: crate::aws::PipelineRead) -> Pipeline {
+    Pipeline { unread: true, ..described(situation, name, answer) }
+}
+
+fn described(situation: &Situation<'_>, name: &PipelineName, read: crate::aws::PipelineRead) -> Pipeline {
     let tools = &situation.declared.tools;
     // `metadata` carries the ARN; where a service leaves it out, its parts are all known.
     let arn = read.arn.unwrap_or_else(|| Arn::of_pipeline(read.role.partition(), &tools.region, &tools.account, name));
-    Pipeline { declaration: read.declaration, version: read.version, role: read.role, arn }
+    Pipeline { declaration: read.declaration, version: read.version, role: read.role, arn, unread: false }
 }
 
 /// One role with P1, and for removal with everything else that hangs on it.
@@ -149,9 +157,9 @@ pub async fn shared(
     observed: &mut Observed,
     purpose: Purpose,
 ) -> Result<Held, AwsError> {
-    let callback = callback_holders(situation, observed);
-    let assume = assume_holders(situation, observed, purpose);
-    let held = context.locks.acquire(&callback.union(&assume).cloned().collect()).await;
+    let callback = execution_roles(situation, observed);
+    let assume = pipeline_roles(situation, observed, purpose);
+    let held = context.locks.acquire(&callback.union(&assume).cloned().map(Shared::Role).collect()).await;
     shared_again(sessions, situation, observed, &callback, &assume).await?;
     Ok(held)
 }
@@ -164,48 +172,46 @@ pub async fn shared_again(
     sessions: &Sessions,
     situation: &Situation<'_>,
     observed: &mut Observed,
-    callback: &BTreeSet<Arn>,
-    assume: &BTreeSet<Arn>,
+    callback: &BTreeSet<RoleId>,
+    assume: &BTreeSet<RoleId>,
 ) -> Result<(), AwsError> {
     let policy = names::callback_policy(situation.installation);
-    for holder in callback {
-        let Some(role) = holder.role_name() else { continue };
-        let document = sessions.dev_iam.get_role_policy(&role, &policy).await?;
-        observed.callback.insert(holder.clone(), document);
+    for role in callback {
+        let document = sessions.dev_iam.get_role_policy(&role.name, &policy).await?;
+        observed.callback.insert(role.clone(), document);
     }
     let policy = names::assume_policy(situation.installation);
-    for holder in assume {
-        let Some(role) = holder.role_name() else { continue };
-        let document = sessions.tools_iam.get_role_policy(&role, &policy).await?;
-        observed.assume.insert(holder.clone(), document);
+    for role in assume {
+        let document = sessions.tools_iam.get_role_policy(&role.name, &policy).await?;
+        observed.assume.insert(role.clone(), document);
     }
     Ok(())
 }
 
-fn callback_holders(situation: &Situation<'_>, observed: &Observed) -> BTreeSet<Arn> {
-    let account = &situation.declared.dev.account;
-    let recorded = situation.inventory.of(Part::CallbackPolicy).map(|item| item.holder.clone());
-    let seen = observed.function.iter().map(|function| function.role.clone());
+/// The roles of the dev account that may carry P2 for this object.
+fn execution_roles(situation: &Situation<'_>, observed: &Observed) -> BTreeSet<RoleId> {
+    let function = observed.function.as_ref();
+    // As it was read first: of one role under two ARNs the first name counts.
+    let seen = function.and_then(|function| function.role.role());
+    let recorded = situation.inventory.roles(Part::CallbackPolicy);
     // The spec's own word, for a function that is gone together with the status.
-    let expected = situation.declared.execution_role.iter().filter(|_| observed.function.is_none()).cloned();
-    recorded.chain(seen).chain(expected).filter(|holder| is_role_of(holder, account.as_str())).collect()
+    let expected = situation.declared.execution_role.as_ref().filter(|_| function.is_none()).and_then(Arn::role);
+    let account = &situation.declared.dev.account;
+    seen.into_iter().chain(recorded).chain(expected).filter(|role| role.account == *account).collect()
 }
 
-fn assume_holders(situation: &Situation<'_>, observed: &Observed, purpose: Purpose) -> BTreeSet<Arn> {
-    let account = &situation.declared.tools.account;
-    let recorded = situation.inventory.of(Part::AssumePolicy).map(|item| item.holder.clone());
-    let seen = observed.pipeline(&situation.declared.pipeline).map(|pipeline| pipeline.role.clone());
-    let mut holders: BTreeSet<Arn> = recorded.chain(seen).collect();
+/// The roles of the tools account that may carry P3 for this object.
+fn pipeline_roles(situation: &Situation<'_>, observed: &Observed, purpose: Purpose) -> BTreeSet<RoleId> {
+    let seen = observed.pipeline(&situation.declared.pipeline).and_then(|pipeline| pipeline.role.role());
+    let mut roles: BTreeSet<RoleId> = seen.into_iter().collect();
+    roles.extend(situation.inventory.roles(Part::AssumePolicy));
     if purpose == Purpose::Remove {
         // Where pipeline and status are both gone, the trust policy of our role still names the pipeline role.
         let own = observed.roles.values().flatten();
         let own = own.filter(|role| names::owned(&role.tags, situation.installation, &situation.declared.key));
-        holders.extend(own.filter_map(|role| policy::trusted_pipeline_roles(&role.trust)).flatten());
+        let trusted = own.filter_map(|role| policy::trusted_pipeline_roles(&role.trust)).flatten();
+        roles.extend(trusted.filter_map(|role| role.role()));
     }
-    holders.retain(|holder| is_role_of(holder, account.as_str()));
-    holders
-}
-
-fn is_role_of(arn: &Arn, account: &str) -> bool {
-    arn.account() == account && arn.role_name().is_some()
+    roles.retain(|role| role.account == situation.declared.tools.account);
+    roles
 }

@@ -8,31 +8,39 @@ use kube::ResourceExt;
 use super::{
     caches::key_of,
     context::{Context, FINALIZER},
-    gate_input::gate_input,
+    gate_input,
     sessions::Sessions,
     status_inventory::read_inventory,
 };
 use crate::{
     api::CrossAccountInvoke,
-    aws::AwsError,
+    aws::{AwsError, AwsErrorKind},
     domain::{
-        gate,
-        ids::{Arn, StageName},
+        gate::{self, Account, Input},
+        ids::{Arn, ObjectKey, RoleId, StageName},
         inventory::{Inventory, Part},
         observed::Observed,
         plan::{Others, Situation},
-        shared_policy::{AssumeUser, Usage},
+        shared_policy::{AssumeUser, Usage, WantedRole},
         spec::Declared,
         validate::validate,
     },
 };
 
+/// What ends the wait for an object that does not decode.
+pub const WAY_OUT: &str = "correct its spec, or remove by hand what its status lists, delete it and take off its finalizer \
+                           crossinvoke.dev/aws-resources";
+
 /// One other object.
 struct Other {
-    object: Arc<super::caches::Guarded>,
+    key: ObjectKey,
     uid: String,
-    inventory: Inventory,
+    /// What its status and this process say that it has. A tenant may have written the status.
+    claims: Inventory,
     declared: Option<Declared>,
+    input: Input,
+    /// Whether both accounts grant it today what it asks for.
+    granted: bool,
 }
 
 /// Gathers them. With `resolve`, a function that this process has not read yet is read, so that a callback policy is
@@ -51,7 +59,7 @@ pub async fn gather(
     let others = existing(context, situation, own_uid);
     let mut gathered = Others::default();
     for other in &others {
-        for item in other.inventory.of(Part::PipelineAction).filter(|item| item.stage_made) {
+        for item in other.claims.of(Part::PipelineAction).filter(|item| item.stage_made) {
             let stage: Option<StageName> = item.action.as_ref().map(|(stage, _)| stage.clone());
             gathered.stages_made.extend(stage.map(|stage| (item.holder.clone(), stage)));
         }
@@ -61,7 +69,7 @@ pub async fn gather(
         gathered.assume.insert(holder.clone(), users);
     }
     for other in others.iter().filter(|_| !observed.callback.is_empty()) {
-        gathered.callback.extend(callback_holders(context, sessions, situation, other, resolve).await?);
+        needed_for_callback(context, sessions, situation, other, resolve, &mut gathered).await?;
     }
     Ok(gathered)
 }
@@ -72,89 +80,107 @@ pub fn undecodable(context: &Context) -> Option<String> {
     context.caches.objects().iter().find(|object| object.0.is_err()).map(|object| key_of(&**object).to_string())
 }
 
-/// The other objects that may have something in AWS: those with our finalizer, or of which this process has recorded
-/// something that the watch does not show yet.
+/// The other objects of the same accounts that may have something there: those with our finalizer, those of which this
+/// process has recorded something that the watch does not show yet, and those that are granted what they ask for: in a
+/// rebuilt cluster objects have no finalizer yet, and what they need is in place all the same.
 fn existing(context: &Context, situation: &Situation<'_>, own_uid: &str) -> Vec<Other> {
-    let mut others = Vec::new();
-    for object in context.caches.objects() {
-        let uid = object.uid().unwrap_or_default();
-        let Ok(decoded) = &object.0 else { continue };
-        let recorded = context.memory.recorded(&uid);
-        let may_have_something = recorded.is_some() || decoded.finalizers().iter().any(|name| name == FINALIZER);
-        if uid == own_uid || context.memory.is_released(&uid) || !may_have_something {
-            continue;
-        }
-        let declared = validate(&key_of(decoded), &decoded.spec, situation.installation).ok();
-        let inventory = read_inventory(decoded).union(&recorded.unwrap_or_default());
-        let inventory =
-            declared.as_ref().map_or_else(|| inventory.clone(), |declared| inventory.clone().within(declared));
-        others.push(Other { object: object.clone(), uid, inventory, declared });
-    }
-    others
+    let accounts = gate_input::accounts(context);
+    let objects = context.caches.objects();
+    let others = objects.iter().filter_map(|object| object.0.as_ref().ok());
+    let others = others.filter_map(|object| existing_one(context, situation, own_uid, &accounts, object));
+    others.collect()
 }
 
-fn assume_user(context: &Context, situation: &Situation<'_>, other: &Other, holder: &Arn) -> Option<AssumeUser> {
-    let decoded: &CrossAccountInvoke = other.object.0.as_ref().ok()?;
-    let recorded: BTreeSet<Arn> = other.inventory.entries(Part::AssumePolicy, holder);
-    let written_here = context.memory.recorded_entries(&other.uid, Part::AssumePolicy, holder);
-    let seen = other.inventory.of(Part::AssumePolicy).filter(|item| item.holder == *holder && item.digest.is_some());
-    let verified: BTreeSet<Arn> = seen.filter_map(|item| item.entry.clone()).collect();
+fn existing_one(
+    context: &Context,
+    situation: &Situation<'_>,
+    own_uid: &str,
+    accounts: &Arc<[Account]>,
+    object: &CrossAccountInvoke,
+) -> Option<Other> {
+    let (key, uid) = (key_of(object), object.uid().unwrap_or_default());
+    if uid == own_uid || context.memory.is_released(&uid) {
+        return None;
+    }
+    let declared = validate(&key, &object.spec, situation.installation).ok();
+    let recorded = context.memory.claims(&uid);
+    let held = recorded.is_some() || object.finalizers().iter().any(|name| name == FINALIZER);
+    let claims = read_inventory(object).union(&recorded.unwrap_or_default());
+    let claims = declared.as_ref().map_or_else(|| claims.clone(), |declared| claims.clone().within(declared));
+    let ours = situation.declared;
+    let here = declared.as_ref().is_none_or(|declared| {
+        declared.tools.account == ours.tools.account || declared.dev.account == ours.dev.account
+    });
+    let input = gate_input::with_accounts(context, accounts.clone(), &key);
+    let granted = here && declared.as_ref().is_some_and(|declared| gate::is_granted(declared, &input));
+    (here && (held || granted)).then_some(Other { key, uid, claims, declared, input, granted })
+}
+
+fn assume_user(context: &Context, situation: &Situation<'_>, other: &Other, holder: &RoleId) -> Option<AssumeUser> {
+    let recorded: BTreeSet<Arn> = other.claims.entries(Part::AssumePolicy, holder);
+    let planned_here = context.memory.planned_entries(&other.uid, Part::AssumePolicy, holder);
+    let of_holder = |arn: &Arn| arn.role().as_ref() == Some(holder);
+    let seen = other.claims.of(Part::AssumePolicy).filter(|item| of_holder(&item.holder) && item.digest.is_some());
+    let user = AssumeUser {
+        key: other.key.clone(),
+        usage: Usage::DoesNot,
+        invoke_role: None,
+        granted: false,
+        verified: seen.filter_map(|item| item.entry.clone()).collect(),
+        recorded,
+        planned_here,
+    };
     let declared =
         other.declared.as_ref().filter(|declared| declared.tools.account == situation.declared.tools.account);
     let Some(declared) = declared else {
         // Without a valid spec, or of another tools account: only what is recorded under this very role counts.
-        return (!recorded.is_empty()).then(|| AssumeUser {
-            key: key_of(decoded),
-            usage: Usage::DoesNot,
-            invoke_role: None,
-            granted: false,
-            recorded,
-            written_here,
-            verified,
-        });
+        return (!user.recorded.is_empty()).then_some(user);
     };
     let pipeline = (declared.tools.account.clone(), declared.tools.region.clone(), declared.pipeline.clone());
     let usage = match context.memory.pipeline_role(&pipeline) {
-        Some(role) if role == *holder => Usage::Uses,
+        Some(role) if of_holder(&role) => Usage::Uses,
         Some(_) => Usage::DoesNot,
         None => Usage::Unknown,
     };
-    let input = gate_input(context, declared);
-    let path = gate::role_path(&input, situation.installation, &declared.dev.account);
-    let granted = gate::gate(declared, &input, situation.installation).is_ok();
-    Some(AssumeUser {
-        key: declared.key.clone(),
-        usage,
-        invoke_role: Some(Arn::of_own_role(holder.partition(), &declared.dev.account, &path, &declared.role_name)),
-        granted,
-        recorded,
-        written_here,
-        verified,
-    })
+    let path = gate::role_path(&other.input, situation.installation, &declared.dev.account);
+    let role = RoleId { account: declared.dev.account.clone(), name: declared.role_name.clone() };
+    let invoke_role = Some(WantedRole { role, path });
+    Some(AssumeUser { usage, invoke_role, granted: other.granted, ..user })
 }
 
-async fn callback_holders(
+/// Adds the execution roles whose callback policy an object needs.
+async fn needed_for_callback(
     context: &Context,
     sessions: &Sessions,
     situation: &Situation<'_>,
     other: &Other,
     resolve: bool,
-) -> Result<BTreeSet<Arn>, AwsError> {
-    let mut holders: BTreeSet<Arn> = other.inventory.of(Part::CallbackPolicy).map(|item| item.holder.clone()).collect();
-    let declared = other.declared.as_ref().filter(|declared| declared.dev.account == situation.declared.dev.account);
-    let Some(declared) = declared else { return Ok(holders) };
+    gathered: &mut Others,
+) -> Result<(), AwsError> {
+    gathered.callback.extend(other.claims.roles(Part::CallbackPolicy));
+    let own = situation.declared;
+    let declared = other.declared.as_ref().filter(|declared| declared.dev.account == own.dev.account);
+    let Some(declared) = declared else { return Ok(()) };
     let function = (declared.dev.account.clone(), declared.dev.region.clone(), declared.function.clone());
-    match context.memory.execution_role(&function) {
-        Some(role) => {
-            holders.insert(role);
-        }
-        None if resolve => {
-            let lambda = sessions.dev_session.lambda(&declared.dev.region);
-            let role = lambda.get_function(&declared.function).await?.map(|function| function.role);
-            context.memory.note_function(function, role.as_ref());
-            holders.extend(role);
-        }
-        None => {}
+    if let Some(role) = context.memory.execution_role(&function) {
+        gathered.callback.extend(role.role());
+        return Ok(());
     }
-    Ok(holders)
+    // An object that nobody grants anything must not decide which regions are called, nor how long that takes.
+    if !resolve || !other.granted {
+        return Ok(());
+    }
+    match sessions.dev_session.lambda(&declared.dev.region).get_function(&declared.function).await {
+        Ok(found) => {
+            let role = found.map(|function| function.role);
+            context.memory.note_function(function, role.as_ref());
+            gathered.callback.extend(role.and_then(|role| role.role()));
+        }
+        // Another region that does not answer keeps the policy and holds up nobody.
+        Err(error) if error.kind == AwsErrorKind::Unavailable && declared.dev.region != own.dev.region => {
+            gathered.callback_untold = true;
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }

@@ -17,9 +17,9 @@ use crate::{
     aws::AwsError,
     domain::{
         drift::{self, Drift},
-        ids::ObjectKey,
+        ids::{Arn, ObjectKey, StageName},
         inventory::{Inventory, Part},
-        observed::Observed,
+        observed::{Observed, Resource},
         plan::{self, Situation},
         spec::Declared,
         status::Facts,
@@ -86,7 +86,7 @@ impl<'a> Pass<'a> {
     #[must_use]
     pub fn new(context: &'a Context, object: &CrossAccountInvoke) -> Self {
         let uid = object.uid().unwrap_or_default();
-        let recorded = context.memory.recorded(&uid).unwrap_or_default();
+        let recorded = context.memory.claims(&uid).unwrap_or_default();
         let facts = Facts::of(object.status.as_ref());
         Self {
             context,
@@ -114,9 +114,38 @@ impl<'a> Pass<'a> {
         self.declared.as_ref().map_or(crate::domain::validate::DEFAULT_INTERVAL, |declared| declared.interval)
     }
 
-    /// Takes note of what was read: for the status, for what others need, and of own writes that became visible.
-    pub fn note(&mut self, situation: &Situation<'_>, observed: &Observed) {
-        let declared = situation.declared;
+    /// Recalls the pipeline update of an earlier process, of which the status tells the version: a read of an older one
+    /// is stale. What else that process wrote may be written again without harm.
+    pub fn recall(&self, declared: &Declared) {
+        let tools = self.object.status.as_ref().and_then(|status| status.tools_account.as_ref());
+        let version = tools.and_then(|tools| tools.pipeline_version);
+        let actions = self.inventory.of(Part::PipelineAction);
+        let written = actions.filter(|item| item.holder.resource() == declared.pipeline.as_str());
+        let written = written.map(|item| item.written_at).filter(|at| *at < self.context.started).max();
+        if let (Some(version), Some(at)) = (version, written) {
+            let resource = Resource::Pipeline {
+                account: declared.tools.account.clone(),
+                region: declared.tools.region.clone(),
+                name: declared.pipeline.clone(),
+            };
+            let now = Context::now();
+            self.context.memory.own_writes(|writes| writes.recall(&resource, Some(version.to_string()), at, now));
+        }
+    }
+
+    /// Takes what was read into the status, into what this process knows of pipelines and functions, and into the memory
+    /// of its own writes: those that a read has shown are stale no more.
+    pub fn saw(&mut self, situation: &Situation<'_>, observed: &Observed) {
+        self.remember_roles(situation.declared, observed);
+        self.context.memory.own_writes(|writes| {
+            for (resource, state) in plan::observed_states(situation, observed) {
+                writes.note_read(&resource, &state);
+            }
+        });
+        self.facts.note(situation, observed);
+    }
+
+    fn remember_roles(&self, declared: &Declared, observed: &Observed) {
         let memory = &self.context.memory;
         for (name, pipeline) in &observed.pipelines {
             let key = (declared.tools.account.clone(), declared.tools.region.clone(), name.clone());
@@ -124,12 +153,20 @@ impl<'a> Pass<'a> {
         }
         let key = (declared.dev.account.clone(), declared.dev.region.clone(), declared.function.clone());
         memory.note_function(key, observed.function.as_ref().map(|function| &function.role));
-        memory.own_writes(|writes| {
-            for (resource, state) in plan::observed_states(situation, observed) {
-                writes.note_read(&resource, &state);
-            }
-        });
-        self.facts.note(situation, observed);
+    }
+
+    /// A pipeline was just updated: its item says when, for a process that comes after this one.
+    pub fn wrote_pipeline(&mut self, pipeline: &Arn) {
+        let now = Context::now();
+        let actions = self.inventory.0.iter_mut().filter(|item| item.part == Part::PipelineAction);
+        actions.filter(|item| item.holder == *pipeline).for_each(|item| item.written_at = now);
+    }
+
+    /// Whether the record says that the stage of this action is of our making.
+    #[must_use]
+    pub fn stage_is_recorded_as_made(&self, pipeline: &Arn, stage: &StageName) -> bool {
+        let mut actions = self.inventory.of(Part::PipelineAction).filter(|item| item.holder == *pipeline);
+        actions.any(|item| item.stage_made && item.action.as_ref().is_some_and(|(of, _)| of == stage))
     }
 
     /// Compares AWS with what was last seen in place there, and notes what is in place now.
@@ -150,6 +187,11 @@ impl<'a> Pass<'a> {
         fresh.0.retain(|item| {
             written.contains(&item.part) || !self.inventory.0.iter().any(|known| known.same_thing(item))
         });
-        self.inventory.union(&fresh)
+        let mut inventory = self.inventory.union(&fresh);
+        for item in &mut inventory.0 {
+            // A stage that was somebody's and has gone is ours once we make it again.
+            item.stage_made |= desired.0.iter().any(|wanted| wanted.stage_made && wanted.same_thing(item));
+        }
+        inventory
     }
 }

@@ -5,23 +5,30 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use serde_json::Value;
+
 use super::{
     context::Context,
+    current,
+    locks::Shared,
     observe,
     outcome::{Retry, Verdict},
+    pass::{Halt, Pass},
     sessions::Sessions,
 };
 use crate::{
     api::Reason,
-    aws::{AwsError, AwsErrorKind},
+    aws::{AwsError, AwsErrorKind, Execution},
     domain::{
         ids::{Arn, PipelineName},
         inventory::Part,
         names,
         observed::{Pipeline, Resource},
+        own_writes::State,
         pipeline_edit::action_with_role,
         plan::{PipelineGoal, Situation, blocked_edit, pipeline_state},
-        retry,
+        policy, retry,
+        spec::Trust,
     },
 };
 
@@ -42,119 +49,212 @@ pub struct Edit<'a> {
 /// # Errors
 /// The verdict that ends this reconcile: busy, stale, changed meanwhile, or refused.
 pub async fn write(
-    context: &Context,
+    pass: &Pass<'_>,
     sessions: &Sessions,
     situation: &Situation<'_>,
-    uid: &str,
     edit: &Edit<'_>,
-) -> Result<Pipeline, Verdict> {
-    let _held = context.locks.acquire(&BTreeSet::from([edit.planned_on.arn.clone()])).await;
+) -> Result<Pipeline, Halt> {
+    let context = pass.context;
+    let _held = context.locks.acquire(&BTreeSet::from([Shared::Pipeline(edit.planned_on.arn.clone())])).await;
     let fresh = observe::pipeline(sessions, situation, edit.name).await?;
     let Some(fresh) = fresh.filter(|fresh| fresh.role == edit.planned_on.role) else {
-        return Err(Verdict::progressing("the pipeline was replaced while it was being read", Retry::Now));
+        return Err(Verdict::progressing("the pipeline was replaced while it was being read", Retry::Now).into());
     };
     let state = pipeline_state(&fresh);
-    if context.memory.own_writes(|writes| writes.is_stale(edit.resource, &state, Context::now())) {
-        return Err(stale(edit.resource));
+    let stale_read = context.memory.own_writes(|writes| {
+        writes.note_read(edit.resource, &state);
+        writes.is_stale(edit.resource, &state, Context::now())
+    });
+    if stale_read {
+        return Err(stale(edit.resource).into());
     }
     let region = &situation.declared.tools.region;
     let edited = match edit.goal.edit(&fresh.declaration, region) {
         Ok(Some(edited)) => edited,
         Ok(None) => return Ok(fresh),
-        Err(refusal) => return Err(blocked_edit(situation, &refusal).into()),
+        Err(refusal) => return Err(Verdict::from(blocked_edit(situation, edit.name, &refusal)).into()),
     };
-    if let Some(execution) = sessions.codepipeline.unfinished_execution(edit.name).await? {
-        return Err(Verdict::Reconciling {
-            reason: Reason::WaitingForIdlePipeline,
-            message: format!(
-                "pipeline {} in tools account {} has execution {} {}; an update would cancel it, so {} waits until it is over",
-                edit.name,
-                situation.declared.tools.account,
-                execution.id,
-                execution.status,
-                edited.changes.join("; ")
-            ),
-            retry: Retry::After(context.settings.idle_poll),
-        });
+    if edited.stage_made && !pass.stage_is_recorded_as_made(&fresh.arn, &situation.declared.stage) {
+        // Without the record nobody would take the stage away again.
+        return Err(Verdict::progressing("the stage was removed while the pipeline was being read", Retry::Now).into());
     }
+    if let Some(execution) = sessions.codepipeline.unfinished_execution(edit.name).await? {
+        return Err(busy(context, situation, edit, &execution, &edited.changes).into());
+    }
+    current::still_holds(pass, situation)?;
     tracing::info!(resource = %edit.resource, changes = %edited.changes.join("; "), version = fresh.version, "updating pipeline");
     match sessions.codepipeline.update_pipeline(&edited.declaration).await {
-        Ok(read) => {
-            let written = observe::from_read(situation, edit.name, read);
-            context.memory.own_writes(|writes| {
-                writes.note_write(edit.resource, state, pipeline_state(&written), Context::now());
-            });
-            context.memory.attempts(uid, |attempts| attempts.propagation = 0);
+        Ok(answer) => {
+            let written = observe::answered(situation, edit.name, answer);
+            remember(context, edit, state, pipeline_state(&written));
+            context.memory.attempts(&pass.uid, |attempts| attempts.propagation = 0);
             Ok(written)
         }
-        Err(error) => Err(refused(context, situation, uid, &fresh, edit, error)),
+        Err(error) => {
+            if error.outcome_unknown {
+                // The update may have been made: until a read shows the next version, or long enough shows none, a
+                // second one could be one too many.
+                remember(context, edit, state, Some((fresh.version + 1).to_string()));
+            }
+            Err(refused(pass, sessions, situation, &fresh, edit, error).await?.into())
+        }
+    }
+}
+
+fn remember(context: &Context, edit: &Edit<'_>, before: State, after: State) {
+    context.memory.own_writes(|writes| writes.note_write(edit.resource, before, after, Context::now()));
+}
+
+fn busy(
+    context: &Context,
+    situation: &Situation<'_>,
+    edit: &Edit<'_>,
+    execution: &Execution,
+    changes: &[String],
+) -> Verdict {
+    Verdict::Reconciling {
+        reason: Reason::WaitingForIdlePipeline,
+        message: format!(
+            "pipeline {} in tools account {} has execution {} {}; an update would cancel it, so {} waits until it is over",
+            edit.name,
+            situation.declared.tools.account,
+            execution.id,
+            execution.status,
+            changes.join("; ")
+        ),
+        retry: Retry::After(context.settings.idle_poll),
     }
 }
 
 /// A read that does not show our own write yet.
 #[must_use]
 pub fn stale(resource: &Resource) -> Verdict {
+    let reason = match resource {
+        Resource::Pipeline { .. } => Reason::Progressing,
+        _ => Reason::IamPropagating,
+    };
     Verdict::Reconciling {
-        reason: Reason::IamPropagating,
-        message: format!("AWS still shows {resource} as it was before our own write; it is read again shortly"),
+        reason,
+        message: format!(
+            "AWS still shows {resource} as it was before our own write; it is read again every few seconds, for two minutes at most"
+        ),
         retry: Retry::After(retry::STALE_READ),
     }
 }
 
 /// `UpdatePipeline` checks that the pipeline role can assume every action's role, ours and other people's.
-fn refused(
-    context: &Context,
+///
+/// # Errors
+/// T1 and P3 could not be read again.
+async fn refused(
+    pass: &Pass<'_>,
+    sessions: &Sessions,
     situation: &Situation<'_>,
-    uid: &str,
     pipeline: &Pipeline,
     edit: &Edit<'_>,
     error: AwsError,
-) -> Verdict {
-    let AwsErrorKind::PipelineCannotAssume { role } = &error.kind else { return error.into() };
-    let (declared, tools) = (situation.declared, &situation.declared.tools.account);
+) -> Result<Verdict, AwsError> {
+    let AwsErrorKind::PipelineCannotAssume { role } = &error.kind else { return Ok(error.into()) };
     let ours = matches!(edit.goal, PipelineGoal::Holds(desired, _) if desired.role == *role);
     if !ours {
-        let place = action_with_role(&pipeline.declaration, role.as_str())
-            .map_or_else(|| "an action".to_owned(), |(stage, action)| format!("action {action} of stage {stage}"));
-        return Verdict::Stalled {
-            reason: Reason::PipelineRefused,
-            message: format!(
-                "CodePipeline refuses any update of pipeline {} in tools account {tools}, because its role {} may not assume {role}, \
-                 which {place} names and which is not crossinvoke's; repair that action's role or remove the action",
-                edit.name, pipeline.role
-            ),
-        };
+        return Ok(refused_for_another(situation, pipeline, edit, role));
     }
+    let context = pass.context;
     let changed = last_changes(context, situation, &pipeline.role);
     let now = Context::now();
     let timeout = context.settings.iam_propagation_timeout;
-    let fresh = |at: Option<Timestamp>| at.is_some_and(|at| now.duration_since(at).unsigned_abs() < timeout);
-    if fresh(changed.trust) || fresh(changed.assume) {
-        let attempt = context.memory.attempts(uid, |attempts| {
+    let recent = |at: Option<Timestamp>| at.is_some_and(|at| now.duration_since(at).unsigned_abs() < timeout);
+    if recent(changed.trust) || recent(changed.assume) {
+        let attempt = context.memory.attempts(&pass.uid, |attempts| {
             attempts.propagation += 1;
             attempts.propagation - 1
         });
-        return Verdict::Reconciling {
+        return Ok(Verdict::Reconciling {
             reason: Reason::IamPropagating,
             message: format!(
                 "CodePipeline does not accept yet that pipeline role {} may assume {role}: IAM changes take up to a minute or two to spread",
                 pipeline.role
             ),
             retry: Retry::After(retry::propagation(attempt)),
-        };
+        });
     }
-    let since = |at: Option<Timestamp>| at.map_or_else(|| "in place".to_owned(), |at| format!("in place since {at}"));
+    let (trust, assume) = still_there(sessions, situation, &pipeline.role, role).await?;
+    Ok(cannot_assume(situation, pipeline, role, &in_words(trust, changed.trust), &in_words(assume, changed.assume)))
+}
+
+/// Whether T1 still trusts the pipeline role and P3 still names the invoke role, read anew: somebody may have taken one
+/// away since it was read back.
+async fn still_there(
+    sessions: &Sessions,
+    situation: &Situation<'_>,
+    pipeline_role: &Arn,
+    invoke_role: &Arn,
+) -> Result<(bool, bool), AwsError> {
+    let declared = situation.declared;
+    let trusts = |trust: &Value| match declared.trust {
+        Trust::AccountRoot => policy::trusts_whole_account(trust, &declared.tools.account),
+        Trust::PipelineRole => policy::trusted_pipeline_roles(trust).is_some_and(|roles| roles.contains(pipeline_role)),
+    };
+    let role = sessions.dev_iam.get_role(&declared.role_name).await?;
+    let Some(pipeline_role) = pipeline_role.role() else { return Ok((false, false)) };
+    let name = names::assume_policy(situation.installation);
+    let assume = sessions.tools_iam.get_role_policy(&pipeline_role.name, &name).await?;
+    let named = assume.as_ref().and_then(policy::assume_entries).is_some_and(|roles| roles.contains(invoke_role));
+    Ok((role.is_some_and(|role| trusts(&role.trust)), named))
+}
+
+fn in_words(there: bool, since: Option<Timestamp>) -> String {
+    match (there, since) {
+        (false, _) => "missing".to_owned(),
+        (true, None) => "in place".to_owned(),
+        (true, Some(at)) => format!("in place since {at}"),
+    }
+}
+
+fn cannot_assume(
+    situation: &Situation<'_>,
+    pipeline: &Pipeline,
+    invoke_role: &Arn,
+    trust: &str,
+    assume: &str,
+) -> Verdict {
+    let (tools, dev) = (&situation.declared.tools.account, &situation.declared.dev.account);
+    let left = if trust == "missing" || assume == "missing" {
+        "What is missing is made again at the next look; if it goes missing again, find out who removes it".to_owned()
+    } else {
+        format!(
+            "What is left: an explicit deny in another policy of the pipeline role, its permissions boundary, or a service control \
+             policy of either account that denies sts:AssumeRole; allow sts:AssumeRole on {invoke_role} there"
+        )
+    };
     Verdict::Stalled {
         reason: Reason::PipelineRoleCannotAssume,
         message: format!(
-            "pipeline role {} in tools account {tools} may not assume invoke role {role} in dev account {}. The invoke role's trust policy is {}, \
-             the pipeline role's policy {} is {}. What is left: an explicit deny in another policy of the pipeline role, its permissions boundary, \
-             or a service control policy of either account that denies sts:AssumeRole; allow sts:AssumeRole on {role} there",
+            "pipeline role {} in tools account {tools} may not assume invoke role {invoke_role} in dev account {dev}. The invoke role's \
+             trust policy is {trust}, the pipeline role's policy {} is {assume}. {left}",
             pipeline.role,
-            declared.dev.account,
-            since(changed.trust),
             names::assume_policy(situation.installation),
-            since(changed.assume)
+        ),
+    }
+}
+
+/// The refusal is about a role of another action: a neighbour's, one of this object's older ones, or somebody else's.
+fn refused_for_another(situation: &Situation<'_>, pipeline: &Pipeline, edit: &Edit<'_>, role: &Arn) -> Verdict {
+    let place = action_with_role(&pipeline.declaration, role.as_str())
+        .map_or_else(|| "an action".to_owned(), |(stage, action)| format!("action {action} of stage {stage}"));
+    let neighbour = situation.others.assume.values().flatten().find(|user| user.has(role));
+    let own = situation.inventory.0.iter().any(|item| item.holder == *role || item.entry.as_ref() == Some(role));
+    let whose = match neighbour {
+        Some(user) => format!("CrossAccountInvoke {} made; its status says what it lacks", user.key),
+        None if own => "an older spec of this object made; it is put right first".to_owned(),
+        None => "this object did not make; repair that action's role, or remove the action".to_owned(),
+    };
+    Verdict::Stalled {
+        reason: Reason::PipelineRefused,
+        message: format!(
+            "CodePipeline refuses any update of pipeline {} in tools account {}, because its role {} may not assume {role}, \
+             which {place} names and which {whose}",
+            edit.name, situation.declared.tools.account, pipeline.role
         ),
     }
 }

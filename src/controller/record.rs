@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{
     caches::status_digest,
     context::{Context, FINALIZER},
-    events,
+    current, events,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
     status_inventory::write_inventory,
@@ -37,25 +37,38 @@ pub async fn record(
     steps: &[Step],
 ) -> Result<(), Halt> {
     let deleting = pass.object.metadata.deletion_timestamp.is_some();
+    let mut desired = None;
     if !deleting {
         hold(pass).await?;
-        if let Some(desired) = plan::converged_inventory(situation, observed) {
+        desired = plan::converged_inventory(situation, observed);
+        if let Some(desired) = &desired {
             // Waiting for an idle pipeline comes by here every few seconds and writes nothing new.
             let access = steps.iter().filter(|step| step.phase == Phase::Access);
             let written: BTreeSet<_> = access.map(|step| step.part).collect();
-            pass.inventory = pass.with_desired(&desired, &written);
+            pass.inventory = pass.with_desired(desired, &written);
         }
         pass.inventory.forget_digests(&steps.iter().map(|step| step.part).collect());
     }
-    pass.context.memory.record(&pass.uid, &pass.key, &pass.inventory);
+    // Before the look at the grants: an AwsAccount that goes meanwhile either sees this claim or is seen going.
+    pass.context.memory.claim(&pass.uid, &pass.inventory);
+    current::still_holds(pass, situation)?;
     let recorded = pass.object.status.as_ref().is_some_and(|status| {
         is_reconciling(status)
             && status.inventory == write_inventory(&pass.inventory)
             && status.drift == pass.drift.status()
     });
-    if recorded {
-        return Ok(());
+    if !recorded {
+        let status = next_status(pass, &about_to(deleting, steps));
+        write(pass, status).await?;
     }
+    if let Some(desired) = &desired {
+        pass.context.memory.plan(&pass.uid, desired);
+    }
+    Ok(())
+}
+
+/// What is about to be done.
+fn about_to(deleting: bool, steps: &[Step]) -> Verdict {
     let (reason, message) = if deleting {
         (Reason::Deleting, "what exists in AWS because of this object is being removed".to_owned())
     } else {
@@ -66,9 +79,7 @@ pub async fn record(
         };
         (Reason::Progressing, message)
     };
-    let verdict = Verdict::Reconciling { reason, message, retry: Retry::Now };
-    let status = next_status(pass, &verdict);
-    write(pass, status).await
+    Verdict::Reconciling { reason, message, retry: Retry::Now }
 }
 
 /// The status that says this verdict.

@@ -1,6 +1,8 @@
 //! An object that is being deleted: the action goes first, when the pipeline is idle; then P3, P2, P1 and the role; and
 //! only when all of it is read as gone does the object go.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use kube::{
     Api, ResourceExt,
@@ -12,26 +14,24 @@ use super::{
     apply,
     context::{Context, FINALIZER},
     converge::edit_pipeline,
-    gate_input::gate_input,
+    entered::Entered,
     observe::{self, Purpose},
     others,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
     pipeline_writer, record,
-    sessions::Sessions,
 };
 use crate::{
     api::{CrossAccountInvoke, Reason},
     domain::{
         gate,
-        ids::AccountId,
+        ids::{AccountId, RoleId},
         inventory::{Item, Part},
         names,
         observed::{Observed, Resource},
         own_writes::FORGIVEN_FOR,
-        plan::{self, Others, Phase, Situation},
+        plan::{self, Phase, Situation},
         retry,
-        validate::validate,
     },
 };
 
@@ -41,28 +41,14 @@ use crate::{
 /// A verdict that ends the reconcile early, or a status write that was not taken.
 pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     let context = pass.context;
-    let installation = &context.settings.installation;
-    let declared = validate(&pass.key, &pass.object.spec, installation).map_err(Verdict::from)?;
-    pass.declare(&declared);
-    let input = gate_input(context, &declared);
-    let granted = gate::access_for_removal(&declared, &input, installation).map_err(Verdict::from)?;
-    let sessions = Sessions::open(context, &declared, &granted).await?;
-    let inventory = pass.inventory.clone();
-    let alone = Others::default();
-    let mut situation = Situation {
-        installation,
-        declared: &declared,
-        granted: &granted,
-        list_functions: context.settings.list_functions,
-        inventory: &inventory,
-        others: &alone,
-        now: Context::now(),
-    };
-    let mut observed = observe::named(&sessions, &situation, Purpose::Remove).await?;
-    let mut held = Some(observe::shared(context, &sessions, &situation, &mut observed, Purpose::Remove).await?);
-    let others = others::gather(context, &sessions, &situation, &pass.uid, &observed, true).await?;
-    situation.others = &others;
-    pass.note(&situation, &observed);
+    let mut entered = Entered::open(pass, gate::access_for_removal).await?;
+    let sessions = &entered.sessions;
+    let mut observed = observe::named(sessions, &entered.situation(context), Purpose::Remove).await?;
+    let situation = entered.situation(context);
+    let mut held = Some(observe::shared(context, sessions, &situation, &mut observed, Purpose::Remove).await?);
+    entered.others = others::gather(context, sessions, &situation, &pass.uid, &observed, true).await?;
+    let (sessions, situation) = (&entered.sessions, entered.situation(context));
+    pass.saw(&situation, &observed);
     invisible(context, &situation, &observed)?;
     let plan = plan::plan_removal(&situation, &observed);
     if let Some(blocker) = plan.blockers.into_iter().next() {
@@ -77,7 +63,7 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
             drop(held.take());
             record::record(pass, &situation, &observed, &plan.steps).await?;
             for step in &plan.steps {
-                edit_pipeline(pass, &sessions, &situation, &mut observed, step).await?;
+                edit_pipeline(pass, sessions, &situation, &mut observed, step).await?;
             }
         }
         Phase::Access | Phase::OldPipeline | Phase::Release => {
@@ -86,14 +72,15 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
                     reason: Reason::DeletionBlocked,
                     message: format!(
                         "object {object} does not decode, so it cannot be told what it needs of the roles that it may share with this one; \
-                         repair or delete it, and deletion goes on by itself"
+                         {}, and deletion goes on by itself",
+                        others::WAY_OUT
                     ),
                 });
             }
             // Said under the locks: of two objects that go together, the later one cleans up for both.
             context.memory.release(&pass.uid);
             record::record(pass, &situation, &observed, &plan.steps).await?;
-            apply::iam(pass, &sessions, &situation, &plan.steps).await?;
+            apply::iam(pass, sessions, &situation, &plan.steps).await?;
         }
     }
     Ok(Verdict::Reconciling {
@@ -156,13 +143,16 @@ fn age(then: Timestamp, now: Timestamp) -> std::time::Duration {
 
 fn is_seen(observed: &Observed, item: &Item) -> bool {
     let holder = &item.holder;
+    let holds = |policies: &BTreeMap<RoleId, Option<serde_json::Value>>| {
+        holder.role().and_then(|role| policies.get(&role)).is_some_and(Option::is_some)
+    };
     match item.part {
         Part::InvokeRole => observed.roles.values().flatten().any(|role| role.arn == *holder),
         Part::InvokePolicy => {
             observed.roles.values().flatten().any(|role| role.arn == *holder && role.invoke_policy.is_some())
         }
-        Part::CallbackPolicy => observed.callback.get(holder).is_some_and(Option::is_some),
-        Part::AssumePolicy => observed.assume.get(holder).is_some_and(Option::is_some),
+        Part::CallbackPolicy => holds(&observed.callback),
+        Part::AssumePolicy => holds(&observed.assume),
         // A pipeline's version tells; an action that is not there was never accepted, or has been removed.
         Part::PipelineAction => true,
     }

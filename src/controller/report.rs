@@ -42,7 +42,7 @@ pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> 
     }
     if !pass.inventory.0.is_empty() {
         // Another object's look at what this one needs must find what was seen, not what was about to be made.
-        pass.context.memory.record(&pass.uid, &pass.key, &pass.inventory);
+        pass.context.memory.claim(&pass.uid, &pass.inventory);
     }
     let reason = match verdict {
         Verdict::Converged | Verdict::Released => Reason::Converged,

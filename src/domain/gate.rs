@@ -1,7 +1,7 @@
 //! The gate to the accounts: who may ask for what. A grant of *both* accounts must cover the object, and what is not
 //! allowed is refused by naming the part that is missing.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Selector, SelectorExt};
@@ -31,9 +31,9 @@ pub struct Account {
 #[derive(Clone, Debug, Default)]
 pub struct Input {
     /// All `AwsAccount`s that decode.
-    pub accounts: Vec<Account>,
-    /// Labels of the object's namespace.
-    pub namespace_labels: BTreeMap<String, String>,
+    pub accounts: Arc<[Account]>,
+    /// Labels of the object's namespace; `None` while they are not known, which no selector matches.
+    pub namespace_labels: Option<BTreeMap<String, String>>,
 }
 
 /// Opens both accounts for an object, or says what is missing.
@@ -41,10 +41,7 @@ pub struct Input {
 /// # Errors
 /// `NotGranted` or `DuplicateAccount`; `Progressing` while an account is not held by this installation yet.
 pub fn gate(declared: &Declared, input: &Input, installation: &InstallationId) -> Result<Granted, Blocker> {
-    let tools = sole(input, &declared.tools.account, "tools")?;
-    let dev = sole(input, &declared.dev.account, "dev")?;
-    tools_grant(declared, input, tools)?;
-    dev_grant(declared, input, dev)?;
+    let (tools, dev) = grants(declared, input)?;
     for account in [tools, dev] {
         if account.deleting {
             return Err(not_granted(format!(
@@ -72,7 +69,22 @@ pub fn gate(declared: &Declared, input: &Input, installation: &InstallationId) -
         role_path: path_of(dev, installation)?,
         boundary,
         allowed_tag_keys: roles.map(|roles| roles.allowed_tag_keys.clone()).unwrap_or_default(),
+        today: true,
     })
+}
+
+/// Whether both accounts grant the object what it asks for, be they on their way out or not.
+#[must_use]
+pub fn is_granted(declared: &Declared, input: &Input) -> bool {
+    grants(declared, input).is_ok()
+}
+
+fn grants<'a>(declared: &Declared, input: &'a Input) -> Result<(&'a Account, &'a Account), Blocker> {
+    let tools = sole(input, &declared.tools.account, "tools")?;
+    let dev = sole(input, &declared.dev.account, "dev")?;
+    tools_grant(declared, input, tools)?;
+    dev_grant(declared, input, dev)?;
+    Ok((tools, dev))
 }
 
 /// The way into both accounts for removal, which goes on when a grant is revoked.
@@ -99,6 +111,7 @@ pub fn access_for_removal(
         role_path: path_of(dev, installation)?,
         boundary: None,
         allowed_tag_keys: Vec::new(),
+        today: is_granted(declared, input),
     })
 }
 
@@ -114,7 +127,7 @@ pub fn role_path(input: &Input, installation: &InstallationId, account: &Account
 /// Whether any grant of the account covers the namespace: only then is the account this installation's business.
 #[must_use]
 pub fn grants_anything(spec: &AwsAccountSpec, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
-    spec.grants.iter().any(|grant| covers_namespace(grant, namespace, labels))
+    spec.grants.iter().any(|grant| covers_namespace(grant, namespace, Some(labels)))
 }
 
 fn sole<'a>(input: &'a Input, id: &AccountId, role: &str) -> Result<&'a Account, Blocker> {
@@ -193,7 +206,7 @@ fn of_namespace<'a>(declared: &Declared, input: &Input, account: &'a Account) ->
         .spec
         .grants
         .iter()
-        .filter(|grant| covers_namespace(grant, namespace, &input.namespace_labels))
+        .filter(|grant| covers_namespace(grant, namespace, input.namespace_labels.as_ref()))
         .collect();
     if grants.is_empty() {
         return Err(not_granted(format!(
@@ -204,9 +217,12 @@ fn of_namespace<'a>(declared: &Declared, input: &Input, account: &'a Account) ->
     Ok(grants)
 }
 
-fn covers_namespace(grant: &Grant, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
+fn covers_namespace(grant: &Grant, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
     let by_name = grant.namespaces.names.iter().any(|name| name == namespace);
-    by_name || grant.namespaces.selector.as_ref().is_some_and(|selector| selects(selector, labels))
+    // Unknown labels are not no labels: those would satisfy `NotIn` and `DoesNotExist`.
+    let by_labels =
+        || labels.zip(grant.namespaces.selector.as_ref()).is_some_and(|(labels, selector)| selects(selector, labels));
+    by_name || by_labels()
 }
 
 /// An empty selector selects everything in Kubernetes; here it selects nothing, since nobody may mean that.

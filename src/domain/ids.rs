@@ -112,6 +112,54 @@ string_id!(
     |v| chars(v, 1..=20, "-") && !v.bytes().any(|b| b.is_ascii_uppercase())
 );
 
+/// A role as IAM addresses it. Names are unique in an account over all paths and without regard to case (IAM User Guide,
+/// IAM identifiers), so ARNs that differ in the path are one role: locks and shared policies keyed by them would be two.
+#[derive(Clone, Debug)]
+pub struct RoleId {
+    /// The account.
+    pub account: AccountId,
+    /// The name as it was read.
+    pub name: RoleName,
+}
+
+impl RoleId {
+    fn key(&self) -> (&str, String) {
+        (self.account.as_str(), self.name.as_str().to_ascii_lowercase())
+    }
+}
+
+impl PartialEq for RoleId {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for RoleId {}
+
+impl PartialOrd for RoleId {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for RoleId {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl std::hash::Hash for RoleId {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+impl fmt::Display for RoleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "role {} in account {}", self.name, self.account)
+    }
+}
+
 /// A parsed ARN. `region` is empty for IAM, as on the wire.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Arn {
@@ -162,6 +210,12 @@ impl Arn {
     pub fn role_name(&self) -> Option<RoleName> {
         let path_and_name = self.resource().strip_prefix("role/").filter(|_| self.service() == "iam")?;
         path_and_name.rsplit('/').next()?.parse().ok()
+    }
+
+    /// The role, when this is a role's ARN.
+    #[must_use]
+    pub fn role(&self) -> Option<RoleId> {
+        Some(RoleId { account: self.account().parse().ok()?, name: self.role_name()? })
     }
 
     /// The ARN of a role whose parts are known: only for a role that we make ourselves at that path. The ARN of anybody
@@ -239,6 +293,16 @@ mod tests {
         let function: Arn = "arn:aws:lambda:us-east-1:222222222222:function:f".parse().unwrap();
         assert_eq!((function.region(), function.resource()), ("us-east-1", "function:f"));
         assert_eq!(function.role_name(), None);
+    }
+
+    #[test]
+    fn arns_of_one_role_under_two_paths_are_one_role() {
+        let id = |arn: &str| arn.parse::<Arn>().unwrap().role();
+        let role = id("arn:aws:iam::111111111111:role/service-role/Release");
+        assert!(role.is_some());
+        assert_eq!(id("arn:aws:iam::111111111111:role/x/release"), role);
+        assert_ne!(id("arn:aws:iam::222222222222:role/service-role/Release"), role);
+        assert_eq!(id("arn:aws:iam::111111111111:user/Release"), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     drift::Digest,
-    ids::{AccountId, ActionName, Arn, StageName},
+    ids::{AccountId, ActionName, Arn, RoleId, StageName},
     spec::Declared,
 };
 
@@ -121,10 +121,16 @@ impl Inventory {
         }
     }
 
-    /// The entries that one holder has of ours.
+    /// The roles that hold this part.
+    pub fn roles(&self, part: Part) -> impl Iterator<Item = RoleId> {
+        self.of(part).filter_map(|item| item.holder.role())
+    }
+
+    /// The entries that one role has of ours.
     #[must_use]
-    pub fn entries(&self, part: Part, holder: &Arn) -> BTreeSet<Arn> {
-        self.of(part).filter(|item| item.holder == *holder).filter_map(|item| item.entry.clone()).collect()
+    pub fn entries(&self, part: Part, holder: &RoleId) -> BTreeSet<Arn> {
+        let items = self.of(part).filter(|item| item.holder.role().as_ref() == Some(holder));
+        items.filter_map(|item| item.entry.clone()).collect()
     }
 
     /// Names of all actions that it knows.

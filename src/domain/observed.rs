@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::ids::{AccountId, Arn, PipelineName, Region, RoleName, RolePath};
+use super::ids::{AccountId, Arn, PipelineName, Region, RoleId, RoleName, RolePath};
 
 /// One thing in AWS that we read and write as a whole.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -81,6 +81,8 @@ pub struct Pipeline {
     pub role: Arn,
     /// Its ARN.
     pub arn: Arn,
+    /// Whether this is `UpdatePipeline`'s own answer, which no read has shown yet.
+    pub unread: bool,
 }
 
 /// A role that is, or would be, ours.
@@ -139,10 +141,10 @@ pub struct Observed {
     pub pipelines: BTreeMap<PipelineName, Option<Pipeline>>,
     /// Roles of the dev account.
     pub roles: BTreeMap<RoleName, Option<InvokeRole>>,
-    /// P2 by the execution role's ARN.
-    pub callback: BTreeMap<Arn, Option<Value>>,
-    /// P3 by the pipeline role's ARN.
-    pub assume: BTreeMap<Arn, Option<Value>>,
+    /// P2 by execution role.
+    pub callback: BTreeMap<RoleId, Option<Value>>,
+    /// P3 by pipeline role.
+    pub assume: BTreeMap<RoleId, Option<Value>>,
 }
 
 impl Observed {

@@ -38,6 +38,14 @@ impl OwnWrites {
         self.entries.retain(|_, written| age(written.at, at) <= FORGIVEN_FOR.saturating_mul(5));
     }
 
+    /// Recalls a write of an earlier process, as its record tells it; anything this process wrote itself counts more.
+    pub fn recall(&mut self, resource: &Resource, after: State, at: Timestamp, now: Timestamp) {
+        // A time to come is no record of ours, and would be forgiven for longer than any write.
+        if at <= now && age(at, now) < FORGIVEN_FOR && !self.entries.contains_key(resource) {
+            self.entries.insert(resource.clone(), Written { at, before: None, after, read_back: false });
+        }
+    }
+
     /// Takes note of what was read; from the first sight of our own value on, any difference is real.
     pub fn note_read(&mut self, resource: &Resource, state: &State) {
         if let Some(written) = self.entries.get_mut(resource) {

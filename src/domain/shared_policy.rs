@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::ids::{Arn, ObjectKey};
+use super::ids::{Arn, ObjectKey, RoleId, RolePath};
 
 /// Whether another object's pipeline or function uses the role in question.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,6 +19,25 @@ pub enum Usage {
     Unknown,
 }
 
+/// The invoke role that an object's spec asks for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct WantedRole {
+    /// The role.
+    pub role: RoleId,
+    /// The path at which it would be made.
+    pub path: RolePath,
+}
+
+impl WantedRole {
+    fn is(&self, arn: &Arn) -> bool {
+        arn.role().as_ref() == Some(&self.role)
+    }
+
+    fn is_exactly(&self, arn: &Arn) -> bool {
+        self.is(arn) && arn.resource() == format!("role{}{}", self.path, self.role.name)
+    }
+}
+
 /// Another existing object, whatever its state, as far as one pipeline role's assume policy (P3) is concerned.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AssumeUser {
@@ -27,28 +46,40 @@ pub struct AssumeUser {
     /// Whether its pipeline uses this pipeline role.
     pub usage: Usage,
     /// The invoke role that its spec asks for.
-    pub invoke_role: Option<Arn>,
+    pub invoke_role: Option<WantedRole>,
     /// Whether both accounts grant it that today.
     pub granted: bool,
-    /// Invoke roles that its inventory records under this pipeline role.
+    /// Invoke roles that its inventory claims under this pipeline role. A tenant may have written them there.
     pub recorded: BTreeSet<Arn>,
-    /// Invoke roles that this very process recorded under this pipeline role.
-    pub written_here: BTreeSet<Arn>,
+    /// Invoke roles that this very process planned under this pipeline role, from a spec that passed the gate.
+    pub planned_here: BTreeSet<Arn>,
     /// Invoke roles that were once seen in place under this pipeline role: their absence is drift.
     pub verified: BTreeSet<Arn>,
 }
 
+impl AssumeUser {
+    /// Whether the role is one of this object's: the one that it asks for, or one that it says it has.
+    #[must_use]
+    pub fn has(&self, role: &Arn) -> bool {
+        self.recorded.contains(role) || self.invoke_role.as_ref().is_some_and(|wanted| wanted.is(role))
+    }
+}
+
 /// The invoke roles that the assume policy of one pipeline role must name: `own`, and what the others need of it.
 #[must_use]
-pub fn assume_entries(in_place: &BTreeSet<Arn>, own: &BTreeSet<Arn>, others: &[AssumeUser]) -> BTreeSet<Arn> {
+pub fn union(in_place: &BTreeSet<Arn>, own: &BTreeSet<Arn>, others: &[AssumeUser]) -> BTreeSet<Arn> {
     let mut entries = own.clone();
     for other in others {
-        entries.extend(other.written_here.iter().cloned());
-        let asked_for = other.invoke_role.iter().filter(|_| other.usage != Usage::DoesNot);
-        entries.extend(other.recorded.iter().chain(asked_for).filter(|role| in_place.contains(role)).cloned());
+        entries.extend(other.planned_here.iter().cloned());
+        let asks_for = |role: &&Arn| {
+            other.usage != Usage::DoesNot && other.invoke_role.as_ref().is_some_and(|wanted| wanted.is(role))
+        };
+        entries.extend(in_place.iter().filter(|role| other.recorded.contains(*role) || asks_for(role)).cloned());
         // Recorded by an earlier process and perhaps hidden by a stale read: only what it may have today.
-        let own_role = other.invoke_role.as_ref().filter(|role| other.granted && other.recorded.contains(role));
-        entries.extend(own_role.cloned());
+        let granted = other.invoke_role.as_ref().filter(|_| other.granted);
+        entries.extend(
+            other.recorded.iter().filter(|role| granted.is_some_and(|wanted| wanted.is_exactly(role))).cloned(),
+        );
     }
     entries
 }
@@ -65,14 +96,17 @@ mod tests {
         names.iter().map(|name| role(name)).collect()
     }
 
-    fn user(usage: Usage, wants: &str, granted: bool, recorded: &[&str], written_here: &[&str]) -> AssumeUser {
+    fn user(usage: Usage, wants: &str, granted: bool, recorded: &[&str], planned_here: &[&str]) -> AssumeUser {
         AssumeUser {
             key: ObjectKey { namespace: "n".to_owned(), name: wants.to_owned() },
             usage,
-            invoke_role: Some(role(wants)),
+            invoke_role: Some(WantedRole {
+                role: role(wants).role().unwrap(),
+                path: "/crossinvoke/x/".parse().unwrap(),
+            }),
             granted,
             recorded: set(recorded),
-            written_here: set(written_here),
+            planned_here: set(planned_here),
             verified: BTreeSet::new(),
         }
     }
@@ -91,10 +125,11 @@ mod tests {
             ("recorded and granted survives a stale read", &[], user(Uses, "b", true, &["b"], &[]), true),
             ("recorded without a grant adds nothing", &[], user(Uses, "b", false, &["b"], &[]), false),
             ("a forged record of a foreign role adds nothing", &[], user(Uses, "x", true, &["b"], &[]), false),
-            ("what this process wrote is there whatever is read", &[], user(Uses, "b", true, &[], &["b"]), true),
+            ("an entry of its role at another path is its own as well", &["b"], user(Uses, "b", true, &[], &[]), true),
+            ("what this process planned is there whatever is read", &[], user(Uses, "b", true, &[], &["b"]), true),
         ];
         for (what, in_place, other, expected) in cases {
-            let entries = assume_entries(&set(in_place), &set(&["own"]), std::slice::from_ref(other));
+            let entries = union(&set(in_place), &set(&["own"]), std::slice::from_ref(other));
             assert_eq!(entries.contains(&role("b")), *expected, "{what}");
             assert!(entries.contains(&role("own")), "{what}");
         }
@@ -102,6 +137,6 @@ mod tests {
 
     #[test]
     fn an_entry_of_nobody_goes() {
-        assert_eq!(assume_entries(&set(&["stray", "own"]), &set(&["own"]), &[]), set(&["own"]));
+        assert_eq!(union(&set(&["stray", "own"]), &set(&["own"]), &[]), set(&["own"]));
     }
 }

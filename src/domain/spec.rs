@@ -98,4 +98,6 @@ pub struct Granted {
     pub boundary: Option<Arn>,
     /// Tag keys that objects may set; such a key that is no longer declared is removed from the role.
     pub allowed_tag_keys: Vec<String>,
+    /// Whether both accounts grant the object today what it asks for. Removal goes on without.
+    pub today: bool,
 }

@@ -1,5 +1,7 @@
 //! The status that says a verdict: a function of what was, what was read and the time.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::{drift::Drift, observed::Observed, plan::Situation};
@@ -10,6 +12,8 @@ use crate::api::{CrossAccountInvokeStatus, DevAccountStatus, InventoryItem, Reas
 pub struct Facts {
     tools: ToolsAccountStatus,
     dev: DevAccountStatus,
+    /// Actions that are not ours and keep something of an older spec in place.
+    old_role_users: BTreeSet<String>,
 }
 
 impl Facts {
@@ -18,7 +22,7 @@ impl Facts {
     pub fn of(status: Option<&CrossAccountInvokeStatus>) -> Self {
         let tools = status.and_then(|status| status.tools_account.clone()).unwrap_or_default();
         let dev = status.and_then(|status| status.dev_account.clone()).unwrap_or_default();
-        Self { tools, dev }
+        Self { tools, dev, old_role_users: BTreeSet::new() }
     }
 
     /// Takes note of what was read; what was not found is no longer said.
@@ -37,15 +41,28 @@ impl Facts {
         };
     }
 
+    /// Takes note of actions that are not ours and use a role of an older spec.
+    pub fn kept_for(&mut self, users: BTreeSet<String>) {
+        self.old_role_users = users;
+    }
+
     /// What to say when everything is in place.
     #[must_use]
     pub fn converged_message(&self) -> String {
         let (pipeline, function) = (self.tools.pipeline_arn.as_deref(), self.dev.function_arn.as_deref());
-        format!(
+        let mut message = format!(
             "{} can invoke {} and is told its result",
             pipeline.unwrap_or("the pipeline"),
             function.unwrap_or("the function")
-        )
+        );
+        if !self.old_role_users.is_empty() {
+            let users: Vec<&str> = self.old_role_users.iter().map(String::as_str).collect();
+            message += &format!(
+                "; what an older spec made stays, since {} still names its invoke role: give that action another role or remove it",
+                users.join(", ")
+            );
+        }
+        message
     }
 }
 

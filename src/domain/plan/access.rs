@@ -11,12 +11,11 @@ use super::{
 use crate::{
     api::Reason,
     domain::{
-        ids::{AccountId, Arn, RoleName},
+        ids::{AccountId, Arn, RoleId, RoleName},
         inventory::{Inventory, Part},
         names,
         observed::{ExtraPolicy, ExtraPolicyName, Function, InvokeRole, Observed, Pipeline, Resource},
-        policy,
-        shared_policy::assume_entries,
+        policy, shared_policy,
         spec::{Declared, Trust},
     },
 };
@@ -26,14 +25,8 @@ const TRUST_MAX: usize = 2_048;
 /// IAM's quota of all inline policies of a role together; ours alone must not pass it.
 const INLINE_MAX: usize = 10_240;
 
-/// Steps that bring the four IAM parts to what is declared; with `kept` (things of an older spec while their action may
-/// still be in place) also to what those need, as far as it is in place now.
-pub(super) fn plan(
-    situation: &Situation<'_>,
-    observed: &Observed,
-    resolved: &Resolved<'_>,
-    kept: Option<&Inventory>,
-) -> Plan {
+/// Steps that bring the four IAM parts to what is declared; with `kept` (things of an older spec that an action may still need) also to what those need, as far as it is in place now.
+pub(super) fn plan(situation: &Situation<'_>, observed: &Observed, resolved: &Resolved<'_>, kept: &Inventory) -> Plan {
     let mut plan = Plan::default();
     invoke_role(situation, resolved, kept, &mut plan);
     invoke_policy(situation, resolved, kept, &mut plan);
@@ -103,10 +96,20 @@ pub(super) fn role_conflict(situation: &Situation<'_>, role: &InvokeRole) -> Opt
 }
 
 /// T1. Trust, tags and boundary are one resource, so that a stale read of any is told from drift of any.
-fn invoke_role(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: Option<&Inventory>, plan: &mut Plan) {
-    let declared = situation.declared;
+fn invoke_role(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: &Inventory, plan: &mut Plan) {
     let trust = desired_trust(situation, resolved, kept);
-    check_size(&trust, TRUST_MAX, "trust policy of the invoke role", declared, plan);
+    let size = policy::size(&trust);
+    if size > TRUST_MAX {
+        // While an older spec's pipeline roles are still trusted beside the new one.
+        plan.blockers.push(Blocker {
+            reason: Reason::PolicySizeExceeded,
+            message: format!(
+                "the trust policy of {} would have {size} characters, and IAM allows {TRUST_MAX}; it trusts the pipeline roles of older \
+                 specs as well until their actions are gone: undo the last change of spec.pipeline, and repeat it once the object is Ready",
+                role_id(situation)
+            ),
+        });
+    }
     let declared_tags = desired_tags(situation);
     let boundary = situation.granted.boundary.as_ref();
     let Some(role) = resolved.role else {
@@ -174,7 +177,7 @@ pub(super) fn desired_tags(situation: &Situation<'_>) -> BTreeMap<String, String
 }
 
 /// Whom the role must trust.
-pub(super) fn desired_trust(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: Option<&Inventory>) -> Value {
+pub(super) fn desired_trust(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: &Inventory) -> Value {
     let tools = &situation.declared.tools.account;
     let partition = resolved.pipeline.role.partition();
     match situation.declared.trust {
@@ -182,7 +185,7 @@ pub(super) fn desired_trust(situation: &Situation<'_>, resolved: &Resolved<'_>, 
         Trust::PipelineRole => {
             let in_place =
                 resolved.role.and_then(|role| policy::trusted_pipeline_roles(&role.trust)).unwrap_or_default();
-            let mut roles = still_needed(kept, Part::InvokeRole, &resolved.role_arn, &in_place);
+            let mut roles = still_needed(kept, Part::InvokeRole, &role_id(situation), &in_place);
             roles.insert(resolved.pipeline.role.clone());
             policy::trust_pipeline_roles(partition, tools, &roles)
         }
@@ -190,25 +193,20 @@ pub(super) fn desired_trust(situation: &Situation<'_>, resolved: &Resolved<'_>, 
 }
 
 /// P1 as it must be.
-pub(super) fn desired_invoke_policy(
-    situation: &Situation<'_>,
-    resolved: &Resolved<'_>,
-    kept: Option<&Inventory>,
-) -> Value {
+pub(super) fn desired_invoke_policy(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: &Inventory) -> Value {
     let current = resolved.role.and_then(|role| role.invoke_policy.as_ref());
     let in_place = current.and_then(policy::invoke_entries).unwrap_or_default();
-    let mut functions = still_needed(kept, Part::InvokePolicy, &resolved.role_arn, &in_place);
+    let mut functions = still_needed(kept, Part::InvokePolicy, &role_id(situation), &in_place);
     functions.insert(resolved.function.arn.clone());
     policy::invoke(&functions, situation.list_functions)
 }
 
 /// P1.
-fn invoke_policy(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: Option<&Inventory>, plan: &mut Plan) {
+fn invoke_policy(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: &Inventory, plan: &mut Plan) {
     let current = resolved.role.and_then(|role| role.invoke_policy.as_ref());
     let document = desired_invoke_policy(situation, resolved, kept);
-    let (account, role) = (&situation.declared.dev.account, situation.declared.role_name.clone());
-    let name = names::invoke_policy(situation.installation);
-    put_if_different(Part::InvokePolicy, account, role, name, current, document, plan);
+    let policy = names::invoke_policy(situation.installation);
+    put_if_different(Part::InvokePolicy, role_id(situation), policy, current, document, plan);
 }
 
 /// Policies on our role that we did not write and that allow something: the role would be worth more than was granted.
@@ -236,12 +234,10 @@ pub(super) fn extra_policy_step(phase: Phase, declared: &Declared, role: &RoleNa
 
 /// P2.
 fn callback_policy(situation: &Situation<'_>, observed: &Observed, resolved: &Resolved<'_>, plan: &mut Plan) {
-    let holder = &resolved.function.role;
-    let Some(role) = holder.role_name() else { return };
-    let current = observed.callback.get(holder).and_then(Option::as_ref);
+    let Some(holder) = resolved.function.role.role() else { return };
+    let current = observed.callback.get(&holder).and_then(Option::as_ref);
     let name = names::callback_policy(situation.installation);
-    let account = &situation.declared.dev.account;
-    put_if_different(Part::CallbackPolicy, account, role, name, current, policy::callback(), plan);
+    put_if_different(Part::CallbackPolicy, holder, name, current, policy::callback(), plan);
 }
 
 /// P3: our entry and those of every other object that uses the pipeline role.
@@ -249,17 +245,25 @@ fn assume_policy(
     situation: &Situation<'_>,
     observed: &Observed,
     resolved: &Resolved<'_>,
-    kept: Option<&Inventory>,
+    kept: &Inventory,
     plan: &mut Plan,
 ) {
-    let holder = &resolved.pipeline.role;
-    let Some(role) = holder.role_name() else { return };
-    let current = observed.assume.get(holder).and_then(Option::as_ref);
+    let Some(holder) = resolved.pipeline.role.role() else { return };
+    let current = observed.assume.get(&holder).and_then(Option::as_ref);
     let document = policy::assume(&desired_assume_entries(situation, observed, resolved, kept));
-    check_size(&document, INLINE_MAX, "assume policy of the pipeline role", situation.declared, plan);
+    let size = policy::size(&document);
+    if size > INLINE_MAX {
+        plan.blockers.push(Blocker {
+            reason: Reason::PolicySizeExceeded,
+            message: format!(
+                "the assume policy of {holder}, the role of pipeline {}, would have {size} characters, and IAM allows {INLINE_MAX}; \
+                 spread the objects over several pipelines with roles of their own",
+                situation.declared.pipeline
+            ),
+        });
+    }
     let name = names::assume_policy(situation.installation);
-    let account = &situation.declared.tools.account;
-    put_if_different(Part::AssumePolicy, account, role, name, current, document, plan);
+    put_if_different(Part::AssumePolicy, holder, name, current, document, plan);
 }
 
 /// The invoke roles that P3 must name.
@@ -267,27 +271,30 @@ pub(super) fn desired_assume_entries(
     situation: &Situation<'_>,
     observed: &Observed,
     resolved: &Resolved<'_>,
-    kept: Option<&Inventory>,
+    kept: &Inventory,
 ) -> BTreeSet<Arn> {
-    let holder = &resolved.pipeline.role;
-    let current = observed.assume.get(holder).and_then(Option::as_ref);
+    let mut own = BTreeSet::from([resolved.role_arn.clone()]);
+    let Some(holder) = resolved.pipeline.role.role() else { return own };
+    let current = observed.assume.get(&holder).and_then(Option::as_ref);
     let in_place = current.and_then(policy::assume_entries).unwrap_or_default();
-    let mut own = still_needed(kept, Part::AssumePolicy, holder, &in_place);
-    own.insert(resolved.role_arn.clone());
-    let others = situation.others.assume.get(holder).map(Vec::as_slice).unwrap_or_default();
-    assume_entries(&in_place, &own, others)
+    own.extend(still_needed(kept, Part::AssumePolicy, &holder, &in_place));
+    let others = situation.others.assume.get(&holder).map(Vec::as_slice).unwrap_or_default();
+    shared_policy::union(&in_place, &own, others)
+}
+
+/// The invoke role that the object declares.
+fn role_id(situation: &Situation<'_>) -> RoleId {
+    RoleId { account: situation.declared.dev.account.clone(), name: situation.declared.role_name.clone() }
 }
 
 /// Entries of an older spec that are in place: kept on the inventory's word, since keeping gives nobody anything new.
-fn still_needed(kept: Option<&Inventory>, part: Part, holder: &Arn, in_place: &BTreeSet<Arn>) -> BTreeSet<Arn> {
-    let recorded = kept.map(|kept| kept.entries(part, holder)).unwrap_or_default();
-    recorded.intersection(in_place).cloned().collect()
+fn still_needed(kept: &Inventory, part: Part, holder: &RoleId, in_place: &BTreeSet<Arn>) -> BTreeSet<Arn> {
+    kept.entries(part, holder).intersection(in_place).cloned().collect()
 }
 
 fn put_if_different(
     part: Part,
-    account: &AccountId,
-    role: RoleName,
+    holder: RoleId,
     policy: String,
     current: Option<&Value>,
     document: Value,
@@ -295,28 +302,8 @@ fn put_if_different(
 ) {
     let (before, after) = (policy_state(current), policy_state(Some(&document)));
     if before != after {
-        let resource = Resource::RolePolicy { account: account.clone(), role, policy };
-        plan.steps.push(Step {
-            phase: Phase::Access,
-            part,
-            resource,
-            change: Change::PutPolicy(document),
-            before,
-            after,
-        });
-    }
-}
-
-fn check_size(document: &Value, max: usize, what: &str, declared: &Declared, plan: &mut Plan) {
-    let size = policy::size(document);
-    if size > max {
-        plan.blockers.push(Blocker {
-            reason: Reason::PolicySizeExceeded,
-            message: format!(
-                "the {what} for pipeline {} in tools account {} would have {size} characters, and IAM allows {max}; \
-                 spread the objects over several pipelines' roles",
-                declared.pipeline, declared.tools.account
-            ),
-        });
+        let resource = Resource::RolePolicy { account: holder.account, role: holder.name, policy };
+        let change = Change::PutPolicy(document);
+        plan.steps.push(Step { phase: Phase::Access, part, resource, change, before, after });
     }
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{Situation, Transition, access, policy_state, role_resource, role_state, transition};
 use crate::domain::{
-    ids::Arn,
-    inventory::{Inventory, Item, Part},
+    ids::{Arn, RoleId},
+    inventory::{Item, Part},
     names,
     observed::{Observed, Resource},
     own_writes::State,
@@ -167,9 +167,8 @@ fn invoke_policy(situation: &Situation<'_>, transition: &Transition<'_>, item: &
 }
 
 fn callback_policy(situation: &Situation<'_>, observed: &Observed, item: &Item) -> Option<Described> {
-    let account = situation.declared.dev.account.clone();
-    let role = item.holder.role_name()?;
-    let is = observed.callback.get(&item.holder).and_then(Option::as_ref);
+    let RoleId { account, name: role } = item.holder.role()?;
+    let is = observed.callback.get(&item.holder.role()?).and_then(Option::as_ref);
     let name = names::callback_policy(situation.installation);
     let shall_be = policy::callback();
     Some(Described {
@@ -195,13 +194,12 @@ fn assume_policy(
     transition: &Transition<'_>,
     item: &Item,
 ) -> Option<Described> {
-    let account = situation.declared.tools.account.clone();
-    let (holder, invoke_role) = (&item.holder, item.entry.clone()?);
-    let role = holder.role_name()?;
-    let is = observed.assume.get(holder).and_then(Option::as_ref);
+    let (holder, invoke_role) = (item.holder.role()?, item.entry.clone()?);
+    let RoleId { account, name: role } = holder.clone();
+    let is = observed.assume.get(&holder).and_then(Option::as_ref);
     let own = BTreeSet::from([invoke_role.clone()]);
     let all = access::desired_assume_entries(situation, observed, &transition.resolved, transition.kept());
-    let users = situation.others.assume.get(holder).map(Vec::as_slice).unwrap_or_default();
+    let users = situation.others.assume.get(&holder).map(Vec::as_slice).unwrap_or_default();
     let verified: BTreeSet<&Arn> = users.iter().flat_map(|user| &user.verified).collect();
     let mut desired = document("policyDocument", &policy::assume(&own));
     let entry = |role: &Arn| (format!("resource {role}"), plain(role.as_str()));
@@ -218,7 +216,7 @@ fn assume_policy(
         if entries.contains(&invoke_role) {
             fields = document("policyDocument", &policy::assume(&own));
         }
-        let released = recorded(situation.inventory, holder);
+        let released = situation.inventory.entries(Part::AssumePolicy, &holder);
         let stray = |role: &&Arn| !all.contains(*role) && !released.contains(*role);
         let others = entries.iter().filter(|role| !own.contains(*role));
         fields.extend(others.filter(|role| verified.contains(role) || stray(role)).map(entry));
@@ -238,10 +236,6 @@ fn assume_policy(
         vouched: names_vouched,
         wider: false,
     })
-}
-
-fn recorded(inventory: &Inventory, holder: &Arn) -> BTreeSet<Arn> {
-    inventory.entries(Part::AssumePolicy, holder)
 }
 
 fn pipeline_action(situation: &Situation<'_>, transition: &Transition<'_>, item: &Item) -> Described {

@@ -12,17 +12,19 @@
 //! steps breaks a path that works.
 
 mod access;
+mod converged;
 mod described;
 mod release;
+mod states;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
-    ids::{Arn, InstallationId, PipelineName, RoleName, RolePath, StageName},
-    inventory::{Inventory, Item, Part},
+    ids::{Arn, InstallationId, PipelineName, RoleId, RoleName, RolePath, StageName},
+    inventory::{Inventory, Part},
     names,
     observed::{Function, InvokeRole, Observed, Pipeline, Resource},
     own_writes::{OwnWrites, State},
@@ -33,8 +35,12 @@ use super::{
 };
 use crate::api::Reason;
 
+pub use converged::converged_inventory;
+use converged::desired_inventory;
 pub use described::{Described, FieldValue, Fields, described};
 pub use release::plan_removal;
+use states::{describe_role, role_resource};
+pub use states::{observed_states, pipeline_state, policy_state, role_state};
 
 /// Steps of one phase are taken together; a later phase begins when the one before was read back as done.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -176,9 +182,11 @@ impl Plan {
 #[derive(Clone, Debug, Default)]
 pub struct Others {
     /// By pipeline role.
-    pub assume: BTreeMap<Arn, Vec<AssumeUser>>,
+    pub assume: BTreeMap<RoleId, Vec<AssumeUser>>,
     /// Execution roles whose callback policy another object needs.
-    pub callback: BTreeSet<Arn>,
+    pub callback: BTreeSet<RoleId>,
+    /// Whether another object's function could not be looked up, so that any callback policy may be one that it needs.
+    pub callback_untold: bool,
     /// Stages that this installation made, by pipeline ARN, as any object's inventory has them.
     pub stages_made: BTreeSet<(Arn, StageName)>,
 }
@@ -219,6 +227,8 @@ pub struct Resolved<'a> {
 struct Transition<'a> {
     resolved: Resolved<'a>,
     leftovers: Inventory,
+    /// What of the leftovers an action that is not ours still needs.
+    in_use: Inventory,
     owned: Owned,
     action: DesiredAction,
     edit: Option<pipeline_edit::Edited>,
@@ -226,9 +236,14 @@ struct Transition<'a> {
 }
 
 impl Transition<'_> {
-    /// Things of an older spec that have to stay in place while their action may still be there.
-    fn kept(&self) -> Option<&Inventory> {
-        (self.edit.is_some() || !self.old_actions.is_empty()).then_some(&self.leftovers)
+    /// Whether actions of an older spec may still be there.
+    fn is_under_way(&self) -> bool {
+        self.edit.is_some() || !self.old_actions.is_empty()
+    }
+
+    /// Things of an older spec that have to stay in place while an action still needs them.
+    fn kept(&self) -> &Inventory {
+        if self.is_under_way() { &self.leftovers } else { &self.in_use }
     }
 }
 
@@ -240,9 +255,10 @@ fn transition<'a>(situation: &Situation<'_>, observed: &'a Observed) -> Result<T
     let action = desired_action(situation, &resolved);
     let (declaration, region) = (&resolved.pipeline.declaration, &situation.declared.tools.region);
     let edit = pipeline_edit::converge(declaration, region, &action, &owned)
-        .map_err(|refusal| vec![blocked_edit(situation, &refusal)])?;
+        .map_err(|refusal| vec![blocked_edit(situation, &situation.declared.pipeline, &refusal)])?;
     let old_actions = release::old_pipeline_steps(situation, observed, &leftovers);
-    Ok(Transition { resolved, leftovers, owned, action, edit, old_actions })
+    let in_use = release::in_use(situation, observed, &leftovers);
+    Ok(Transition { resolved, leftovers, in_use, owned, action, edit, old_actions })
 }
 
 /// The plan for an object that exists.
@@ -253,16 +269,16 @@ pub fn plan(situation: &Situation<'_>, observed: &Observed) -> Plan {
         Err(blockers) => return Plan { steps: Vec::new(), blockers },
     };
     let mut plan = access::plan(situation, observed, &transition.resolved, transition.kept());
-    let in_transition = transition.kept().is_some();
-    let Transition { resolved, leftovers, owned, action, edit, old_actions } = transition;
+    let under_way = transition.is_under_way();
+    let Transition { resolved, leftovers, in_use, owned, action, edit, old_actions } = transition;
     if edit.is_some() {
         let goal = PipelineGoal::Holds(Box::new(action), owned);
         let name = &situation.declared.pipeline;
         plan.steps.push(pipeline_step(Phase::Pipeline, situation, name, resolved.pipeline, goal));
     }
     plan.steps.extend(old_actions);
-    if !in_transition {
-        release::leftovers(situation, observed, &leftovers, &resolved, &mut plan);
+    if !under_way {
+        release::leftovers(situation, observed, (&leftovers, &in_use), &resolved, &mut plan);
     }
     if !plan.blockers.is_empty() {
         plan.steps.clear();
@@ -270,10 +286,11 @@ pub fn plan(situation: &Situation<'_>, observed: &Observed) -> Plan {
     plan
 }
 
-/// The items that exist once the declaration is converged. `None` while pipeline or function cannot be told.
+/// Actions that somebody made by hand with a role of ours that an older spec asked for, as `pipeline/stage/action`: they
+/// keep that role, and what belongs to it, in place.
 #[must_use]
-pub fn converged_inventory(situation: &Situation<'_>, observed: &Observed) -> Option<Inventory> {
-    resolve(situation, observed).ok().map(|resolved| desired_inventory(situation, &resolved))
+pub fn users_of_old_roles(situation: &Situation<'_>, observed: &Observed) -> BTreeSet<String> {
+    release::users_of_old_roles(situation, observed)
 }
 
 /// Finds pipeline, function and role, or says which is missing or not what was declared.
@@ -321,57 +338,6 @@ pub fn resolve<'a>(situation: &Situation<'_>, observed: &'a Observed) -> Result<
         |role| role.arn.clone(),
     );
     Ok(Resolved { pipeline, function, role, role_arn })
-}
-
-fn desired_inventory(situation: &Situation<'_>, resolved: &Resolved<'_>) -> Inventory {
-    let item = |part, holder: &Arn, entry: Option<&Arn>| Item {
-        part,
-        holder: holder.clone(),
-        entry: entry.cloned(),
-        action: None,
-        stage_made: false,
-        written_at: situation.now,
-        read_back: false,
-        digest: None,
-    };
-    let declared = situation.declared;
-    let pipeline = resolved.pipeline;
-    let mut action = item(Part::PipelineAction, &pipeline.arn, Some(&resolved.role_arn));
-    action.action = Some((declared.stage.clone(), declared.action.clone()));
-    action.stage_made = stage_is_made_by_us(situation, pipeline, &resolved.role_arn);
-    Inventory(vec![
-        item(Part::InvokeRole, &resolved.role_arn, Some(&pipeline.role)),
-        item(Part::InvokePolicy, &resolved.role_arn, Some(&resolved.function.arn)),
-        item(Part::CallbackPolicy, &resolved.function.role, None),
-        item(Part::AssumePolicy, &pipeline.role, Some(&resolved.role_arn)),
-        action,
-    ])
-}
-
-/// A stage that is missing will be made by us; one that is there was made by us when an inventory says so, or, when this
-/// object's status was lost, when the object asks for the stage to be made and nothing but our action is in it.
-fn stage_is_made_by_us(situation: &Situation<'_>, pipeline: &Pipeline, role: &Arn) -> bool {
-    let declared = situation.declared;
-    let stages = pipeline.declaration.get("stages").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let exists = stages.iter().any(|stage| stage.get("name").and_then(Value::as_str) == Some(declared.stage.as_str()));
-    let recorded = situation.inventory.of(Part::PipelineAction).find(|item| {
-        item.holder == pipeline.arn && item.action.as_ref().is_some_and(|(stage, _)| *stage == declared.stage)
-    });
-    let by_others = situation.others.stages_made.contains(&(pipeline.arn.clone(), declared.stage.clone()));
-    match recorded {
-        _ if !exists => true,
-        Some(item) => item.stage_made || by_others,
-        None => {
-            let owned = Owned {
-                roles: BTreeSet::from([role.to_string()]),
-                actions: BTreeSet::from([declared.action.clone()]),
-                stages_made: BTreeSet::new(),
-            };
-            by_others
-                || (declared.position.is_some()
-                    && pipeline_edit::stage_is_only_ours(&pipeline.declaration, declared.stage.as_str(), &owned))
-        }
-    }
 }
 
 fn desired_action(situation: &Situation<'_>, resolved: &Resolved<'_>) -> DesiredAction {
@@ -434,7 +400,7 @@ fn pipeline_step(
 
 /// The blocker that a refused edit is.
 #[must_use]
-pub fn blocked_edit(situation: &Situation<'_>, refusal: &Refusal) -> Blocker {
+pub fn blocked_edit(situation: &Situation<'_>, pipeline: &PipelineName, refusal: &Refusal) -> Blocker {
     let declared = situation.declared;
     let reason = match refusal {
         Refusal::StageNotFound { .. } => Reason::StageNotFound,
@@ -444,10 +410,7 @@ pub fn blocked_edit(situation: &Situation<'_>, refusal: &Refusal) -> Blocker {
         Refusal::WouldEmptyStage { .. } | Refusal::WouldLeaveOneStage { .. } => Reason::DeletionBlocked,
         Refusal::Malformed(_) => Reason::PipelineRefused,
     };
-    Blocker {
-        reason,
-        message: format!("pipeline {} in tools account {}: {refusal}", declared.pipeline, declared.tools.account),
-    }
+    Blocker { reason, message: format!("pipeline {pipeline} in tools account {}: {refusal}", declared.tools.account) }
 }
 
 /// Policies on our roles that nobody declared, as far as they were read.
@@ -462,63 +425,6 @@ pub fn extra_policies(situation: &Situation<'_>, observed: &Observed) -> Vec<Res
         })
     };
     own_roles(situation, observed).flat_map(on_role).collect()
-}
-
-/// A pipeline's state: its version.
-#[must_use]
-pub fn pipeline_state(pipeline: &Pipeline) -> State {
-    Some(pipeline.version.to_string())
-}
-
-/// A policy's state: its canonical text.
-#[must_use]
-pub fn policy_state(document: Option<&Value>) -> State {
-    document.map(policy::canonical)
-}
-
-/// A role's state: trust by meaning, tags and boundary.
-#[must_use]
-pub fn role_state(role: Option<&InvokeRole>) -> State {
-    role.map(|role| describe_role(&role.trust, &role.tags, role.boundary.as_ref()))
-}
-
-fn describe_role(trust: &Value, tags: &BTreeMap<String, String>, boundary: Option<&Arn>) -> String {
-    json!({"trust": policy::canonical(trust), "tags": tags, "boundary": boundary.map(Arn::as_str)}).to_string()
-}
-
-/// The state of every resource that was looked at, so that own writes can be told as read back.
-#[must_use]
-pub fn observed_states(situation: &Situation<'_>, observed: &Observed) -> Vec<(Resource, State)> {
-    let declared = situation.declared;
-    let (tools, dev) = (&declared.tools, &declared.dev);
-    let policy_of = |account: &super::ids::AccountId, role: &Arn, policy: String, document: Option<&Value>| {
-        role.role_name()
-            .map(|role| (Resource::RolePolicy { account: account.clone(), role, policy }, policy_state(document)))
-    };
-    let mut states = Vec::new();
-    for (name, pipeline) in &observed.pipelines {
-        let resource =
-            Resource::Pipeline { account: tools.account.clone(), region: tools.region.clone(), name: name.clone() };
-        states.push((resource, pipeline.as_ref().and_then(pipeline_state)));
-    }
-    for (name, role) in &observed.roles {
-        states.push((role_resource(declared, name), role_state(role.as_ref())));
-        let policy = names::invoke_policy(situation.installation);
-        let document = role.as_ref().and_then(|role| role.invoke_policy.as_ref());
-        let resource = Resource::RolePolicy { account: dev.account.clone(), role: name.clone(), policy };
-        states.push((resource, policy_state(document)));
-    }
-    for (role, document) in &observed.callback {
-        states.extend(policy_of(&dev.account, role, names::callback_policy(situation.installation), document.as_ref()));
-    }
-    for (role, document) in &observed.assume {
-        states.extend(policy_of(&tools.account, role, names::assume_policy(situation.installation), document.as_ref()));
-    }
-    states
-}
-
-fn role_resource(declared: &Declared, role: &RoleName) -> Resource {
-    Resource::InvokeRole { account: declared.dev.account.clone(), role: role.clone() }
 }
 
 #[cfg(test)]

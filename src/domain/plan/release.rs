@@ -9,13 +9,12 @@ use super::{
 use crate::{
     api::Reason,
     domain::{
-        ids::Arn,
+        ids::{Arn, RoleId},
         inventory::{Inventory, Part},
         names,
         observed::{InvokeRole, Observed, Resource},
         pipeline_edit::{self, Owned},
-        policy,
-        shared_policy::assume_entries,
+        policy, shared_policy,
     },
 };
 
@@ -38,7 +37,7 @@ pub fn plan_removal(situation: &Situation<'_>, observed: &Observed) -> Plan {
                     "pipeline {name} in tools account {}: {refusal}. Deletion goes on by itself then",
                     situation.declared.tools.account
                 ),
-                ..blocked_edit(situation, &refusal)
+                ..blocked_edit(situation, name, &refusal)
             }),
         }
         let users = pipeline_edit::foreign_users(&pipeline.declaration, &owned);
@@ -49,7 +48,7 @@ pub fn plan_removal(situation: &Situation<'_>, observed: &Observed) -> Plan {
             let callback = observed.callback.keys().cloned().collect();
             let assume = observed.assume.keys().cloned().collect();
             let roles: Vec<&InvokeRole> = own_roles(situation, observed).collect();
-            shared_policies(situation, observed, &callback, &assume, &mut plan);
+            shared_policies(situation, observed, &callback, &assume, &Inventory::default(), &mut plan);
             for role in roles {
                 role_removal(situation, role, &mut plan);
             }
@@ -83,39 +82,66 @@ pub(super) fn old_pipeline_steps(situation: &Situation<'_>, observed: &Observed,
 pub(super) fn leftovers(
     situation: &Situation<'_>,
     observed: &Observed,
-    leftovers: &Inventory,
+    (leftovers, in_use): (&Inventory, &Inventory),
     resolved: &Resolved<'_>,
     plan: &mut Plan,
 ) {
-    let holders = |part, current: &Arn| -> BTreeSet<Arn> {
-        leftovers.of(part).map(|item| item.holder.clone()).filter(|holder| holder != current).collect()
+    // A role that was made anew at another path is the one that is in use now, under an older ARN.
+    let holders = |part, current: &Arn| -> BTreeSet<RoleId> {
+        let unused = leftovers.leftovers(in_use);
+        let roles: BTreeSet<RoleId> = unused.roles(part).collect();
+        roles.into_iter().filter(|role| current.role().as_ref() != Some(role)).collect()
     };
     let callback = holders(Part::CallbackPolicy, &resolved.function.role);
     let assume = holders(Part::AssumePolicy, &resolved.pipeline.role);
-    shared_policies(situation, observed, &callback, &assume, plan);
+    shared_policies(situation, observed, &callback, &assume, in_use, plan);
     let old_roles = holders(Part::InvokeRole, &resolved.role_arn);
-    for role in own_roles(situation, observed).filter(|role| old_roles.contains(&role.arn)) {
-        let owned = Owned { roles: BTreeSet::from([role.arn.to_string()]), ..Owned::default() };
-        let used = observed
-            .pipelines
-            .values()
-            .flatten()
-            .any(|pipeline| !pipeline_edit::foreign_users(&pipeline.declaration, &owned).is_empty());
-        // An action that somebody made by hand with the old role would break; the role stays until it is gone.
-        if !used {
-            role_removal(situation, role, plan);
-        }
+    let is_old = |role: &&InvokeRole| role.arn.role().is_some_and(|role| old_roles.contains(&role));
+    for role in own_roles(situation, observed).filter(is_old) {
+        role_removal(situation, role, plan);
     }
 }
 
+/// Actions that somebody made by hand with a role of ours that an older spec asked for, as `pipeline/stage/action`.
+pub(super) fn users_of_old_roles(situation: &Situation<'_>, observed: &Observed) -> BTreeSet<String> {
+    let old = own_roles(situation, observed)
+        .filter(|role| role.arn.role_name() != Some(situation.declared.role_name.clone()));
+    let owned = Owned {
+        roles: old.map(|role| role.arn.to_string()).collect(),
+        actions: situation.inventory.action_names(),
+        stages_made: BTreeSet::new(),
+    };
+    let pipelines = observed.pipelines.iter().filter_map(|(name, pipeline)| Some((name, pipeline.as_ref()?)));
+    let users = pipelines.flat_map(|(name, pipeline)| {
+        let users = pipeline_edit::foreign_users(&pipeline.declaration, &owned);
+        users.into_iter().map(move |user| format!("{name}/{user}"))
+    });
+    users.collect()
+}
+
+/// What of the leftovers has to stay: everything, while an action that somebody made by hand still uses an old role of
+/// ours. It would break without any of it, and CodePipeline refuses every update of a pipeline that names a role which
+/// cannot be assumed.
+pub(super) fn in_use(situation: &Situation<'_>, observed: &Observed, leftovers: &Inventory) -> Inventory {
+    if leftovers.0.is_empty() || users_of_old_roles(situation, observed).is_empty() {
+        return Inventory::default();
+    }
+    Inventory(leftovers.0.iter().filter(|item| item.part != Part::PipelineAction).cloned().collect())
+}
+
 /// Our roles by their tags, and the role that the spec names if nothing stands under that name: an action may outlive it.
+/// A derived name is nobody else's; a given one counts only where today's grants and the record both say so, since
+/// another object may give the same.
 fn owned_for_removal(situation: &Situation<'_>, observed: &Observed, pipeline: &Arn) -> Owned {
     let declared = situation.declared;
     let mut owned = owned_in(situation, observed, None, pipeline);
     if observed.role(&declared.role_name).is_none() {
-        let partition = pipeline.partition();
-        let path = &situation.granted.role_path;
-        owned.roles.insert(Arn::of_own_role(partition, &declared.dev.account, path, &declared.role_name).to_string());
+        let (partition, path) = (pipeline.partition(), &situation.granted.role_path);
+        let role = Arn::of_own_role(partition, &declared.dev.account, path, &declared.role_name);
+        let recorded = || situation.inventory.of(Part::PipelineAction).any(|item| item.entry.as_ref() == Some(&role));
+        if !declared.role_is_named || (situation.granted.today && recorded()) {
+            owned.roles.insert(role.to_string());
+        }
     }
     let sole = observed.pipelines.values().flatten().find(|read| read.arn == *pipeline);
     if let Some(read) = sole
@@ -132,17 +158,16 @@ fn owned_for_removal(situation: &Situation<'_>, observed: &Observed, pipeline: &
 fn shared_policies(
     situation: &Situation<'_>,
     observed: &Observed,
-    callback: &BTreeSet<Arn>,
-    assume: &BTreeSet<Arn>,
+    callback: &BTreeSet<RoleId>,
+    assume: &BTreeSet<RoleId>,
+    in_use: &Inventory,
     plan: &mut Plan,
 ) {
-    let declared = situation.declared;
     for holder in assume {
         let Some(current) = observed.assume.get(holder).and_then(Option::as_ref) else { continue };
-        let Some(role) = holder.role_name() else { continue };
         let in_place = policy::assume_entries(current).unwrap_or_default();
         let others = situation.others.assume.get(holder).map(Vec::as_slice).unwrap_or_default();
-        let entries = assume_entries(&in_place, &BTreeSet::new(), others);
+        let entries = shared_policy::union(&in_place, &in_use.entries(Part::AssumePolicy, holder), others);
         let name = names::assume_policy(situation.installation);
         let document = (!entries.is_empty()).then(|| policy::assume(&entries));
         let (before, after) = (policy_state(Some(current)), policy_state(document.as_ref()));
@@ -150,26 +175,30 @@ fn shared_policies(
             plan.steps.push(Step {
                 phase: Phase::Release,
                 part: Part::AssumePolicy,
-                resource: Resource::RolePolicy { account: declared.tools.account.clone(), role, policy: name },
+                resource: policy_of(holder, name),
                 change: document.map_or(Change::DeletePolicy, Change::PutPolicy),
                 before,
                 after,
             });
         }
     }
-    for holder in callback.iter().filter(|holder| !situation.others.callback.contains(holder)) {
+    let others = &situation.others;
+    for holder in callback.iter().filter(|holder| !others.callback.contains(holder) && !others.callback_untold) {
         let Some(current) = observed.callback.get(holder).and_then(Option::as_ref) else { continue };
-        let Some(role) = holder.role_name() else { continue };
         let policy = names::callback_policy(situation.installation);
         plan.steps.push(Step {
             phase: Phase::Release,
             part: Part::CallbackPolicy,
-            resource: Resource::RolePolicy { account: declared.dev.account.clone(), role, policy },
+            resource: policy_of(holder, policy),
             change: Change::DeletePolicy,
             before: policy_state(Some(current)),
             after: None,
         });
     }
+}
+
+fn policy_of(holder: &RoleId, policy: String) -> Resource {
+    Resource::RolePolicy { account: holder.account.clone(), role: holder.name.clone(), policy }
 }
 
 /// Everything that hangs on a role of ours, then the role: `DeleteRole` refuses one that still has policies.

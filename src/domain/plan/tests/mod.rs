@@ -1,3 +1,5 @@
+mod other_hands;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -9,7 +11,7 @@ use crate::domain::{
     ids::ObjectKey,
     observed::{ExtraPolicy, ExtraPolicyName},
     pipeline_edit::Position,
-    shared_policy::Usage,
+    shared_policy::{Usage, WantedRole},
     spec::{Access, Location, Trust},
 };
 
@@ -91,6 +93,7 @@ fn granted() -> Granted {
         role_path: "/crossinvoke/installed/".parse().unwrap(),
         boundary: None,
         allowed_tag_keys: Vec::new(),
+        today: true,
     }
 }
 
@@ -113,15 +116,16 @@ impl World {
                     {"name": "Build", "actions": [action("Build", "Build")]},
                 ],
             });
-            let pipeline = Pipeline { declaration, version: 1, role: pipeline_role(name), arn: pipeline_arn(name) };
+            let pipeline =
+                Pipeline { declaration, version: 1, role: pipeline_role(name), arn: pipeline_arn(name), unread: false };
             (name.parse().unwrap(), Some(pipeline))
         });
         let mut observed = Observed { pipelines: pipelines.collect(), ..Observed::default() };
         for role in ["named", "derived"] {
             observed.roles.insert(role.parse().unwrap(), None);
         }
-        observed.assume = PIPELINES.iter().map(|name| (pipeline_role(name), None)).collect();
-        observed.callback = FUNCTIONS.iter().map(|name| (execution_role(name), None)).collect();
+        observed.assume = PIPELINES.iter().map(|name| (pipeline_role(name).role().unwrap(), None)).collect();
+        observed.callback = FUNCTIONS.iter().map(|name| (execution_role(name).role().unwrap(), None)).collect();
         Self { observed, inventory: Inventory::default(), drift: Drift::default() }
     }
 
@@ -169,7 +173,7 @@ impl World {
                 } else {
                     let callback = *policy == names::callback_policy(&installation);
                     let policies = if callback { &mut self.observed.callback } else { &mut self.observed.assume };
-                    let holder = policies.keys().find(|holder| holder.role_name().as_ref() == Some(role)).cloned();
+                    let holder = policies.keys().find(|holder| holder.name == *role).cloned();
                     policies.insert(holder.unwrap(), document);
                 }
             }
@@ -197,8 +201,8 @@ impl World {
     fn runs(&self, pipeline: &Pipeline, action: &Value) -> bool {
         let Some(arn) = action["roleArn"].as_str() else { return false };
         let function = action["configuration"]["FunctionName"].as_str().unwrap();
-        let assume = self.observed.assume[&pipeline.role].as_ref().and_then(policy::assume_entries);
-        let callback = &self.observed.callback[&execution_role(function)];
+        let assume = self.observed.assume[&pipeline.role.role().unwrap()].as_ref().and_then(policy::assume_entries);
+        let callback = &self.observed.callback[&execution_role(function).role().unwrap()];
         let role = self.observed.roles.values().flatten().find(|role| role.arn.as_str() == arn);
         role.is_some_and(|role| {
             let trusted = policy::trusted_pipeline_roles(&role.trust).unwrap_or_default();
@@ -213,11 +217,21 @@ impl World {
     }
 
     fn with<T>(&self, declared: &Declared, others: &Others, work: impl FnOnce(&Situation<'_>, &Observed) -> T) -> T {
-        let (installation, granted) = (installation(), granted());
+        self.with_granted(declared, &granted(), others, work)
+    }
+
+    fn with_granted<T>(
+        &self,
+        declared: &Declared,
+        granted: &Granted,
+        others: &Others,
+        work: impl FnOnce(&Situation<'_>, &Observed) -> T,
+    ) -> T {
+        let installation = installation();
         let situation = Situation {
             installation: &installation,
             declared,
-            granted: &granted,
+            granted,
             list_functions: true,
             inventory: &self.inventory,
             others,
@@ -317,15 +331,18 @@ fn an_entry_of_another_object_stays_through_convergence_and_removal() {
     let declared = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: false });
     let theirs: Arn = "arn:aws:iam::222222222222:role/crossinvoke/installed/theirs".parse().unwrap();
     let mut world = World::new();
-    let holder = pipeline_role(PIPELINES[0]);
+    let holder = pipeline_role(PIPELINES[0]).role().unwrap();
     world.observed.assume.insert(holder.clone(), Some(policy::assume(&BTreeSet::from([theirs.clone()]))));
     let other = AssumeUser {
         key: ObjectKey { namespace: "n".to_owned(), name: "theirs".to_owned() },
         usage: Usage::Uses,
-        invoke_role: Some(theirs.clone()),
+        invoke_role: Some(WantedRole {
+            role: theirs.role().unwrap(),
+            path: "/crossinvoke/installed/".parse().unwrap(),
+        }),
         granted: true,
         recorded: BTreeSet::new(),
-        written_here: BTreeSet::new(),
+        planned_here: BTreeSet::new(),
         verified: BTreeSet::new(),
     };
     let others = Others { assume: BTreeMap::from([(holder.clone(), vec![other])]), ..Others::default() };
@@ -424,7 +441,7 @@ fn a_role_of_somebody_else_blocks_everything() {
     world.converge(&declared, &Others::default());
     let role = world.observed.roles.get_mut(&declared.role_name).unwrap().as_mut().unwrap();
     role.tags.insert(names::OWNER_TAG.to_owned(), "payments/another".to_owned());
-    world.observed.assume.insert(pipeline_role(PIPELINES[0]), None);
+    world.observed.assume.insert(pipeline_role(PIPELINES[0]).role().unwrap(), None);
     let plan = world.plan(&declared, &Others::default());
     assert_eq!(plan.steps, Vec::new());
     assert_eq!(plan.blockers[0].reason, Reason::RoleConflict);

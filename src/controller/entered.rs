@@ -1,0 +1,64 @@
+//! What converging and removing begin with: the typed spec, the way into both accounts, and the clients there.
+
+use super::{
+    context::Context,
+    gate_input::gate_input,
+    outcome::Verdict,
+    pass::{Halt, Pass},
+    sessions::Sessions,
+};
+use crate::domain::{
+    gate::Input,
+    ids::InstallationId,
+    inventory::Inventory,
+    plan::{Blocker, Others, Situation},
+    spec::{Declared, Granted},
+    validate::validate,
+};
+
+/// Who is let in: [`crate::domain::gate::gate`] or [`crate::domain::gate::access_for_removal`].
+pub type Gate = fn(&Declared, &Input, &InstallationId) -> Result<Granted, Blocker>;
+
+/// Both accounts of one object, entered.
+pub struct Entered {
+    /// The spec.
+    pub declared: Declared,
+    /// What the accounts allow and impose, as the gate saw it.
+    pub granted: Granted,
+    /// The clients.
+    pub sessions: Sessions,
+    /// What the other objects need; nobody's until it has been gathered.
+    pub others: Others,
+    inventory: Inventory,
+}
+
+impl Entered {
+    /// Validates the spec, passes the gate and opens the sessions.
+    ///
+    /// # Errors
+    /// The verdict that ends the reconcile here.
+    pub async fn open(pass: &mut Pass<'_>, gate: Gate) -> Result<Self, Halt> {
+        let context = pass.context;
+        let installation = &context.settings.installation;
+        let declared = validate(&pass.key, &pass.object.spec, installation).map_err(Verdict::from)?;
+        pass.declare(&declared);
+        let granted = gate(&declared, &gate_input(context, &declared.key), installation).map_err(Verdict::from)?;
+        let sessions = Sessions::open(context, &declared, &granted).await?;
+        pass.recall(&declared);
+        Ok(Self { declared, granted, sessions, others: Others::default(), inventory: pass.inventory.clone() })
+    }
+
+    /// Everything the planner needs beside what is read.
+    #[must_use]
+    pub fn situation<'a>(&'a self, context: &'a Context) -> Situation<'a> {
+        Situation {
+            installation: &context.settings.installation,
+            declared: &self.declared,
+            granted: &self.granted,
+            list_functions: context.settings.list_functions,
+            inventory: &self.inventory,
+            others: &self.others,
+            now: Context::now(),
+        }
+    }
+}

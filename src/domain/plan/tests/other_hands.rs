@@ -1,0 +1,90 @@
+//! What other people did to roles, stages and actions since the last look.
+
+use super::*;
+
+#[test]
+fn a_hand_made_action_keeps_what_an_older_spec_made() {
+    let named = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: true });
+    let derived = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: false });
+    let mut world = World::new();
+    world.converge(&named, &Others::default());
+    let old = world.observed.role(&"named".parse().unwrap()).unwrap().arn.clone();
+    let pipeline = world.observed.pipelines.get_mut(&"release".parse().unwrap()).unwrap().as_mut().unwrap();
+    let mut by_hand = pipeline.declaration["stages"][2]["actions"][0].clone();
+    by_hand["name"] = json!("ByHand");
+    pipeline.declaration["stages"][1]["actions"].as_array_mut().unwrap().push(by_hand);
+    world.converge(&derived, &Others::default());
+    let holder = pipeline_role("release").role().unwrap();
+    let entries = |world: &World| policy::assume_entries(world.observed.assume[&holder].as_ref().unwrap()).unwrap();
+    assert!(entries(&world).contains(&old), "a pipeline that names a role it cannot assume takes no update at all");
+    assert!(world.inventory.of(Part::InvokeRole).any(|item| item.holder == old), "and it is not forgotten");
+    assert_eq!(
+        world.with(&derived, &Others::default(), users_of_old_roles),
+        ["release/Build/ByHand".to_owned()].into()
+    );
+    let blocked =
+        world.with(&derived, &Others::default(), |situation, observed| plan_removal(situation, observed).blockers);
+    // Our own action goes first; the role that is still named keeps the rest.
+    assert!(blocked.is_empty());
+    // Once the action is gone, so is all of it.
+    let pipeline = world.observed.pipelines.get_mut(&"release".parse().unwrap()).unwrap().as_mut().unwrap();
+    pipeline.declaration["stages"][1]["actions"].as_array_mut().unwrap().retain(|action| action["name"] != "ByHand");
+    world.converge(&derived, &Others::default());
+    assert!(!entries(&world).contains(&old));
+    assert_eq!(world.observed.role(&"named".parse().unwrap()), None);
+    assert!(world.inventory.of(Part::InvokeRole).all(|item| item.holder != old));
+}
+
+#[test]
+fn an_execution_role_made_anew_at_another_path_is_the_same_role() {
+    let declared = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: false });
+    let mut world = World::new();
+    world.converge(&declared, &Others::default());
+    world.observed.function.as_mut().unwrap().role = "arn:aws:iam::222222222222:role/elsewhere/first".parse().unwrap();
+    let plan = world.plan(&declared, &Others::default());
+    assert!(plan.steps.is_empty(), "neither written nor released: {:?}", plan.steps);
+}
+
+#[test]
+fn a_stage_that_somebody_made_and_took_away_is_ours_once_we_make_it() {
+    let declared = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: false });
+    let mut world = World::new();
+    let stages = |world: &mut World| {
+        let pipeline = world.observed.pipelines.get_mut(&"release".parse().unwrap()).unwrap().as_mut().unwrap();
+        pipeline.declaration["stages"].as_array_mut().unwrap().clone()
+    };
+    let theirs = json!({"name": "Validate", "actions": [{"name": "Theirs", "runOrder": 1, "actionTypeId":
+        {"category": "Test", "owner": "AWS", "provider": "X", "version": "1"}}]});
+    let mut with_theirs = stages(&mut world);
+    with_theirs.push(theirs);
+    let set = |world: &mut World, stages: Vec<Value>| {
+        let pipeline = world.observed.pipelines.get_mut(&"release".parse().unwrap()).unwrap().as_mut().unwrap();
+        pipeline.declaration["stages"] = json!(stages);
+    };
+    set(&mut world, with_theirs);
+    world.converge(&declared, &Others::default());
+    assert!(world.inventory.of(Part::PipelineAction).all(|item| !item.stage_made));
+    let without = stages(&mut world).into_iter().filter(|stage| stage["name"] != "Validate").collect();
+    set(&mut world, without);
+    let desired = world.with(&declared, &Others::default(), converged_inventory).unwrap();
+    assert!(desired.of(Part::PipelineAction).all(|item| item.stage_made));
+}
+
+#[test]
+fn a_given_role_name_proves_nothing_without_grant_and_record() {
+    let named = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: true });
+    let mut world = World::new();
+    world.converge(&named, &Others::default());
+    world.observed.roles.insert("named".parse().unwrap(), None);
+    let pipeline = world.observed.pipelines[&"release".parse().unwrap()].clone();
+    let removal = |world: &mut World, today: bool| {
+        let granted = Granted { today, ..granted() };
+        world.with_granted(&named, &granted, &Others::default(), plan_removal)
+    };
+    let edits = |plan: &Plan| plan.steps.iter().filter(|step| step.part == Part::PipelineAction).count();
+    assert_eq!(edits(&removal(&mut world, true)), 1, "recorded and granted");
+    assert_eq!(edits(&removal(&mut world, false)), 0, "a record alone may be forged");
+    world.inventory = Inventory::default();
+    assert_eq!(edits(&removal(&mut world, true)), 0, "another object may give the same name");
+    assert_eq!(world.observed.pipelines[&"release".parse().unwrap()], pipeline);
+}
