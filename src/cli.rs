@@ -1,6 +1,6 @@
 //! The command line: `run` and `crds`.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use clap::{ArgAction, Parser, Subcommand};
 
@@ -24,11 +24,7 @@ pub enum Command {
     /// Run the controller, with the kubeconfig or the in-cluster configuration and AWS's standard environment.
     Run(Box<Run>),
     /// Print the CustomResourceDefinitions.
-    Crds {
-        /// Write them into this folder instead, a file each.
-        #[arg(long, value_name = "FOLDER")]
-        into: Option<PathBuf>,
-    },
+    Crds,
 }
 
 /// Options of `run`.
@@ -46,7 +42,7 @@ pub struct Run {
     /// Name of the Helm release, for the default installation id.
     #[arg(long, default_value = "crossinvoke")]
     pub release_name: String,
-    /// Where /livez, /readyz and /metrics are served; port 0 takes a free one, which is logged.
+    /// Where /livez, /readyz and /metrics are served; port 0 takes a free one, which is printed.
     #[arg(long, default_value = "0.0.0.0:8080")]
     pub http_addr: SocketAddr,
     /// Objects reconciled at a time.
@@ -115,6 +111,27 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_the_documented_ones() {
+        let cli = Cli::try_parse_from(["crossinvoke", "run", "--installation-id", "abc"]).unwrap();
+        let Command::Run(run) = cli.command else { panic!("not run") };
+        let seconds = [
+            run.aws_timeout,
+            run.reconcile_timeout,
+            run.aws_attempt_timeout,
+            run.aws_session_duration,
+            run.iam_propagation_timeout,
+            run.idle_poll,
+            run.backoff_first,
+            run.backoff_cap,
+            run.stalled_retry,
+            run.drift_retention,
+        ]
+        .map(|duration| duration.as_secs());
+        assert_eq!(seconds, [60, 75, 10, 3600, 120, 15, 1, 300, 300, 3600]);
+        assert_eq!((run.concurrency, run.grant_list_functions), (8, true));
     }
 
     #[test]

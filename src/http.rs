@@ -1,25 +1,37 @@
 //! `/livez`, `/readyz` and `/metrics`.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 
 use crate::{controller::context::Context, telemetry::metrics::Metrics};
 
-/// What the process still waits for; nothing once it is ready.
+/// How often it is said what a running process lacks.
+const SAY_EVERY: SignedDuration = SignedDuration::from_secs(30);
+
+/// What the process still waits for at its start, and what it has come to lack since; nothing of both once it is ready.
 #[derive(Clone, Debug)]
 pub struct Readiness {
     waits_for: Arc<Mutex<Option<String>>>,
+    lacks: Arc<Mutex<BTreeMap<String, Lack>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Lack {
+    what: String,
+    said: Timestamp,
 }
 
 impl Default for Readiness {
     fn default() -> Self {
-        Self { waits_for: Arc::new(Mutex::new(Some("the process is starting".to_owned()))) }
+        Self { waits_for: Arc::new(Mutex::new(Some("the process is starting".to_owned()))), lacks: Arc::default() }
     }
 }
 
@@ -34,11 +46,29 @@ impl Readiness {
         *self.waits_for.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// A watch does not get what it asks for, such as a kind that was uninstalled. Says whether it is time to log it.
+    pub fn lacks(&self, kind: &str, what: &str, now: Timestamp) -> bool {
+        let mut lacks = self.lacks.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lacks.get(kind).map(|lack| lack.said);
+        let say = known.is_none_or(|said| now.duration_since(said) >= SAY_EVERY);
+        let said = known.filter(|_| !say).unwrap_or(now);
+        lacks.insert(kind.to_owned(), Lack { what: what.to_owned(), said });
+        say
+    }
+
+    /// The watch of this kind works.
+    pub fn has(&self, kind: &str) {
+        self.lacks.lock().unwrap_or_else(PoisonError::into_inner).remove(kind);
+    }
+
     fn answer(&self) -> (StatusCode, String) {
-        match &*self.waits_for.lock().unwrap_or_else(PoisonError::into_inner) {
-            None => (StatusCode::OK, "ok\n".to_owned()),
-            Some(what) => (StatusCode::SERVICE_UNAVAILABLE, format!("{what}\n")),
+        let waits_for = self.waits_for.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let lacks = self.lacks.lock().unwrap_or_else(PoisonError::into_inner);
+        let what: Vec<String> = waits_for.into_iter().chain(lacks.values().map(|lack| lack.what.clone())).collect();
+        if what.is_empty() {
+            return (StatusCode::OK, "ok\n".to_owned());
         }
+        (StatusCode::SERVICE_UNAVAILABLE, what.join("\n") + "\n")
     }
 }
 
@@ -72,4 +102,25 @@ pub async fn serve(
         )
         .with_state((readiness, metrics));
     axum::serve(listener, router).with_graceful_shutdown(stop).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lacked_is_answered_and_said_every_half_minute() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let readiness = Readiness::default();
+        assert_eq!(readiness.answer().0, StatusCode::SERVICE_UNAVAILABLE);
+        readiness.ready();
+        assert_eq!(readiness.answer().0, StatusCode::OK);
+        let said: Vec<i64> = (0..70).filter(|second| readiness.lacks("kind", "it is gone", at(*second))).collect();
+        assert_eq!(said, [0, 30, 60]);
+        assert_eq!(readiness.answer(), (StatusCode::SERVICE_UNAVAILABLE, "it is gone\n".to_owned()));
+        readiness.has("another");
+        assert_eq!(readiness.answer().0, StatusCode::SERVICE_UNAVAILABLE);
+        readiness.has("kind");
+        assert_eq!(readiness.answer().0, StatusCode::OK);
+    }
 }

@@ -1,6 +1,6 @@
 //! The `crossinvoke` binary: parses the command line and runs what it names.
 
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use crossinvoke::{
@@ -10,23 +10,24 @@ use crossinvoke::{
     controller::{self, context::Settings, startup},
     domain::retry::Delays,
     http::{self, Readiness},
-    telemetry::{logging, metrics::Metrics},
+    telemetry::{
+        logging::{self, LogFormat},
+        metrics::Metrics,
+    },
 };
 use tokio::sync::watch;
 
 /// How long running reconciles may go on after SIGTERM. What they leave half done is found again by the next process.
 const GRACE: Duration = Duration::from_secs(3);
 
-type Stopped = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Crds { into: None } => {
+        Command::Crds => {
             print!("{}", api::crds::to_yaml());
             ExitCode::SUCCESS
         }
-        Command::Crds { into: Some(folder) } => exit(write_crds(&folder)),
         Command::Run(options) => exit(start(*options)),
     }
 }
@@ -39,14 +40,6 @@ fn exit(result: Result<(), Failure>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn write_crds(folder: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder)?;
-    for (file, definition) in api::crds::all() {
-        std::fs::write(folder.join(file), api::crds::yaml_of(&definition))?;
-    }
-    Ok(())
 }
 
 fn start(options: Run) -> Result<(), Failure> {
@@ -67,25 +60,22 @@ fn start(options: Run) -> Result<(), Failure> {
     result
 }
 
-async fn run(options: Run) -> Result<(), Failure> {
+async fn run(mut options: Run) -> Result<(), Failure> {
+    // Given twice, a namespace would have two controllers that know nothing of each other.
+    options.watch_namespaces.sort_unstable();
+    options.watch_namespaces.dedup();
     let (stop, stopping) = watch::channel(false);
-    let stopped = move || {
-        let mut stopping = stopping.clone();
-        let stopped: Stopped = Box::pin(async move {
-            // An error means that the sender is gone, which is a stop as well.
-            let _ = stopping.wait_for(|stop| *stop).await;
-        });
-        stopped
-    };
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
     let readiness = Readiness::default();
     let metrics = Arc::new(Metrics::default());
     let listener =
         http::bind(options.http_addr).await.map_err(|error| format!("--http-addr {}: {error}", options.http_addr))?;
-    tracing::info!(http_addr = %listener.local_addr()?, "serving /livez, /readyz and /metrics");
-    let server = tokio::spawn(http::serve(listener, readiness.clone(), metrics.clone(), stopped()));
-    let mut work = tokio::spawn(work(options, metrics, readiness, stopped));
+    // Printed and not logged: whoever asks for port 0 has to learn the port whatever is logged.
+    println!("{}", listening(options.log_format, listener.local_addr()?));
+    let stopped = asked_to_stop(stopping.clone());
+    let server = tokio::spawn(http::serve(listener, readiness.clone(), metrics.clone(), stopped));
+    let mut work = tokio::spawn(work(options, metrics, readiness, stopping));
     let result = tokio::select! {
         result = &mut work => result?,
         _ = terminate.recv() => end(&stop, &mut work).await,
@@ -107,16 +97,29 @@ async fn end(
     Ok(())
 }
 
+fn listening(format: LogFormat, address: SocketAddr) -> String {
+    match format {
+        LogFormat::Text => format!("listening on http_addr={address}"),
+        LogFormat::Json => format!(r#"{{"message":"listening","http_addr":"{address}"}}"#),
+    }
+}
+
+/// Resolves when the process is asked to end.
+async fn asked_to_stop(mut stopping: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a stop as well.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
 async fn work(
     options: Run,
     metrics: Arc<Metrics>,
     readiness: Readiness,
-    stopped: impl Fn() -> Stopped + Send,
+    stopping: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
     let client = kube::Client::try_default().await?;
     tokio::select! {
         () = startup::kinds_installed(&client, &options.watch_namespaces, &readiness) => {}
-        () = stopped() => return Ok(()),
+        () = asked_to_stop(stopping.clone()) => return Ok(()),
     }
     let installation = match options.installation_id {
         Some(id) => id,
@@ -147,6 +150,6 @@ async fn work(
         drift_retention: options.drift_retention,
         list_functions: options.grant_list_functions,
     };
-    controller::run(client, aws, settings, &options.watch_namespaces, metrics, readiness, stopped()).await;
+    controller::run(client, aws, settings, &options.watch_namespaces, metrics, readiness, stopping).await;
     Ok(())
 }

@@ -22,6 +22,7 @@ use super::{drift::DriftStatus, rules};
     namespaced,
     status = "CrossAccountInvokeStatus",
     doc = "Lets one stage of a CodePipeline in a tools account invoke a Lambda function in a dev account, and keeps it so.",
+    validation = rules::object_name_fits_tag(),
     validation = rules::object_name_fits_action()
 )]
 #[kube(
@@ -212,23 +213,23 @@ pub enum TrustMode {
 #[serde(rename_all = "camelCase")]
 pub struct CrossAccountInvokeStatus {
     /// The generation of the spec that this status is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Ready, Reconciling, Stalled and, once everything has been in place, Drifted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// What was found in the tools account.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub tools_account: Option<ToolsAccountStatus>,
     /// What was found in the dev account.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub dev_account: Option<DevAccountStatus>,
     /// What differed in AWS from what was last seen in place there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftStatus>,
     /// What exists in AWS because of this object, recorded before it is made. It says where to look; it is no authority.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "lenient_items", skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     #[schemars(length(max = 200))]
     pub inventory: Vec<InventoryItem>,
@@ -308,4 +309,45 @@ pub struct InventoryItem {
     /// Hashes of what was there when it was last seen in place, to tell drift from a change of the spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+}
+
+/// A part of the status that does not decode counts as absent. Whoever may write status could otherwise make an object
+/// undecodable, and while there is one of those nothing shared is written for anybody.
+fn lenient<'de, D: Deserializer<'de>, T: Default + serde::de::DeserializeOwned>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
+}
+
+/// The same item by item.
+fn lenient_items<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let values = Option::<Vec<serde_json::Value>>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(values.into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_status_that_nobody_could_have_written_decodes_as_far_as_it_goes() {
+        let good =
+            json!({"kind": "InvokeRole", "account": "222222222222", "resource": "arn:aws:iam::222222222222:role/r"});
+        let mut late = good.clone();
+        late["writtenAt"] = json!("9999-12-31T23:59:59Z");
+        let status: CrossAccountInvokeStatus = serde_json::from_value(json!({
+            "observedGeneration": 3,
+            "conditions": [{"type": "Ready", "status": "True", "reason": "R", "message": "", "lastTransitionTime": "9999-12-31T23:59:59Z"}],
+            "toolsAccount": {"pipelineVersion": "seven"},
+            "inventory": [good, late],
+        }))
+        .unwrap();
+        assert_eq!((status.observed_generation, status.conditions.len(), status.inventory.len()), (Some(3), 0, 1));
+        assert_eq!(status.tools_account, None);
+    }
 }

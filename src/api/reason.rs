@@ -64,6 +64,8 @@ pub enum Reason {
     PipelineRefused,
     /// A policy would be larger than IAM allows.
     PolicySizeExceeded,
+    /// A quota of the account is used up.
+    QuotaExceeded,
     /// Something that is not this object's stands in the way of its removal.
     DeletionBlocked,
 }

@@ -69,6 +69,14 @@ pub(super) fn object_name_fits_action() -> Rule {
     .field_path(".spec.action.name")
 }
 
+/// The role's owner tag holds namespace and name, and IAM takes 256 characters of a tag's value.
+pub(super) fn object_name_fits_tag() -> Rule {
+    rule(
+        "size(self.metadata.name) <= 192",
+        "metadata.name must have at most 192 characters, since a tag on the invoke role holds it with the namespace, for example validate",
+    )
+}
+
 /// What people paste from the console.
 pub(super) fn function_name_not_arn() -> Rule {
     rule(

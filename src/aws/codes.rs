@@ -5,71 +5,83 @@
 use super::AwsErrorKind;
 use crate::domain::ids::Arn;
 
+const THROTTLED: &[&str] = &[
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+];
+const UNAVAILABLE: &[&str] = &[
+    "ServiceFailure",
+    "InternalFailure",
+    "InternalError",
+    "InternalServerError",
+    "ServiceUnavailable",
+    "ServiceException",
+    "ServiceUnavailableException",
+    "InternalServerException",
+    "IDPCommunicationError",
+    "RequestTimeout",
+    "RequestTimeoutException",
+];
+const EXPIRED: &[&str] = &["ExpiredToken", "ExpiredTokenException"];
+const NO_CREDENTIALS: &[&str] = &[
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "InvalidAccessKeyId",
+    "AuthFailure",
+    "OptInRequired",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "InvalidSignatureException",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+];
+const DENIED: &[&str] = &["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized"];
+/// What AssumeRole answers beside a denial when a role cannot be assumed as asked.
+const NOT_ASSUMABLE: &[&str] =
+    &["RegionDisabledException", "RegionDisabled", "PackedPolicyTooLarge", "ValidationError"];
+const NOT_FOUND: &[&str] =
+    &["NoSuchEntity", "ResourceNotFoundException", "PipelineNotFoundException", "PipelineVersionNotFoundException"];
+const CONCURRENT: &[&str] = &[
+    "ConcurrentModification",
+    "ConcurrentModificationException",
+    "EntityTemporarilyUnmodifiable",
+    "ConflictException",
+];
+
 /// What a code means. Where a code stands for several things, the message decides.
 pub(super) fn kind_of(service: &str, operation: &str, code: &str, message: &str) -> AwsErrorKind {
     let assuming = service == "sts" && operation == "AssumeRole";
-    match code {
-        "Throttling"
-        | "ThrottlingException"
-        | "ThrottledException"
-        | "TooManyRequestsException"
-        | "RequestLimitExceeded"
-        | "RequestThrottled"
-        | "RequestThrottledException"
-        | "SlowDown" => AwsErrorKind::Throttled,
-        "ServiceFailure"
-        | "InternalFailure"
-        | "InternalError"
-        | "InternalServerError"
-        | "ServiceUnavailable"
-        | "ServiceException"
-        | "ServiceUnavailableException"
-        | "InternalServerException"
-        | "IDPCommunicationError"
-        | "RequestTimeout"
-        | "RequestTimeoutException" => AwsErrorKind::Unavailable,
+    let is = |codes: &[&str]| codes.contains(&code);
+    match () {
+        () if is(THROTTLED) => AwsErrorKind::Throttled,
+        () if is(UNAVAILABLE) => AwsErrorKind::Unavailable,
         // STS says it of the controller's own credentials, which a new session would only be refused with again.
-        "ExpiredToken" | "ExpiredTokenException" if service != "sts" => AwsErrorKind::ExpiredToken,
-        "ExpiredToken"
-        | "ExpiredTokenException"
-        | "InvalidClientTokenId"
-        | "UnrecognizedClientException"
-        | "InvalidAccessKeyId"
-        | "AuthFailure"
-        | "OptInRequired"
-        | "RequestExpired"
-        | "SignatureDoesNotMatch"
-        | "InvalidSignatureException"
-        | "IncompleteSignature"
-        | "IncompleteSignatureException"
-        | "MissingAuthenticationToken"
-        | "MissingAuthenticationTokenException" => AwsErrorKind::NoCredentials,
-        "AccessDenied"
-        | "AccessDeniedException"
-        | "UnauthorizedOperation"
-        | "NotAuthorized"
-        | "RegionDisabledException"
-        | "RegionDisabled"
-        | "PackedPolicyTooLarge"
-        | "ValidationError"
-            if assuming =>
-        {
-            AwsErrorKind::AssumeRoleDenied
-        }
-        "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "NotAuthorized" => {
+        () if is(EXPIRED) && service != "sts" => AwsErrorKind::ExpiredToken,
+        () if is(EXPIRED) || is(NO_CREDENTIALS) => AwsErrorKind::NoCredentials,
+        () if assuming && (is(DENIED) || is(NOT_ASSUMABLE)) => AwsErrorKind::AssumeRoleDenied,
+        () if is(DENIED) => {
             let (action, resource) = denied(message);
             AwsErrorKind::AccessDenied { action: action.unwrap_or_else(|| format!("{service}:{operation}")), resource }
         }
-        "NoSuchEntity"
-        | "ResourceNotFoundException"
-        | "PipelineNotFoundException"
-        | "PipelineVersionNotFoundException" => AwsErrorKind::NotFound,
+        () if is(NOT_FOUND) => AwsErrorKind::NotFound,
+        () if is(CONCURRENT) => AwsErrorKind::ConcurrentModification,
+        () => kind_of_one(service, code, message),
+    }
+}
+
+/// Codes that stand for one thing each.
+fn kind_of_one(service: &str, code: &str, message: &str) -> AwsErrorKind {
+    match code {
         "EntityAlreadyExists" => AwsErrorKind::AlreadyExists,
         "DeleteConflict" => AwsErrorKind::DeleteConflict,
-        "ConcurrentModification"
-        | "ConcurrentModificationException"
-        | "EntityTemporarilyUnmodifiable"
-        | "ConflictException" => AwsErrorKind::ConcurrentModification,
         "LimitExceeded" | "LimitExceededException" => {
             if message.contains("Maximum policy size") || message.contains("ACLSizePerRole") {
                 AwsErrorKind::PolicySizeExceeded
@@ -79,6 +91,7 @@ pub(super) fn kind_of(service: &str, operation: &str, code: &str, message: &str)
         }
         "MalformedPolicyDocument" if message.contains("Invalid principal") => AwsErrorKind::InvalidPrincipal,
         "MalformedPolicyDocument" => AwsErrorKind::MalformedPolicy,
+        "ValidationError" | "InvalidInput" if service == "iam" => AwsErrorKind::InvalidInput,
         "InvalidStructureException" => match refused_role(message) {
             Some(role) => AwsErrorKind::PipelineCannotAssume { role },
             None => AwsErrorKind::PipelineRefused,
@@ -150,6 +163,7 @@ mod tests {
     #[test]
     fn codes_of_iam() {
         use AwsErrorKind as K;
+        check(&[("iam", "CreateRole", "ValidationError", "Value at 'tags'", K::InvalidInput)]);
         let (size, acl) = ("Maximum policy size of 10240 bytes exceeded for role R", "ACLSizePerRole");
         let acl = format!("Cannot exceed quota for {acl}: 2048");
         check(&[

@@ -45,6 +45,8 @@ pub enum AwsErrorKind {
     InvalidPrincipal,
     /// IAM refuses a document.
     MalformedPolicy,
+    /// IAM refuses another value.
+    InvalidInput,
     /// The pipeline role may not assume an action's role.
     PipelineCannotAssume {
         /// That action role.
@@ -131,8 +133,33 @@ impl fmt::Display for AwsError {
                 f,
                 "{account}: {resource} cannot be deleted while something hangs on it; remove its policies and take it out of its instance profiles. {said}"
             ),
-            _ => write!(f, "{account}: {service} {operation} on {resource} failed. {said}"),
+            kind => write!(f, "{account}: {service} {operation} on {resource} failed; {}. {said}", remedy(kind)),
         }
+    }
+}
+
+/// What to do about an error for which its name is enough.
+fn remedy(kind: &AwsErrorKind) -> &'static str {
+    match kind {
+        AwsErrorKind::PipelineRefused => {
+            "CodePipeline finds the pipeline as a whole at fault: correct what it names, or the field of this object that it is about"
+        }
+        AwsErrorKind::PipelineCannotAssume { .. } => {
+            "let the pipeline's role assume that role, or take the action out that names it"
+        }
+        AwsErrorKind::MalformedPolicy | AwsErrorKind::InvalidInput => {
+            "IAM does not take a value that comes from this object or its AwsAccount: correct the name, tag, path or boundary it is about"
+        }
+        AwsErrorKind::InvalidPrincipal => {
+            "a principal that the trust policy names is not known to IAM: wait a minute or two if it is new, otherwise make it"
+        }
+        AwsErrorKind::AlreadyExists => "it is there although reads do not show it yet: it is read again by itself",
+        AwsErrorKind::NotFound => {
+            "what is to be written to is not there: if the role of the function or pipeline was deleted, make it again or give them another one"
+        }
+        AwsErrorKind::ExpiredToken => "the session has ended early: a new one is opened by itself",
+        AwsErrorKind::ConcurrentModification => "somebody else is changing it: it is tried again by itself",
+        _ => "it is tried again by itself; if it stays so, look up what AWS says",
     }
 }
 
@@ -169,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn every_error_names_its_account_and_what_aws_said() {
+    fn every_error_names_its_account_what_to_do_and_what_aws_said() {
         for kind in [
             AwsErrorKind::Throttled,
             AwsErrorKind::Unavailable,
@@ -179,9 +206,30 @@ mod tests {
             AwsErrorKind::PolicySizeExceeded,
             AwsErrorKind::DeleteConflict,
             AwsErrorKind::PipelineRefused,
+            AwsErrorKind::MalformedPolicy,
+            AwsErrorKind::InvalidInput,
+            AwsErrorKind::InvalidPrincipal,
+            AwsErrorKind::AlreadyExists,
+            AwsErrorKind::NotFound,
+            AwsErrorKind::ExpiredToken,
+            AwsErrorKind::ConcurrentModification,
             AwsErrorKind::Other,
         ] {
             let text = error(kind).to_string();
+            let before_aws = text.trim_end_matches(". AWS says: AccessDenied: no");
+            assert!(before_aws.contains("; ") || before_aws.contains(": "), "what to do is missing: {text}");
+            let remedies = [
+                "it is tried again",
+                "correct",
+                "let ",
+                "give ",
+                "remove",
+                "wait",
+                "make it",
+                "by itself",
+                "have it raised",
+            ];
+            assert!(remedies.iter().any(|remedy| before_aws.contains(remedy)), "what to do is missing: {text}");
             assert!(text.starts_with("account 222222222222: "), "{text}");
             assert!(text.ends_with(". AWS says: AccessDenied: no"), "{text}");
         }

@@ -8,7 +8,6 @@ mod iam;
 mod lambda;
 mod observe_calls;
 mod raw_json;
-pub mod rights;
 mod session;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use kube::{
     },
 };
 use serde_json::json;
+use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::{
@@ -18,11 +19,11 @@ use super::{
     context::{Context, FINALIZER},
     gate_input,
     outcome::Verdict,
-    reconcile::Error,
+    reconcile::{Error, backoff},
     status_inventory::read_inventory,
 };
 use crate::{
-    api::{AwsAccount, AwsAccountStatus, Reason, condition},
+    api::{AwsAccount, AwsAccountStatus, Reason, ReasonClass, condition},
     aws::SessionKey,
     domain::{
         gate::{self, Account},
@@ -32,8 +33,8 @@ use crate::{
     },
 };
 
-/// An event can carry a kilobyte; so many names fit.
-const OBJECTS_NAMED: usize = 10;
+/// Bytes of names in an event, which can carry a kilobyte in all (Kubernetes API reference, Event `note`).
+const NAMES_MAX: usize = 800;
 
 /// The finalizer by which one installation holds an account.
 #[must_use]
@@ -47,9 +48,10 @@ pub fn in_use_finalizer(installation: &InstallationId) -> String {
 /// The API server did not take a write.
 pub async fn reconcile(account: Arc<GuardedAccount>, context: Arc<Context>) -> Result<Action, Error> {
     let span = tracing::info_span!("reconcile", account = %account.name_any());
+    let limit = context.settings.reconcile_timeout;
     async {
         let measured = context.metrics.reconciling("AwsAccount");
-        let result = once(&account, &context).await;
+        let result = timeout(limit, once(&account, &context)).await.unwrap_or(Err(Error::Deadline(limit)));
         measured.finished(if result.is_ok() { "ok" } else { "error" });
         result
     }
@@ -57,11 +59,11 @@ pub async fn reconcile(account: Arc<GuardedAccount>, context: Arc<Context>) -> R
     .await
 }
 
-/// What happens after an error: another look soon.
+/// What happens after an error: the account's own growing delay.
 #[allow(clippy::needless_pass_by_value, reason = "the controller hands these by value")]
 pub fn on_error(account: Arc<GuardedAccount>, error: &Error, context: Arc<Context>) -> Action {
     tracing::warn!(account = %account.name_any(), %error, "reconcile failed");
-    Action::requeue(context.settings.delays.backoff(3, Context::fraction()))
+    backoff(&context, account.uid().as_deref().unwrap_or_default())
 }
 
 async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Error> {
@@ -85,7 +87,7 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
     if !held {
         current = set_finalizers(account, context, |finalizers| finalizers.push(finalizer)).await?;
     }
-    let (status, healthy) = status(&current, context, &users).await;
+    let (status, reason) = status(&current, context, &users).await;
     if current.status.as_ref() != Some(&status) {
         let api: Api<AwsAccount> = Api::all(context.client.clone());
         current.metadata.managed_fields = None;
@@ -99,11 +101,15 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
             Err(error) => return Err(Error::Kubernetes(Box::new(error))),
         }
     }
+    let uid = account.uid().unwrap_or_default();
+    if reason.class() == ReasonClass::Reconciling {
+        return Ok(backoff(context, &uid));
+    }
+    context.memory.attempts(&uid, |attempts| attempts.backoff = 0);
     let fraction = Context::fraction();
-    Ok(Action::requeue(if healthy {
-        retry::jittered(DEFAULT_INTERVAL, fraction)
-    } else {
-        context.settings.delays.stalled(DEFAULT_INTERVAL, fraction)
+    Ok(Action::requeue(match reason.class() {
+        ReasonClass::Stalled => context.settings.delays.stalled(DEFAULT_INTERVAL, fraction),
+        ReasonClass::Ready | ReasonClass::Reconciling => retry::jittered(DEFAULT_INTERVAL, fraction),
     }))
 }
 
@@ -126,14 +132,27 @@ async fn leave(
         return Ok(Action::await_change());
     }
     if account.metadata.deletion_timestamp.is_some() {
-        let named = users.holding.iter().take(OBJECTS_NAMED).cloned().collect::<Vec<_>>().join(", ");
-        let more = users.holding.len().saturating_sub(OBJECTS_NAMED);
-        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-        let note = format!("Deletion waits: still used by CrossAccountInvoke {named}{more}; delete them first");
+        let note =
+            format!("Deletion waits: still used by CrossAccountInvoke {}; delete them first", named(&users.holding));
         tracing::info!("{note}");
         publish(account, context, note).await;
     }
     Ok(Action::requeue(Duration::from_secs(30)))
+}
+
+/// As many names as fit an event, and how many more there are.
+fn named(objects: &[String]) -> String {
+    let mut length = 0;
+    let shown = objects.iter().take_while(|name| {
+        length += name.len() + 2;
+        length <= NAMES_MAX
+    });
+    let shown: Vec<&str> = shown.map(String::as_str).collect();
+    let more = match objects.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    shown.join(", ") + &more
 }
 
 async fn publish(account: &AwsAccount, context: &Context, note: String) {
@@ -210,8 +229,8 @@ fn session_key(account: &AwsAccount) -> Option<SessionKey> {
     Some(SessionKey { account: id, role, external_id: account.spec.external_id.clone() })
 }
 
-/// Tries to enter the account and says how it went, and whether it went well.
-async fn status(account: &AwsAccount, context: &Context, users: &Users) -> (AwsAccountStatus, bool) {
+/// Tries to enter the account and says how it went.
+async fn status(account: &AwsAccount, context: &Context, users: &Users) -> (AwsAccountStatus, Reason) {
     let generation = account.metadata.generation.unwrap_or_default();
     let (reason, message, caller) = enter(account, context).await;
     let previous = account.status.clone().unwrap_or_default();
@@ -222,7 +241,7 @@ async fn status(account: &AwsAccount, context: &Context, users: &Users) -> (AwsA
         caller_arn: caller,
         objects: Some(users.naming),
     };
-    (status, reason == Reason::Converged)
+    (status, reason)
 }
 
 async fn enter(account: &AwsAccount, context: &Context) -> (Reason, String, Option<String>) {
@@ -256,5 +275,19 @@ async fn enter(account: &AwsAccount, context: &Context) -> (Reason, String, Opti
             }
             Verdict::Converged | Verdict::Released => (Reason::Progressing, String::new(), None),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_names_as_many_objects_as_it_can_hold() {
+        let objects: Vec<String> = (0..20).map(|n| format!("payments/{}{n:02}", "o".repeat(89))).collect();
+        let text = named(&objects);
+        assert!(text.len() < 900 && text.ends_with("and 13 more"), "{text}");
+        assert_eq!(named(&objects[..2]), format!("{}, {}", objects[0], objects[1]));
+        assert_eq!(named(&["n".repeat(1000)]), " and 1 more");
     }
 }

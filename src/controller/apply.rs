@@ -42,6 +42,8 @@ pub async fn iam(
             }
             Resource::Pipeline { .. } => continue,
         }
+        // A new change of ours starts the waiting for its spreading anew.
+        pass.context.memory.attempts(&pass.uid, |attempts| attempts.propagation = 0);
         pass.deeds.push((Deed::of(step, false), step.resource.to_string()));
         pass.context.memory.own_writes(|writes| {
             writes.note_write(&step.resource, step.before.clone(), step.after.clone(), Context::now());

@@ -1,7 +1,7 @@
 //! Watches and their stores: what the controller knows of Kubernetes without asking.
 
 use std::{
-    collections::{HashMap, hash_map::DefaultHasher},
+    collections::{BTreeSet, HashMap, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -20,12 +20,15 @@ use kube::{
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    context::FINALIZER,
+    context::{Context, FINALIZER},
     memory::{Memory, NO_STATUS},
+    startup::describe,
 };
 use crate::{
     api::{AwsAccount, CrossAccountInvoke},
     domain::ids::{AccountId, ObjectKey},
+    http::Readiness,
+    telemetry::metrics::Metrics,
 };
 
 /// An object, or what is known of one that does not decode.
@@ -43,6 +46,9 @@ pub struct Caches {
     watched: Vec<String>,
     /// How many stores have not been filled once.
     filling: watch::Sender<usize>,
+    memory: Arc<Memory>,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
 }
 
 /// Asks for reconciles from outside the watches.
@@ -89,7 +95,13 @@ pub struct Feeds {
 
 impl Caches {
     /// Opens the watches. `watched` lists the namespaces; empty means all.
-    pub fn open(client: &Client, watched: &[String], memory: &Arc<Memory>) -> (Arc<Self>, Feeds) {
+    pub fn open(
+        client: &Client,
+        watched: &[String],
+        memory: &Arc<Memory>,
+        metrics: &Arc<Metrics>,
+        readiness: &Readiness,
+    ) -> (Arc<Self>, Feeds) {
         let scopes: Vec<Option<String>> =
             if watched.is_empty() { vec![None] } else { watched.iter().cloned().map(Some).collect() };
         let (account_sender, account_asked) = mpsc::unbounded_channel();
@@ -112,6 +124,9 @@ impl Caches {
             triggers,
             watched: watched.to_vec(),
             filling: watch::Sender::new(pending.len() + 2),
+            memory: memory.clone(),
+            metrics: metrics.clone(),
+            readiness: readiness.clone(),
         });
         let objects = pending
             .into_iter()
@@ -120,11 +135,7 @@ impl Caches {
                     Some(namespace) => Api::namespaced(client.clone(), namespace),
                     None => Api::all(client.clone()),
                 };
-                Feed {
-                    stream: caches.clone().object_stream(api, writer, memory.clone()),
-                    store,
-                    asked: tokio_stream(asked),
-                }
+                Feed { stream: caches.clone().object_stream(api, writer), store, asked: tokio_stream(asked) }
             })
             .collect();
         let accounts = Feed {
@@ -145,11 +156,51 @@ impl Caches {
         let _ = self.filling.subscribe().wait_for(|filling| *filling == 0).await;
     }
 
-    /// Notes the end of a store's first filling; `first` is of that store.
-    fn note<K>(&self, first: &mut bool, event: &watcher::Event<K>) {
-        if matches!(event, watcher::Event::InitDone) && std::mem::take(first) {
+    /// Notes the end of a store's filling; `first` is of that store.
+    fn note<K: Resource<DynamicType = ()>>(&self, first: &mut bool, event: &watcher::Event<K>) {
+        if !matches!(event, watcher::Event::InitDone) {
+            return;
+        }
+        self.readiness.has(&K::plural(&()));
+        if std::mem::take(first) {
             self.filling.send_modify(|filling| *filling -= 1);
         }
+    }
+
+    /// A watch that fails (a right taken away, a kind uninstalled) is tried again with a growing delay.
+    fn note_failure<K: Resource<DynamicType = ()>>(&self, error: &watcher::Error) {
+        let kind = K::plural(&());
+        let what = match error {
+            watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+                describe(error, &kind)
+            }
+            error => format!("{kind} cannot be watched: {error}"),
+        };
+        // A watch that ends is opened again at once; only what cannot be listed any more is a lack.
+        let lacking = matches!(error, watcher::Error::InitialListFailed(_));
+        if !lacking {
+            tracing::debug!("{what}");
+        } else if self.readiness.lacks(&kind, &what, Context::now()) {
+            tracing::warn!("not ready: {what}");
+        }
+    }
+
+    /// Forgets an object that is gone.
+    fn forget(&self, object: &Guarded) {
+        self.memory.forget(object.uid().as_deref().unwrap_or_default());
+        self.metrics.forget(&key_of(object));
+    }
+
+    /// Forgets what went while a watch was interrupted, of which it tells nothing.
+    fn forget_all_but_known(&self) {
+        if *self.filling.borrow() > 0 {
+            return;
+        }
+        let objects = self.objects();
+        let uids: BTreeSet<String> = objects.iter().filter_map(|object| object.uid()).collect();
+        let keys: BTreeSet<ObjectKey> = objects.iter().map(|object| key_of(&**object)).collect();
+        self.memory.retain(&uids);
+        self.metrics.retain(&keys);
     }
 
     /// Every object of the watched namespaces.
@@ -222,23 +273,27 @@ impl Caches {
         self: Arc<Self>,
         api: Api<Guarded>,
         writer: Writer<Guarded>,
-        memory: Arc<Memory>,
     ) -> BoxStream<'static, Result<Guarded, watcher::Error>> {
-        let (caches, deleted) = (self.clone(), memory.clone());
+        let (caches, failing) = (self.clone(), self.clone());
         let events = watcher(api, watcher::Config::default()).default_backoff().reflect(writer);
         let mut first = true;
+        let events = events.inspect_err(move |error| failing.note_failure::<CrossAccountInvoke>(error));
         let events = events.inspect_ok(move |event| {
             self.note(&mut first, event);
-            if let watcher::Event::Delete(object) = event {
-                deleted.forget(object.uid().as_deref().unwrap_or_default());
-                self.object_changed(object);
+            match event {
+                watcher::Event::Delete(object) => {
+                    self.forget(object);
+                    self.object_changed(object);
+                }
+                watcher::Event::InitDone => self.forget_all_but_known(),
+                _ => {}
             }
         });
         events
             .applied_objects()
             .try_filter(move |object| {
                 let (content, status) = digests(object);
-                let news = memory.is_news(object.uid().as_deref().unwrap_or_default(), content, status);
+                let news = caches.memory.is_news(object.uid().as_deref().unwrap_or_default(), content, status);
                 if news {
                     caches.object_changed(object);
                 }
@@ -254,9 +309,10 @@ impl Caches {
     ) -> BoxStream<'static, Result<GuardedAccount, watcher::Error>> {
         let seen: Arc<Mutex<HashMap<String, u64>>> = Arc::default();
         let events = watcher(api, watcher::Config::default()).default_backoff().reflect(writer);
-        let caches = self;
+        let (caches, failing) = (self.clone(), self);
         let mut first = true;
         events
+            .inspect_err(move |error| failing.note_failure::<AwsAccount>(error))
             .try_filter_map(move |event| {
                 caches.note(&mut first, &event);
                 let (object, gone) = match event {
@@ -282,10 +338,11 @@ impl Caches {
 
     fn namespace_stream(self: Arc<Self>, api: Api<Namespace>, writer: Writer<Namespace>) -> BoxStream<'static, ()> {
         let seen: Arc<Mutex<HashMap<String, u64>>> = Arc::default();
-        let (caches, mut first) = (self.clone(), true);
+        let (caches, failing, mut first) = (self.clone(), self.clone(), true);
         watcher(api, watcher::Config::default())
             .default_backoff()
             .reflect(writer)
+            .inspect_err(move |error| failing.note_failure::<Namespace>(error))
             .inspect_ok(move |event| caches.note(&mut first, event))
             .applied_objects()
             .filter_map(move |namespace| {

@@ -148,6 +148,17 @@ impl Memory {
         inner.seen.remove(uid);
     }
 
+    /// Forgets every object but these.
+    pub fn retain(&self, uids: &BTreeSet<String>) {
+        let mut inner = self.lock();
+        inner.released.retain(|uid| uids.contains(uid));
+        inner.finished.retain(|uid| uids.contains(uid));
+        inner.claims.retain(|uid, _| uids.contains(uid));
+        inner.planned.retain(|uid, _| uids.contains(uid));
+        inner.own_statuses.retain(|uid, _| uids.contains(uid));
+        inner.seen.retain(|uid, _| uids.contains(uid));
+    }
+
     /// Takes note of which role a pipeline uses.
     pub fn note_pipeline(&self, key: PipelineKey, role: Option<&Arn>) {
         note(&mut self.lock().pipeline_roles, key, role);

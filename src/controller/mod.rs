@@ -29,7 +29,7 @@ pub mod sessions;
 pub mod startup;
 pub mod status_inventory;
 
-use std::{future::Future, sync::Arc};
+use std::sync::Arc;
 
 use futures::StreamExt;
 use kube::{
@@ -42,6 +42,7 @@ use kube::{
         watcher,
     },
 };
+use tokio::sync::watch;
 
 use self::{
     caches::{Caches, Feeds},
@@ -51,7 +52,8 @@ use self::{
 };
 use crate::{aws::Aws, http::Readiness, telemetry::metrics::Metrics};
 
-/// Runs until `stop` resolves: opens the watches, reports readiness once they are synced, and reconciles.
+/// Runs until `stop` says so: opens the watches, reports readiness once they are synced, and reconciles. Reconciles that
+/// are under way when it ends go on to their end.
 pub async fn run(
     client: Client,
     aws: Aws,
@@ -59,10 +61,10 @@ pub async fn run(
     watched: &[String],
     metrics: Arc<Metrics>,
     readiness: Readiness,
-    stop: impl Future<Output = ()>,
+    stop: watch::Receiver<bool>,
 ) {
     let memory = Arc::new(Memory::default());
-    let (caches, feeds) = Caches::open(&client, watched, &memory);
+    let (caches, feeds) = Caches::open(&client, watched, &memory, &metrics, &readiness);
     let concurrency = settings.concurrency;
     let context = Arc::new(Context {
         recorder: Recorder::new(client.clone(), events::reporter()),
@@ -82,19 +84,30 @@ pub async fn run(
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = controllers(feeds, &context, concurrency) => tracing::error!("the watches ended"),
+        () = controllers(feeds, &context, concurrency, &stop) => {}
         () = synced => {}
-        () = stop => tracing::info!("stopping"),
+    }
+    if *stop.borrow() {
+        tracing::info!("stopped");
+    } else {
+        tracing::error!("the watches ended");
     }
 }
 
-async fn controllers(feeds: Feeds, context: &Arc<Context>, concurrency: u16) {
+/// Resolves when the process is asked to end.
+async fn asked_to_stop(mut stop: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a stop as well.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+async fn controllers(feeds: Feeds, context: &Arc<Context>, concurrency: u16, stop: &watch::Receiver<bool>) {
     // One budget for all watched namespaces, which have a controller each.
     let slots = Arc::new(tokio::sync::Semaphore::new(usize::from(concurrency)));
     let objects = feeds.objects.into_iter().map(|feed| {
         let slots = slots.clone();
         Controller::for_stream(feed.stream, feed.store)
             .reconcile_on(feed.asked)
+            .graceful_shutdown_on(asked_to_stop(stop.clone()))
             .with_config(Config::default().concurrency(concurrency))
             .run(
                 move |object, context| {
@@ -111,19 +124,23 @@ async fn controllers(feeds: Feeds, context: &Arc<Context>, concurrency: u16) {
     });
     let accounts = Controller::for_stream(feeds.accounts.stream, feeds.accounts.store)
         .reconcile_on(feeds.accounts.asked)
+        .graceful_shutdown_on(asked_to_stop(stop.clone()))
         .with_config(Config::default().concurrency(concurrency))
         .run(accounts::reconcile, accounts::on_error, context.clone())
         .for_each(said);
-    futures::join!(futures::future::join_all(objects), accounts, caches::drain(feeds.namespaces));
+    let reconciling = async { futures::join!(futures::future::join_all(objects), accounts) };
+    tokio::select! {
+        _ = reconciling => {}
+        () = caches::drain(feeds.namespaces) => {}
+    }
 }
 
-/// What a controller's stream brings. Reconciles have told their own story; a watch that fails (a right taken away, a kind
-/// uninstalled) is said here and tried again with a growing delay.
+/// What a controller's stream brings. Reconciles and watches have told their own story.
 async fn said<K: Resource<DynamicType = ()> + 'static>(
     result: Result<(ObjectRef<K>, Action), controller::Error<reconcile::Error, watcher::Error>>,
 ) {
     match result {
         Ok(_) | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
-        Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "the watch failed; it is opened again"),
+        Err(error) => tracing::debug!(kind = %K::kind(&()), %error, "the watch failed; it is opened again"),
     }
 }

@@ -84,7 +84,8 @@ fn classify(kind: &AwsErrorKind) -> (Reason, Retry) {
         AwsErrorKind::PolicySizeExceeded => (Reason::PolicySizeExceeded, Retry::Backoff),
         AwsErrorKind::PipelineCannotAssume { .. } => (Reason::PipelineRoleCannotAssume, Retry::Backoff),
         AwsErrorKind::PipelineRefused => (Reason::PipelineRefused, Retry::Backoff),
-        AwsErrorKind::MalformedPolicy => (Reason::InvalidSpec, Retry::Backoff),
+        AwsErrorKind::MalformedPolicy | AwsErrorKind::InvalidInput => (Reason::InvalidSpec, Retry::Backoff),
+        AwsErrorKind::LimitExceeded => (Reason::QuotaExceeded, Retry::Backoff),
         // Something was read as absent that exists, or as present that is gone: IAM has not caught up with itself, or a
         // role was deleted by hand under its function or pipeline, which may take long to be mended.
         AwsErrorKind::AlreadyExists | AwsErrorKind::NotFound => (Reason::Progressing, Retry::Backoff),
@@ -93,8 +94,6 @@ fn classify(kind: &AwsErrorKind) -> (Reason, Retry) {
         AwsErrorKind::ExpiredToken | AwsErrorKind::DeleteConflict | AwsErrorKind::ConcurrentModification => {
             (Reason::Progressing, Retry::Backoff)
         }
-        AwsErrorKind::Unavailable | AwsErrorKind::LimitExceeded | AwsErrorKind::Other => {
-            (Reason::AwsUnavailable, Retry::Backoff)
-        }
+        AwsErrorKind::Unavailable | AwsErrorKind::Other => (Reason::AwsUnavailable, Retry::Backoff),
     }
 }

@@ -91,9 +91,9 @@ pub async fn write(
             Ok(written)
         }
         Err(error) => {
-            if error.outcome_unknown {
-                // The update may have been made: until a read shows the next version, or long enough shows none, a
-                // second one could be one too many.
+            // A fault that AWS answers with is not applied; where the answer was lost, the update may have been made: until
+            // a read shows the next version, or long enough shows none, a second one could be one too many.
+            if error.outcome_unknown && error.code.is_none() {
                 remember(context, edit, state, Some((fresh.version + 1).to_string()));
             }
             Err(refused(pass, sessions, situation, &fresh, edit, error).await?.into())

@@ -110,7 +110,8 @@ fn next(context: &Context, uid: &str, interval: Duration, verdict: &Verdict) -> 
     }
 }
 
-fn backoff(context: &Context, uid: &str) -> Action {
+/// The growing delay of one object or account.
+pub(super) fn backoff(context: &Context, uid: &str) -> Action {
     let attempt = context.memory.attempts(uid, |attempts| {
         attempts.backoff += 1;
         attempts.backoff - 1

@@ -43,20 +43,23 @@ async fn pause(duration: Duration) {
 }
 
 async fn missing(client: &Client, watched: &[String]) -> Option<String> {
-    let objects: Api<PartialObjectMeta<CrossAccountInvoke>> = match watched.first() {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
+    let objects: Vec<Api<PartialObjectMeta<CrossAccountInvoke>>> = match watched {
+        [] => vec![Api::all(client.clone())],
+        namespaces => namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect(),
     };
     let accounts: Api<PartialObjectMeta<AwsAccount>> = Api::all(client.clone());
     let one = ListParams::default().limit(1);
-    let objects = objects.list_metadata(&one).await.err();
-    if let Some(error) = objects {
-        return Some(describe(&error, &CrossAccountInvoke::plural(&())));
+    for objects in objects {
+        if let Err(error) = objects.list_metadata(&one).await {
+            return Some(describe(&error, &CrossAccountInvoke::plural(&())));
+        }
     }
     accounts.list_metadata(&one).await.err().map(|error| describe(&error, &AwsAccount::plural(&())))
 }
 
-fn describe(error: &kube::Error, plural: &str) -> String {
+/// Why a kind cannot be listed, and what to do.
+#[must_use]
+pub fn describe(error: &kube::Error, plural: &str) -> String {
     match error {
         kube::Error::Api(status) if status.code == 404 => format!(
             "the CustomResourceDefinition {plural}.crossinvoke.dev is not installed; install the chart's CRDs (crds.install: true) or apply `crossinvoke crds`"

@@ -60,7 +60,8 @@ impl OwnWrites {
             !written.read_back
                 && age(written.at, now) < FORGIVEN_FOR
                 && match resource {
-                    Resource::Pipeline { .. } => !reached(resource, state, &written.after),
+                    // We make no pipelines, so one that is not there has been deleted.
+                    Resource::Pipeline { .. } => state.is_some() && !reached(resource, state, &written.after),
                     _ => *state == written.before,
                 }
         })
@@ -144,8 +145,28 @@ mod tests {
         assert!(writes.is_stale(&pipeline, &state("9"), at(1)));
         assert!(writes.is_stale(&pipeline, &state("8"), at(1)), "an even older read is stale too");
         assert!(!writes.is_stale(&pipeline, &state("11"), at(1)));
+        assert!(!writes.is_stale(&pipeline, &None, at(1)), "deleted by somebody");
         writes.note_read(&pipeline, &state("11"));
         assert!(!writes.is_stale(&pipeline, &state("9"), at(2)));
+    }
+
+    #[test]
+    fn what_an_earlier_process_wrote_is_recalled_for_as_long() {
+        let pipeline = Resource::Pipeline {
+            account: "111111111111".parse().unwrap(),
+            region: "us-east-1".parse().unwrap(),
+            name: "p".parse().unwrap(),
+        };
+        let recalled = |written: i64, now: i64| {
+            let mut writes = OwnWrites::default();
+            writes.recall(&pipeline, state("10"), at(written), at(now));
+            writes
+        };
+        assert!(recalled(0, 60).is_stale(&pipeline, &state("9"), at(61)));
+        assert!(!recalled(0, 60).is_stale(&pipeline, &state("10"), at(61)));
+        assert!(!recalled(0, 60).is_stale(&pipeline, &state("9"), at(121)), "two minutes from the write");
+        assert!(!recalled(0, 200).is_stale(&pipeline, &state("9"), at(200)));
+        assert!(!recalled(500, 60).is_stale(&pipeline, &state("9"), at(61)), "a time to come was not written by us");
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Delays {
     /// When a stalled object is looked at again.
     #[must_use]
     pub fn stalled(&self, interval: Duration, fraction: f64) -> Duration {
-        jittered(interval.min(self.stalled_cap), fraction)
+        jittered(interval.min(self.stalled_cap), fraction).min(self.stalled_cap)
     }
 }
 
@@ -83,6 +83,7 @@ mod tests {
     #[test]
     fn a_stalled_object_waits_at_most_five_minutes() {
         assert_eq!(Delays::default().stalled(Duration::from_hours(24), 0.5), Duration::from_mins(5));
+        assert_eq!(Delays::default().stalled(Duration::from_hours(24), 1.0), Duration::from_mins(5));
         assert_eq!(Delays::default().stalled(Duration::from_secs(10), 0.5), Duration::from_secs(10));
     }
 

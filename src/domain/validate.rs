@@ -1,10 +1,10 @@
 //! From the spec as written to the declaration as typed. The API server refuses most bad input at apply; objects from
 //! before a rule exist all the same, so everything is checked again here.
 
-use std::{str::FromStr, time::Duration};
+use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
 use super::{
-    ids::{ActionName, Arn, InstallationId, InvalidId, ObjectKey, StageName},
+    ids::{AccountId, ActionName, Arn, InstallationId, InvalidId, ObjectKey, RoleName, StageName},
     names,
     pipeline_edit::Position,
     plan::Blocker,
@@ -16,6 +16,9 @@ use crate::api::{CrossAccountInvokeSpec, Reason, StagePosition, TrustMode};
 pub const DEFAULT_INTERVAL: Duration = Duration::from_mins(10);
 /// Bounds of the interval.
 const INTERVAL: std::ops::RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_hours(24);
+
+/// Longest name of an object: with its namespace (63) it has to fit a tag's value (256).
+const NAME_MAX: usize = 192;
 
 /// Types a spec.
 ///
@@ -41,9 +44,49 @@ pub fn validate(
             "it must differ from spec.toolsAccount.id: within one account no role has to be assumed",
         ));
     }
+    if key.name.len() > NAME_MAX {
+        return Err(invalid(
+            "metadata.name",
+            "it must have at most 192 characters, since a tag on the invoke role holds it",
+        ));
+    }
+    let action = action(key, spec)?;
+    let (role_name, role_is_named) = role_name(key, spec, installation)?;
+    let role = spec.invoke_role.as_ref();
+    Ok(Declared {
+        key: key.clone(),
+        pipeline: parse("spec.pipeline.name", &spec.pipeline.name)?,
+        stage: parse("spec.stage.name", &spec.stage.name)?,
+        position: spec.stage.position.as_ref().map(position).transpose()?,
+        action: action.name,
+        run_order: action.run_order,
+        user_parameters: action.user_parameters,
+        variables_namespace: action.variables_namespace,
+        function: parse("spec.function.name", &spec.function.name)?,
+        execution_role: execution_role(spec, &dev.account)?,
+        role_name,
+        role_is_named,
+        tags: role.map(|role| tags(&role.tags)).transpose()?.unwrap_or_default(),
+        trust: match role.map(|role| &role.trust) {
+            Some(TrustMode::AccountRoot) => Trust::AccountRoot,
+            Some(TrustMode::PipelineRole) | None => Trust::PipelineRole,
+        },
+        interval: interval(spec.interval.as_deref())?,
+        tools,
+        dev,
+    })
+}
+
+struct ActionParts {
+    name: ActionName,
+    run_order: u16,
+    user_parameters: Option<String>,
+    variables_namespace: Option<String>,
+}
+
+fn action(key: &ObjectKey, spec: &CrossAccountInvokeSpec) -> Result<ActionParts, Blocker> {
     let action = spec.action.as_ref();
-    let name = action.and_then(|action| action.name.as_ref());
-    let action_name: ActionName = match name {
+    let name = match action.and_then(|action| action.name.as_ref()) {
         Some(name) => parse("spec.action.name", name)?,
         None => parse("metadata.name, which is the action's name when spec.action.name is absent,", &key.name)?,
     };
@@ -52,48 +95,70 @@ pub fn validate(
         .ok()
         .filter(|order| (1..=999).contains(order))
         .ok_or_else(|| invalid("spec.action.runOrder", "it must be 1 to 999, for example 1"))?;
-    let parameters = action.and_then(|action| action.user_parameters.clone()).filter(|text| !text.is_empty());
-    if parameters.as_ref().is_some_and(|text| text.chars().count() > 1000) {
+    let user_parameters = action.and_then(|action| action.user_parameters.clone()).filter(|text| !text.is_empty());
+    if user_parameters.as_ref().is_some_and(|text| text.chars().count() > 1000) {
         return Err(invalid("spec.action.userParameters", "CodePipeline takes at most 1000 characters"));
     }
-    let execution_role = spec.function.execution_role.as_ref();
-    let execution_role: Option<Arn> =
-        execution_role.map(|arn| parse("spec.function.executionRole", arn)).transpose()?;
-    let role = spec.invoke_role.as_ref();
-    let given = role.and_then(|role| role.name.as_ref());
-    let role_name = match given {
+    let variables_namespace = action.and_then(|action| action.variables_namespace.clone());
+    let fits = |text: &String| {
+        (1..=100).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "@-_".contains(c))
+    };
+    if variables_namespace.as_ref().is_some_and(|text| !fits(text)) {
+        return Err(invalid(
+            "spec.action.variablesNamespace",
+            "it must be 1 to 100 of A-Z a-z 0-9 @ - _, for example validation",
+        ));
+    }
+    Ok(ActionParts { name, run_order, user_parameters, variables_namespace })
+}
+
+fn role_name(
+    key: &ObjectKey,
+    spec: &CrossAccountInvokeSpec,
+    installation: &InstallationId,
+) -> Result<(RoleName, bool), Blocker> {
+    match spec.invoke_role.as_ref().and_then(|role| role.name.as_ref()) {
         // Derived names begin so: a given one must not be able to take the name of another object's role.
-        Some(name) if name.to_ascii_lowercase().starts_with("crossinvoke-") => {
+        Some(name) if name.to_ascii_lowercase().starts_with("crossinvoke-") => Err(invalid(
+            "spec.invokeRole.name",
+            "names that begin with crossinvoke- are derived by the controller; choose another, for example validate-invoke",
+        )),
+        Some(name) => Ok((parse("spec.invokeRole.name", name)?, true)),
+        None => Ok((names::default_role_name(installation, key), false)),
+    }
+}
+
+fn execution_role(spec: &CrossAccountInvokeSpec, dev: &AccountId) -> Result<Option<Arn>, Blocker> {
+    let field = "spec.function.executionRole";
+    let Some(given) = &spec.function.execution_role else { return Ok(None) };
+    let arn: Arn = parse(field, given)?;
+    if arn.role().is_none_or(|role| role.account != *dev) {
+        return Err(invalid(
+            field,
+            &format!(
+                "it must be the ARN of a role in spec.devAccount, for example arn:aws:iam::{dev}:role/service-role/MyFunction"
+            ),
+        ));
+    }
+    Ok(Some(arn))
+}
+
+/// Tags as IAM takes them (IAM API Reference, Tag).
+fn tags(given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Blocker> {
+    let legal = |text: &str, longest: usize| {
+        text.chars().count() <= longest && text.chars().all(|c| c.is_alphanumeric() || " _.:/=+-@".contains(c))
+    };
+    for (key, value) in given {
+        let reserved = ["aws:", "crossinvoke.dev/"].iter().any(|prefix| key.to_ascii_lowercase().starts_with(prefix));
+        if reserved || key.is_empty() || !legal(key, 128) || !legal(value, 256) {
             return Err(invalid(
-                "spec.invokeRole.name",
-                "names that begin with crossinvoke- are derived by the controller; choose another, for example validate-invoke",
+                "spec.invokeRole.tags",
+                "keys have 1 to 128 and values at most 256 letters, digits, spaces and _ . : / = + - @, and keys do not begin \
+                 with aws: or crossinvoke.dev/, for example team: payments",
             ));
         }
-        Some(name) => parse("spec.invokeRole.name", name)?,
-        None => names::default_role_name(installation, key),
-    };
-    Ok(Declared {
-        key: key.clone(),
-        tools,
-        dev,
-        pipeline: parse("spec.pipeline.name", &spec.pipeline.name)?,
-        stage: parse("spec.stage.name", &spec.stage.name)?,
-        position: spec.stage.position.as_ref().map(position).transpose()?,
-        action: action_name,
-        run_order,
-        user_parameters: parameters,
-        variables_namespace: action.and_then(|action| action.variables_namespace.clone()),
-        function: parse("spec.function.name", &spec.function.name)?,
-        execution_role,
-        role_name,
-        role_is_named: given.is_some(),
-        tags: role.map(|role| role.tags.clone()).unwrap_or_default(),
-        trust: match role.map(|role| &role.trust) {
-            Some(TrustMode::AccountRoot) => Trust::AccountRoot,
-            Some(TrustMode::PipelineRole) | None => Trust::PipelineRole,
-        },
-        interval: interval(spec.interval.as_deref())?,
-    })
+    }
+    Ok(given.clone())
 }
 
 /// Reads `10m`, `1h30m`, `90s`.
@@ -147,6 +212,55 @@ fn invalid(field: &str, problem: &str) -> Blocker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn spec(change: &serde_json::Value) -> CrossAccountInvokeSpec {
+        let mut spec = serde_json::json!({
+            "toolsAccount": {"id": "111111111111", "region": "us-east-1"},
+            "devAccount": {"id": "222222222222"},
+            "pipeline": {"name": "release"},
+            "stage": {"name": "Validate"},
+            "function": {"name": "MyFunction"},
+        });
+        for (field, value) in change.as_object().unwrap() {
+            spec[field] = value.clone();
+        }
+        serde_json::from_value(spec).unwrap()
+    }
+
+    /// Objects from before a rule exist.
+    #[test]
+    fn what_the_api_server_would_refuse_today_is_refused_here_too() {
+        let validated = |name: &str, change: &serde_json::Value| {
+            let key = ObjectKey { namespace: "payments".to_owned(), name: name.to_owned() };
+            validate(&key, &spec(change), &"installed".parse().unwrap())
+        };
+        assert!(validated("validate", &serde_json::json!({})).is_ok());
+        for (name, change, field) in [
+            ("validate", serde_json::json!({"devAccount": {"id": "111111111111"}}), "spec.devAccount.id"),
+            ("validate", serde_json::json!({"action": {"runOrder": 1000}}), "spec.action.runOrder"),
+            (
+                "validate",
+                serde_json::json!({"action": {"variablesNamespace": "a b"}}),
+                "spec.action.variablesNamespace",
+            ),
+            ("validate", serde_json::json!({"invokeRole": {"name": "Crossinvoke-x"}}), "spec.invokeRole.name"),
+            ("validate", serde_json::json!({"invokeRole": {"tags": {"aws:x": "y"}}}), "spec.invokeRole.tags"),
+            ("validate", serde_json::json!({"invokeRole": {"tags": {"team": "a;b"}}}), "spec.invokeRole.tags"),
+            (
+                "validate",
+                serde_json::json!({"function": {"name": "f", "executionRole": "arn:aws:iam::111111111111:role/r"}}),
+                "spec.function.executionRole",
+            ),
+            ("validate", serde_json::json!({"stage": {"name": "V", "position": {}}}), "spec.stage.position"),
+            ("validate", serde_json::json!({"interval": "1s"}), "spec.interval"),
+            (&"n".repeat(193), serde_json::json!({"action": {"name": "Run"}}), "metadata.name"),
+        ] {
+            let refused = validated(name, &change).unwrap_err();
+            assert_eq!(refused.reason, Reason::InvalidSpec);
+            assert!(refused.message.starts_with(field), "{}", refused.message);
+            assert!(refused.message.contains("for example") || refused.message.contains("must"), "{}", refused.message);
+        }
+    }
 
     #[test]
     fn intervals_are_sums_of_hours_minutes_and_seconds() {

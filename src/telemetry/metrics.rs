@@ -1,7 +1,7 @@
 //! Counters and gauges with closed label sets: no object names, ARNs or error texts.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Mutex, PoisonError},
 };
 
@@ -190,6 +190,14 @@ impl Metrics {
         if let Some(readiness) = before {
             self.objects.get_or_create(&ReadinessLabels { readiness }).dec();
         }
+    }
+
+    /// Every object but these is counted no more.
+    pub fn retain(&self, keys: &BTreeSet<ObjectKey>) {
+        let classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<ObjectKey> = classes.keys().filter(|key| !keys.contains(*key)).cloned().collect();
+        drop(classes);
+        gone.iter().for_each(|key| self.forget(key));
     }
 
     /// The metrics in OpenMetrics text, ages as of `now`.

@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use super::{
     DEV, aws, dev_session, key, region,
+    rights::OPERATIONS,
     stub::{Answer, Asked, Stub},
 };
 use crate::{
-    aws::{AwsErrorKind, FunctionRead, Iam, NewRole, rights::OPERATIONS},
+    aws::{AwsErrorKind, FunctionRead, Iam, NewRole},
     domain::ids::{Arn, RoleName},
 };
 

@@ -3,6 +3,7 @@
 mod calls;
 mod failures;
 mod pipelines;
+mod rights;
 mod sessions;
 mod stub;
 

@@ -129,7 +129,9 @@ pub enum Refusal {
         stage: String,
     },
     /// The declaration is not shaped like a pipeline.
-    #[error("the pipeline's declaration has no usable {0}; nothing is changed in it")]
+    #[error(
+        "the pipeline's declaration has no usable {0}, and nothing is changed in it; look at it with `aws codepipeline get-pipeline` and repair it"
+    )]
     Malformed(&'static str),
 }
 

@@ -44,7 +44,8 @@ pub(super) fn wrong_accounts(declared: &Declared, pipeline: &Pipeline, function:
             blockers.push(Blocker {
                 reason: Reason::AccountMismatch,
                 message: format!(
-                    "{what} has role {role}, which is not a role of account {account}; nothing is written"
+                    "{what} has role {role}, which is not a role of account {account}, and nothing is written; correct roleARN or \
+                     accountID of the AwsAccount that leads there, or give it a role of its account"
                 ),
             });
         }
@@ -55,7 +56,7 @@ pub(super) fn wrong_accounts(declared: &Declared, pipeline: &Pipeline, function:
         blockers.push(Blocker {
             reason: Reason::InvalidSpec,
             message: format!(
-                "tools account {} is in partition {} and dev account {} in {}; no role can be assumed across partitions",
+                "tools account {} is in partition {} and dev account {} in {}; no role can be assumed across partitions: name two accounts of one partition",
                 declared.tools.account,
                 pipeline.role.partition(),
                 declared.dev.account,

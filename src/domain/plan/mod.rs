@@ -23,13 +23,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    ids::{Arn, InstallationId, PipelineName, RoleId, RoleName, RolePath, StageName},
+    ids::{Arn, InstallationId, PipelineName, RoleId, RolePath, StageName},
     inventory::{Inventory, Part},
     names,
     observed::{Function, InvokeRole, Observed, Pipeline, Resource},
     own_writes::{OwnWrites, State},
     pipeline_edit::{self, DesiredAction, Owned, Refusal},
-    policy,
     shared_policy::AssumeUser,
     spec::{Declared, Granted},
 };

@@ -46,6 +46,10 @@ fn names() -> Vec<Case> {
             "object-name-too-long-for-an-action",
             format!("metadata: {{name: {}}}\nspec: {{action: {{runOrder: 2}}}}", "o".repeat(101)),
         ),
+        refused(
+            "object-name-too-long-for-a-tag",
+            format!("metadata: {{name: {}}}\nspec: {{action: {{name: Run}}}}", "o".repeat(193)),
+        ),
     ]
 }
 

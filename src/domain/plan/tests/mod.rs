@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::{
     drift::{Drift, verify},
-    ids::ObjectKey,
+    ids::{ObjectKey, RoleName},
     observed::{ExtraPolicy, ExtraPolicyName},
     pipeline_edit::Position,
+    policy,
     shared_policy::{Usage, WantedRole},
     spec::{Access, Location, Trust},
 };

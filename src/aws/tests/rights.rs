@@ -1,7 +1,7 @@
 //! What the controller's own identities need: the IAM action behind every operation that this module sends.
 
 /// Operation, IAM action, and the policy file in `deploy/iam` that grants it.
-pub const OPERATIONS: [(&str, &str, &[&str]); 22] = [
+pub(super) const OPERATIONS: [(&str, &str, &[&str]); 22] = [
     ("AssumeRole", "sts:AssumeRole", &["controller"]),
     ("GetFunctionConfiguration", "lambda:GetFunctionConfiguration", &["dev"]),
     ("GetRole", "iam:GetRole", &["dev"]),
