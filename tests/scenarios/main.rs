@@ -14,6 +14,7 @@ mod converging;
 mod deleting;
 mod entering;
 mod gating;
+mod installing;
 mod refusing;
 mod repairing;
 mod restarting;
@@ -42,5 +43,6 @@ fn main() -> ExitCode {
         restarting::scenarios(),
         entering::scenarios(),
         serving::scenarios(),
+        installing::scenarios(),
     ])
 }
