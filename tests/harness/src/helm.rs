@@ -50,6 +50,14 @@ impl Helm {
         self.on(release, &chart(), "template", &only).await
     }
 
+    /// What a release of our chart consists of on a Kubernetes of this version.
+    ///
+    /// # Errors
+    /// As [`Self::template`], and if the chart is not for that version.
+    pub async fn on_kubernetes(&self, version: &str, release: &Release) -> Result<String> {
+        self.on(release, &chart(), "template", &["--kube-version", version]).await
+    }
+
     /// Installs a release of a chart and returns what helm said, the notes among it.
     ///
     /// # Errors

@@ -186,7 +186,9 @@ async fn value_of(client: &Client, namespace: &str, variable: &EnvVar) -> Result
     let (data, key) = match (&source.secret_key_ref, &source.config_map_key_ref) {
         (Some(secret), None) => (secret_data(client, namespace, &secret.name).await?, &secret.key),
         (None, Some(map)) => (config_data(client, namespace, &map.name).await?, &map.key),
-        other => return Err(Error::new(format!("{} is neither of a Secret nor a ConfigMap: {other:?}", variable.name))),
+        other => {
+            return Err(Error::new(format!("{} is neither of a Secret nor a ConfigMap: {other:?}", variable.name)));
+        }
     };
     let value = data.into_iter().find_map(|(name, value)| (name == *key).then_some(value));
     value.ok_or_else(|| Error::new(format!("{}: there is no key {key}", variable.name)))

@@ -53,7 +53,8 @@ async fn restricted_pod_security(scenario: &Scenario<'_>) -> Result<()> {
     let deployment = kubectl.run(&["get", "deployment", "crossinvoke", &namespaced, "--output=json"]).await?;
     let deployment: Value = serde_json::from_str(&deployment).context("the Deployment")?;
     let template = &deployment["spec"]["template"];
-    let metadata = json!({"name": "as-of-a-replica-set", "namespace": namespace, "labels": template["metadata"]["labels"]});
+    let metadata =
+        json!({"name": "as-of-a-replica-set", "namespace": namespace, "labels": template["metadata"]["labels"]});
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]});
     dry_run(scenario, &pod.to_string()).await?;
     assert_eq!(pod["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"], true);

@@ -115,10 +115,8 @@ impl Made {
         let all = kube::api::ListParams::default();
         let mut objects = scenario.invokes().list(&all).await.context("listing")?.items;
         objects.extend(scenario.aws_accounts().list(&all).await.context("listing")?.items);
-        let found = Self {
-            definitions: metadata.map(|it| (it["name"].to_string(), it["uid"].to_string())).collect(),
-            objects,
-        };
+        let found =
+            Self { definitions: metadata.map(|it| (it["name"].to_string(), it["uid"].to_string())).collect(), objects };
         assert_eq!((found.definitions.len(), found.objects.len()), (2, 3), "two kinds; an invoke and two accounts");
         Ok(found)
     }
