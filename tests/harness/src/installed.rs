@@ -68,17 +68,29 @@ impl Scenario<'_> {
         environment.push(("KUBECONFIG".to_owned(), kubeconfig.display().to_string()));
         environment.push(("HOME".to_owned(), self.folder().display().to_string()));
         let controller = ControllerProcess::start_with(self.bench.controller(), pod.arguments, environment).await?;
-        self.controller = Some(controller);
+        let controller = self.controller.insert(controller);
         for path in [pod.liveness, pod.readiness] {
-            let controller = self.controller()?;
-            eventually(&format!("GET {path} answers 200"), DEADLINE, async || match controller.get(&path).await {
-                Ok((200, _)) => Ok(()),
-                Ok((status, body)) => Err(format!("{status} {body}")),
-                Err(error) => Err(error.to_string()),
-            })
-            .await?;
+            until_probed(controller, &path).await?;
         }
         Ok(())
+    }
+}
+
+/// Waits until a probe succeeds. A kubelet would restart a controller that ends; here that is a failure.
+async fn until_probed(controller: &mut ControllerProcess, path: &str) -> Result<()> {
+    let ended = eventually(&format!("GET {path} answers 200"), DEADLINE, async || match controller.get(path).await {
+        Ok((200, _)) => Ok(None),
+        Ok((status, body)) => Err(format!("{status} {body}")),
+        Err(error) => match controller.ended() {
+            Ok(Some(status)) => Ok(Some(status)),
+            Ok(None) => Err(error.to_string()),
+            Err(error) => Err(error.to_string()),
+        },
+    })
+    .await?;
+    match ended {
+        None => Ok(()),
+        Some(status) => Err(Error::new(format!("the controller ended ({status}):\n{}", controller.log_tail(40)))),
     }
 }
 
