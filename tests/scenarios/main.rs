@@ -15,6 +15,8 @@ mod deleting;
 mod entering;
 mod gating;
 mod installing;
+mod kubernetes_rights;
+mod reading;
 mod refusing;
 mod repairing;
 mod restarting;
@@ -44,5 +46,6 @@ fn main() -> ExitCode {
         entering::scenarios(),
         serving::scenarios(),
         installing::scenarios(),
+        reading::scenarios(),
     ])
 }

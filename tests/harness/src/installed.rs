@@ -76,22 +76,15 @@ impl Scenario<'_> {
     }
 }
 
-/// Waits until a probe succeeds. A kubelet would restart a controller that ends; here that is a failure.
-async fn until_probed(controller: &mut ControllerProcess, path: &str) -> Result<()> {
-    let ended = eventually(&format!("GET {path} answers 200"), DEADLINE, async || match controller.get(path).await {
-        Ok((200, _)) => Ok(None),
+/// Waits until a probe succeeds.
+async fn until_probed(controller: &ControllerProcess, path: &str) -> Result<()> {
+    let what = format!("GET {path} answers 200");
+    let probed = eventually(&what, DEADLINE, async || match controller.get(path).await {
+        Ok((200, _)) => Ok(()),
         Ok((status, body)) => Err(format!("{status} {body}")),
-        Err(error) => match controller.ended() {
-            Ok(Some(status)) => Ok(Some(status)),
-            Ok(None) => Err(error.to_string()),
-            Err(error) => Err(error.to_string()),
-        },
-    })
-    .await?;
-    match ended {
-        None => Ok(()),
-        Some(status) => Err(Error::new(format!("the controller ended ({status}):\n{}", controller.log_tail(40)))),
-    }
+        Err(error) => Err(error.to_string()),
+    });
+    probed.await.map_err(|error| Error::new(format!("{error}; its log:\n{}", controller.log_tail(40))))
 }
 
 /// The one Deployment of a release.

@@ -1,17 +1,24 @@
 //! AwsAccounts as values of the chart, from the first install in a cluster that does not know the kind.
 
-use crossinvoke_harness::{Bench, Context as _, Release, Result, Scenario, chart, objects};
+use crossinvoke_harness::{
+    Bench, Context as _, Release, Result, Scenario, chart, objects,
+    wait::{DEADLINE, eventually},
+};
 use kube::{ResourceExt as _, api::ListParams};
 use serde_json::{Value, json};
 
 use super::{by_helm, releases::until_kinds_are_served};
-use crate::suite::{Case, own_bench};
+use crate::{
+    kubernetes_rights,
+    suite::{Case, own_bench},
+};
 
 pub(super) fn scenarios() -> Vec<Case> {
     vec![own_bench("aws_accounts_of_the_values_live_with_the_release_and_stay", async |controller| {
         let bench = Bench::without_crds(controller).await?;
         let scenario = Scenario::prepare(&bench, "aws-accounts", by_helm()).await?;
-        scenario.run(async |scenario| life(scenario).await).await
+        scenario.run(async |scenario| life(scenario).await).await?;
+        kubernetes_rights::note(bench.control_plane())
     })]
 }
 
@@ -53,6 +60,12 @@ async fn life(scenario: &mut Scenario<'_>) -> Result<()> {
     let accounts = scenario.aws_accounts().list(&ListParams::default()).await.context("listing")?.items;
     assert!(accounts.len() == 2 && accounts.iter().all(|account| account.metadata.deletion_timestamp.is_none()));
 
+    scenario.kubectl().run(&["delete", "awsaccount", &name, "--wait=false"]).await?;
+    until_event(scenario, "it waits for who uses it", |event| event["note"].to_string().contains("/validate")).await?;
+    // The second of the same is counted in the first.
+    scenario.kubectl().run(&["annotate", "awsaccount", &name, "look=again"]).await?;
+    until_event(scenario, "the event is counted", |event| event["series"]["count"] == 2).await?;
+
     // The order of the notes leaves nothing but the CRDs.
     scenario.delete("validate").await?;
     scenario.until_gone("validate").await?;
@@ -62,6 +75,19 @@ async fn life(scenario: &mut Scenario<'_>) -> Result<()> {
     let left = scenario.kubectl().run(&["get", "crd", "--output=name"]).await?;
     assert_eq!(left.lines().count(), 2, "{left}");
     scenario.assert_as_before(&before)
+}
+
+/// Events about objects without a namespace are in this one.
+async fn until_event(scenario: &Scenario<'_>, what: &str, is: impl Fn(&Value) -> bool) -> Result<()> {
+    eventually(what, DEADLINE, async || {
+        let arguments = ["get", "events.events.k8s.io", "--namespace=default", "--output=json"];
+        let list = scenario.kubectl().run(&arguments).await.map_err(|error| error.to_string())?;
+        let list: Value = serde_json::from_str(&list).map_err(|error| error.to_string())?;
+        let events = list["items"].as_array().cloned().unwrap_or_default();
+        let ours = |event: &&Value| event["reason"] == "InUse" && event["regarding"]["kind"] == "AwsAccount";
+        if events.iter().filter(ours).any(&is) { Ok(()) } else { Err(format!("{events:?}")) }
+    })
+    .await
 }
 
 /// The scenario's release with its two accounts among the values.

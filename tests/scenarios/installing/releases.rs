@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::by_helm;
 use crate::{
+    kubernetes_rights,
     suite::{Case, own_bench},
     support::entered,
 };
@@ -16,7 +17,8 @@ pub(super) fn scenarios() -> Vec<Case> {
     vec![own_bench("a_release_is_upgraded_from_the_previous_chart_and_what_users_made_stays", async |controller| {
         let bench = Bench::without_crds(controller).await?;
         let scenario = Scenario::prepare(&bench, "upgrading", by_helm()).await?;
-        scenario.run(async |scenario| life(scenario).await).await
+        scenario.run(async |scenario| life(scenario).await).await?;
+        kubernetes_rights::note(bench.control_plane())
     })]
 }
 
