@@ -3,7 +3,7 @@
 use crossinvoke_harness::{
     Bench, Context as _, Helm, Kubectl, Release, Result, Scenario, chart, objects::has_reason, repository,
 };
-use kube::{ResourceExt as _, api::DynamicObject};
+use kube::{ResourceExt, api::DynamicObject};
 use serde_json::{Value, json};
 
 use super::by_helm;
@@ -124,15 +124,15 @@ impl Made {
     }
 
     fn finalizers(&self) -> Vec<&[String]> {
-        let finalizers: Vec<_> = self.objects.iter().map(|object| object.finalizers()).collect();
+        let finalizers: Vec<_> = self.objects.iter().map(ResourceExt::finalizers).collect();
         assert!(finalizers.iter().all(|finalizers| finalizers.len() == 1), "{finalizers:?}");
         finalizers
     }
 
     /// What an object is whatever its status: that may be written at any time.
-    fn identities(&self) -> (&[(String, String)], Vec<(Option<String>, &Value)>) {
-        let objects = self.objects.iter().map(|object| (object.uid(), &object.data["spec"])).collect();
-        (&self.definitions, objects)
+    fn identities(&self) -> Vec<(&str, &Value)> {
+        let objects = self.objects.iter().map(|it| (it.metadata.uid.as_deref().unwrap_or_default(), &it.data["spec"]));
+        objects.chain(self.definitions.iter().map(|(_, uid)| (uid.as_str(), &Value::Null))).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use crossinvoke_harness::{Context as _, Release, Result, Scenario, repository};
+use crossinvoke_harness::{Context as _, Error, Release, Result, Scenario, repository};
 use serde_json::{Value, json};
 
 use super::by_helm;
@@ -88,20 +88,20 @@ async fn refused(scenario: &Scenario<'_>) -> Result<()> {
             release.values = json!({"image": {"repository": null}});
         }
         let error = scenario.helm().template(&release, &[]).await.err();
-        let error = error.unwrap_or_else(|| panic!("{name} was not refused")).to_string();
-        writeln!(found, "{name}\n    {}", told(&error).join("\n    ")).unwrap();
+        let error = error.ok_or_else(|| Error::new(format!("{name} was not refused")))?.to_string();
+        writeln!(found, "{name}\n    {}", told(&error)?.join("\n    ")).unwrap();
     }
     support::compare_with_golden("installing/refused_values.golden", &found);
     Ok(())
 }
 
 /// What helm says of the values: behind the schema's headline, or behind the place of a template's own refusal.
-fn told(error: &str) -> Vec<String> {
+fn told(error: &str) -> Result<Vec<String>> {
     let schema = error.split_once("\ncrossinvoke:\n").map(|(_, rest)| rest);
     let template = error.rsplit_once("): ").map(|(_, rest)| rest);
-    let told = schema.or(template).unwrap_or_else(|| panic!("not a refusal of values: {error}"));
+    let told = schema.or(template).ok_or_else(|| Error::new(format!("not a refusal of values: {error}")))?;
     let told = told.lines().map(|line| line.trim_end().to_owned());
-    told.filter(|line| !line.is_empty() && !line.starts_with("Use --debug flag")).collect()
+    Ok(told.filter(|line| !line.is_empty() && !line.starts_with("Use --debug flag")).collect())
 }
 
 async fn switched_off(scenario: &Scenario<'_>) -> Result<()> {
@@ -141,8 +141,10 @@ fn every_value() -> Result<()> {
     let switches =
         ["/replicas", "/crds/install", "/serviceAccount/create", "/rbac/create", "/rbac/aggregateToDefaultRoles"];
     for path in &paths {
-        let default = defaults.pointer(path).unwrap_or_else(|| panic!("{path} is not in values.yaml"));
-        let set = golden.pointer(path).unwrap_or_else(|| panic!("{path} is not in all-values.yaml"));
+        let value = |values: &Value, file: &str| {
+            values.pointer(path).cloned().ok_or_else(|| Error::new(format!("{path} is not in {file}")))
+        };
+        let (default, set) = (value(&defaults, "values.yaml")?, value(&golden, "all-values.yaml")?);
         assert!(default != set || switches.contains(&path.as_str()), "{path} is {set} by default");
     }
     Ok(())
