@@ -66,6 +66,11 @@ pub(super) fn scenarios() -> Vec<Case> {
             // A vendor's version, which semantic versioning takes for a pre-release.
             scenario.helm().on_kubernetes("v1.33.0-eks-1234567", &release).await.map(drop)
         }),
+        case("another_chart_may_have_it_as_a_dependency", by_helm, async |scenario| {
+            // What helm passes down, and the usual name of a dependency's condition.
+            let release = with(scenario, "{global: {registry: registry.example.com}, enabled: true}")?;
+            scenario.helm().template(&release, &[]).await.map(drop)
+        }),
         case("what_is_switched_off_is_not_rendered", by_helm, async |scenario| switched_off(scenario).await),
         case("every_value_is_in_the_schema_and_in_a_golden_file", by_helm, async |_| every_value()),
     ]
