@@ -8,10 +8,10 @@ tools := build/tools
 CARGO ?= cargo
 SEED ?=
 
-.PHONY: help tools demo test lint crds goldens cluster fakeaws figures clean build deny chart-lint
+.PHONY: help tools demo test lint crds goldens cluster fakeaws figures clean build deny chart-lint image-check
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 tools: ## Build etcd, kube-apiserver, kubectl and helm into build/tools (minutes, once)
 	@tests/cluster/build-tools.sh $(tools)
@@ -25,15 +25,17 @@ demo: tools build ## Show one object converged in two accounts and removed again
 test: tools ## Run all tests
 	$(CARGO) test --workspace --locked --no-fail-fast
 
-lint: tools ## Check format, lints, generated files, the chart and the dependencies
+lint: tools ## Check format, lints, generated files, the chart, the image and the dependencies
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	@$(MAKE) --no-print-directory chart-lint deny
+	@$(MAKE) --no-print-directory chart-lint image-check deny
 
 chart-lint: tools build
 	@tests/chart/crds.sh "$$($(MAKE) --no-print-directory bin-crossinvoke)" --check
 	@tests/chart/goldens.sh $(tools)/helm --check
-	$(tools)/helm lint --strict charts/crossinvoke
+
+image-check: ## Lint the Dockerfile and check that its context is enough; needs no container engine
+	@tests/image/check.sh
 
 deny:
 	@tests/deny.sh

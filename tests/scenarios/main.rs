@@ -15,6 +15,9 @@ mod deleting;
 mod drifting;
 mod entering;
 mod gating;
+mod installing;
+mod kubernetes_rights;
+mod reading;
 mod refusing;
 mod repairing;
 mod restarting;
@@ -44,5 +47,7 @@ fn main() -> ExitCode {
         restarting::scenarios(),
         entering::scenarios(),
         serving::scenarios(),
+        installing::scenarios(),
+        reading::scenarios(),
     ])
 }

@@ -66,12 +66,19 @@ pub(crate) fn run(suites: Vec<Vec<Case>>) -> ExitCode {
         .collect();
     let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Some(Ok(bench)) = bench.get()
+        && let Err(error) = crate::kubernetes_rights::note(bench.control_plane())
+    {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
     // Dropping the control plane ends its processes.
     drop(bench);
     // Only the whole suite calls everything that the controller may.
     if whole && !conclusion.has_failed() {
-        let check = Trial::test("the_shipped_iam_policies_are_exactly_what_was_called", crate::rights::check);
-        return libtest_mimic::run(&arguments, vec![check]).exit_code();
+        let iam = Trial::test("the_shipped_iam_policies_are_exactly_what_was_called", crate::rights::check);
+        let rbac = Trial::test("the_chart_grants_exactly_what_was_called", crate::kubernetes_rights::check);
+        return libtest_mimic::run(&arguments, vec![iam, rbac]).exit_code();
     }
     conclusion.exit_code()
 }

@@ -1,5 +1,7 @@
 //! What several scenarios ask of the world.
 
+use std::{collections::BTreeSet, path::Path};
+
 use crossinvoke_harness::{
     Context as _, Error, Result, Scenario,
     accounts::{EXECUTION_ROLE, PIPELINE, PIPELINE_ROLE},
@@ -128,4 +130,45 @@ pub(crate) fn foreign_action(name: &str, role: &str) -> Value {
         "configuration": {"FunctionName": "Theirs"},
         "roleArn": role,
     })
+}
+
+/// Compares with a golden file of this folder, or writes it where `UPDATE_GOLDENS=1` asks for that.
+pub(crate) fn compare_with_golden(file: &str, found: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios").join(file);
+    #[allow(clippy::disallowed_methods, reason = "how all golden files are written anew")]
+    let write = std::env::var("UPDATE_GOLDENS").is_ok_and(|value| value == "1");
+    if write {
+        std::fs::write(&file, found).expect("the golden file can be written");
+        return;
+    }
+    let golden = std::fs::read_to_string(&file).unwrap_or_default();
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<String>>();
+    let (was, is) = (lines(&golden), lines(found));
+    let gone = was.difference(&is).map(|line| format!("- {line}"));
+    let new = is.difference(&was).map(|line| format!("+ {line}"));
+    let difference: Vec<String> = gone.chain(new).collect();
+    assert!(
+        golden == found,
+        "not what {} holds (UPDATE_GOLDENS=1 writes it anew):\n{}",
+        file.display(),
+        difference.join("\n")
+    );
+}
+
+/// Merges a patch (RFC 7386).
+pub(crate) fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (key, value) in patch {
+        if value.is_null() {
+            target.as_object_mut().expect("made so above").remove(key);
+        } else {
+            merge(&mut target[key], value);
+        }
+    }
 }

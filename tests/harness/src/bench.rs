@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use crate::{
     control_plane::ControlPlane,
     error::{Context as _, Result},
@@ -41,7 +43,7 @@ impl Bench {
     /// # Errors
     /// If the API server refuses one.
     pub async fn install_crds(&self) -> Result<()> {
-        let release = release("crossinvoke-system", "crds");
+        let release = release("crossinvoke-system");
         let crds = self.control_plane.helm().template(&release, &["templates/crds.yaml"]).await?;
         let kubectl = self.control_plane.kubectl();
         kubectl.apply(&crds).await?;
@@ -65,12 +67,11 @@ impl Bench {
 /// The name that the chart gives its `ServiceAccount` in a release called like the chart.
 pub(crate) const SERVICE_ACCOUNT: &str = "crossinvoke";
 
-/// A release of our chart, called like the chart.
-pub(crate) fn release(namespace: &str, installation_id: &str) -> Release {
+/// A release of our chart, called like the chart, with what its values cannot do without.
+pub(crate) fn release(namespace: &str) -> Release {
     Release {
         name: "crossinvoke".to_owned(),
         namespace: namespace.to_owned(),
-        installation_id: installation_id.to_owned(),
-        values: Vec::new(),
+        values: json!({"image": {"repository": "registry.example.com/crossinvoke"}}),
     }
 }

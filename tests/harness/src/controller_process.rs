@@ -1,7 +1,7 @@
 //! The controller as a process: the built binary with the rights of the chart, never an administrator's.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::{BufRead as _, BufReader, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -88,12 +88,24 @@ impl ControllerProcess {
     /// # Errors
     /// If it cannot be run, ends, or does not say its address; with its log.
     pub async fn start(options: &ControllerOptions) -> Result<Self> {
-        let what = || format!("starting {}", options.program.display());
-        let mut command = bound::command(&options.program).context(what())?;
+        Self::start_with(&options.program, arguments(options), environment(options)).await
+    }
+
+    /// Starts a controller with exactly these arguments and this environment, and waits until it says where it listens.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(
+        program: &Path,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        environment: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
+    ) -> Result<Self> {
+        let what = || format!("starting {}", program.display());
+        let mut command = bound::command(program).context(what())?;
         command
-            .args(arguments(options))
+            .args(arguments)
             .env_clear()
-            .envs(environment(options))
+            .envs(environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use tokio::process::Command;
 
 use crate::{command::run, error::Result, tools::repository};
@@ -20,10 +21,8 @@ pub struct Release {
     pub name: String,
     /// Its namespace.
     pub namespace: String,
-    /// The installation id.
-    pub installation_id: String,
-    /// Further `--set` values.
-    pub values: Vec<String>,
+    /// Its values, as a values file would have them.
+    pub values: Value,
 }
 
 impl Helm {
@@ -38,9 +37,7 @@ impl Helm {
     /// # Errors
     /// If it fails; with all that it said.
     pub async fn run(&self, arguments: &[&str]) -> Result<String> {
-        let mut command = Command::new(&self.program);
-        command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments);
-        run(command, "").await
+        self.run_with_input(arguments, "").await
     }
 
     /// What a release of our chart consists of, rendered; only from these templates of it, if there are any.
@@ -48,14 +45,55 @@ impl Helm {
     /// # Errors
     /// If the chart does not render; with helm's words.
     pub async fn template(&self, release: &Release, templates: &[&str]) -> Result<String> {
-        let chart = chart().display().to_string();
-        let namespace = format!("--namespace={}", release.namespace);
-        let id = format!("--set-string=installationID={}", release.installation_id);
-        let mut arguments = vec!["template", release.name.as_str(), chart.as_str(), &namespace, &id];
-        let values: Vec<String> = release.values.iter().map(|value| format!("--set={value}")).collect();
         let only: Vec<String> = templates.iter().map(|template| format!("--show-only={template}")).collect();
-        arguments.extend(values.iter().chain(&only).map(String::as_str));
-        self.run(&arguments).await
+        let only: Vec<&str> = only.iter().map(String::as_str).collect();
+        self.on(release, &chart(), "template", &only).await
+    }
+
+    /// What a release of our chart consists of on a Kubernetes of this version.
+    ///
+    /// # Errors
+    /// As [`Self::template`], and if the chart is not for that version.
+    pub async fn on_kubernetes(&self, version: &str, release: &Release) -> Result<String> {
+        self.on(release, &chart(), "template", &["--kube-version", version]).await
+    }
+
+    /// Installs a release of a chart and returns what helm said, the notes among it.
+    ///
+    /// # Errors
+    /// If the values are refused, or the API server refuses an object; with helm's words.
+    pub async fn install(&self, release: &Release, chart: &Path, flags: &[&str]) -> Result<String> {
+        self.on(release, chart, "install", flags).await
+    }
+
+    /// Upgrades a release to a chart, with its present values and no others, and returns what helm said.
+    ///
+    /// # Errors
+    /// As [`Self::install`].
+    pub async fn upgrade(&self, release: &Release, chart: &Path, flags: &[&str]) -> Result<String> {
+        self.on(release, chart, "upgrade", flags).await
+    }
+
+    /// Removes a release and returns what helm said.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn uninstall(&self, release: &Release) -> Result<String> {
+        self.run(&["uninstall", &release.name, &format!("--namespace={}", release.namespace)]).await
+    }
+
+    async fn on(&self, release: &Release, chart: &Path, verb: &str, flags: &[&str]) -> Result<String> {
+        let chart = chart.display().to_string();
+        let namespace = format!("--namespace={}", release.namespace);
+        let mut arguments = vec![verb, release.name.as_str(), chart.as_str(), &namespace, "--values=-"];
+        arguments.extend(flags);
+        self.run_with_input(&arguments, &release.values.to_string()).await
+    }
+
+    async fn run_with_input(&self, arguments: &[&str], input: &str) -> Result<String> {
+        let mut command = Command::new(&self.program);
+        command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments);
+        run(command, input).await
     }
 }
 

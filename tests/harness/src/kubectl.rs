@@ -46,7 +46,11 @@ impl Kubectl {
         Ok(token.trim().to_owned())
     }
 
-    async fn run_with_input(&self, arguments: &[&str], input: &str) -> Result<String> {
+    /// Runs kubectl with this standard input and returns its standard output.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_with_input(&self, arguments: &[&str], input: &str) -> Result<String> {
         let mut command = Command::new(&self.program);
         command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments);
         // A person's preferences and plugins are none of ours.

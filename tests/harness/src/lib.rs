@@ -19,6 +19,7 @@ mod difference;
 mod error;
 mod helm;
 mod http_client;
+mod installed;
 mod kubeconfig;
 mod kubectl;
 pub mod objects;

@@ -10,11 +10,12 @@ use tempfile::TempDir;
 
 use crate::{
     accounts::Accounts,
-    bench::{Bench, SERVICE_ACCOUNT, release},
+    bench::{Bench, SERVICE_ACCOUNT},
     calls::{Calls, Mark},
     controller_process::{ControllerOptions, ControllerProcess},
     difference::difference,
     error::{Context as _, Error, Result},
+    helm::Helm,
     kubectl::Kubectl,
     objects::{self, has_reason},
     setup::Setup,
@@ -23,7 +24,7 @@ use crate::{
 
 /// A running scenario.
 pub struct Scenario<'bench> {
-    bench: &'bench Bench,
+    pub(crate) bench: &'bench Bench,
     /// The namespace, which is also the prefix of the `AwsAccount`s' names.
     pub namespace: String,
     /// The installation id of its controller.
@@ -34,7 +35,7 @@ pub struct Scenario<'bench> {
     pub client: Client,
     aws: FakeAws,
     flags: Vec<String>,
-    controller: Option<ControllerProcess>,
+    pub(crate) controller: Option<ControllerProcess>,
     folder: TempDir,
 }
 
@@ -91,18 +92,18 @@ impl<'bench> Scenario<'bench> {
             flags: setup.flags,
             controller: None,
         };
-        scenario.prepare_cluster().await?;
+        scenario.kubectl().run(&["create", "namespace", &scenario.namespace]).await?;
+        if !setup.without_rights {
+            scenario.give_rights().await?;
+        }
         Ok(scenario)
     }
 
-    /// The namespace, and the controller's rights exactly as the chart renders them.
-    async fn prepare_cluster(&self) -> Result<()> {
-        let kubectl = self.kubectl();
-        kubectl.run(&["create", "namespace", &self.namespace]).await?;
-        let release = release(&self.namespace, &self.installation_id);
+    /// The controller's rights exactly as the chart renders them for what it watches.
+    async fn give_rights(&self) -> Result<()> {
         let rights = ["templates/serviceaccount.yaml", "templates/rbac.yaml"];
-        let manifests = self.bench.control_plane().helm().template(&release, &rights).await?;
-        kubectl.apply(&manifests).await?;
+        let manifests = self.helm().template(&self.release(), &rights).await?;
+        self.kubectl().apply(&manifests).await?;
         Ok(())
     }
 
@@ -110,6 +111,12 @@ impl<'bench> Scenario<'bench> {
     #[must_use]
     pub fn kubectl(&self) -> Kubectl {
         self.bench.control_plane().kubectl()
+    }
+
+    /// An administrator's helm.
+    #[must_use]
+    pub fn helm(&self) -> Helm {
+        self.bench.control_plane().helm()
     }
 
     /// What happens to AWS behind the controller's back, and what it was asked.

@@ -23,6 +23,7 @@ pub struct Setup {
     pub(crate) aws_accounts: Option<AwsAccountsChange>,
     pub(crate) flags: Vec<String>,
     pub(crate) without_controller: bool,
+    pub(crate) without_rights: bool,
 }
 
 impl Setup {
@@ -65,6 +66,13 @@ impl Setup {
     #[must_use]
     pub fn without_controller(mut self) -> Self {
         self.without_controller = true;
+        self
+    }
+
+    /// Leaves the controller's `ServiceAccount` and rights to a release that the scenario installs.
+    #[must_use]
+    pub fn without_rights(mut self) -> Self {
+        self.without_rights = true;
         self
     }
 }

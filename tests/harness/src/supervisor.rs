@@ -62,6 +62,8 @@ pub struct Started {
     pub server: String,
     /// The certificate authority of the server.
     pub authority: PathBuf,
+    /// What ServiceAccounts asked of the server: an audit event of Kubernetes in each line.
+    pub audit_log: PathBuf,
     /// The process id of the supervisor.
     pub supervisor: u32,
     /// The process id of etcd.
@@ -69,6 +71,20 @@ pub struct Started {
     /// The process id of kube-apiserver.
     pub kube_apiserver: u32,
 }
+
+const AUDIT_LOG: &str = "audit.log";
+const AUDIT_POLICY: &str = "audit-policy.yaml";
+
+/// Who asked for what, of all ServiceAccounts; without the objects, which may hold secrets.
+const SERVICE_ACCOUNTS_CALLS: &str = "
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  userGroups: [system:serviceaccounts]
+- level: None
+";
 
 /// Takes the part that the first argument names, and then does not return. Every `main` of this workspace's tests and
 /// demo calls this first.
@@ -219,6 +235,7 @@ fn spawn(programs: &Programs) -> Result<Servers> {
     let pki = Pki::make(folder.path())?;
     let [etcd_port, port] = free_ports()?;
     let etcd = launch(folder.path(), "etcd", &programs.etcd, &etcd_flags(folder.path(), &pki, etcd_port))?;
+    std::fs::write(folder.path().join(AUDIT_POLICY), SERVICE_ACCOUNTS_CALLS).context("the audit policy")?;
     let flags = kube_apiserver_flags(folder.path(), &pki, etcd_port, port);
     let kube_apiserver = launch(folder.path(), "kube-apiserver", &programs.kube_apiserver, &flags)?;
     let server = format!("https://127.0.0.1:{port}");
@@ -229,6 +246,7 @@ fn spawn(programs: &Programs) -> Result<Servers> {
         kubeconfig,
         server,
         authority: pki.authority,
+        audit_log: folder.path().join(AUDIT_LOG),
         supervisor: std::process::id(),
         etcd: etcd.id().unwrap_or_default(),
         kube_apiserver: kube_apiserver.id().unwrap_or_default(),
@@ -297,6 +315,8 @@ fn kube_apiserver_flags(folder: &Path, pki: &Pki, etcd_port: u16, port: u16) -> 
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
         // No controller manager makes the default ServiceAccounts that this plugin asks for.
         "--disable-admission-plugins=ServiceAccount".to_owned(),
+        format!("--audit-policy-file={}", folder.join(AUDIT_POLICY).display()),
+        format!("--audit-log-path={}", folder.join(AUDIT_LOG).display()),
         "--allow-privileged=false".to_owned(),
         "--profiling=false".to_owned(),
     ]

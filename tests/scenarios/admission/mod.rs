@@ -14,7 +14,7 @@ mod accepted;
 mod refused_accounts;
 mod refused_invokes;
 
-use std::{collections::BTreeSet, fmt::Write as _, path::Path};
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use crossinvoke::{
     api::{AwsAccount, CrossAccountInvoke},
@@ -27,7 +27,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::suite;
+use crate::{suite, support};
 
 pub(crate) fn scenarios() -> Vec<suite::Case> {
     let without_controller = || Setup::default().without_controller();
@@ -96,7 +96,7 @@ pub(crate) async fn refusals_match_the_golden_file(client: Client, namespace: &s
         let refusals = told(case, &message).join("\n    ");
         writeln!(found, "{}\n    {refusals}", case.name).expect("a text takes what is written");
     }
-    compare_with_golden(&found);
+    support::compare_with_golden("admission/refusals.golden", &found);
 }
 
 /// Sends every case that must be taken; what the API server then stores is what the controller can read.
@@ -159,7 +159,7 @@ impl Case {
     /// The right object with this merge patch in YAML.
     fn object_with(&self, patch: &str) -> Value {
         let mut object = self.right_object();
-        merge(&mut object, &yaml(patch));
+        support::merge(&mut object, &yaml(patch));
         object
     }
 
@@ -190,24 +190,6 @@ fn message_of(case: &str, error: kube::Error) -> String {
 
 fn yaml(text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
-}
-
-/// RFC 7386.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (key, value) in patch {
-        if value.is_null() {
-            target.as_object_mut().expect("made so above").remove(key);
-        } else {
-            merge(&mut target[key], value);
-        }
-    }
 }
 
 /// The refusals in a message: one per field, without the object's name, long runs of one character shortened.
@@ -251,26 +233,4 @@ fn shortened(text: &str) -> String {
         rest = after;
     }
     short
-}
-
-fn compare_with_golden(found: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/admission/refusals.golden");
-    #[allow(clippy::disallowed_methods, reason = "how all golden files are written anew")]
-    let write = std::env::var("UPDATE_GOLDENS").is_ok_and(|value| value == "1");
-    if write {
-        std::fs::write(&file, found).expect("the golden file can be written");
-        return;
-    }
-    let golden = std::fs::read_to_string(&file).unwrap_or_default();
-    let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<String>>();
-    let (was, is) = (lines(&golden), lines(found));
-    let gone = was.difference(&is).map(|line| format!("- {line}"));
-    let new = is.difference(&was).map(|line| format!("+ {line}"));
-    let difference: Vec<String> = gone.chain(new).collect();
-    assert!(
-        golden == found,
-        "the refusals are not those of {} (UPDATE_GOLDENS=1 writes it anew):\n{}",
-        file.display(),
-        difference.join("\n")
-    );
 }

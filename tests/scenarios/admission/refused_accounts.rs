@@ -13,7 +13,7 @@ fn refused(name: &'static str, object: impl Into<String>) -> Case {
 /// An account with one grant that is right but for this.
 fn refused_grant(name: &'static str, change: &str) -> Case {
     let mut grant = super::yaml("{name: payments, namespaces: {names: [payments]}, pipelines: ['payments-*']}");
-    super::merge(&mut grant, &super::yaml(change));
+    crate::support::merge(&mut grant, &super::yaml(change));
     refused(name, format!("spec: {{grants: [{grant}]}}"))
 }
 

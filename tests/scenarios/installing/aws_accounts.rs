@@ -1,0 +1,103 @@
+//! AwsAccounts as values of the chart, from the first install in a cluster that does not know the kind.
+
+use crossinvoke_harness::{
+    Bench, Context as _, Release, Result, Scenario, chart, objects,
+    wait::{DEADLINE, eventually},
+};
+use kube::{ResourceExt as _, api::ListParams};
+use serde_json::{Value, json};
+
+use super::{by_helm, releases::until_kinds_are_served};
+use crate::{
+    kubernetes_rights,
+    suite::{Case, own_bench},
+};
+
+pub(super) fn scenarios() -> Vec<Case> {
+    vec![own_bench("aws_accounts_of_the_values_live_with_the_release_and_stay", async |controller| {
+        let bench = Bench::without_crds(controller).await?;
+        let scenario = Scenario::prepare(&bench, "aws-accounts", by_helm()).await?;
+        scenario.run(async |scenario| life(scenario).await).await?;
+        kubernetes_rights::note(bench.control_plane())
+    })]
+}
+
+async fn life(scenario: &mut Scenario<'_>) -> Result<()> {
+    let (helm, before) = (scenario.helm(), scenario.configuration()?);
+    scenario.apply(&scenario.credentials()).await?;
+    let mut release = with_accounts(scenario);
+
+    // The first install says what to do, and has done nothing.
+    let error = helm.install(&release, &chart(), &[]).await.unwrap_err().to_string();
+    assert!(error.contains("run this once with --set awsAccounts=null"), "{error}");
+    assert_eq!(scenario.kubectl().run(&["get", "crd", "--output=name"]).await?, "");
+    // What it said, done.
+    helm.install(&release, &chart(), &["--set", "awsAccounts=null"]).await?;
+    until_kinds_are_served(&scenario.kubectl()).await?;
+    helm.upgrade(&release, &chart(), &[]).await?;
+    assert_eq!(scenario.aws_accounts().list(&ListParams::default()).await.context("listing")?.items.len(), 2);
+
+    scenario.start_installed_controller(&release).await?;
+    crate::support::converge(scenario, &scenario.invoke("validate")).await?;
+
+    // A changed grant reaches the object, beside the controller's finalizer and status.
+    release.values["awsAccounts"][0]["spec"]["grants"][0]["pipelines"] = json!(["payments-*", "orders-*"]);
+    helm.upgrade(&release, &chart(), &[]).await?;
+    let name = format!("{}-tools", scenario.namespace);
+    let tools = scenario.until_account_reason(&name, "Converged").await?;
+    assert_eq!(tools.data["spec"]["grants"][0]["pipelines"], json!(["payments-*", "orders-*"]));
+    assert_eq!(tools.finalizers().len(), 1, "{:?}", tools.finalizers());
+
+    // The API server checks the spec that the schema of the values leaves to it.
+    let mut typo = release.clone();
+    typo.values["awsAccounts"][0]["spec"]["rolARN"] = json!("arn:aws:iam::111111111111:role/crossinvoke");
+    let error = helm.upgrade(&typo, &chart(), &[]).await.unwrap_err().to_string();
+    assert!(error.contains(".spec.rolARN: field not declared in schema"), "{error}");
+
+    // One that is taken off the list stays until it is deleted, which waits for who uses it.
+    release.values["awsAccounts"] = json!([]);
+    helm.upgrade(&release, &chart(), &[]).await?;
+    let accounts = scenario.aws_accounts().list(&ListParams::default()).await.context("listing")?.items;
+    assert!(accounts.len() == 2 && accounts.iter().all(|account| account.metadata.deletion_timestamp.is_none()));
+
+    scenario.kubectl().run(&["delete", "awsaccount", &name, "--wait=false"]).await?;
+    until_event(scenario, "it waits for who uses it", |event| event["note"].to_string().contains("/validate")).await?;
+    // The second of the same is counted in the first.
+    scenario.kubectl().run(&["annotate", "awsaccount", &name, "look=again"]).await?;
+    until_event(scenario, "the event is counted", |event| event["series"]["count"] == 2).await?;
+
+    // The order of the notes leaves nothing but the CRDs.
+    scenario.delete("validate").await?;
+    scenario.until_gone("validate").await?;
+    scenario.kubectl().run(&["delete", "awsaccounts", "--all", "--timeout=60s"]).await?;
+    scenario.controller()?.stop().await?;
+    helm.uninstall(&release).await?;
+    let left = scenario.kubectl().run(&["get", "crd", "--output=name"]).await?;
+    assert_eq!(left.lines().count(), 2, "{left}");
+    scenario.assert_as_before(&before)
+}
+
+/// Events about objects without a namespace are in this one.
+async fn until_event(scenario: &Scenario<'_>, what: &str, is: impl Fn(&Value) -> bool) -> Result<()> {
+    eventually(what, DEADLINE, async || {
+        let arguments = ["get", "events.events.k8s.io", "--namespace=default", "--output=json"];
+        let list = scenario.kubectl().run(&arguments).await.map_err(|error| error.to_string())?;
+        let list: Value = serde_json::from_str(&list).map_err(|error| error.to_string())?;
+        let events = list["items"].as_array().cloned().unwrap_or_default();
+        let ours = |event: &&Value| event["reason"] == "InUse" && event["regarding"]["kind"] == "AwsAccount";
+        if events.iter().filter(ours).any(&is) { Ok(()) } else { Err(format!("{events:?}")) }
+    })
+    .await
+}
+
+/// The scenario's release with its two accounts among the values.
+fn with_accounts(scenario: &Scenario<'_>) -> Release {
+    let mut release = scenario.release();
+    let accounts = [
+        objects::tools_account(&scenario.accounts, &scenario.namespace),
+        objects::dev_account(&scenario.accounts, &scenario.namespace),
+    ];
+    let value = |account: &Value| json!({"name": account["metadata"]["name"], "spec": account["spec"]});
+    release.values["awsAccounts"] = accounts.iter().map(value).collect();
+    release
+}

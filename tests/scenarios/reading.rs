@@ -1,0 +1,40 @@
+//! Objects that this version cannot read, as a newer one may have left behind.
+
+use crossinvoke_harness::{
+    Bench, Result, Scenario, Setup, objects,
+    wait::{DEADLINE, eventually},
+};
+use serde_json::json;
+
+use crate::{
+    kubernetes_rights,
+    suite::{Case, own_bench},
+    support::{entered, refused},
+};
+
+pub(crate) fn scenarios() -> Vec<Case> {
+    // The kind is changed, which no other scenario may see.
+    vec![own_bench("an_object_of_another_version_is_told_so_and_read_once_it_is_corrected", async |controller| {
+        let bench = Bench::start(controller).await?;
+        let scenario = Scenario::with(&bench, "reading", Setup::default()).await?;
+        scenario.run(async |scenario| another_version(scenario).await).await?;
+        kubernetes_rights::note(bench.control_plane())
+    })]
+}
+
+async fn another_version(scenario: &Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let trust = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/invokeRole/properties/trust/enum";
+    let patch = json!([{"op": "add", "path": format!("{trust}/-"), "value": "Everybody"}]).to_string();
+    let kind = "crossaccountinvokes.crossinvoke.dev";
+    scenario.kubectl().run(&["patch", "crd", kind, "--type=json", "--patch", &patch]).await?;
+    let mut invoke = scenario.invoke("validate");
+    invoke["spec"]["invokeRole"] = json!({"trust": "Everybody"});
+    eventually("the API server takes the changed kind's object", DEADLINE, async || {
+        scenario.apply(&invoke).await.map_err(|error| error.to_string())
+    })
+    .await?;
+    refused(scenario, "validate", "InvalidSpec", &["cannot be read by this version", "Everybody"]).await?;
+    scenario.apply(&objects::cross_account_invoke(&scenario.accounts, &scenario.namespace, "validate")).await?;
+    scenario.until_reason("validate", "Converged").await.map(drop)
+}
