@@ -158,10 +158,10 @@ impl Caches {
 
     /// Notes the end of a store's filling; `first` is of that store.
     fn note<K: Resource<DynamicType = ()>>(&self, first: &mut bool, event: &watcher::Event<K>) {
+        self.readiness.has(&K::plural(&()));
         if !matches!(event, watcher::Event::InitDone) {
             return;
         }
-        self.readiness.has(&K::plural(&()));
         if std::mem::take(first) {
             self.filling.send_modify(|filling| *filling -= 1);
         }
@@ -176,8 +176,13 @@ impl Caches {
             }
             error => format!("{kind} cannot be watched: {error}"),
         };
-        // A watch that ends is opened again at once; only what cannot be listed any more is a lack.
-        let lacking = matches!(error, watcher::Error::InitialListFailed(_));
+        // A watch that ends is opened again at once; what cannot be listed, or is not there to be watched, is a lack.
+        let gone = |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.code == 404);
+        let lacking = match error {
+            watcher::Error::InitialListFailed(_) => true,
+            watcher::Error::WatchStartFailed(error) => gone(error),
+            _ => false,
+        };
         if !lacking {
             tracing::debug!("{what}");
         } else if self.readiness.lacks(&kind, &what, Context::now()) {

@@ -47,11 +47,14 @@ pub async fn record(
             let written: BTreeSet<_> = access.map(|step| step.part).collect();
             pass.inventory = pass.with_desired(desired, &written);
         }
-        pass.inventory.forget_digests(&steps.iter().map(|step| step.part).collect());
     }
     // Before the look at the grants: an AwsAccount that goes meanwhile either sees this claim or is seen going.
     pass.context.memory.claim(&pass.uid, &pass.inventory);
     current::still_holds(pass, situation)?;
+    if !deleting {
+        // Not earlier: where the status is not taken, what was found to have drifted is found again.
+        pass.inventory.forget_digests(&steps.iter().map(|step| step.part).collect());
+    }
     let recorded = pass.object.status.as_ref().is_some_and(|status| {
         is_reconciling(status)
             && status.inventory == write_inventory(&pass.inventory)
@@ -61,6 +64,7 @@ pub async fn record(
         let status = next_status(pass, &about_to(deleting, steps));
         write(pass, status).await?;
     }
+    pass.context.memory.claim(&pass.uid, &pass.inventory);
     if let Some(desired) = &desired {
         pass.context.memory.plan(&pass.uid, desired);
     }

@@ -75,14 +75,19 @@ pub async fn undecodable(context: &Context, invalid: &InvalidObject) -> Result<A
     let namespace = invalid.metadata.namespace.as_deref().unwrap_or_default();
     let name = invalid.metadata.name.as_deref().unwrap_or_default();
     let generation = invalid.metadata.generation.unwrap_or_default();
-    let message =
-        format!("the object cannot be read by this version of the controller: {}; correct or delete it", invalid.error);
+    let deleting = invalid.metadata.deletion_timestamp.is_some();
+    let reason = if deleting { Reason::DeletionBlocked } else { Reason::InvalidSpec };
+    let message = format!(
+        "the object cannot be read by this version of the controller: {}; {}",
+        invalid.error,
+        super::others::WAY_OUT
+    );
     let resource = ApiResource::erase::<CrossAccountInvoke>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &resource);
     let stored = api.get(name).await.map_err(Box::new)?;
     let known = stored.data.pointer("/status/conditions").cloned().unwrap_or_default();
     let known: Vec<Condition> = serde_json::from_value(known).unwrap_or_default();
-    let conditions = condition::of_reason(&known, Reason::InvalidSpec, &message, generation, Context::now());
+    let conditions = condition::of_reason(&known, reason, &message, generation, Context::now());
     if conditions != known {
         let patch = json!({"status": {"observedGeneration": generation, "conditions": conditions}});
         api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await.map_err(Box::new)?;

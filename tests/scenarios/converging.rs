@@ -1,6 +1,12 @@
 //! An object is applied, converges, stays as it is, and goes without a trace.
 
-use crossinvoke_harness::{Result, Scenario, Setup, accounts::PIPELINE, objects::condition};
+use crossinvoke_harness::{
+    Context as _, Result, Scenario, Setup,
+    accounts::PIPELINE,
+    objects::condition,
+    wait::{DEADLINE, eventually},
+};
+use fakeaws::{Effect, Fault};
 use serde_json::json;
 
 use crate::suite::{Case, case};
@@ -26,19 +32,55 @@ pub(crate) fn scenarios() -> Vec<Case> {
                 stages.as_array().unwrap().iter().filter_map(|stage| stage["name"].as_str()).collect();
             assert_eq!(names, ["Source", "Build", "Validate", "Deploy"]);
 
-            let version = object.metadata.resource_version.clone();
+            for which in ["tools", "dev"] {
+                let account = scenario.aws_accounts().get(&format!("{}-{which}", scenario.namespace)).await;
+                let status = account.context("reading the AwsAccount")?.data["status"].clone();
+                assert_eq!(status["objects"], 1, "{status}");
+                assert!(
+                    status["callerARN"].as_str().unwrap_or_default().contains(":assumed-role/crossinvoke/"),
+                    "{status}"
+                );
+            }
+
+            // Its last event comes after its last status.
+            eventually("the event of its readiness", DEADLINE, async || {
+                let written = kubernetes_writes(scenario).map_err(|error| error.to_string())?;
+                if written.iter().any(|write| write.contains("events")) { Ok(()) } else { Err(written.join("\n")) }
+            })
+            .await?;
+            let written = kubernetes_writes(scenario)?.len();
+            let reconciles = "crossinvoke_reconciles_total{kind=\"CrossAccountInvoke\"";
+            let reconciled = scenario.controller()?.metric(reconciles).await?;
             let mark = scenario.mark()?;
             scenario.touch("validate", "again").await?;
             let reads = scenario.reads_of_one_cycle(mark).await?;
             assert!(reads <= 8, "an in-sync cycle makes at most eight reads, not {reads}");
-            assert_eq!(scenario.calls_since(mark)?.mutating(), 0, "a converged object causes no write");
-            let after = scenario.until_reason("validate", "Converged").await?;
-            assert_eq!(after.data["status"], object.data["status"], "nor a status write");
-            assert_ne!(after.metadata.resource_version, version, "the annotation itself is one write");
+            let controller = scenario.controller()?;
+            eventually("the cycle is over", DEADLINE, async || {
+                let now = controller.metric(reconciles).await.map_err(|error| error.to_string())?;
+                if now > reconciled { Ok(()) } else { Err(now.to_string()) }
+            })
+            .await?;
+            assert_eq!(scenario.calls_since(mark)?.mutating(), 0, "a converged object causes no write in AWS");
+            let after = kubernetes_writes(scenario)?;
+            assert_eq!(after.len(), written, "nor in Kubernetes:\n{}", after.join("\n"));
 
             scenario.delete("validate").await?;
             scenario.until_gone("validate").await?;
             scenario.assert_as_before(&before)
+        }),
+        case("what_is_under_way_is_told", Setup::default, async |scenario| {
+            crate::support::entered(scenario).await?;
+            let slow = |operation| Fault::next(operation, Effect::Delay { milliseconds: 3_000 });
+            scenario.aws().fault(slow("CreateRole")).context("a slow call")?;
+            scenario.apply(&scenario.invoke("validate")).await?;
+            crate::support::refused(scenario, "validate", "Progressing", &["writing role crossinvoke-", "more"])
+                .await?;
+            scenario.until_reason("validate", "Converged").await?;
+            scenario.aws().fault(slow("DeleteRole")).context("a slow call")?;
+            scenario.delete("validate").await?;
+            crate::support::refused(scenario, "validate", "Deleting", &["is being removed"]).await?;
+            scenario.until_gone("validate").await
         }),
         case("china_is_a_partition_of_its_own", || in_partition("aws-cn", "cn-north-1"), in_another_partition),
         case(
@@ -65,6 +107,17 @@ pub(crate) fn scenarios() -> Vec<Case> {
             scenario.assert_as_before(&before)
         }),
     ]
+}
+
+/// What the controller of this scenario wrote in Kubernetes, by the API server's audit log.
+fn kubernetes_writes(scenario: &Scenario<'_>) -> Result<Vec<String>> {
+    let log = std::fs::read_to_string(scenario.audit_log()).context("the audit log")?;
+    let user = format!("system:serviceaccount:{}:crossinvoke", scenario.namespace);
+    // The last line may not be written whole yet.
+    let events = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let own = events.filter(|event| event["user"]["username"] == user.as_str());
+    let writes = own.filter(|event| !["get", "list", "watch"].iter().any(|verb| event["verb"] == *verb));
+    Ok(writes.map(|event| format!("{} {}", event["verb"], event["objectRef"])).collect())
 }
 
 fn in_partition(partition: &'static str, region: &'static str) -> Setup {

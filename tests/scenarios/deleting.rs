@@ -2,7 +2,7 @@
 
 use crossinvoke_harness::{
     Context as _, Setup,
-    accounts::{PIPELINE, PIPELINE_ROLE},
+    accounts::PIPELINE,
     wait::{DEADLINE, eventually},
 };
 use fakeaws::{Effect, Fault};
@@ -181,7 +181,6 @@ pub(crate) fn scenarios() -> Vec<Case> {
             scenario.delete("validate").await?;
             scenario.until_gone("validate").await?;
             assert_eq!(stages(scenario)?, ["Source", "Build", "Deploy"]);
-            assert!(!PIPELINE_ROLE.is_empty());
             scenario.assert_as_before(&before)
         }),
         case("what_was_taken_away_by_hand_does_not_stop_deletion", quick, async |scenario| {

@@ -17,9 +17,11 @@ mod entering;
 mod gating;
 mod installing;
 mod kubernetes_rights;
+mod lagging;
 mod reading;
 mod refusing;
 mod repairing;
+mod resisting;
 mod restarting;
 mod rights;
 mod serving;
@@ -38,6 +40,8 @@ fn main() -> ExitCode {
         converging::scenarios(),
         repairing::scenarios(),
         drifting::scenarios(),
+        lagging::scenarios(),
+        resisting::scenarios(),
         refusing::scenarios(),
         gating::scenarios(),
         changing::scenarios(),

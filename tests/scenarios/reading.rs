@@ -35,6 +35,14 @@ async fn another_version(scenario: &Scenario<'_>) -> Result<()> {
     })
     .await?;
     refused(scenario, "validate", "InvalidSpec", &["cannot be read by this version", "Everybody"]).await?;
+    // While its needs cannot be told nothing shared is written, and its own deletion says how it ends.
+    scenario.apply(&scenario.invoke("other")).await?;
+    refused(scenario, "other", "Progressing", &["validate does not decode", "correct its spec"]).await?;
     scenario.apply(&objects::cross_account_invoke(&scenario.accounts, &scenario.namespace, "validate")).await?;
-    scenario.until_reason("validate", "Converged").await.map(drop)
+    scenario.until_reason("validate", "Converged").await?;
+    scenario.until_reason("other", "Converged").await?;
+    scenario.apply(&invoke).await?;
+    scenario.delete("validate").await?;
+    let way_out = ["cannot be read", "take off its finalizer crossinvoke.dev/aws-resources"];
+    refused(scenario, "validate", "DeletionBlocked", &way_out).await
 }

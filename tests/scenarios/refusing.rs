@@ -114,7 +114,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
         }),
         case("a_denied_call_names_action_resource_and_account", Setup::default, async |scenario| {
             entered(scenario).await?;
-            let (platform, dev) = (scenario.accounts.platform.clone(), scenario.accounts.dev.clone());
+            let dev = scenario.accounts.dev.clone();
             let mut rights = scenario.accounts.rights("dev")?;
             for statement in rights["Statement"].as_array_mut().unwrap() {
                 if let Some(actions) = statement["Action"].as_array_mut() {
@@ -136,11 +136,10 @@ pub(crate) fn scenarios() -> Vec<Case> {
             scenario.aws().expire_sessions().context("expiring")?;
             scenario.touch("validate", "once more").await?;
             refused(scenario, "validate", "AssumeRoleDenied", &[&dev, "role/crossinvoke", "external id"]).await?;
-            assert!(!platform.is_empty());
             Ok(())
         }),
         case("an_account_of_another_id_is_never_written_to", Setup::default, async |scenario| {
-            let (tools, dev) = (scenario.accounts.tools.clone(), scenario.accounts.dev.clone());
+            let dev = scenario.accounts.dev.clone();
             // Admission refuses a role of another account, so the mismatch comes from the controller's own identity.
             let before = scenario.configuration()?;
             let name = format!("{}-dev", scenario.namespace);
@@ -149,10 +148,9 @@ pub(crate) fn scenarios() -> Vec<Case> {
             scenario.until_account_reason(&name, "AccountMismatch").await?;
             scenario.apply(&scenario.invoke("validate")).await?;
             refused(scenario, "validate", "AccountMismatch", &[&dev, &scenario.accounts.platform, "roleARN"]).await?;
-            assert_ne!(tools, dev);
             scenario.assert_as_before(&before)
         }),
-        case("a_policy_without_room_is_said_before_it_fails", Setup::default, async |scenario| {
+        case("a_policy_without_room_is_told_with_its_role", Setup::default, async |scenario| {
             entered(scenario).await?;
             let filler: Vec<String> =
                 (0..115).map(|n| format!("arn:aws:s3:::bucket-{n:04}-{}", "x".repeat(60))).collect();

@@ -125,6 +125,12 @@ impl<'bench> Scenario<'bench> {
         self.aws.admin()
     }
 
+    /// What ServiceAccounts asked of the API server: an audit event in each line.
+    #[must_use]
+    pub fn audit_log(&self) -> &std::path::Path {
+        &self.bench.control_plane().started().audit_log
+    }
+
     /// A folder that goes away with the scenario.
     #[must_use]
     pub fn folder(&self) -> &std::path::Path {

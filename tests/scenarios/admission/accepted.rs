@@ -63,7 +63,7 @@ fn invokes() -> Vec<Case> {
                 tags.join(", ")
             ),
         ),
-        accepted("long-name-with-action-name", format!("metadata: {{name: {}}}\nspec: {{action: {{name: Run}}}}", long("o", 253))),
+        accepted("long-name-with-action-name", format!("metadata: {{name: {}}}\nspec: {{action: {{name: Run}}}}", long("o", 192))),
         accepted("empty-user-parameters", "spec: {action: {userParameters: ''}}".to_owned()),
         accepted("shortest-interval", "spec: {interval: 10s}".to_owned()),
         accepted("every-character-of-names", "spec: {pipeline: {name: 'aZ9.@-_'}, stage: {name: '@'}, invokeRole: {name: 'aZ9+=,.@_-'}}".to_owned()),

@@ -1,0 +1,115 @@
+//! Reads that lag behind our own writes, with several objects, lost answers and a killed process.
+
+use crossinvoke_harness::{Context as _, Result, Scenario, Setup, accounts::PIPELINE};
+use fakeaws::Propagation;
+use serde_json::json;
+
+use crate::{
+    suite::{Case, case},
+    support::{converge, entered, pipeline, stages, version},
+};
+
+pub(crate) fn scenarios() -> Vec<Case> {
+    vec![
+        case("objects_on_one_pipeline_do_not_undo_each_other_under_a_lag", Setup::default, not_undone),
+        case("a_lost_answer_under_a_lag_makes_one_version", Setup::default, lost_answer),
+        case("a_kill_under_a_lag_makes_one_version", Setup::default, killed),
+        case("a_stage_taken_away_and_made_again_goes_with_the_action", Setup::default, stage_made_again),
+    ]
+}
+
+fn lag(scenario: &Scenario<'_>, milliseconds: u64) -> Result<()> {
+    let lag = Propagation { reads_milliseconds: milliseconds, ..Propagation::default() };
+    scenario.aws().set_propagation(lag).context("a lag")
+}
+
+async fn not_undone(scenario: &mut Scenario<'_>) -> Result<()> {
+    let names = ["one", "two", "three"];
+    for name in names {
+        converge(scenario, &scenario.invoke(name)).await?;
+    }
+    let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
+    lag(scenario, 8_000)?;
+    let mut without = pipeline(scenario)?;
+    without["stages"].as_array_mut().unwrap().retain(|stage| stage["name"] != "Validate");
+    scenario.aws().replace_pipeline(&tools, &region, without).context("removing the stage")?;
+    // Everybody sees it gone, and nobody sees what the others then write.
+    scenario.aws().advance_clock(9).context("time")?;
+    let (mark, before) = (scenario.mark()?, version(scenario)?);
+    for name in names {
+        scenario.touch(name, "look").await?;
+    }
+    for name in names {
+        let declared = |object: &kube::api::DynamicObject| {
+            crossinvoke_harness::objects::has_reason(object, "Converged")
+                && object.data["status"]["drift"]["lastCorrectedAt"].is_string()
+        };
+        scenario.until(name, "converged after its action was gone", declared).await?;
+    }
+    let actions = pipeline(scenario)?["stages"][2]["actions"].as_array().cloned().unwrap_or_default();
+    assert_eq!(actions.len(), 3, "{actions:?}");
+    let calls = scenario.calls_since(mark)?;
+    assert_eq!((calls.of("UpdatePipeline"), version(scenario)? - before), (3, 3), "{calls}");
+    Ok(())
+}
+
+async fn lost_answer(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    lag(scenario, 6_000)?;
+    scenario.aws().drop_next("UpdatePipeline").context("dropping")?;
+    let mark = scenario.mark()?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    scenario.until_reason("validate", "Converged").await?;
+    let calls = scenario.calls_since(mark)?;
+    assert_eq!((calls.of("UpdatePipeline"), version(scenario)?), (1, 2), "{calls}");
+    Ok(())
+}
+
+async fn killed(scenario: &mut Scenario<'_>) -> Result<()> {
+    let mut invoke = scenario.invoke("validate");
+    converge(scenario, &invoke).await?;
+    lag(scenario, 8_000)?;
+    let mark = scenario.mark()?;
+    invoke["spec"]["action"] = json!({"runOrder": 4});
+    scenario.apply(&invoke).await?;
+    scenario.until_reason("validate", "Converged").await?;
+    scenario.kill_and_restart_controller().await?;
+    for look in ["one", "two", "three"] {
+        scenario.touch("validate", look).await?;
+    }
+    scenario
+        .until("validate", "looked at under the lag", |object| {
+            object.data["status"]["conditions"].to_string().contains("AWS still shows")
+        })
+        .await?;
+    scenario.until_reason("validate", "Converged").await?;
+    let calls = scenario.calls_since(mark)?;
+    assert_eq!((calls.of("UpdatePipeline"), version(scenario)?), (1, 3), "{calls}");
+    Ok(())
+}
+
+async fn stage_made_again(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let before = scenario.configuration()?;
+    let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
+    let mut with_theirs = pipeline(scenario)?;
+    let theirs = json!({"name": "Validate", "actions": [{"name": "Manual", "runOrder": 1, "actionTypeId":
+        {"category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1"}}]});
+    with_theirs["stages"].as_array_mut().unwrap().insert(2, theirs);
+    scenario.aws().replace_pipeline(&tools, &region, with_theirs).context("a stage of theirs")?;
+    converge(scenario, &scenario.invoke("validate")).await?;
+    let mut without = pipeline(scenario)?;
+    without["stages"].as_array_mut().unwrap().retain(|stage| stage["name"] != "Validate");
+    scenario.aws().replace_pipeline(&tools, &region, without).context("taking it away")?;
+    scenario.touch("validate", "look").await?;
+    let again = |object: &kube::api::DynamicObject| {
+        object.data["status"]["inventory"].to_string().contains("stageMade")
+            && crossinvoke_harness::objects::has_reason(object, "Converged")
+    };
+    scenario.until("validate", "the stage is of our making", again).await?;
+    assert_eq!(stages(scenario)?, ["Source", "Build", "Validate", "Deploy"]);
+    scenario.delete("validate").await?;
+    scenario.until_gone("validate").await?;
+    assert!(!pipeline(scenario)?.to_string().contains("Validate"), "{PIPELINE}");
+    scenario.assert_as_before(&before)
+}
