@@ -38,10 +38,12 @@ mod call_log;
 mod clock;
 mod codepipeline;
 mod error;
+mod executor;
 mod handle;
 mod iam;
 mod knobs;
 mod lambda;
+mod python_environment;
 mod server;
 mod snapshot;
 mod state;
@@ -51,7 +53,10 @@ mod wire;
 pub use self::{
     admin::{Admin, AdminError, Command},
     call_log::{Authorisation, Call, Counters},
+    codepipeline::ActionOutcome,
     handle::FakeAws,
     knobs::{Effect, Fault, Propagation, RateLimit},
+    lambda::Behaviour,
+    python_environment::python_environment,
     snapshot::{AccountSeed, RoleSeed, Seed, UserSeed},
 };
