@@ -119,15 +119,15 @@ fn put_execution(world: &mut World, account: &str, region: &str, arguments: &Val
     };
     let execution = &mut executions[place];
     execution.walks = false;
+    let jobs = execution.abandon_actions(now);
     execution.status = status;
     if status.is_unfinished() || stage.is_some() {
         execution.stand(&names, stage);
     }
     executions::finish(execution, &names, status, now);
     let id = execution.id.clone();
-    let at = At::new(account, region, &name);
-    run::abandon(world, &at, &id);
+    world.jobs.close_all(&jobs);
     // What waited for it may go on.
-    run::walk(world, &at);
+    run::walk(world, &At::new(account, region, &name));
     Ok(json!({"id": id}))
 }

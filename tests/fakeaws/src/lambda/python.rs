@@ -68,16 +68,21 @@ impl Process {
             result.map_err(|_| late())??;
             Ok(())
         };
-        let written = async { errors.read_to_end(log).await };
+        let written = errors.read_to_end(log);
         tokio::pin!(told, written);
-        let result = tokio::select! {
-            result = &mut told => result,
-            // The log ends before the last line was read.
-            _ = &mut written => told.await,
+        let mut is_written = false;
+        let result = loop {
+            tokio::select! {
+                result = &mut told => break result,
+                _ = &mut written, if !is_written => is_written = true,
+            }
         };
         // At a timeout it is still running; otherwise it has said all there is to say.
         let _ = child.kill().await;
-        let _ = written.await;
+        if !is_written {
+            // What the handler started may keep its standard error open; nobody waits for that.
+            let _ = tokio::time::timeout(Duration::from_secs(1), written).await;
+        }
         result
     }
 

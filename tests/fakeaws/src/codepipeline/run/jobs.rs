@@ -44,6 +44,11 @@ impl Jobs {
         }
     }
 
+    /// Takes no result for any of them any more.
+    pub(crate) fn close_all(&mut self, ids: &[String]) {
+        ids.iter().for_each(|id| self.close(id));
+    }
+
     /// Forgets the jobs of a pipeline that is gone.
     pub(crate) fn forget(&mut self, at: &At) {
         self.0.retain(|_, job| job.place.at != *at);

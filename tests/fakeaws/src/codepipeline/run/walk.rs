@@ -53,9 +53,7 @@ pub(crate) fn abandon(world: &mut World, at: &At, execution: &str) {
         .filter(|candidate| candidate.id == execution)
         .flat_map(|execution| execution.abandon_actions(now))
         .collect();
-    for job in jobs {
-        world.jobs.close(&job);
-    }
+    world.jobs.close_all(&jobs);
 }
 
 /// One transition of the oldest execution that can make one.

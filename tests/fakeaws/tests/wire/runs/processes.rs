@@ -111,6 +111,7 @@ async fn what_goes_wrong_around_a_handler_is_said_as_lambda_says_it() {
     runs.handle(file(), "raising.handler", json!({}));
     runs.run().await;
     assert!(runs.log().contains("Traceback (most recent call last)"), "{}", runs.log());
+    let runs = Runs::release().await;
     runs.handle_with("/nowhere/python".into(), file(), "raising.handler", json!({}));
     runs.run().await;
     let deliveries = runs.deliveries();
