@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     check_text, constraints, current,
-    declaration::{list as list_of, text},
+    declaration::{list as list_of, stages, text},
     on_pipeline, page,
     run::{self, At, Execution, Mode, StageRun},
     state::Status,
@@ -26,11 +26,22 @@ const MOST_CONCURRENT: usize = 50;
 pub(super) fn start(world: &mut World, caller: &Caller, body: &Value) -> Result<Value, ServiceError> {
     let name = on_pipeline(world, caller, "StartPipelineExecution", body, "name")?;
     let pipeline = current(world, caller, name)?;
+    let token = body.get("clientRequestToken").and_then(Value::as_str);
+    let earlier =
+        all(world, caller, name).iter().find(|execution| token.is_some() && execution.token.as_deref() == token);
+    if let Some(earlier) = earlier {
+        return Ok(json!({"pipelineExecutionId": earlier.id}));
+    }
     let variables = run::pipeline_variables(pipeline.current(), list_of(body, "variables"))?;
     let unfinished = all(world, caller, name).iter().filter(|execution| execution.status.is_unfinished()).count();
     if Mode::of(pipeline.current()) != Mode::Superseded && unfinished >= MOST_CONCURRENT {
         let text = "The pipeline has reached the limit for concurrent pipeline executions.";
         return Err(ServiceError::new("ConcurrentPipelineExecutionsLimitExceededException", text));
+    }
+    let is_gated =
+        |stage: &Value| ["beforeEntry", "onSuccess", "onFailure"].iter().any(|gate| stage.get(gate).is_some());
+    if pipeline.started_as.is_none() && stages(pipeline.current()).iter().any(is_gated) {
+        return Err(ServiceError::unsupported("run a pipeline whose stages have conditions"));
     }
     let names: Vec<String> = pipeline.stage_names().into_iter().map(str::to_owned).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -39,6 +50,7 @@ pub(super) fn start(world: &mut World, caller: &Caller, body: &Value) -> Result<
     let trigger = json!({"triggerType": "StartPipelineExecution", "triggerDetail": caller.arn});
     let mut execution = Execution::new(version, now, trigger);
     execution.variables = variables;
+    execution.token = token.map(str::to_owned);
     match started_as {
         None => execution.walks = true,
         Some(status) => {

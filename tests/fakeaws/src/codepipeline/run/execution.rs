@@ -69,6 +69,8 @@ pub(crate) struct Execution {
     pub(crate) stop_reason: Option<String>,
     /// The pipeline's variables with the values that this execution has.
     pub(crate) variables: BTreeMap<String, String>,
+    /// Identifies the request that started it: a repeated one starts nothing.
+    pub(crate) token: Option<String>,
     /// Whether it walks through its stages by itself; otherwise it is moved by hand.
     pub(crate) walks: bool,
 }
@@ -247,6 +249,7 @@ impl Execution {
             trigger,
             stop_reason: None,
             variables: BTreeMap::new(),
+            token: None,
             walks: false,
         }
     }

@@ -67,6 +67,11 @@ pub(super) fn invoke(
     let (job, region) = (request_id(), text(invoke.action, "region").to_owned());
     let event = event(world, invoke, (&job, &role, &session), continued.map(|(_, token)| token));
     let function = invoke.configuration.get("FunctionName").cloned().unwrap_or_default();
+    if function.contains(':') {
+        // The action reference says "the name of the function"; what else CodePipeline takes is not documented.
+        let text = format!("fakeaws cannot do this: a FunctionName that is no plain name: {function}");
+        return Err(Failure::new("ConfigurationError", text));
+    }
     let input = event.to_string();
     let accepted = call_inside(world, (Service::Lambda, &region), &credentials, ("Invoke", &input), |world, caller| {
         lambda::invoke(world, caller, &function, event.clone())

@@ -46,7 +46,9 @@ impl Jobs {
 
     /// Takes no result for any of them any more.
     pub(crate) fn close_all(&mut self, ids: &[String]) {
-        ids.iter().for_each(|id| self.close(id));
+        for id in ids {
+            self.close(id);
+        }
     }
 
     /// Forgets the jobs of a pipeline that is gone.

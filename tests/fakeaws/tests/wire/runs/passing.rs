@@ -203,6 +203,36 @@ async fn codepipeline_must_be_able_to_assume_the_pipeline_role() {
 }
 
 #[tokio::test]
+async fn what_is_not_known_of_aws_is_refused() {
+    let mut pipeline = release();
+    pipeline["stages"][1]["actions"][0]["configuration"]["FunctionName"] = json!(FUNCTION_ARN);
+    let runs = Runs::of(pipeline.clone()).await;
+    runs.run().await;
+    assert!(runs.outcome("Invoke").await.1.contains("fakeaws cannot do this: a FunctionName that is no plain name"));
+    pipeline["pipelineType"] = json!("V2");
+    pipeline["stages"][1]["onFailure"] = json!({"result": "ROLLBACK"});
+    let runs = Runs::of(pipeline).await;
+    let outcome = runs.client.start_pipeline_execution().name(PIPELINE).send().await;
+    let (status, _, message) = refusal(outcome);
+    assert_eq!(
+        (status, message.as_str()),
+        (500, "fakeaws cannot do this: run a pipeline whose stages have conditions")
+    );
+}
+
+#[tokio::test]
+async fn a_repeated_request_starts_nothing() {
+    let runs = Runs::release().await;
+    let start = async |token: &str| {
+        let call = runs.client.start_pipeline_execution().name(PIPELINE).client_request_token(token);
+        call.send().await.unwrap().pipeline_execution_id().unwrap().to_owned()
+    };
+    let first = start("one").await;
+    assert_eq!(start("one").await, first);
+    assert_ne!(start("two").await, first);
+}
+
+#[tokio::test]
 async fn only_actions_that_the_double_does_not_run_can_be_held() {
     let runs =
         Runs::of(declaration(vec![source(), stage("Validate", vec![invoke(), super::support::approve()])])).await;
