@@ -133,12 +133,9 @@ fn between(declaration: &Value, pipelines: &Pipelines, at: &At, execution: &Exec
     let enter = Some(Transition::Enter(name.to_owned()));
     let mode = Mode::of(declaration);
     let executions = pipelines.executions(&at.region, &at.pipeline);
-    let (older, younger) = {
-        let place = executions.iter().position(|other| other.id == execution.id)?;
-        (&executions[..place], &executions[place + 1..])
-    };
-    let waits = |other: &&Execution| waits_at(other) == Some(execution.stages.len());
-    if mode == Mode::Superseded && younger.iter().any(|other| waits(&other)) {
+    let younger = executions.iter().rev().take_while(|other| other.id != execution.id);
+    let waits = |other: &Execution| waits_at(other) == Some(execution.stages.len());
+    if mode == Mode::Superseded && younger.into_iter().any(waits) {
         return Some(Transition::End(Status::Superseded));
     }
     if pipelines.disabled(&at.region, &at.pipeline, name).is_some() {
@@ -148,8 +145,8 @@ fn between(declaration: &Value, pipelines: &Pipelines, at: &At, execution: &Exec
         return enter;
     }
     let occupied = executions.iter().any(|other| other.stage().is_some_and(|stage| stage.name == name));
-    let queued_before = mode == Mode::Queued && older.iter().any(|other| waits(&other));
-    if occupied || queued_before { None } else { enter }
+    // Of those that wait for it the oldest steps first: in QUEUED mode that is the whole queue.
+    if occupied { None } else { enter }
 }
 
 /// How many stages an execution has behind it that waits for its next one.
