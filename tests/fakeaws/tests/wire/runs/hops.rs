@@ -115,13 +115,13 @@ async fn what_is_missing_shows_at_the_hop_that_needs_it() {
 async fn a_trust_that_was_just_written_is_not_yet_seen() {
     let runs = Runs::release().await;
     runs.aws.admin().put_trust(DEV, "invoke", trust(json!({"AWS": DEV}))).unwrap();
-    runs.advance(3600).await;
-    let propagation = Propagation { authorisation_milliseconds: 30_000, ..Propagation::default() };
+    runs.advance(1800).await;
+    let propagation = Propagation { authorisation_milliseconds: 600_000, ..Propagation::default() };
     runs.aws.admin().set_propagation(propagation).unwrap();
     runs.aws.admin().put_trust(DEV, "invoke", invoke_trust()).unwrap();
     let id = runs.run().await;
     assert_eq!(runs.status(&id).await, PipelineExecutionStatus::Failed);
-    runs.advance(31).await;
+    runs.advance(601).await;
     let id = runs.run().await;
     assert_eq!(runs.status(&id).await, PipelineExecutionStatus::Succeeded);
 }

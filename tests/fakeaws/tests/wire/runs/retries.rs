@@ -1,9 +1,9 @@
 //! Failed stages that are retried, and transitions that are disabled.
 
 use aws_sdk_codepipeline::types::{PipelineExecutionStatus, StageRetryMode, StageTransitionType};
-use fakeaws::Behaviour;
+use fakeaws::{ActionOutcome, Behaviour};
 
-use super::support::{PIPELINE, Runs, build, declaration, deploy, fail, invoke, release, source, stage};
+use super::support::{PIPELINE, Runs, build, declaration, deploy, fail, invoke, release, source, stage, succeed};
 use crate::support::{REGION, TOOLS, refusal};
 
 async fn retry(runs: &Runs, id: &str, stage: &str, mode: StageRetryMode) -> Result<(), String> {
@@ -29,6 +29,24 @@ async fn a_failed_stage_is_retried_from_its_failed_actions_or_from_its_beginning
         assert_eq!((count("Compile"), count("Invoke"), count("Deploy")), (runs_of_build, 2, 1), "{mode}");
         assert_eq!(runs.outcome("Invoke").await, ("Succeeded".to_owned(), String::new()));
     }
+}
+
+#[tokio::test]
+async fn variables_are_those_of_the_latest_attempt() {
+    let mut deployed = deploy();
+    deployed["actions"][0]["configuration"]["ObjectKey"] = serde_json::json!("#{Checks.Report}");
+    let pipeline = declaration(vec![source(), stage("Validate", vec![invoke(), build("Test", 2)]), deployed]);
+    let runs = Runs::of(pipeline).await;
+    runs.behave(succeed([("Report", "one")]));
+    runs.set("Validate", "Test", ActionOutcome::Fail { code: "JobFailed".to_owned(), message: "no".to_owned() });
+    let id = runs.run().await;
+    runs.behave(succeed([("Report", "two")]));
+    runs.set("Validate", "Test", ActionOutcome::default());
+    retry(&runs, &id, "Validate", StageRetryMode::AllActions).await.unwrap();
+    runs.aws.settled().await;
+    let details = runs.details(&id).await;
+    let input = details.last().unwrap().input().unwrap();
+    assert_eq!(input.resolved_configuration().unwrap()["ObjectKey"], "two");
 }
 
 #[tokio::test]
