@@ -8,14 +8,22 @@ use std::{
 
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::{admin::Admin, server, snapshot::Seed, state::World};
+use crate::{
+    admin::Admin,
+    executor,
+    server::{self, Shared},
+    snapshot::Seed,
+    state::World,
+};
 
-/// A running double. It stops, and closes its connections, when this is dropped.
+/// A running double. It stops, closes its connections and kills its functions' processes when this is dropped.
 #[derive(Debug)]
 pub struct FakeAws {
     address: SocketAddr,
+    world: Shared,
     admin: Admin,
     server: JoinHandle<std::convert::Infallible>,
+    executor: JoinHandle<std::convert::Infallible>,
 }
 
 impl FakeAws {
@@ -37,7 +45,8 @@ impl FakeAws {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let server = tokio::spawn(server::serve(listener, Arc::clone(&world)));
-        Ok(Self { address, admin: Admin::in_process(world), server })
+        let executor = tokio::spawn(executor::run(Arc::clone(&world), format!("http://{address}")));
+        Ok(Self { address, admin: Admin::in_process(Arc::clone(&world)), world, server, executor })
     }
 
     /// What goes into `AWS_ENDPOINT_URL`: `http://127.0.0.1:port`.
@@ -51,10 +60,17 @@ impl FakeAws {
     pub fn admin(&self) -> &Admin {
         &self.admin
     }
+
+    /// Waits until every function that was invoked has ended and no pipeline can go on by itself: what is left waits
+    /// for a call, for an admin command or for time to pass. Over HTTP this is `GET /_fakeaws/settled`.
+    pub async fn settled(&self) {
+        executor::settled(&self.world).await;
+    }
 }
 
 impl Drop for FakeAws {
     fn drop(&mut self) {
         self.server.abort();
+        self.executor.abort();
     }
 }

@@ -4,6 +4,8 @@
 //! HTTP → server (scope → service, caller, knobs) → wire (query | json | cbor | rest) → sts | iam | lambda | codepipeline
 //!                                                                                          ↓
 //! admin (HTTP under /_fakeaws/, or in process) → state::World ← authorization (pure)
+//!                                                      ↑
+//!                    executor (runs functions, wakes up for deadlines; holds no lock while it waits)
 //! ```
 //!
 //! In a test:
@@ -22,12 +24,30 @@
 //! # }
 //! ```
 //!
+//! Pipelines run: `StartPipelineExecution` walks stages and actions, a Lambda action goes from role to role to the function
+//! (each hop judged), and the function calls back, or does not. What is no function and no approval succeeds at once.
+//!
+//! ```no_run
+//! # async fn example(aws: fakeaws::FakeAws) -> Result<(), Box<dyn std::error::Error>> {
+//! use fakeaws::{ActionOutcome, Behaviour};
+//!
+//! let function = ("222222222222", "us-east-1", "MyFunction");
+//! aws.admin().set_behaviour(function, Behaviour::NeverAnswer {})?; // or a handler in Python: Behaviour::Python
+//! aws.admin().set_action(("111111111111", "us-east-1", "release"), ("Build", "Compile"), ActionOutcome::Hold {})?;
+//! // … StartPipelineExecution, over the wire …
+//! aws.settled().await; // functions have ended, and pipelines have come as far as they can
+//! aws.admin().advance_clock(20 * 60)?; // the action that waits for its callback has failed
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! For a person: `fakeaws --seed tests/fakeaws/tests/seed.json` prints the endpoint; with `AWS_ENDPOINT_URL` set to it,
 //! `AWS_ACCESS_KEY_ID` to a key of the seed and any secret key, the AWS CLI and boto3 talk to it.
 //! [`Admin::connect`] and `POST /_fakeaws/command` reach behind AWS's back.
 //!
 //! A call is logged and counted under the account of its *caller*: an `AssumeRole` under the account that asks, with
-//! the role's ARN as its resource.
+//! the role's ARN as its resource. The hops of a run are calls as well: `sts:AssumeRole` by the pipeline's role,
+//! `lambda:Invoke` by the action's role, and the callback by the function's execution role.
 //!
 //! Signatures are not checked; access keys and session tokens are. What the double cannot judge is a 500 that names
 //! it, never an allow.
@@ -38,10 +58,12 @@ mod call_log;
 mod clock;
 mod codepipeline;
 mod error;
+mod executor;
 mod handle;
 mod iam;
 mod knobs;
 mod lambda;
+mod python_environment;
 mod server;
 mod snapshot;
 mod state;
@@ -51,7 +73,10 @@ mod wire;
 pub use self::{
     admin::{Admin, AdminError, Command},
     call_log::{Authorisation, Call, Counters},
+    codepipeline::ActionOutcome,
     handle::FakeAws,
     knobs::{Effect, Fault, Propagation, RateLimit},
+    lambda::Behaviour,
+    python_environment::python_environment,
     snapshot::{AccountSeed, RoleSeed, Seed, UserSeed},
 };

@@ -16,8 +16,8 @@ use crate::{
     call_log::{Call, is_mutating},
     codepipeline,
     error::ServiceError,
-    iam, lambda,
-    state::{Caller, Service, World},
+    executor, iam, lambda,
+    state::{Caller, Issued, Service, World},
     sts,
     wire::{
         Answer, Request, cbor, json,
@@ -81,6 +81,10 @@ async fn answer(
         body,
     };
     let answer = match request.path.strip_prefix("/_fakeaws/") {
+        Some("settled") => {
+            executor::settled(&world).await;
+            Answer { status: 200, headers: Vec::new(), body: Vec::new() }
+        }
         Some(command) => admin::over_http(&world, command, &request),
         None => call(&world, &request).await.ok_or(Dropped)?,
     };
@@ -215,26 +219,62 @@ async fn call(world: &Shared, request: &Request) -> Option<Answer> {
         (Ok(caller), None) => dispatch(&mut world, caller, &decoded),
     };
     let dropped = verdict.dropped && output.error().is_none();
+    let outcome = match output.error() {
+        Some(error) => &error.code,
+        None if dropped => "Dropped",
+        None => "OK",
+    };
+    record(&mut world, (scope.service, &scope.region, &scope.access_key), &caller, &decoded.operation, outcome);
+    drop(world);
+    (!dropped).then(|| encode(scope.service, &decoded, &output))
+}
+
+/// Notes a call, with the rights that the world has noted for it, in the log.
+fn record(
+    world: &mut World,
+    (service, region, access_key): (Service, &str, &str),
+    caller: &Result<Caller, ServiceError>,
+    operation: &str,
+    outcome: &str,
+) {
     let call = Call {
         time: world.now(),
         account: caller.as_ref().map(|caller| caller.account.clone()).unwrap_or_default(),
-        caller: caller.map_or(scope.access_key, |caller| caller.arn),
-        service: scope.service.prefix().to_owned(),
-        region: scope.region,
-        operation: decoded.operation.clone(),
+        caller: caller.as_ref().map_or_else(|_| access_key.to_owned(), |caller| caller.arn.clone()),
+        service: service.prefix().to_owned(),
+        region: region.to_owned(),
+        operation: operation.to_owned(),
         resource: world.authorised.first().map(|right| right.resource.clone()),
-        outcome: match output.error() {
-            Some(error) => error.code.clone(),
-            None if dropped => "Dropped".to_owned(),
-            None => "OK".to_owned(),
-        },
+        outcome: outcome.to_owned(),
         authorised: std::mem::take(&mut world.authorised),
-        mutating: is_mutating(&decoded.operation),
+        mutating: is_mutating(operation),
     };
     tracing::debug!(service = call.service, operation = call.operation, caller = call.caller, outcome = call.outcome);
     world.log.record(call);
-    drop(world);
-    (!dropped).then(|| encode(scope.service, &decoded, &output))
+}
+
+/// A call that something inside the double makes, such as a scripted function: authenticated, subject to faults and
+/// rate limits (except delays and dropped answers, which are matters of the wire), and logged, like any other.
+pub(crate) fn call_inside<T>(
+    world: &mut World,
+    (service, region): (Service, &str),
+    credentials: &Issued,
+    (operation, input): (&str, &str),
+    act: impl FnOnce(&mut World, &Caller) -> Result<T, ServiceError>,
+) -> Result<T, ServiceError> {
+    // The call over the wire that this one may be part of has its own rights.
+    let outer = std::mem::take(&mut world.authorised);
+    let caller = world.authenticate(service, region, &credentials.access_key, Some(&credentials.token));
+    let outcome = caller.clone().and_then(|caller| {
+        let now = world.now();
+        let fault = world.knobs.judge(service, operation, &caller.account, input).error;
+        fault.map_or_else(|| world.knobs.take_token(now, service, &caller.account), Err)?;
+        act(world, &caller)
+    });
+    let code = outcome.as_ref().map_or_else(|error| error.code.clone(), |_| "OK".to_owned());
+    record(world, (service, region, &credentials.access_key), &caller, operation, &code);
+    world.authorised = outer;
+    outcome
 }
 
 #[allow(clippy::disallowed_methods, reason = "an injected delay is real time that the caller has to wait")]

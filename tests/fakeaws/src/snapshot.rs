@@ -40,7 +40,8 @@ pub struct AccountSeed {
     /// Users by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub users: BTreeMap<String, UserSeed>,
-    /// Region → function name → `{role, runtime?, handler?, description?, timeout?, tags?}`.
+    /// Region → function name → `{role, runtime?, handler?, description?, timeout?, environment?, behaviour?, tags?}`;
+    /// see [`crate::Behaviour`].
     #[serde(default, skip_serializing_if = "is_empty_object")]
     pub functions: Value,
     /// Region → pipeline name → whole declaration without `version`.
@@ -198,14 +199,18 @@ impl World {
         Ok(())
     }
 
-    /// Everything as JSON: `configuration` (what the seed's format holds) and `history` (versions and executions).
+    /// Everything as JSON: `configuration` (what the seed's format holds) and `history` (versions,
+    /// executions, and what functions did).
     pub(crate) fn snapshot(&self) -> Value {
         let accounts: BTreeMap<&str, AccountSeed> =
             self.accounts.values().map(|account| (account.id.as_str(), self.shown_account(account))).collect();
         let pipelines: BTreeMap<&str, Value> = self
             .accounts
             .values()
-            .map(|account| (account.id.as_str(), json!({"pipelines": account.pipelines.history()})))
+            .map(|account| {
+                let functions = self.invocations.history(&account.id);
+                (account.id.as_str(), json!({"pipelines": account.pipelines.history(), "functions": functions}))
+            })
             .collect();
         let mut configuration = json!({"accounts": accounts});
         if !self.managed_policies.is_empty() {

@@ -1,10 +1,8 @@
 //! STS: `AssumeRole` and `GetCallerIdentity`.
 
-use jiff::SignedDuration;
-
 use crate::{
     error::ServiceError,
-    state::{Caller, Identity, Service, Session, World, authorize::Assumer, unique_id},
+    state::{Caller, Identity, Issued, SECRET_KEY, Service, World, authorize::Assumer},
     wire::query::{Form, Xml, validation},
 };
 
@@ -42,6 +40,34 @@ fn assume_role(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, S
         ));
     }
     let duration = duration(form)?;
+    let issued = assume(world, caller, &Assumption { role_arn, session, external_id, seconds: duration })?;
+    let credentials = Xml::default()
+        .text("AccessKeyId", &issued.credentials.access_key)
+        .text("SecretAccessKey", SECRET_KEY)
+        .text("SessionToken", &issued.credentials.token)
+        .text("Expiration", issued.credentials.expires.strftime("%Y-%m-%dT%H:%M:%SZ"));
+    let user = Xml::default().text("AssumedRoleId", &issued.user_id).text("Arn", &issued.arn);
+    Ok(Xml::default().nest("Credentials", &credentials).nest("AssumedRoleUser", &user))
+}
+
+/// What `AssumeRole` is asked.
+pub(crate) struct Assumption<'a> {
+    pub(crate) role_arn: &'a str,
+    pub(crate) session: &'a str,
+    pub(crate) external_id: Option<&'a str>,
+    pub(crate) seconds: u32,
+}
+
+/// What `AssumeRole` issues.
+pub(crate) struct Assumed {
+    pub(crate) credentials: Issued,
+    user_id: String,
+    arn: String,
+}
+
+/// Judges an assumption whose parameters have been checked, and issues the session.
+pub(crate) fn assume(world: &mut World, caller: &Caller, asked: &Assumption<'_>) -> Result<Assumed, ServiceError> {
+    let Assumption { role_arn, session, external_id, seconds } = *asked;
     world.note("sts:AssumeRole", role_arn);
     if caller.identity == Identity::Root {
         let text = "Roles may not be assumed by root accounts.";
@@ -57,35 +83,20 @@ fn assume_role(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, S
     }
     let (account, role) = world.role_by_arn(role_arn, world.now()).ok_or_else(denied)?;
     let (account, role) = (account.to_owned(), role.clone());
-    if duration > role.max_session_duration {
+    if seconds > role.max_session_duration {
         let text = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
         return Err(ServiceError::new("ValidationError", text));
     }
-    if duration > 3600 && matches!(caller.identity, Identity::Role { .. }) {
+    if seconds > 3600 && matches!(caller.identity, Identity::Role { .. }) {
         let text = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.";
         return Err(ServiceError::new("ValidationError", text));
     }
     let partition = role_arn.split(':').nth(1).unwrap_or("aws");
-    let expires = world.now() + SignedDuration::from_secs(i64::from(duration));
-    let issued = Session {
-        token: format!("fakeaws-token-{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>()),
-        expires,
-        account: account.clone(),
-        role: role.name.clone(),
-        role_id: role.id.clone(),
-        name: session.to_owned(),
-    };
-    let access_key = unique_id("ASIA")[..20].to_owned();
-    let credentials = Xml::default()
-        .text("AccessKeyId", &access_key)
-        .text("SecretAccessKey", "fakeaws-secret-that-nobody-checks-000000")
-        .text("SessionToken", &issued.token)
-        .text("Expiration", expires.strftime("%Y-%m-%dT%H:%M:%SZ"));
-    let user = Xml::default()
-        .text("AssumedRoleId", format!("{}:{session}", role.id))
-        .text("Arn", format!("arn:{partition}:sts::{account}:assumed-role/{}/{session}", role.name));
-    world.sessions.insert(access_key, issued);
-    Ok(Xml::default().nest("Credentials", &credentials).nest("AssumedRoleUser", &user))
+    Ok(Assumed {
+        credentials: world.issue_session(&account, &role, session, seconds),
+        user_id: format!("{}:{session}", role.id),
+        arn: format!("arn:{partition}:sts::{account}:assumed-role/{}/{session}", role.name),
+    })
 }
 
 fn duration(form: &Form) -> Result<u32, ServiceError> {

@@ -11,7 +11,9 @@ use serde_json::Value;
 use super::{Command, run};
 use crate::{
     call_log::{Call, Counters},
+    codepipeline::ActionOutcome,
     knobs::{Effect, Fault, Propagation, RateLimit},
+    lambda::Behaviour,
     server::{Shared, lock},
     snapshot::RoleSeed,
 };
@@ -229,7 +231,7 @@ impl Admin {
         self.done(Command::DetachPolicy { account, role, arn: arn.to_owned() })
     }
 
-    /// Makes or replaces a function: `{role, runtime?, handler?, description?, timeout?, tags?}`.
+    /// Makes or replaces a function: `{role, runtime?, handler?, description?, timeout?, environment?, behaviour?, tags?}`.
     pub fn put_function(&self, account: &str, region: &str, name: &str, function: Value) -> Done {
         let (account, region, name) = (account.to_owned(), region.to_owned(), name.to_owned());
         self.done(Command::PutFunction { account, region, name, function })
@@ -286,11 +288,42 @@ impl Admin {
 /// Every method fails if the double cannot be reached, or if what it names is not there.
 #[allow(clippy::missing_errors_doc, reason = "said once for all, above")]
 impl Admin {
-    /// What becomes of executions that `StartPipelineExecution` starts from now on: `InProgress` (until
-    /// [`Self::put_execution`] changes them; the default), or what they have become when the call returns.
-    pub fn set_started_executions(&self, (account, region, pipeline): (&str, &str, &str), status: &str) -> Done {
+    /// What becomes of executions that `StartPipelineExecution` starts from now on: `None` walks through the stages (the
+    /// default), `InProgress` stays until [`Self::put_execution`] changes it, and anything else is what it has become
+    /// when the call returns.
+    pub fn set_started_executions<'s>(
+        &self,
+        (account, region, pipeline): (&str, &str, &str),
+        status: impl Into<Option<&'s str>>,
+    ) -> Done {
         let (account, region, name) = (account.to_owned(), region.to_owned(), pipeline.to_owned());
-        self.done(Command::SetStartedExecutions { account, region, name, status: status.to_owned() })
+        let status = status.into().map(str::to_owned);
+        self.done(Command::SetStartedExecutions { account, region, name, status })
+    }
+
+    /// What becomes of an action that the double does not run itself (a source, a build, a deployment), from now on and
+    /// where it is held.
+    pub fn set_action(
+        &self,
+        (account, region, pipeline): (&str, &str, &str),
+        (stage, action): (&str, &str),
+        outcome: ActionOutcome,
+    ) -> Done {
+        let (account, region, name) = (account.to_owned(), region.to_owned(), pipeline.to_owned());
+        let (stage, action) = (stage.to_owned(), action.to_owned());
+        self.done(Command::SetAction { account, region, name, stage, action, outcome })
+    }
+
+    /// What a function does from now on.
+    pub fn set_behaviour(&self, (account, region, function): (&str, &str, &str), behaviour: Behaviour) -> Done {
+        let (account, region, name) = (account.to_owned(), region.to_owned(), function.to_owned());
+        self.done(Command::SetBehaviour { account, region, name, behaviour })
+    }
+
+    /// Delivers the latest event of a function once more, as Lambda may at any time.
+    pub fn deliver_again(&self, (account, region, function): (&str, &str, &str)) -> Done {
+        let (account, region, name) = (account.to_owned(), region.to_owned(), function.to_owned());
+        self.done(Command::DeliverAgain { account, region, name })
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::Command;
 use crate::{
     codepipeline,
+    lambda::{self, FunctionAt},
     snapshot::RoleSeed,
     state::{Role, World, unique_id},
 };
@@ -67,6 +68,24 @@ fn change_regional(world: &mut World, command: Command) -> Result<Value, String>
             let removed = functions.remove(&name).map(|_| json!({}));
             removed.ok_or_else(|| format!("no function {name} in {region} of account {account}"))
         }
+        Command::SetBehaviour { account, region, name, behaviour } => {
+            known(world, &account)?;
+            let functions = world.account_mut(&account).functions.entry(region.clone()).or_default();
+            let function = functions.get_mut(&name);
+            let function = function.ok_or_else(|| format!("no function {name} in {region} of account {account}"))?;
+            function.behaviour = Some(behaviour);
+            Ok(json!({}))
+        }
+        Command::DeliverAgain { account, region, name } => {
+            known(world, &account)?;
+            lambda::deliver_again(world, &FunctionAt { account, region, name }).map(|()| json!({}))
+        }
+        other => change_pipelines(world, other),
+    }
+}
+
+fn change_pipelines(world: &mut World, command: Command) -> Result<Value, String> {
+    match command {
         Command::ReplacePipeline { account, region, declaration } => {
             known(world, &account)?;
             codepipeline::admin(world, &account, &region, "replace-pipeline", &json!({"declaration": declaration}))
@@ -84,6 +103,11 @@ fn change_regional(world: &mut World, command: Command) -> Result<Value, String>
             known(world, &account)?;
             let arguments = json!({"name": name, "status": status});
             codepipeline::admin(world, &account, &region, "set-started-executions", &arguments)
+        }
+        Command::SetAction { account, region, name, stage, action, outcome } => {
+            known(world, &account)?;
+            let arguments = json!({"name": name, "stage": stage, "action": action, "outcome": outcome});
+            codepipeline::admin(world, &account, &region, "set-action", &arguments)
         }
         other => Err(format!("{other:?} is not a change of state")),
     }

@@ -2,7 +2,8 @@
 //!
 //! One [`Command`] per deed. Over HTTP it is `POST /_fakeaws/command` with the command as JSON, for example
 //! `{"command": "advance-clock", "seconds": 3600}`; the answer is JSON, or status 400 with `{"error": …}`.
-//! `GET /_fakeaws/snapshot`, `/_fakeaws/calls` and `/_fakeaws/counters` are there for browsers and curl.
+//! `GET /_fakeaws/snapshot`, `/_fakeaws/calls` and `/_fakeaws/counters` are there for browsers and curl;
+//! `GET /_fakeaws/settled` answers when functions have ended and pipelines have come as far as they can.
 
 mod client;
 mod direct;
@@ -12,7 +13,9 @@ use serde_json::{Value, json};
 
 pub use self::client::{Admin, AdminError};
 use crate::{
+    codepipeline::{self, ActionOutcome},
     knobs::{Fault, Propagation, RateLimit},
+    lambda::Behaviour,
     server::{Shared, lock},
     snapshot::RoleSeed,
     state::World,
@@ -40,7 +43,7 @@ pub enum Command {
         /// The limit from now on.
         limit: Option<RateLimit>,
     },
-    /// Moves the clock forward.
+    /// Moves the clock forward. Actions whose time is up have failed when this returns.
     AdvanceClock {
         /// By how much.
         seconds: u64,
@@ -162,11 +165,31 @@ pub enum Command {
         region: String,
         /// Function name.
         name: String,
-        /// `{role, runtime?, handler?, description?, timeout?, tags?}`.
+        /// `{role, runtime?, handler?, description?, timeout?, environment?, behaviour?, tags?}`.
         function: Value,
     },
     /// Removes a function.
     RemoveFunction {
+        /// Account id.
+        account: String,
+        /// Region.
+        region: String,
+        /// Function name.
+        name: String,
+    },
+    /// Says what a function does from now on.
+    SetBehaviour {
+        /// Account id.
+        account: String,
+        /// Region.
+        region: String,
+        /// Function name.
+        name: String,
+        /// What it does when it is invoked.
+        behaviour: Behaviour,
+    },
+    /// Delivers the latest event of a function once more, as Lambda may at any time.
+    DeliverAgain {
         /// Account id.
         account: String,
         /// Region.
@@ -225,8 +248,26 @@ pub enum Command {
         region: String,
         /// Pipeline name.
         name: String,
-        /// `InProgress` (until it is changed by hand; the default), or what it has become when the call returns.
-        status: String,
+        /// `None` walks through the stages (the default); `InProgress` stays until it is changed by hand; anything else
+        /// is what it has become when the call returns.
+        #[serde(default)]
+        status: Option<String>,
+    },
+    /// Says what becomes of an action that the double does not run itself (a source, a build, a deployment), from now on
+    /// and where it is held.
+    SetAction {
+        /// Account id.
+        account: String,
+        /// Region.
+        region: String,
+        /// Pipeline name.
+        name: String,
+        /// Stage name.
+        stage: String,
+        /// Action name.
+        action: String,
+        /// What becomes of it.
+        outcome: ActionOutcome,
     },
 }
 
@@ -238,7 +279,11 @@ pub(crate) fn run(world: &mut World, command: Command) -> Result<Value, String> 
         Command::ClearFaults {} => world.knobs.clear_faults(),
         Command::SetPropagation { propagation } => world.knobs.propagation = propagation,
         Command::SetRateLimit { limit } => world.knobs.limit_rate(limit),
-        Command::AdvanceClock { seconds } => world.clock.advance(std::time::Duration::from_secs(seconds)),
+        Command::AdvanceClock { seconds } => {
+            world.clock.advance(std::time::Duration::from_secs(seconds));
+            codepipeline::run::run_timers(world);
+            world.signals.changed();
+        }
         Command::Calls {} => return Ok(json!(world.log.calls())),
         Command::ClearCalls {} => world.log.clear(),
         Command::Counters {} => return Ok(json!(world.log.counters())),

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::{
     declaration::{self, text},
     executions, pipelines,
-    state::{Execution, Status},
+    run::{self, At, Execution},
+    state::Status,
 };
 use crate::state::World;
 
@@ -14,8 +15,10 @@ use crate::state::World;
 /// - `replace-pipeline` `{declaration}` → `{version}`: creates it, or bumps its version and cancels what runs;
 /// - `remove-pipeline` `{name}` → `{}`;
 /// - `put-execution` `{name, status, id?, stage?}` → `{id}`: makes or changes an execution by hand. While it is
-///   unfinished, it stands in `stage`, or without one between two stages;
-/// - `set-started-executions` `{name, status}` → `{}`: what becomes of executions that are started from now on.
+///   unfinished, it stands in `stage`, or without one between two stages. One that walked stops walking;
+/// - `set-started-executions` `{name, status?}` → `{}`: what becomes of executions that are started from now on;
+/// - `set-action` `{name, stage, action, outcome}` → `{}`: what becomes of an action that the double does not run
+///   itself, from now on and where it is held.
 pub(crate) fn run(
     world: &mut World,
     account: &str,
@@ -26,16 +29,15 @@ pub(crate) fn run(
     match command {
         "replace-pipeline" => replace(world, account, region, &arguments["declaration"]),
         "remove-pipeline" => {
-            let now = world.now();
             let name = existing(world, account, region, arguments)?;
-            world.account_mut(account).pipelines.set(region, &name, now, None);
+            pipelines::remove(world, account, region, &name);
             Ok(json!({}))
         }
         "put-execution" => put_execution(world, account, region, arguments),
         "set-started-executions" => {
             let now = world.now();
             let name = existing(world, account, region, arguments)?;
-            let status = Status::parse(text(arguments, "status"))?;
+            let status = arguments.get("status").and_then(Value::as_str).map(Status::parse).transpose()?;
             let pipelines = &mut world.account_mut(account).pipelines;
             let mut pipeline = pipelines.current(region, &name).cloned();
             if let Some(pipeline) = &mut pipeline {
@@ -44,8 +46,31 @@ pub(crate) fn run(
             pipelines.set(region, &name, now, pipeline);
             Ok(json!({}))
         }
+        "set-action" => set_action(world, account, region, arguments),
         other => Err(format!("no admin command {other} for pipelines")),
     }
+}
+
+fn set_action(world: &mut World, account: &str, region: &str, arguments: &Value) -> Result<Value, String> {
+    let name = existing(world, account, region, arguments)?;
+    let (stage, action) = (text(arguments, "stage"), text(arguments, "action"));
+    let outcome = serde_json::from_value(arguments["outcome"].clone()).map_err(|error| error.to_string())?;
+    let pipelines = &mut world.account_mut(account).pipelines;
+    let declared = pipelines.current(region, &name).and_then(|pipeline| {
+        let mut all = declaration::all_actions(pipeline.current());
+        all.find(|(in_stage, declared)| *in_stage == stage && text(declared, "name") == action)
+    });
+    let Some((_, declared)) = declared else {
+        return Err(format!("pipeline {name} has no action {action} in {stage}"));
+    };
+    let kind = &declared["actionTypeId"];
+    if matches!(text(kind, "provider"), "Lambda" | "Manual") {
+        let why = "set the function's behaviour, or use PutApprovalResult";
+        return Err(format!("the double runs the action {action} of {stage} itself: {why}"));
+    }
+    pipelines.set_outcome((region, &name), stage, action, outcome);
+    run::release(world, &At::new(account, region, &name), stage, action);
+    Ok(json!({}))
 }
 
 /// The name in the arguments, if there is such a pipeline.
@@ -82,7 +107,7 @@ fn put_execution(world: &mut World, account: &str, region: &str, arguments: &Val
     let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let executions = pipelines.executions_mut(region, &name);
-    let at = match arguments.get("id").and_then(Value::as_str) {
+    let place = match arguments.get("id").and_then(Value::as_str) {
         None => {
             executions.push(Execution::new(version, now, json!({"triggerType": "PollForSourceChanges"})));
             executions.len() - 1
@@ -92,11 +117,17 @@ fn put_execution(world: &mut World, account: &str, region: &str, arguments: &Val
             at.ok_or_else(|| format!("pipeline {name} has no execution {id}"))?
         }
     };
-    let execution = &mut executions[at];
+    let execution = &mut executions[place];
+    execution.walks = false;
+    let jobs = execution.abandon_actions(now);
     execution.status = status;
     if status.is_unfinished() || stage.is_some() {
         execution.stand(&names, stage);
     }
     executions::finish(execution, &names, status, now);
-    Ok(json!({"id": execution.id}))
+    let id = execution.id.clone();
+    world.jobs.close_all(&jobs);
+    // What waited for it may go on.
+    run::walk(world, &At::new(account, region, &name));
+    Ok(json!({"id": id}))
 }

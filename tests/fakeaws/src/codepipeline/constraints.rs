@@ -10,6 +10,9 @@ use crate::error::ServiceError;
 const NAME: &str = "[A-Za-z0-9.@\\-_]+";
 const ARTIFACT: &str = "[a-zA-Z0-9_\\-]+";
 const NAMESPACE: &str = "[A-Za-z0-9@\\-_]+";
+const JOB_ID: &str = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
+const FAILURE_TYPE: &str =
+    "JobFailed|ConfigurationError|PermissionError|RevisionOutOfSync|RevisionUnavailable|SystemUnavailable";
 const ROLE_ARN: &str = "arn:aws(-[\\w]+)*:iam::[0-9]{12}:role/.*";
 
 /// Collects what is wrong.
@@ -75,9 +78,25 @@ impl Violations {
         }
     }
 
-    fn present(&mut self, holder: &Value, path: &str, member: &str) {
+    /// Something that must be there.
+    pub(super) fn present(&mut self, holder: &Value, path: &str, member: &str) {
         if holder.get(member).is_none_or(Value::is_null) {
-            self.add(None, &format!("{path}.{member}"), "Member must not be null");
+            let path = if path.is_empty() { member.to_owned() } else { format!("{path}.{member}") };
+            self.add(None, &path, "Member must not be null");
+        }
+    }
+
+    /// Output variables: names that a reference can hold, and values that are texts.
+    pub(super) fn variables(&mut self, holder: &Value, member: &str) {
+        let Some(variables) = holder.get(member).and_then(Value::as_object) else { return };
+        if !variables.keys().all(|name| of(name, "@-_")) {
+            let rule = "Member must satisfy regular expression pattern: [A-Za-z0-9@\\-_]+";
+            self.0.push(format!(
+                "Value at '{member}' failed to satisfy constraint: Map keys must satisfy constraint: [{rule}]"
+            ));
+        }
+        if !variables.values().all(Value::is_string) {
+            self.0.push(format!("Value at '{member}' failed to satisfy constraint: Map values must be strings"));
         }
     }
 }
@@ -93,7 +112,7 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    fn required(self) -> Self {
+    pub(super) fn required(self) -> Self {
         Self { required: true, ..self }
     }
 }
@@ -117,6 +136,48 @@ fn role_arn() -> Rule {
 
 fn action_type(most: usize) -> Rule {
     Rule { required: true, least: 1, most, pattern: "[0-9A-Za-z_-]+", fits: |text| of(text, "_-") }
+}
+
+/// The id of a job, and the token of an approval.
+pub(super) fn job_id() -> Rule {
+    Rule { required: true, least: 36, most: 36, pattern: JOB_ID, fits: is_uuid }
+}
+
+fn is_uuid(text: &str) -> bool {
+    let lengths: Vec<usize> = text.split('-').map(str::len).collect();
+    let hex = |c: char| c == '-' || c.is_ascii_digit() || ('a'..='f').contains(&c);
+    lengths == [8, 4, 4, 4, 12] && text.chars().all(hex)
+}
+
+/// `FailureDetails.type`.
+pub(super) fn failure_type() -> Rule {
+    const TYPES: &[&str] = &[
+        "JobFailed",
+        "ConfigurationError",
+        "PermissionError",
+        "RevisionOutOfSync",
+        "RevisionUnavailable",
+        "SystemUnavailable",
+    ];
+    Rule { required: true, least: 0, most: usize::MAX, pattern: FAILURE_TYPE, fits: |text| TYPES.contains(&text) }
+}
+
+/// `ApprovalResult.status`.
+pub(super) fn approval_status() -> Rule {
+    let fits = |text: &str| text == "Approved" || text == "Rejected";
+    Rule { required: true, least: 0, most: usize::MAX, pattern: "Approved|Rejected", fits }
+}
+
+/// `StageTransitionType`.
+pub(super) fn transition_type() -> Rule {
+    let fits = |text: &str| text == "Inbound" || text == "Outbound";
+    Rule { required: true, least: 0, most: usize::MAX, pattern: "Inbound|Outbound", fits }
+}
+
+/// `StageRetryMode`.
+pub(super) fn retry_mode() -> Rule {
+    let fits = |text: &str| text == "FAILED_ACTIONS" || text == "ALL_ACTIONS";
+    Rule { required: true, least: 0, most: usize::MAX, pattern: "FAILED_ACTIONS|ALL_ACTIONS", fits }
 }
 
 /// A text that is bounded in length only.

@@ -1,12 +1,13 @@
-//! The operations on executions, and the state of the stages.
+//! The operations on executions.
 
 use serde_json::{Map, Value, json};
 
 use super::{
     check_text, constraints, current,
-    declaration::{actions, stages, text},
-    on_pipeline, page, read,
-    state::{Execution, Status},
+    declaration::{list as list_of, stages, text},
+    on_pipeline, page,
+    run::{self, At, Execution, Mode, StageRun},
+    state::Status,
     time,
 };
 use crate::{
@@ -19,20 +20,47 @@ fn all<'w>(world: &'w World, caller: &Caller, name: &str) -> &'w [Execution] {
     account.map_or(&[], |account| account.pipelines.executions(&caller.region, name))
 }
 
+/// Executions of one pipeline that may be under way in QUEUED and PARALLEL mode (User Guide, "Quotas").
+const MOST_CONCURRENT: usize = 50;
+
 pub(super) fn start(world: &mut World, caller: &Caller, body: &Value) -> Result<Value, ServiceError> {
     let name = on_pipeline(world, caller, "StartPipelineExecution", body, "name")?;
     let pipeline = current(world, caller, name)?;
+    let token = body.get("clientRequestToken").and_then(Value::as_str);
+    let earlier =
+        all(world, caller, name).iter().find(|execution| token.is_some() && execution.token.as_deref() == token);
+    if let Some(earlier) = earlier {
+        return Ok(json!({"pipelineExecutionId": earlier.id}));
+    }
+    let variables = run::pipeline_variables(pipeline.current(), list_of(body, "variables"))?;
+    let unfinished = all(world, caller, name).iter().filter(|execution| execution.status.is_unfinished()).count();
+    if Mode::of(pipeline.current()) != Mode::Superseded && unfinished >= MOST_CONCURRENT {
+        let text = "The pipeline has reached the limit for concurrent pipeline executions.";
+        return Err(ServiceError::new("ConcurrentPipelineExecutionsLimitExceededException", text));
+    }
+    let is_gated =
+        |stage: &Value| ["beforeEntry", "onSuccess", "onFailure"].iter().any(|gate| stage.get(gate).is_some());
+    if pipeline.started_as.is_none() && stages(pipeline.current()).iter().any(is_gated) {
+        return Err(ServiceError::unsupported("run a pipeline whose stages have conditions"));
+    }
     let names: Vec<String> = pipeline.stage_names().into_iter().map(str::to_owned).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (version, started_as) = (pipeline.version(), pipeline.started_as);
     let now = world.now();
     let trigger = json!({"triggerType": "StartPipelineExecution", "triggerDetail": caller.arn});
     let mut execution = Execution::new(version, now, trigger);
-    execution.variables = super::declaration::list(body, "variables").to_vec();
-    execution.stand(&names, names.first().copied());
-    finish(&mut execution, &names, started_as, now);
+    execution.variables = variables;
+    execution.token = token.map(str::to_owned);
+    match started_as {
+        None => execution.walks = true,
+        Some(status) => {
+            execution.stand(&names, names.first().copied());
+            finish(&mut execution, &names, status, now);
+        }
+    }
     let id = execution.id.clone();
     world.account_mut(&caller.account).pipelines.executions_mut(&caller.region, name).push(execution);
+    run::walk(world, &At::new(&caller.account, &caller.region, name));
     Ok(json!({"pipelineExecutionId": id}))
 }
 
@@ -40,12 +68,12 @@ pub(super) fn start(world: &mut World, caller: &Caller, body: &Value) -> Result<
 pub(super) fn finish(execution: &mut Execution, names: &[&str], status: Status, now: jiff::Timestamp) {
     execution.turn(status, now);
     if status == Status::Succeeded {
-        execution.stages = names.iter().map(|name| ((*name).to_owned(), status)).collect();
+        execution.stages = names.iter().map(|name| StageRun::new(name, status)).collect();
     }
 }
 
 /// Inside a stage the running actions are waited for (`Stopping`), unless they are abandoned; between two stages there
-/// is nothing to wait for. `put-execution` ends the waiting.
+/// is nothing to wait for. For an execution that is moved by hand, `put-execution` ends the waiting.
 pub(super) fn stop(world: &mut World, caller: &Caller, body: &Value) -> Result<Value, ServiceError> {
     let name = on_pipeline(world, caller, "StopPipelineExecution", body, "pipelineName")?;
     check_text(body, "pipelineExecutionId", &constraints::name())?;
@@ -65,9 +93,14 @@ pub(super) fn stop(world: &mut World, caller: &Caller, body: &Value) -> Result<V
         let text = "The pipeline execution is already in a Stopping state.";
         return Err(ServiceError::new("DuplicatedStopRequestException", text));
     }
-    let waits = execution.is_in_a_stage() && !abandon;
+    let waits = execution.stage().is_some() && !abandon;
     execution.turn(if waits { Status::Stopping } else { Status::Stopped }, now);
     execution.stop_reason = body.get("reason").and_then(Value::as_str).map(str::to_owned);
+    let at = At::new(&caller.account, &caller.region, name);
+    if abandon {
+        run::abandon(world, &at, id);
+    }
+    run::walk(world, &at);
     Ok(json!({"pipelineExecutionId": id}))
 }
 
@@ -77,7 +110,7 @@ pub(super) fn list(world: &mut World, caller: &Caller, body: &Value) -> Result<V
     let mode = current(world, caller, name)?.current()["executionMode"].clone();
     let only = body.pointer("/filter/succeededInStage/stageName").and_then(Value::as_str);
     let wanted = |execution: &&Execution| {
-        only.is_none_or(|stage| execution.stages.iter().any(|(name, s)| name == stage && *s == Status::Succeeded))
+        only.is_none_or(|stage| execution.stages.iter().any(|run| run.name == stage && run.status == Status::Succeeded))
     };
     let newest_first: Vec<&Execution> = all(world, caller, name).iter().rev().filter(wanted).collect();
     let (shown, next) = page(&newest_first, |execution| &execution.id, body, 100)?;
@@ -127,56 +160,7 @@ pub(super) fn get(world: &mut World, caller: &Caller, body: &Value) -> Result<Va
     members.insert("pipelineName".to_owned(), json!(name));
     members.insert("pipelineVersion".to_owned(), json!(execution.version));
     members.insert("artifactRevisions".to_owned(), json!([]));
-    let variables = execution.variables.iter().map(|v| json!({"name": v["name"], "resolvedValue": v["value"]}));
+    let variables = execution.variables.iter().map(|(name, value)| json!({"name": name, "resolvedValue": value}));
     members.insert("variables".to_owned(), variables.collect());
     Ok(json!({"pipelineExecution": members}))
-}
-
-/// Per stage the latest execution that entered it. An execution between two stages shows in none as running.
-pub(super) fn state(world: &mut World, caller: &Caller, body: &Value) -> Result<Value, ServiceError> {
-    let name = on_pipeline(world, caller, "GetPipelineState", body, "name")?;
-    let pipeline = read(world, caller, name)?;
-    let executions = all(world, caller, name);
-    let stage_states: Vec<Value> =
-        stages(pipeline.current()).iter().enumerate().map(|(n, stage)| shown_stage(stage, n > 0, executions)).collect();
-    Ok(json!({
-        "pipelineName": name,
-        "pipelineVersion": pipeline.version(),
-        "stageStates": stage_states,
-        "created": time(pipeline.created),
-        "updated": time(pipeline.updated),
-    }))
-}
-
-fn shown_stage(stage: &Value, has_transition: bool, executions: &[Execution]) -> Value {
-    let stage_name = text(stage, "name");
-    let entered = executions.iter().rev().find_map(|execution| {
-        let (_, status) = execution.stages.iter().find(|(name, _)| name == stage_name)?;
-        Some((execution, *status))
-    });
-    let action_states = actions(stage).iter().map(|action| {
-        let mut shown = json!({"actionName": text(action, "name")});
-        if let Some((execution, status)) = entered {
-            let status = match status {
-                Status::InProgress | Status::Stopping => "InProgress",
-                Status::Succeeded => "Succeeded",
-                Status::Failed => "Failed",
-                Status::Stopped | Status::Cancelled | Status::Superseded => "Abandoned",
-            };
-            shown["latestExecution"] = json!({"status": status, "lastStatusChange": time(execution.updated)});
-        }
-        shown
-    });
-    let mut shown = json!({"stageName": stage_name, "actionStates": action_states.collect::<Vec<_>>()});
-    if has_transition {
-        shown["inboundTransitionState"] = json!({"enabled": true});
-    }
-    if let Some((execution, status)) = entered {
-        shown["latestExecution"] = json!({
-            "pipelineExecutionId": execution.id,
-            "status": status.as_str(),
-            "type": "STANDARD",
-        });
-    }
-    shown
 }

@@ -4,21 +4,23 @@
 //! Every operation first calls `world.authorize(…)`. Reads of declarations lag with the knob of reads; executions,
 //! and the version that an update builds on, do not.
 //!
-//! An execution that is started does not walk through its stages: it stays as it is, or is finished at once, as
-//! `set-started-executions` says, and is moved by hand with `put-execution`.
+//! An execution that is started walks through its stages by itself (see [`run`]), unless `set-started-executions` says
+//! that it stays as it is, to be moved by hand with `put-execution`, or that it is over at once.
 
 mod admin;
 mod constraints;
 mod declaration;
 mod executions;
 mod pipelines;
+pub(crate) mod run;
 mod state;
 mod structure;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-pub(crate) use self::{admin::run as admin, state::Pipelines};
+pub use self::run::ActionOutcome;
+pub(crate) use self::{admin::run as admin, run::Jobs, state::Pipelines};
 use self::{
     constraints::{Rule, Violations},
     state::Pipeline,
@@ -36,11 +38,18 @@ pub(crate) fn handle(world: &mut World, caller: &Caller, operation: &str, body: 
         "UpdatePipeline" => pipelines::update,
         "DeletePipeline" => pipelines::delete,
         "ListPipelines" => pipelines::list,
-        "GetPipelineState" => executions::state,
+        "GetPipelineState" => run::state,
+        "ListActionExecutions" => run::list_action_executions,
         "ListPipelineExecutions" => executions::list,
         "GetPipelineExecution" => executions::get,
         "StartPipelineExecution" => executions::start,
         "StopPipelineExecution" => executions::stop,
+        "RetryStageExecution" => run::retry_stage,
+        "DisableStageTransition" => run::disable_transition,
+        "EnableStageTransition" => run::enable_transition,
+        "PutApprovalResult" => run::put_approval_result,
+        "PutJobSuccessResult" => run::put_job_success_result,
+        "PutJobFailureResult" => run::put_job_failure_result,
         other => return Err(ServiceError::unsupported(format!("CodePipeline {other}"))),
     };
     handler(world, caller, body)

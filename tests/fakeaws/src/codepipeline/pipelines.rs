@@ -6,6 +6,7 @@ use super::{
     check_text, constraints, current,
     declaration::{self, all_actions, text},
     not_found, on_pipeline, page, pipeline_arn, read,
+    run::{self, At},
     state::{Pipeline, Status},
     structure, time,
 };
@@ -64,13 +65,25 @@ pub(super) fn replace(world: &mut World, account: &str, region: &str, name: &str
     };
     let version = pipeline.version();
     pipelines.set(region, name, now, Some(pipeline));
+    let mut cancelled = Vec::new();
     for execution in pipelines.executions_mut(region, name) {
         if execution.status.is_unfinished() {
             execution.turn(Status::Cancelled, now);
             execution.summary = Some(UPDATED.to_owned());
+            cancelled.push(execution.id.clone());
         }
     }
+    for execution in cancelled {
+        run::abandon(world, &At::new(account, region, name), &execution);
+    }
     version
+}
+
+/// Deletes a pipeline, its executions and their jobs.
+pub(super) fn remove(world: &mut World, account: &str, region: &str, name: &str) {
+    let now = world.now();
+    world.account_mut(account).pipelines.set(region, name, now, None);
+    world.jobs.forget(&At::new(account, region, name));
 }
 
 /// The name in a declaration, after the operation was authorised on it.
@@ -140,8 +153,7 @@ pub(super) fn get(world: &mut World, caller: &Caller, body: &Value) -> Result<Va
 pub(super) fn delete(world: &mut World, caller: &Caller, body: &Value) -> Result<Value, ServiceError> {
     let name = on_pipeline(world, caller, "DeletePipeline", body, "name")?;
     if current(world, caller, name).is_ok() {
-        let now = world.now();
-        world.account_mut(&caller.account).pipelines.set(&caller.region, name, now, None);
+        remove(world, &caller.account, &caller.region, name);
     }
     Ok(Value::Null)
 }

@@ -5,8 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{constraints, declaration, structure};
-use crate::{state::versioned::Versioned, wire::request_id};
+use super::{
+    constraints, declaration,
+    run::{ActionOutcome, Disabled, Execution},
+    structure,
+};
+use crate::state::versioned::Versioned;
 
 /// All pipelines of one account, over its regions.
 #[derive(Clone, Debug, Default)]
@@ -14,7 +18,14 @@ pub(crate) struct Pipelines {
     regions: BTreeMap<String, BTreeMap<String, Versioned<Pipeline>>>,
     /// Executions by region and pipeline, oldest first. They are not versioned: they do not lag.
     executions: BTreeMap<(String, String), Vec<Execution>>,
+    /// What becomes of actions that the double does not run itself, by region, pipeline, stage and action.
+    outcomes: BTreeMap<ActionKey, ActionOutcome>,
+    /// Transitions into stages that are disabled, by region, pipeline and stage.
+    disabled: BTreeMap<(String, String, String), Disabled>,
 }
+
+/// Region, pipeline, stage and action.
+type ActionKey = (String, String, String, String);
 
 /// One pipeline as it is at one moment.
 #[derive(Clone, Debug)]
@@ -23,8 +34,9 @@ pub(crate) struct Pipeline {
     versions: Vec<Arc<Value>>,
     pub(super) created: Timestamp,
     pub(super) updated: Timestamp,
-    /// What becomes of an execution that is started: `InProgress` is a run that goes on until it is changed by hand.
-    pub(super) started_as: Status,
+    /// What becomes of an execution that is started: `None` walks through the stages, `InProgress` goes on until it is
+    /// changed by hand, and the others are over at once.
+    pub(super) started_as: Option<Status>,
 }
 
 /// What an execution, or its part in a stage, is doing.
@@ -73,26 +85,9 @@ impl Status {
     }
 }
 
-/// One execution of a pipeline.
-#[derive(Clone, Debug)]
-pub(crate) struct Execution {
-    pub(super) id: String,
-    pub(super) status: Status,
-    pub(super) summary: Option<String>,
-    pub(super) started: Timestamp,
-    pub(super) updated: Timestamp,
-    /// The version of the pipeline that it runs.
-    pub(super) version: usize,
-    /// The stages it has entered, in order, and what they did. One that is still running is the last.
-    pub(super) stages: Vec<(String, Status)>,
-    pub(super) trigger: Value,
-    pub(super) stop_reason: Option<String>,
-    pub(super) variables: Vec<Value>,
-}
-
 impl Pipeline {
     pub(super) fn new(declaration: Value, now: Timestamp) -> Self {
-        Self { versions: vec![Arc::new(declaration)], created: now, updated: now, started_as: Status::InProgress }
+        Self { versions: vec![Arc::new(declaration)], created: now, updated: now, started_as: None }
     }
 
     /// The number of the current version, from 1.
@@ -106,13 +101,13 @@ impl Pipeline {
     }
 
     /// A version's declaration in full.
-    pub(super) fn declaration(&self, version: usize) -> Option<&Value> {
-        self.versions.get(version.checked_sub(1)?).map(Arc::as_ref)
+    pub(super) fn declaration(&self, version: usize) -> Option<&Arc<Value>> {
+        self.versions.get(version.checked_sub(1)?)
     }
 
     /// A version's declaration as the API shows it.
     pub(super) fn shown(&self, version: usize) -> Option<Value> {
-        let mut shown = declaration::masked(self.declaration(version)?);
+        let mut shown = declaration::masked(self.declaration(version)?.as_ref());
         shown["version"] = json!(version);
         Some(shown)
     }
@@ -125,52 +120,6 @@ impl Pipeline {
     /// The names of the stages, in order.
     pub(super) fn stage_names(&self) -> Vec<&str> {
         declaration::stages(self.current()).iter().map(|stage| stage["name"].as_str().unwrap_or_default()).collect()
-    }
-}
-
-impl Execution {
-    pub(super) fn new(version: usize, now: Timestamp, trigger: Value) -> Self {
-        Self {
-            id: request_id(),
-            status: Status::InProgress,
-            summary: None,
-            started: now,
-            updated: now,
-            version,
-            stages: Vec::new(),
-            trigger,
-            stop_reason: None,
-            variables: Vec::new(),
-        }
-    }
-
-    /// Puts the execution into a stage, after the stages before it, or (`None`) between two stages, after the ones
-    /// that it has entered.
-    pub(super) fn stand(&mut self, stage_names: &[&str], stage: Option<&str>) {
-        let succeeded = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), Status::Succeeded)).collect();
-        match stage.and_then(|stage| stage_names.iter().position(|name| *name == stage)) {
-            Some(at) => {
-                self.stages = succeeded(&stage_names[..at]);
-                self.stages.push((stage_names[at].to_owned(), self.status));
-            }
-            // Between two stages at least the first is over.
-            None if self.stages.is_empty() => self.stages = succeeded(&stage_names[..stage_names.len().min(1)]),
-            None => self.stages.iter_mut().for_each(|(_, status)| *status = Status::Succeeded),
-        }
-    }
-
-    /// Gives the execution, and the stage that it is running, another status.
-    pub(super) fn turn(&mut self, status: Status, now: Timestamp) {
-        self.status = status;
-        self.updated = now;
-        if let Some((_, stage)) = self.stages.last_mut().filter(|(_, stage)| stage.is_unfinished()) {
-            *stage = status;
-        }
-    }
-
-    /// Whether a stage is running, so that a stop has something to wait for.
-    pub(super) fn is_in_a_stage(&self) -> bool {
-        self.stages.last().is_some_and(|(_, status)| status.is_unfinished())
     }
 }
 
@@ -205,14 +154,7 @@ impl Pipelines {
     /// Versions and executions: region → pipeline name → `{version, executions: […]}`.
     pub(crate) fn history(&self) -> Value {
         self.shown(|(region, name), pipeline| {
-            let executions = self.executions(region, name).iter().map(|execution| {
-                json!({
-                    "id": execution.id,
-                    "status": execution.status.as_str(),
-                    "version": execution.version,
-                    "stages": execution.stages.iter().map(|(n, s)| json!({"name": n, "status": s.as_str()})).collect::<Vec<_>>(),
-                })
-            });
+            let executions = self.executions(region, name).iter().map(Execution::history);
             json!({"version": pipeline.version(), "executions": executions.collect::<Vec<_>>()})
         })
     }
@@ -250,6 +192,8 @@ impl Pipelines {
     pub(super) fn set(&mut self, region: &str, name: &str, now: Timestamp, pipeline: Option<Pipeline>) {
         if pipeline.is_none() {
             self.executions.remove(&(region.to_owned(), name.to_owned()));
+            self.outcomes.retain(|(in_region, of, ..), _| (in_region.as_str(), of.as_str()) != (region, name));
+            self.disabled.retain(|(in_region, of, _), _| (in_region.as_str(), of.as_str()) != (region, name));
         }
         let of_region = self.regions.entry(region.to_owned()).or_default();
         of_region.entry(name.to_owned()).or_default().set(now, pipeline);
@@ -263,6 +207,37 @@ impl Pipelines {
     /// The same, to be changed.
     pub(super) fn executions_mut(&mut self, region: &str, name: &str) -> &mut Vec<Execution> {
         self.executions.entry((region.to_owned(), name.to_owned())).or_default()
+    }
+
+    /// Every pipeline that has executions: region, name, executions.
+    pub(super) fn all_executions(&self) -> impl Iterator<Item = (&str, &str, &[Execution])> {
+        self.executions.iter().map(|((region, name), of)| (region.as_str(), name.as_str(), of.as_slice()))
+    }
+
+    /// What becomes of an action that the double does not run itself.
+    pub(super) fn outcome(&self, region: &str, name: &str, stage: &str, action: &str) -> ActionOutcome {
+        let key = (region.to_owned(), name.to_owned(), stage.to_owned(), action.to_owned());
+        self.outcomes.get(&key).cloned().unwrap_or_default()
+    }
+
+    /// Says what becomes of an action from now on.
+    pub(super) fn set_outcome(&mut self, (region, name): (&str, &str), stage: &str, action: &str, to: ActionOutcome) {
+        let key = (region.to_owned(), name.to_owned(), stage.to_owned(), action.to_owned());
+        self.outcomes.insert(key, to);
+    }
+
+    /// Who disabled the transition into a stage, and why; `None` if it is enabled.
+    pub(super) fn disabled(&self, region: &str, name: &str, stage: &str) -> Option<&Disabled> {
+        self.disabled.get(&(region.to_owned(), name.to_owned(), stage.to_owned()))
+    }
+
+    /// Disables the transition into a stage, or enables it.
+    pub(super) fn set_disabled(&mut self, (region, name): (&str, &str), stage: &str, disabled: Option<Disabled>) {
+        let key = (region.to_owned(), name.to_owned(), stage.to_owned());
+        match disabled {
+            Some(disabled) => self.disabled.insert(key, disabled),
+            None => self.disabled.remove(&key),
+        };
     }
 }
 

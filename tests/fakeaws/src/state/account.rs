@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::versioned::Versioned;
-use crate::codepipeline::Pipelines;
+use crate::{codepipeline::Pipelines, lambda::Behaviour};
 
 /// One account: global IAM, and regional functions and pipelines.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +66,7 @@ pub(crate) struct User {
     pub(crate) policies: Policies,
 }
 
-/// A Lambda function, as far as its configuration is looked up.
+/// A Lambda function: its configuration as far as it is looked up, and what it does.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Function {
@@ -81,6 +81,12 @@ pub(crate) struct Function {
     /// Seconds.
     #[serde(default = "three_seconds")]
     pub(crate) timeout: u64,
+    /// Environment variables.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) environment: BTreeMap<String, String>,
+    /// What it does when it is invoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) behaviour: Option<Behaviour>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) tags: BTreeMap<String, String>,
 }

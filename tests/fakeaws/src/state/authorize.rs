@@ -60,6 +60,12 @@ impl World {
         context: &[(&str, &str)],
     ) -> Result<(), ServiceError> {
         self.note(action, resource);
+        if caller.artifacts_only {
+            // aws/aws-cdk #15235: the callback with artifactCredentials is denied, whatever the role may do.
+            let text = format!("User: {} is not authorized to perform: {action} on resource: {resource}", caller.arn);
+            let why = format!("because no session policy allows the {action} action");
+            return Err(caller.service.access_denied(format!("{text} {why}")));
+        }
         let now = self.now();
         let Some(subject) = self.subject(Assumer::Caller(caller), now) else {
             return Err(caller.service.access_denied(format!("{} does not exist", caller.arn)));

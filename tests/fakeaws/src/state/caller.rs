@@ -1,8 +1,8 @@
 //! Who calls: access keys, session tokens, and the identity behind them.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::World;
+use super::{Role, World, unique_id};
 use crate::error::ServiceError;
 
 /// The services of the double, by the name in the credential scope.
@@ -82,7 +82,20 @@ pub(crate) struct Session {
     /// Its unique id: the session of a deleted role is worth nothing, even if the role was recreated.
     pub(crate) role_id: String,
     pub(crate) name: String,
+    /// Good for artifacts only: the `artifactCredentials` of a job.
+    pub(crate) artifacts_only: bool,
 }
+
+/// Temporary credentials as they are handed out.
+#[derive(Clone, Debug)]
+pub(crate) struct Issued {
+    pub(crate) access_key: String,
+    pub(crate) token: String,
+    pub(crate) expires: Timestamp,
+}
+
+/// The secret key of all sessions. Signatures are not checked.
+pub(crate) const SECRET_KEY: &str = "fakeaws-secret-that-nobody-checks-000000";
 
 /// What kind of principal calls.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -117,6 +130,8 @@ pub(crate) struct Caller {
     pub(crate) arn: String,
     /// As `GetCallerIdentity` shows it.
     pub(crate) user_id: String,
+    /// Its credentials are the `artifactCredentials` of a job.
+    pub(crate) artifacts_only: bool,
 }
 
 impl World {
@@ -148,7 +163,35 @@ impl World {
             .filter(|role| role.id == session.role_id)
             .ok_or_else(|| service.invalid_token())?;
         let identity = Identity::Role { name: role.name.clone(), id: role.id.clone(), session: session.name.clone() };
-        self.caller(service, region, &session.account, identity).ok_or_else(|| service.invalid_token())
+        let caller = self.caller(service, region, &session.account, identity);
+        let artifacts_only = session.artifacts_only;
+        caller.map(|caller| Caller { artifacts_only, ..caller }).ok_or_else(|| service.invalid_token())
+    }
+
+    /// Temporary credentials for a role of an account.
+    pub(crate) fn issue_session(&mut self, account: &str, role: &Role, name: &str, seconds: u32) -> Issued {
+        self.issue(account, role, name, seconds, false)
+    }
+
+    /// The same, good for artifacts only.
+    pub(crate) fn issue_artifact_session(&mut self, account: &str, role: &Role, name: &str, seconds: u32) -> Issued {
+        self.issue(account, role, name, seconds, true)
+    }
+
+    fn issue(&mut self, account: &str, role: &Role, name: &str, seconds: u32, artifacts_only: bool) -> Issued {
+        let session = Session {
+            token: format!("fakeaws-token-{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>()),
+            expires: self.now() + SignedDuration::from_secs(i64::from(seconds)),
+            account: account.to_owned(),
+            role: role.name.clone(),
+            role_id: role.id.clone(),
+            name: name.to_owned(),
+            artifacts_only,
+        };
+        let access_key = unique_id("ASIA")[..20].to_owned();
+        let issued = Issued { access_key: access_key.clone(), token: session.token.clone(), expires: session.expires };
+        self.sessions.insert(access_key, session);
+        issued
     }
 
     /// Ends all sessions. Their keys stay known, so that the answer is "expired" and not "invalid".
@@ -196,6 +239,7 @@ impl World {
             identity,
             arn,
             user_id,
+            artifacts_only: false,
         })
     }
 }

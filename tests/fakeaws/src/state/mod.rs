@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod authorize;
 pub(crate) mod caller;
 pub(crate) mod principals;
+pub(crate) mod signals;
 pub(crate) mod versioned;
 
 use std::collections::BTreeMap;
@@ -13,13 +14,15 @@ use serde_json::Value;
 
 pub(crate) use self::{
     account::{Account, Function, Policies, Role, User},
-    caller::{Caller, Identity, Service, Session},
+    caller::{Caller, Identity, Issued, SECRET_KEY, Service, Session},
 };
 use crate::{
     call_log::{Authorisation, CallLog},
     clock::Clock,
+    codepipeline::{Jobs, Pipelines, run::At},
     knobs::Knobs,
-    state::versioned::Versioned,
+    lambda::Invocations,
+    state::{signals::Signals, versioned::Versioned},
 };
 
 /// Everything there is.
@@ -38,6 +41,12 @@ pub(crate) struct World {
     pub(crate) log: CallLog,
     /// What the call in progress was authorised as; the server moves it to the log.
     pub(crate) authorised: Vec<Authorisation>,
+    /// What `CodePipeline` waits for from functions.
+    pub(crate) jobs: Jobs,
+    /// Asynchronous invocations of functions.
+    pub(crate) invocations: Invocations,
+    /// How the background task learns that there is something to do.
+    pub(crate) signals: Signals,
     /// Unique id → (account, key) of a role or user, dead ones included.
     unique_ids: BTreeMap<String, (String, String)>,
 }
@@ -70,6 +79,11 @@ impl World {
             partition: "aws".to_owned(),
             ..Account::default()
         })
+    }
+
+    /// The pipelines of an account that is known to exist.
+    pub(crate) fn pipelines_mut(&mut self, at: &At) -> &mut Pipelines {
+        &mut self.account_mut(&at.account).pipelines
     }
 
     /// Writes a role as it is from now on; `None` deletes it.

@@ -15,7 +15,7 @@ const EPOCH_TIME: u64 = 1;
 
 /// Where answers hold times: operation, and the members on the way there (`*` is every element of a list). CBOR tags
 /// them, while the same number elsewhere (in a member that is only carried along) is a number.
-const TIMES: [(&str, &[&str]); 11] = [
+const TIMES: [(&str, &[&str]); 14] = [
     ("GetPipeline", &["metadata", "created"]),
     ("GetPipeline", &["metadata", "updated"]),
     ("ListPipelines", &["pipelines", "*", "created"]),
@@ -26,6 +26,9 @@ const TIMES: [(&str, &[&str]); 11] = [
     ("GetPipelineState", &["stageStates", "*", "actionStates", "*", "latestExecution", "lastStatusChange"]),
     ("ListPipelineExecutions", &["pipelineExecutionSummaries", "*", "startTime"]),
     ("ListPipelineExecutions", &["pipelineExecutionSummaries", "*", "lastUpdateTime"]),
+    ("ListActionExecutions", &["actionExecutionDetails", "*", "startTime"]),
+    ("ListActionExecutions", &["actionExecutionDetails", "*", "lastUpdateTime"]),
+    ("PutApprovalResult", &["approvedAt"]),
     ("GetPipelineExecution", &["pipelineExecution", "artifactRevisions", "*", "created"]),
 ];
 

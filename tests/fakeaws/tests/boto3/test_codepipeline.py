@@ -215,6 +215,12 @@ class Refusals(CodePipelineTestCase):
 
 
 class Executions(CodePipelineTestCase):
+    """Executions that stay where they are until they are moved by hand."""
+
+    def setUp(self):
+        super().setUp()
+        self.admin("set-started-executions", **AT, status="InProgress")
+
     def test_an_update_cancels_what_runs(self):
         self.codepipeline.start_pipeline_execution(name="release")
         self.admin("put-execution", **AT, status="Succeeded")

@@ -13,5 +13,6 @@ mod limits;
 mod principals;
 mod propagation;
 mod roles;
+mod runs;
 mod sessions;
 mod support;

@@ -5,6 +5,7 @@ use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_types::retry::RetryConfig;
 use fakeaws::{FakeAws, Seed};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 pub(crate) const TOOLS: &str = "111111111111";
 pub(crate) const DEV: &str = "222222222222";
@@ -97,4 +98,29 @@ pub(crate) async fn make_role(iam: &aws_sdk_iam::Client, name: &str) -> aws_sdk_
     let document = trust(json!({"AWS": "111111111111"})).to_string();
     let answer = iam.create_role().role_name(name).assume_role_policy_document(document).send().await.unwrap();
     answer.role().unwrap().clone()
+}
+
+/// One request as the bytes that travel: status, head, body.
+pub(crate) async fn post(
+    aws: &FakeAws,
+    (access_key, service): (&str, &str),
+    path: &str,
+    headers: &str,
+    body: &[u8],
+) -> (u16, String, Vec<u8>) {
+    let authority = aws.endpoint().strip_prefix("http://").unwrap().to_owned();
+    let mut stream = tokio::net::TcpStream::connect(&authority).await.unwrap();
+    let scope = format!("AWS4-HMAC-SHA256 Credential={access_key}/20260101/{REGION}/{service}/aws4_request");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\nauthorization: {scope}\r\n{headers}\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let split = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(answer[..split].to_vec()).unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, head, answer[split + 4..].to_vec())
 }

@@ -9,6 +9,13 @@ use fakeaws::FakeAws;
 use super::support::{AT, PIPELINE, client, get, start_with_pipeline};
 use crate::support::{TOOLS_ROOT, refusal};
 
+/// With executions that stay where they are until they are moved by hand.
+async fn start_by_hand() -> FakeAws {
+    let aws = start_with_pipeline().await;
+    aws.admin().set_started_executions(AT, "InProgress").unwrap();
+    aws
+}
+
 async fn start(client: &Client) -> String {
     let answer = client.start_pipeline_execution().name(PIPELINE).send().await.unwrap();
     answer.pipeline_execution_id().unwrap().to_owned()
@@ -42,7 +49,7 @@ const DONE: Option<StageExecutionStatus> = Some(StageExecutionStatus::Succeeded)
 
 #[tokio::test]
 async fn a_started_execution_runs_until_it_is_changed() {
-    let aws = start_with_pipeline().await;
+    let aws = start_by_hand().await;
     let client = client(&aws, TOOLS_ROOT);
     assert_eq!(listed(&client).await, []);
     assert_eq!(stages(&client).await, [None, None, None]);
@@ -66,7 +73,7 @@ async fn a_started_execution_runs_until_it_is_changed() {
 
 #[tokio::test]
 async fn started_executions_can_finish_at_once() {
-    let aws = start_with_pipeline().await;
+    let aws = start_by_hand().await;
     let client = client(&aws, TOOLS_ROOT);
     aws.admin().set_started_executions(AT, "Succeeded").unwrap();
     let id = start(&client).await;
@@ -80,7 +87,7 @@ async fn started_executions_can_finish_at_once() {
 
 #[tokio::test]
 async fn an_execution_between_two_stages_is_in_progress_while_no_stage_is() {
-    let aws = start_with_pipeline().await;
+    let aws = start_by_hand().await;
     let client = client(&aws, TOOLS_ROOT);
     let id = put(&aws, None, "InProgress", Some("Build"));
     assert_eq!(stages(&client).await, [DONE, Some(StageExecutionStatus::InProgress), None]);
@@ -101,7 +108,7 @@ async fn an_execution_between_two_stages_is_in_progress_while_no_stage_is() {
 
 #[tokio::test]
 async fn an_update_cancels_what_runs_and_nothing_else() {
-    let aws = start_with_pipeline().await;
+    let aws = start_by_hand().await;
     let client = client(&aws, TOOLS_ROOT);
     let finished = put(&aws, None, "Succeeded", None);
     let between = put(&aws, None, "InProgress", None);
@@ -127,7 +134,7 @@ async fn an_update_cancels_what_runs_and_nothing_else() {
 
 #[tokio::test]
 async fn a_refused_update_cancels_nothing() {
-    let aws = start_with_pipeline().await;
+    let aws = start_by_hand().await;
     let client = client(&aws, TOOLS_ROOT);
     let id = start(&client).await;
     aws.admin().remove_role("222222222222", "invoke").unwrap();
@@ -138,7 +145,7 @@ async fn a_refused_update_cancels_nothing() {
 
 #[tokio::test]
 async fn a_stop_waits_for_the_actions_of_a_stage_unless_it_abandons_them() {
-    let aws = start_with_pipeline().await;
+    let aws = start_by_hand().await;
     let client = client(&aws, TOOLS_ROOT);
     let id = start(&client).await;
     stop(&client, &id, false).await.unwrap();
@@ -162,7 +169,7 @@ async fn a_stop_waits_for_the_actions_of_a_stage_unless_it_abandons_them() {
 
 #[tokio::test]
 async fn executions_come_newest_first_in_pages() {
-    let aws = start_with_pipeline().await;
+    let aws = start_by_hand().await;
     let client = client(&aws, TOOLS_ROOT);
     let mut ids: Vec<String> = (0..105).map(|_| put(&aws, None, "Succeeded", None)).collect();
     ids.reverse();
@@ -187,7 +194,7 @@ async fn executions_come_newest_first_in_pages() {
 
 #[tokio::test]
 async fn deleting_a_pipeline_forgets_its_executions() {
-    let aws = start_with_pipeline().await;
+    let aws = start_by_hand().await;
     let client = client(&aws, TOOLS_ROOT);
     start(&client).await;
     client.delete_pipeline().name(PIPELINE).send().await.unwrap();
@@ -197,7 +204,7 @@ async fn deleting_a_pipeline_forgets_its_executions() {
 
 #[tokio::test]
 async fn somebody_elses_update_cancels_as_well() {
-    let aws = start_with_pipeline().await;
+    let aws = start_by_hand().await;
     let client = client(&aws, TOOLS_ROOT);
     let id = start(&client).await;
     let answer = aws.admin().replace_pipeline(AT.0, AT.1, super::support::declaration()).unwrap();

@@ -9,7 +9,6 @@ use aws_sdk_codepipeline::{
 };
 use fakeaws::{FakeAws, RoleSeed};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{DEV, REGION, TOOLS, TOOLS_ROOT, config, key, start, trust};
 
@@ -97,23 +96,9 @@ pub(super) async fn refused(aws: &FakeAws, declaration: &Value) -> (String, Stri
     (text("__type"), text("message"))
 }
 
-/// One request as the bytes that travel: status, head, body.
+/// One request as the bytes that travel, by the root of the tools account: status, head, body.
 pub(super) async fn post(aws: &FakeAws, path: &str, headers: &str, body: &[u8]) -> (u16, String, Vec<u8>) {
-    let authority = aws.endpoint().strip_prefix("http://").unwrap().to_owned();
-    let mut stream = tokio::net::TcpStream::connect(&authority).await.unwrap();
-    let scope = format!("AWS4-HMAC-SHA256 Credential={TOOLS_ROOT}/20260101/{REGION}/codepipeline/aws4_request");
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\nauthorization: {scope}\r\n{headers}\r\n\
-         content-length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
-    let split = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
-    let head = String::from_utf8(answer[..split].to_vec()).unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, head, answer[split + 4..].to_vec())
+    crate::support::post(aws, (TOOLS_ROOT, "codepipeline"), path, headers, body).await
 }
 
 /// The declaration as the SDK's type, as far as [`declaration`] goes.

@@ -1,10 +1,23 @@
-//! Lambda: functions as far as they are looked up.
+//! Lambda: functions as far as they are looked up, and their asynchronous invocations.
+//!
+//! `CodePipeline` is the only one who invokes: `Invoke` is not offered over the wire.
+
+mod behaviour;
+mod invocations;
+mod python;
+mod script;
 
 use serde_json::{Map, Value, json};
 
+pub use self::behaviour::Behaviour;
+pub(crate) use self::{
+    invocations::{Delivery, Ended, FunctionAt, Invocations},
+    python::Process,
+};
 use crate::{
     error::ServiceError,
     state::{Caller, Function, World, authorize::Assumer},
+    wire::request_id,
 };
 
 /// Answers one call.
@@ -68,8 +81,75 @@ fn find(world: &mut World, caller: &Caller, action: &str, input: &Value) -> Resu
     Ok((name.to_owned(), function.clone()))
 }
 
+/// An invocation that was accepted.
+pub(crate) struct Accepted {
+    /// Its request id.
+    pub(crate) request: String,
+    pub(crate) function: FunctionAt,
+    /// ARN of the function's role.
+    pub(crate) execution_role: String,
+}
+
+/// `Invoke` with the invocation type `Event`: the event is taken, and delivered when its turn comes.
+pub(crate) fn invoke(
+    world: &mut World,
+    caller: &Caller,
+    function: &str,
+    event: Value,
+) -> Result<Accepted, ServiceError> {
+    let (name, found) = find(world, caller, "lambda:InvokeFunction", &json!({"FunctionName": function}))?;
+    let function = FunctionAt { account: caller.account.clone(), region: caller.region.clone(), name };
+    let request = request_id();
+    let now = world.now();
+    world.invocations.push(function.clone(), request.clone(), event, now);
+    world.signals.changed();
+    Ok(Accepted { request, function, execution_role: found.role })
+}
+
+/// Delivers the latest event of a function once more.
+pub(crate) fn deliver_again(world: &mut World, function: &FunctionAt) -> Result<(), String> {
+    let now = world.now();
+    world.invocations.repeat(function, now)?;
+    world.signals.changed();
+    Ok(())
+}
+
+/// Delivers an event. What is scripted is over when this returns; a process is left to the caller.
+pub(crate) fn deliver(world: &mut World, delivery: Delivery) -> Option<Process> {
+    let now = world.now();
+    let failed = |text: &str| Ended { result: Err(text.to_owned()), log: String::new() };
+    let FunctionAt { account, region, name } = &delivery.function;
+    let functions = world.accounts.get(account).and_then(|account| account.functions.get(region));
+    let Some(function) = functions.and_then(|functions| functions.get(name)).cloned() else {
+        world.invocations.end(&delivery, failed("the function was deleted"), now);
+        return None;
+    };
+    let service = Assumer::Service("lambda.amazonaws.com");
+    let trusted = world.may_assume(service, &function.role, None).unwrap_or_default();
+    let role =
+        world.role_by_arn(&function.role, now).filter(|_| trusted).map(|(of, role)| (of.to_owned(), role.clone()));
+    let Some((of, role)) = role else {
+        let text = "The role defined for the function cannot be assumed by Lambda.";
+        world.invocations.end(&delivery, failed(text), now);
+        return None;
+    };
+    let credentials = world.issue_session(&of, &role, name, role.max_session_duration);
+    match function.behaviour.clone().unwrap_or_default() {
+        Behaviour::Python { file, python } => {
+            let partition = world.accounts.get(account).map_or("aws", |account| account.partition.as_str());
+            let arn = format!("arn:{partition}:lambda:{region}:{account}:function:{name}");
+            Some(Process { delivery, function, arn, file, python, credentials })
+        }
+        scripted => {
+            let ended = script::run(world, &delivery, &scripted, &credentials);
+            world.invocations.end(&delivery, ended, now);
+            None
+        }
+    }
+}
+
 fn configuration(caller: &Caller, name: &str, function: &Function) -> Value {
-    json!({
+    let mut shown = json!({
         "FunctionName": name,
         "FunctionArn": arn(caller, name),
         "Runtime": function.runtime,
@@ -86,7 +166,11 @@ fn configuration(caller: &Caller, name: &str, function: &Function) -> Value {
         "LastUpdateStatus": "Successful",
         "PackageType": "Zip",
         "Architectures": ["x86_64"],
-    })
+    });
+    if !function.environment.is_empty() {
+        shown["Environment"] = json!({"Variables": function.environment});
+    }
+    shown
 }
 
 fn create(world: &mut World, caller: &Caller, input: &Value) -> Result<Value, ServiceError> {
@@ -109,6 +193,7 @@ fn create(world: &mut World, caller: &Caller, input: &Value) -> Result<Value, Se
         "handler": text(input, "Handler").unwrap_or("index.handler"),
         "description": text(input, "Description").unwrap_or_default(),
         "timeout": input.get("Timeout").and_then(Value::as_u64).unwrap_or(3),
+        "environment": input.pointer("/Environment/Variables").unwrap_or(&json!({})),
         "tags": tags,
     });
     let function: Function = serde_json::from_value(seed).map_err(|error| invalid(error.to_string()))?;

@@ -1,0 +1,17 @@
+//! Pipelines that run: through stages, into functions of other accounts, and back.
+#![allow(clippy::doc_markdown, reason = "CodePipeline is a name")]
+
+mod approvals;
+mod callbacks;
+mod clocks;
+mod events;
+mod example;
+mod handlers;
+mod history;
+mod hops;
+mod modes;
+mod passing;
+mod processes;
+mod retries;
+mod stopping;
+mod support;
