@@ -44,25 +44,25 @@ pub(crate) fn scenarios() -> Vec<Case> {
 
             // Its last event comes after its last status.
             eventually("the event of its readiness", DEADLINE, async || {
-                let written = kubernetes_writes(scenario).map_err(|error| error.to_string())?;
+                let written = scenario.kubernetes_writes().map_err(|error| error.to_string())?;
                 if written.iter().any(|write| write.contains("events")) { Ok(()) } else { Err(written.join("\n")) }
             })
             .await?;
-            let written = kubernetes_writes(scenario)?.len();
-            let reconciles = "crossinvoke_reconciles_total{kind=\"CrossAccountInvoke\"";
-            let reconciled = scenario.controller()?.metric(reconciles).await?;
+            let written = scenario.kubernetes_writes()?.len();
+            let metric = "crossinvoke_reconciles_total{kind=\"CrossAccountInvoke\"";
+            let looks = scenario.controller()?.metric(metric).await?;
             let mark = scenario.mark()?;
             scenario.touch("validate", "again").await?;
             let reads = scenario.reads_of_one_cycle(mark).await?;
             assert!(reads <= 8, "an in-sync cycle makes at most eight reads, not {reads}");
             let controller = scenario.controller()?;
             eventually("the cycle is over", DEADLINE, async || {
-                let now = controller.metric(reconciles).await.map_err(|error| error.to_string())?;
-                if now > reconciled { Ok(()) } else { Err(now.to_string()) }
+                let now = controller.metric(metric).await.map_err(|error| error.to_string())?;
+                if now > looks { Ok(()) } else { Err(now.to_string()) }
             })
             .await?;
             assert_eq!(scenario.calls_since(mark)?.mutating(), 0, "a converged object causes no write in AWS");
-            let after = kubernetes_writes(scenario)?;
+            let after = scenario.kubernetes_writes()?;
             assert_eq!(after.len(), written, "nor in Kubernetes:\n{}", after.join("\n"));
 
             scenario.delete("validate").await?;
@@ -107,17 +107,6 @@ pub(crate) fn scenarios() -> Vec<Case> {
             scenario.assert_as_before(&before)
         }),
     ]
-}
-
-/// What the controller of this scenario wrote in Kubernetes, by the API server's audit log.
-fn kubernetes_writes(scenario: &Scenario<'_>) -> Result<Vec<String>> {
-    let log = std::fs::read_to_string(scenario.audit_log()).context("the audit log")?;
-    let user = format!("system:serviceaccount:{}:crossinvoke", scenario.namespace);
-    // The last line may not be written whole yet.
-    let events = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let own = events.filter(|event| event["user"]["username"] == user.as_str());
-    let writes = own.filter(|event| !["get", "list", "watch"].iter().any(|verb| event["verb"] == *verb));
-    Ok(writes.map(|event| format!("{} {}", event["verb"], event["objectRef"])).collect())
 }
 
 fn in_partition(partition: &'static str, region: &'static str) -> Setup {

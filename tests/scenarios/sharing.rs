@@ -1,16 +1,35 @@
 //! Several objects on one pipeline, role and function never hurt each other.
 
-use crossinvoke_harness::{Context as _, Setup, accounts::PIPELINE_ROLE};
+use crossinvoke_harness::{Context as _, Result, Scenario, Setup, accounts::PIPELINE_ROLE};
 use serde_json::json;
 
 use crate::{
     suite::{Case, case},
     support::{
-        converge, entered, execution_role, invoke_role_name, pipeline, pipeline_role, put_status, repaired, stages,
+        converge, entered, execution_role, invoke_role_name, pipeline, pipeline_role, put_status, refused, repaired,
+        stages,
     },
 };
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
+
+/// CodePipeline refuses any update while a role in the pipeline cannot be assumed, whoever's action names it.
+async fn neighbours_role(scenario: &mut Scenario<'_>) -> Result<()> {
+    let one = converge(scenario, &scenario.invoke("one")).await?;
+    let mut two = scenario.invoke("two");
+    converge(scenario, &two).await?;
+    let role = invoke_role_name(&one);
+    let nobody = json!({"Version": "2012-10-17", "Statement": []});
+    scenario.aws().put_trust(&scenario.accounts.dev, &role, nobody).context("nobody is trusted")?;
+    two["spec"]["action"] = json!({"runOrder": 2});
+    scenario.apply(&two).await?;
+    let neighbour = format!("CrossAccountInvoke {}/one made", scenario.namespace);
+    refused(scenario, "two", "PipelineRefused", &[&role, "action one of stage Validate", &neighbour]).await?;
+    scenario.touch("one", "look").await?;
+    scenario.until_reason("one", "Converged").await?;
+    scenario.touch("two", "again").await?;
+    scenario.until_reason("two", "Converged").await.map(drop)
+}
 
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
@@ -87,6 +106,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
             scenario.until_reason("two", "Converged").await?;
             Ok(())
         }),
+        case("a_refusal_for_a_neighbours_role_names_the_neighbour", Setup::default, neighbours_role),
         case("a_stray_entry_in_a_shared_policy_goes_and_the_others_stay", Setup::default, async |scenario| {
             converge(scenario, &scenario.invoke("one")).await?;
             converge(scenario, &scenario.invoke("two")).await?;

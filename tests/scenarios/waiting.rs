@@ -1,6 +1,10 @@
 //! Running executions, propagation, throttling, lost answers: states to wait out, not errors.
 
-use crossinvoke_harness::{Context as _, Setup, accounts::PIPELINE};
+use crossinvoke_harness::{
+    Context as _, Result, Scenario, Setup,
+    accounts::PIPELINE,
+    wait::{DEADLINE, eventually},
+};
 use fakeaws::{Effect, Fault, Propagation};
 
 use crate::{
@@ -79,6 +83,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
             scenario.until_reason("validate", "Converged").await?;
             Ok(())
         }),
+        case("what_went_missing_meanwhile_is_said_to_be_missing", short_propagation, went_missing),
         case("stale_reads_cause_no_second_write", Setup::default, async |scenario| {
             entered(scenario).await?;
             let lag = Propagation { reads_milliseconds: 7_000, ..Propagation::default() };
@@ -148,6 +153,29 @@ pub(crate) fn scenarios() -> Vec<Case> {
             scenario.assert_as_before(&before)
         }),
     ]
+}
+
+/// CodePipeline looks at the role after T1 and P3 were read back, and somebody was faster.
+async fn went_missing(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let dev = scenario.accounts.dev.clone();
+    let delay = Effect::Delay { milliseconds: 6_000 };
+    scenario.aws().fault(Fault::next("UpdatePipeline", delay)).context("a slow call")?;
+    let mark = scenario.mark()?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    eventually("the update is about to be looked at", DEADLINE, async || {
+        let calls = scenario.calls_since(mark).map_err(|error| error.to_string())?;
+        if calls.of("ListPipelineExecutions") > 0 { Ok(()) } else { Err(calls.to_string()) }
+    })
+    .await?;
+    let roles = scenario.configuration()?["accounts"][&dev]["roles"].clone();
+    let made = roles.as_object().and_then(|roles| roles.keys().find(|name| name.starts_with("crossinvoke-"))).cloned();
+    let nobody = serde_json::json!({"Version": "2012-10-17", "Statement": []});
+    scenario.aws().put_trust(&dev, &made.unwrap_or_default(), nobody).context("nobody is trusted")?;
+    let parts = ["trust policy is missing", "-assume is in place since", "made again at the next look"];
+    refused(scenario, "validate", "PipelineRoleCannotAssume", &parts).await?;
+    scenario.touch("validate", "again").await?;
+    scenario.until_reason("validate", "Converged").await.map(drop)
 }
 
 fn quick() -> Setup {
