@@ -9,13 +9,15 @@ use fakeaws::Call;
 use libtest_mimic::Failed;
 use serde_json::Value;
 
+use crate::support::is_of_controller;
+
 /// IAM actions that were asked for in all scenarios, by the kind of account they were asked in.
 static CALLED: Mutex<BTreeMap<&str, BTreeSet<String>>> = Mutex::new(BTreeMap::new());
 
 /// Notes what the controller's identities asked for in one scenario. Account ids begin with a digit for their kind.
 pub(crate) fn note(calls: &[Call]) {
     let mut called = CALLED.lock().unwrap_or_else(PoisonError::into_inner);
-    for call in calls.iter().filter(|call| call.caller.contains("crossinvoke")) {
+    for call in calls.iter().filter(|call| is_of_controller(call)) {
         let file = match call.account.bytes().next() {
             Some(b'1') => "tools",
             Some(b'2') => "dev",

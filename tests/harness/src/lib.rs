@@ -15,14 +15,17 @@ mod calls;
 mod command;
 mod control_plane;
 mod controller_process;
+mod deployment;
 mod difference;
 mod error;
+mod executions;
 mod helm;
 mod http_client;
 mod installed;
 mod kubeconfig;
 mod kubectl;
 pub mod objects;
+mod person;
 mod pki;
 pub mod process;
 mod scenario;
@@ -37,10 +40,12 @@ pub use self::{
     calls::{Calls, Mark},
     control_plane::ControlPlane,
     controller_process::{ControllerOptions, ControllerProcess, ENDS_WITHIN},
+    deployment::Deployment,
     difference::difference,
     error::{Context, Error, Result},
+    executions::{ActionExecution, Execution},
     helm::{Helm, Release, chart},
-    kubectl::Kubectl,
+    kubectl::{Kubectl, Watch},
     scenario::Scenario,
     setup::Setup,
     supervisor::{Started, supervise_if_asked},
