@@ -5,11 +5,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use crossinvoke_harness::is_of_controller;
 use fakeaws::Call;
 use libtest_mimic::Failed;
 use serde_json::Value;
-
-use crate::support::is_of_controller;
 
 /// IAM actions that were asked for in all scenarios, by the kind of account they were asked in.
 static CALLED: Mutex<BTreeMap<&str, BTreeSet<String>>> = Mutex::new(BTreeMap::new());

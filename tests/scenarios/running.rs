@@ -2,7 +2,7 @@
 //! stops. The function is the handler of `examples/`, in a Python process.
 
 use crossinvoke_harness::{
-    Calls, Context as _, Deployment, Execution, Result, Scenario, Setup,
+    Context as _, Deployment, Execution, Hop, Result, Scenario, Setup,
     accounts::{EXECUTION_ROLE, FUNCTION, PIPELINE, PIPELINE_ROLE},
 };
 use fakeaws::ActionOutcome;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     suite::{Case, case},
-    support::{self, converge, invoke_role_name, message, pipeline, put_right, refused, repaired},
+    support::{converge, invoke_role_name, message, pipeline, put_right, refused, repaired},
 };
 
 pub(crate) fn scenarios() -> Vec<Case> {
@@ -64,16 +64,6 @@ fn assert_stopped_before_deploy(execution: &Execution) {
     assert!(execution.has_entered("Validate") && !execution.has_entered("Deploy"), "{execution}");
 }
 
-/// Operation and outcome of what was not called by the controller.
-fn hops(calls: &Calls) -> Vec<(&str, &str, &str)> {
-    let hops = calls.0.iter().filter(|call| !support::is_of_controller(call) && !call.caller.ends_with(":root"));
-    hops.map(|call| {
-        let role = call.caller.split('/').nth(1).unwrap_or_default();
-        (role, call.operation.as_str(), call.outcome.as_str())
-    })
-    .collect()
-}
-
 async fn passes(scenario: &mut Scenario<'_>) -> Result<()> {
     let deployment = Deployment::start().await?;
     let role = in_place(scenario, &deployment).await?;
@@ -83,12 +73,13 @@ async fn passes(scenario: &mut Scenario<'_>) -> Result<()> {
     assert_eq!(execution.message_of("validate"), format!("{} answered as expected", deployment.url("/health")));
     assert_eq!(deployment.asked(), ["/health"], "the handler itself looked");
     let calls = scenario.calls_since(mark)?;
+    let hop = |role, service, operation| Hop { role, service, operation, outcome: "OK" };
     let expected = [
-        (PIPELINE_ROLE, "AssumeRole", "OK"),
-        (role.as_str(), "Invoke", "OK"),
-        (EXECUTION_ROLE, "PutJobSuccessResult", "OK"),
+        hop(PIPELINE_ROLE, "sts", "AssumeRole"),
+        hop(&role, "lambda", "Invoke"),
+        hop(EXECUTION_ROLE, "codepipeline", "PutJobSuccessResult"),
     ];
-    assert_eq!(hops(&calls), expected, "from account to account:\n{calls}");
+    assert_eq!(calls.hops(), expected, "from account to account:\n{calls}");
     Ok(())
 }
 

@@ -4,10 +4,9 @@ use std::{collections::BTreeSet, path::Path};
 
 use crossinvoke_harness::{
     Context as _, Error, Result, Scenario,
-    accounts::{CONTROLLER_IDENTITY, CONTROLLER_ROLE, EXECUTION_ROLE, PIPELINE, PIPELINE_ROLE},
+    accounts::{EXECUTION_ROLE, PIPELINE, PIPELINE_ROLE},
     wait::{DEADLINE, eventually},
 };
-use fakeaws::Call;
 use kube::{ResourceExt as _, api::DynamicObject};
 use serde_json::{Value, json};
 
@@ -57,13 +56,6 @@ pub(crate) async fn put_right(scenario: &Scenario<'_>, name: &str, what: &str, e
     })
     .await?;
     scenario.until_reason(name, "Converged").await.map(|_| ())
-}
-
-/// Whether the controller made a call: by its identity in the platform account, or by the role that it assumes in tools
-/// and dev. The roles that it makes are called much like that, and a run of the pipeline uses them.
-pub(crate) fn is_of_controller(call: &Call) -> bool {
-    // arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION
-    call.caller.split('/').nth(1).is_some_and(|role| [CONTROLLER_ROLE, CONTROLLER_IDENTITY].contains(&role))
 }
 
 /// The pipeline's declaration.

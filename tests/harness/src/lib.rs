@@ -37,7 +37,7 @@ pub mod wait;
 pub use self::{
     accounts::Accounts,
     bench::Bench,
-    calls::{Calls, Mark},
+    calls::{Calls, Hop, Mark, is_of_controller},
     control_plane::ControlPlane,
     controller_process::{ControllerOptions, ControllerProcess, ENDS_WITHIN},
     deployment::Deployment,
