@@ -62,7 +62,7 @@ async fn run(options: &Options) -> ExitCode {
     match told.await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            println!("\nStopped.");
+            screen.say("Stopped.");
             ExitCode::from(INTERRUPTED)
         }
         Err(error) => {

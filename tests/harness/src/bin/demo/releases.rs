@@ -31,7 +31,7 @@ pub(crate) async fn is_stopped(screen: &mut Screen, scenario: &Scenario<'_>, dep
     expect(message.contains("503"), "the function's message", &seen)?;
     expect(calls.of("PutJobFailureResult") == 1, "one report", &calls.to_string())?;
     stopped(&execution)?;
-    screen.right(&format!("the run stopped before Deploy, with the function's message: {message}"));
+    screen.right("the run stopped before Deploy, with the function's message");
     Ok(())
 }
 
@@ -61,6 +61,7 @@ pub(crate) async fn run(screen: &Screen, scenario: &Scenario<'_>) -> Result<(Exe
         &format!("started = boto3.client('codepipeline').start_pipeline_execution(name='{PIPELINE}')"),
         "print(started['pipelineExecutionId'])",
     ];
+    screen.say(&format!("As the tools account {}:", scenario.accounts.tools));
     let id = boto3(screen, scenario, &scenario.accounts.tools, &start).await?;
     screen.waiting("the pipeline runs", scenario.settled()).await;
     let execution = scenario.execution(id.trim()).await?;

@@ -109,7 +109,7 @@ async fn install(screen: &mut Screen, scenario: &mut Scenario<'_>) -> Result<()>
     screen.command(&format!("helm install crossinvoke charts/crossinvoke {namespace} --values values.yaml"));
     let helm = scenario.helm();
     let said = screen.waiting("installing", helm.install(&release, &chart(), &[])).await?;
-    screen.show(said.split("\n\n").next().unwrap_or_default());
+    screen.show(said.split("NOTES:").next().unwrap_or_default());
     expect(said.contains("STATUS: deployed"), "a deployed release", &said)?;
     let made = kubectl(screen, scenario, &["get", "crd,deployment", &namespace, "--output=name"]).await?;
     for name in ["awsaccounts.crossinvoke.dev", "crossaccountinvokes.crossinvoke.dev", "/crossinvoke\n"] {
@@ -194,7 +194,7 @@ fn show_parts(screen: &mut Screen, scenario: &Scenario<'_>) -> Result<()> {
 async fn remove(screen: &mut Screen, scenario: &Scenario<'_>, before: &Value) -> Result<()> {
     screen.step("Delete the object", "The controller takes out of AWS what it made, and nothing else.");
     let namespace = format!("--namespace={NAMESPACE}");
-    kubectl(screen, scenario, &["delete", "crossaccountinvoke", NAME, &namespace]).await?;
+    kubectl(screen, scenario, &["delete", "crossaccountinvoke", NAME, &namespace, "--timeout=60s"]).await?;
     screen.right("the object is gone");
     scenario.assert_as_before(before)?;
     screen.right("AWS is as it was before: the difference of the two snapshots is empty");
