@@ -119,7 +119,7 @@ fn about_drift(description: &str) -> String {
     let begins_condition = |line: &&str| line.starts_with("    Last Transition Time:");
     let is_drifted = |line: &&str| line.split_whitespace().eq(["Type:", "Drifted"]);
     let end = lines.iter().position(is_drifted).map_or(0, |end| end + 1);
-    let start = lines[..end].iter().rposition(|line| begins_condition(&line)).unwrap_or(end);
+    let start = lines[..end].iter().rposition(begins_condition).unwrap_or(end);
     let items = lines.iter().skip_while(|line| **line != "  Drift:");
     let items = items.enumerate().take_while(|(index, line)| *index == 0 || line.starts_with("   "));
     let is_told = |line: &&&str| line.split_whitespace().nth(1).is_some_and(|is| is == "Drifted" || is == "Corrected");
