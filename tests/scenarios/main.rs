@@ -24,6 +24,7 @@ mod repairing;
 mod resisting;
 mod restarting;
 mod rights;
+mod running;
 mod serving;
 mod sharing;
 mod suite;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         gating::scenarios(),
         changing::scenarios(),
         waiting::scenarios(),
+        running::scenarios(),
         sharing::scenarios(),
         deleting::scenarios(),
         restarting::scenarios(),

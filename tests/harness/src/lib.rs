@@ -15,14 +15,17 @@ mod calls;
 mod command;
 mod control_plane;
 mod controller_process;
+mod deployment;
 mod difference;
 mod error;
+mod executions;
 mod helm;
 mod http_client;
 mod installed;
 mod kubeconfig;
 mod kubectl;
 pub mod objects;
+mod person;
 mod pki;
 pub mod process;
 mod scenario;
@@ -34,13 +37,15 @@ pub mod wait;
 pub use self::{
     accounts::Accounts,
     bench::Bench,
-    calls::{Calls, Mark},
+    calls::{Calls, Hop, Mark, is_of_controller},
     control_plane::ControlPlane,
     controller_process::{ControllerOptions, ControllerProcess, ENDS_WITHIN},
+    deployment::Deployment,
     difference::difference,
     error::{Context, Error, Result},
+    executions::{ActionExecution, Execution},
     helm::{Helm, Release, chart},
-    kubectl::Kubectl,
+    kubectl::{Kubectl, Watch},
     scenario::Scenario,
     setup::Setup,
     supervisor::{Started, supervise_if_asked},

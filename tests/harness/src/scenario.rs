@@ -33,7 +33,7 @@ pub struct Scenario<'bench> {
     pub accounts: Accounts,
     /// An administrator's client; of this scenario's runtime.
     pub client: Client,
-    aws: FakeAws,
+    pub(crate) aws: FakeAws,
     flags: Vec<String>,
     pub(crate) controller: Option<ControllerProcess>,
     folder: TempDir,
