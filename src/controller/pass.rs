@@ -122,7 +122,7 @@ impl<'a> Pass<'a> {
         let version = tools.and_then(|tools| tools.pipeline_version);
         let actions = self.inventory.of(Part::PipelineAction);
         let written = actions.filter(|item| item.holder.resource() == declared.pipeline.as_str());
-        let written = written.map(|item| item.written_at).filter(|at| *at < self.context.started).max();
+        let written = written.map(|item| item.written_at).filter(|at| *at <= self.context.started).max();
         if let (Some(version), Some(at)) = (version, written) {
             let resource = Resource::Pipeline {
                 account: declared.tools.account.clone(),

@@ -239,7 +239,7 @@ async fn busy_pipeline(scenario: &mut Scenario<'_>) -> Result<()> {
     let busy = |id: Option<&str>, status: &str| {
         scenario.aws().put_execution((&tools, &region, PIPELINE), id, status, None).context("an execution")
     };
-    let id = busy(None, "InProgress")?;
+    busy(None, "InProgress")?;
     let mark = scenario.mark()?;
     scenario.touch("validate", "look").await?;
     let object = scenario.until_reason("validate", "WaitingForIdlePipeline").await?;
@@ -248,22 +248,27 @@ async fn busy_pipeline(scenario: &mut Scenario<'_>) -> Result<()> {
     assert_eq!((found.len(), &found[0]["field"], &found[0]["handling"]), (1, &json!("runOrder"), &json!("Waiting")));
     assert_eq!((&found[0]["desired"], &found[0]["observed"]), (&json!("1"), &json!("9")));
     assert_eq!(scenario.calls_since(mark)?.of("UpdatePipeline"), 0);
-    // While it waits, more is done by hand; and then all of it taken away.
+    // While it waits, more is done by hand, and then all of it taken away. A change of the pipeline ends its executions,
+    // so from here on it is the update that does not get through.
+    scenario.aws().fault(Fault::next("UpdatePipeline", Effect::Throttle).always()).context("a fault")?;
     let mut further = pipeline(scenario)?;
     further["stages"][2]["actions"][0]["configuration"]["FunctionName"] = json!("Evil");
     scenario.aws().replace_pipeline(&tools, &region, further).context("changing more of P4")?;
+    scenario.touch("validate", "look at more").await?;
     let two = |object: &DynamicObject| items(object).len() == 2;
     scenario.until("validate", "the second difference is told", two).await?;
     let mut without = pipeline(scenario)?;
     without["stages"].as_array_mut().unwrap().retain(|stage| stage["name"] != "Validate");
     scenario.aws().replace_pipeline(&tools, &region, without).context("removing P4")?;
+    scenario.touch("validate", "look at nothing").await?;
     let three = |object: &DynamicObject| {
         let found = items(object);
         found.len() == 3 && found.iter().all(|item| item["handling"] == "Waiting")
     };
     let object = scenario.until("validate", "its removal is told, and nothing as corrected", three).await?;
     assert_eq!(condition(&object, "Drifted"), Some(("True", "Correcting")));
-    busy(Some(&id), "Succeeded")?;
+    scenario.aws().clear_faults().context("no faults")?;
+    scenario.touch("validate", "go on").await?;
     let object = until_drift(scenario, "Corrected").await?;
     assert!(items(&object).iter().all(|item| item["handling"] == "Corrected"), "{:?}", items(&object));
     Ok(())

@@ -69,6 +69,8 @@ async fn killed(scenario: &mut Scenario<'_>) -> Result<()> {
     let mut invoke = scenario.invoke("validate");
     converge(scenario, &invoke).await?;
     lag(scenario, 8_000)?;
+    // What was made so far is to be seen.
+    scenario.aws().advance_clock(9).context("time")?;
     let mark = scenario.mark()?;
     invoke["spec"]["action"] = json!({"runOrder": 4});
     scenario.apply(&invoke).await?;
