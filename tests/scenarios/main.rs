@@ -24,6 +24,7 @@ mod repairing;
 mod resisting;
 mod restarting;
 mod rights;
+mod second_opinion;
 mod serving;
 mod sharing;
 mod suite;
@@ -53,5 +54,6 @@ fn main() -> ExitCode {
         serving::scenarios(),
         installing::scenarios(),
         reading::scenarios(),
+        second_opinion::scenarios(),
     ])
 }

@@ -1,7 +1,7 @@
 //! What the scenarios and the demo of crossinvoke run on: a real control plane, the AWS double, a controller process.
 //!
 //! ```text
-//! ControlPlane (supervisor → etcd, kube-apiserver)      FakeAws (accounts → three accounts, one pipeline)
+//! ControlPlane (supervisor → etcd, kube-apiserver)      FakeAws or Moto (accounts → three accounts, one pipeline)
 //!          └────────────────── Scenario ──────────────────┘
 //!                namespace, AwsAccounts, the chart's rights, ControllerProcess
 //! ```
@@ -17,11 +17,13 @@ mod control_plane;
 mod controller_process;
 mod difference;
 mod error;
+mod hands;
 mod helm;
 mod http_client;
 mod installed;
 mod kubeconfig;
 mod kubectl;
+mod moto;
 pub mod objects;
 mod pki;
 pub mod process;
@@ -39,8 +41,10 @@ pub use self::{
     controller_process::{ControllerOptions, ControllerProcess, ENDS_WITHIN},
     difference::difference,
     error::{Context, Error, Result},
+    hands::Hands,
     helm::{Helm, Release, chart},
     kubectl::Kubectl,
+    moto::{BotoAnswer, BotoCall, BotoError, Moto},
     scenario::Scenario,
     setup::Setup,
     supervisor::{Started, supervise_if_asked},
