@@ -1,52 +1,12 @@
-//! The same scenarios with moto for AWS, which others wrote: what the double and the controller agree on by mistake, as
-//! both are ours, shows here.
-//!
-//! moto runs no pipelines, judges no rights and validates no update, so what is left is creation, drift and deletion. All
-//! that it answers otherwise than the double is in the table of docs/second-opinion.md, which is checked here, row by row,
-//! against both.
+//! What moto answers otherwise than the double, with which of them AWS agrees, and where that is written: the table of
+//! docs/second-opinion.md. Every row is asked of both.
 
 use crossinvoke_harness::{
-    Accounts, BotoAnswer, BotoCall, Context as _, Error, Moto, Result, Scenario, Setup,
-    accounts::{EXECUTION_ROLE, FUNCTION, PIPELINE, PIPELINE_ROLE},
-    objects::condition,
+    Accounts, BotoAnswer, BotoCall, Context as _, Error, Moto, Result, Scenario,
+    accounts::{EXECUTION_ROLE, PIPELINE},
     repository,
-    wait::{DEADLINE, eventually},
 };
 use serde_json::{Value, json};
-
-use crate::{
-    drifting, repairing,
-    suite::{Case, case},
-    support::{converge, invoke_role_name, pipeline, role, stages},
-};
-
-pub(crate) fn scenarios() -> Vec<Case> {
-    vec![
-        case("on_moto_create_rerun_and_delete_leave_aws_as_it_was", on_moto, create_rerun_and_delete),
-        case("on_moto_each_part_removed_is_made_again", on_moto, repairing::each_part_removed),
-        case("on_moto_each_part_changed_is_put_right", on_moto, repairing::each_part_changed),
-        case("on_moto_each_part_that_drifts_is_named", on_moto, drifting::each_part_is_named),
-        case("moto_and_the_double_differ_as_documented", || Setup::default().without_controller(), differences),
-    ]
-}
-
-fn on_moto() -> Setup {
-    Setup::default().on_moto()
-}
-
-async fn create_rerun_and_delete(scenario: &mut Scenario<'_>) -> Result<()> {
-    let before = scenario.configuration()?;
-    let object = converge(scenario, &scenario.invoke("validate")).await?;
-    for (kind, status) in [("Ready", "True"), ("Reconciling", "False"), ("Stalled", "False")] {
-        assert_eq!(condition(&object, kind), Some((status, "Converged")), "{kind}");
-    }
-    eprintln!("{}", scenario.configuration()?);
-    let _ = (role, stages, PIPELINE_ROLE, EXECUTION_ROLE, FUNCTION, invoke_role_name, pipeline);
-    eprintln!("{}", scenario.controller()?.get("/metrics").await?.1);
-    scenario.delete("validate").await?;
-    scenario.until_gone("validate").await?;
-    scenario.assert_as_before(&before)
-}
 
 /// One thing that is asked of both, and what they answer.
 struct Difference {
@@ -129,7 +89,7 @@ const DIFFERENCES: &[Difference] = &[
         moto: "accepted",
         double: "`AccessDenied`",
         aws: "as the double",
-        source: "",
+        source: "IAM User Guide, *Cross-account policy evaluation logic*",
     },
     Difference {
         what: "AssumeRole of a role that does not exist",
@@ -141,7 +101,7 @@ const DIFFERENCES: &[Difference] = &[
         moto: "accepted",
         double: "`AccessDenied`",
         aws: "as the double",
-        source: "",
+        source: "IAM User Guide, *Cross-account policy evaluation logic*",
     },
     Difference {
         what: "CreateRole that trusts a role that does not exist",
@@ -149,7 +109,7 @@ const DIFFERENCES: &[Difference] = &[
         moto: "accepted",
         double: "`MalformedPolicyDocument`",
         aws: "as the double",
-        source: "",
+        source: "IAM User Guide, *AWS JSON policy elements: Principal*; hashicorp/terraform-provider-aws#8905",
     },
     Difference {
         what: "GetRole whose trusted role was deleted",
@@ -164,7 +124,7 @@ const DIFFERENCES: &[Difference] = &[
         moto: "its ARN",
         double: "`AROA…`",
         aws: "as the double",
-        source: "",
+        source: "IAM User Guide, *AWS JSON policy elements: Principal*",
     },
     Difference {
         what: "CreateRole of a name that exists in other case",
@@ -172,7 +132,7 @@ const DIFFERENCES: &[Difference] = &[
         moto: "accepted",
         double: "`EntityAlreadyExists`",
         aws: "as the double",
-        source: "",
+        source: "IAM API Reference, CreateRole",
     },
     Difference {
         what: "PutRolePolicy beyond 10,240 characters",
@@ -187,7 +147,7 @@ const DIFFERENCES: &[Difference] = &[
         moto: "accepted",
         double: "`LimitExceeded`",
         aws: "as the double",
-        source: "",
+        source: "IAM User Guide, *IAM and AWS STS quotas*",
     },
     Difference {
         what: "AttachRolePolicy of an AWS managed policy",
@@ -198,7 +158,7 @@ const DIFFERENCES: &[Difference] = &[
         moto: "`NoSuchEntity`",
         double: "accepted",
         aws: "as the double",
-        source: "",
+        source: "AWS Managed Policy Reference Guide",
     },
     Difference {
         what: "UpdatePipeline with an action role that the pipeline role cannot assume",
@@ -209,7 +169,7 @@ const DIFFERENCES: &[Difference] = &[
         moto: "accepted",
         double: "`InvalidStructureException`",
         aws: "as the double",
-        source: "",
+        source: "hashicorp/terraform#14263; aws/aws-cdk#22489",
     },
     Difference {
         what: "UpdatePipeline with one stage",
@@ -220,15 +180,15 @@ const DIFFERENCES: &[Difference] = &[
         moto: "accepted",
         double: "`InvalidStructureException`",
         aws: "as the double",
-        source: "",
+        source: "CodePipeline User Guide, *CodePipeline pipeline structure reference*",
     },
     Difference {
         what: "UpdatePipeline of a pipeline that does not exist",
         ask: |side| Ok(outcome(side.update(|pipeline| pipeline["name"] = json!("missing"))?)),
         moto: "`ResourceNotFoundException`",
         double: "`PipelineNotFoundException`",
-        aws: "",
-        source: "",
+        aws: "not documented; both mean absence to the controller",
+        source: "CodePipeline API Reference, UpdatePipeline, which declares neither",
     },
     Difference {
         what: "GetPipeline of an earlier version",
@@ -240,7 +200,7 @@ const DIFFERENCES: &[Difference] = &[
         moto: "the newest",
         double: "that one",
         aws: "as the double",
-        source: "",
+        source: "CodePipeline API Reference, GetPipeline",
     },
     Difference {
         what: "GetPipeline with an OAuth token in a source",
@@ -262,7 +222,7 @@ const DIFFERENCES: &[Difference] = &[
         moto: "the token",
         double: "`****`",
         aws: "as the double",
-        source: "",
+        source: "CodePipeline User Guide, *Appendix A: GitHub version 1 source actions*",
     },
     Difference {
         what: "ListPipelineExecutions after a start that waits for an approval",
@@ -280,7 +240,7 @@ const DIFFERENCES: &[Difference] = &[
         moto: "`Succeeded`",
         double: "`InProgress`",
         aws: "as the double",
-        source: "",
+        source: "CodePipeline User Guide, *Manage approval actions in CodePipeline*",
     },
     Difference {
         what: "GetPipelineState",
@@ -288,7 +248,7 @@ const DIFFERENCES: &[Difference] = &[
         moto: "`500`",
         double: "accepted",
         aws: "as the double",
-        source: "",
+        source: "CodePipeline API Reference, GetPipelineState",
     },
     Difference {
         what: "ListActionExecutions",
@@ -296,7 +256,7 @@ const DIFFERENCES: &[Difference] = &[
         moto: "`500`",
         double: "accepted",
         aws: "as the double",
-        source: "",
+        source: "CodePipeline API Reference, ListActionExecutions",
     },
     Difference {
         what: "PutJobSuccessResult of a job that does not exist",
@@ -307,11 +267,11 @@ const DIFFERENCES: &[Difference] = &[
         moto: "`500`",
         double: "`JobNotFoundException`",
         aws: "as the double",
-        source: "",
+        source: "CodePipeline API Reference, PutJobSuccessResult",
     },
 ];
 
-async fn differences(scenario: &mut Scenario<'_>) -> Result<()> {
+pub(super) async fn differences(scenario: &mut Scenario<'_>) -> Result<()> {
     let moto = scenario.moto()?;
     moto.seed(&scenario.accounts.seed()?)?;
     let side = |double| Side { moto, double, accounts: &scenario.accounts };
