@@ -1,7 +1,7 @@
 //! The same scenarios with moto for AWS, which others wrote: what the double and the controller agree on by mistake, as
 //! both are ours, shows here.
 //!
-//! moto judges no rights, validates no update and ends every run as it starts, so rights, the order of writes, busy
+//! moto judges no rights, validates no update and ends every run as it starts, so rights, the order of creation, busy
 //! pipelines and runs stay with the double. All that is otherwise than there is in [`differences`], with what AWS answers.
 
 mod differences;
