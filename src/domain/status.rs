@@ -50,19 +50,20 @@ impl Facts {
     #[must_use]
     pub fn converged_message(&self) -> String {
         let (pipeline, function) = (self.tools.pipeline_arn.as_deref(), self.dev.function_arn.as_deref());
-        let mut message = format!(
-            "{} can invoke {} and is told its result",
-            pipeline.unwrap_or("the pipeline"),
-            function.unwrap_or("the function")
-        );
-        if !self.old_role_users.is_empty() {
+        let kept = if self.old_role_users.is_empty() {
+            String::new()
+        } else {
             let users: Vec<&str> = self.old_role_users.iter().map(String::as_str).collect();
-            message += &format!(
+            format!(
                 "; what an older spec made stays, since {} still names its invoke role: give that action another role or remove it",
                 users.join(", ")
-            );
-        }
-        message
+            )
+        };
+        format!(
+            "{} can invoke {} and is told its result{kept}",
+            pipeline.unwrap_or("the pipeline"),
+            function.unwrap_or("the function")
+        )
     }
 }
 

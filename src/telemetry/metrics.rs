@@ -197,7 +197,9 @@ impl Metrics {
         let classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
         let gone: Vec<ObjectKey> = classes.keys().filter(|key| !keys.contains(*key)).cloned().collect();
         drop(classes);
-        gone.iter().for_each(|key| self.forget(key));
+        for key in gone {
+            self.forget(&key);
+        }
     }
 
     /// The metrics in OpenMetrics text, ages as of `now`.

@@ -1,6 +1,6 @@
 //! A spec that changes: the new works before the old goes, and nothing of the old stays.
 
-use crossinvoke_harness::{Context as _, Setup, accounts::PIPELINE};
+use crossinvoke_harness::{Context as _, Result, Scenario, Setup, accounts::PIPELINE};
 use serde_json::json;
 
 use crate::{
@@ -10,73 +10,73 @@ use crate::{
 
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
-        case("another_stage_action_function_and_role_leave_nothing_of_the_old", two_functions, async |scenario| {
-            let before = scenario.configuration()?;
-            let mut invoke = scenario.invoke("validate");
-            let old = invoke_role_name(&converge(scenario, &invoke).await?);
-            invoke["spec"]["stage"] = json!({"name": "Check", "position": {"before": "Deploy"}});
-            invoke["spec"]["action"] = json!({"name": "Other"});
-            converge(scenario, &invoke).await?;
-            assert_eq!(
-                stages(scenario)?,
-                ["Source", "Build", "Check", "Deploy"],
-                "the stage we made went with its action"
-            );
-            invoke["spec"]["function"] = json!({"name": "MyFunction2"});
-            converge(scenario, &invoke).await?;
-            invoke["spec"]["invokeRole"] = json!({"name": "named"});
-            converge(scenario, &invoke).await?;
-            let action = pipeline(scenario)?["stages"][2]["actions"][0].clone();
-            assert!(action["roleArn"].as_str().unwrap_or_default().ends_with("/named"), "{action}");
-            assert_eq!(action["configuration"]["FunctionName"], "MyFunction2");
-            crossinvoke_harness::wait::eventually(
-                "the old role goes",
-                crossinvoke_harness::wait::DEADLINE,
-                async || {
-                    let text = scenario.configuration().map_err(|error| error.to_string())?.to_string();
-                    if text.contains(&old) { Err(text) } else { Ok(()) }
-                },
-            )
-            .await?;
-            scenario.until_reason("validate", "Converged").await?;
-            scenario.delete("validate").await?;
-            scenario.until_gone("validate").await?;
-            scenario.assert_as_before(&before)
-        }),
-        case("another_pipeline_gets_the_action_before_the_old_one_loses_it", Setup::default, async |scenario| {
-            let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
-            let mut second = pipeline(scenario)?;
-            second["name"] = json!("payments-second");
-            scenario.aws().replace_pipeline(&tools, &region, second).context("a second pipeline")?;
-            let before = scenario.configuration()?;
-            let mut invoke = scenario.invoke("validate");
-            converge(scenario, &invoke).await?;
-            let mark = scenario.mark()?;
-            invoke["spec"]["pipeline"] = json!({"name": "payments-second"});
-            scenario.apply(&invoke).await?;
-            crossinvoke_harness::wait::eventually(
-                "the old action goes",
-                crossinvoke_harness::wait::DEADLINE,
-                async || {
-                    let stages = stages(scenario).map_err(|error| error.to_string())?;
-                    if stages.len() == 3 { Ok(()) } else { Err(stages.join(", ")) }
-                },
-            )
-            .await?;
-            let updated: Vec<_> = scenario
-                .calls_since(mark)?
-                .0
-                .into_iter()
-                .filter(|call| call.operation == "UpdatePipeline")
-                .filter_map(|call| call.resource)
-                .collect();
-            assert!(updated[0].ends_with("payments-second") && updated[1].ends_with(PIPELINE), "{updated:?}");
-            scenario.until_reason("validate", "Converged").await?;
-            scenario.delete("validate").await?;
-            scenario.until_gone("validate").await?;
-            scenario.assert_as_before(&before)
-        }),
+        case(
+            "another_stage_action_function_and_role_leave_nothing_of_the_old",
+            two_functions,
+            another_stage_action_function_and_role_leave_nothing_of_the_old,
+        ),
+        case(
+            "another_pipeline_gets_the_action_before_the_old_one_loses_it",
+            Setup::default,
+            another_pipeline_gets_the_action_before_the_old_one_loses_it,
+        ),
     ]
+}
+
+async fn another_stage_action_function_and_role_leave_nothing_of_the_old(scenario: &mut Scenario<'_>) -> Result<()> {
+    let before = scenario.configuration()?;
+    let mut invoke = scenario.invoke("validate");
+    let old = invoke_role_name(&converge(scenario, &invoke).await?);
+    invoke["spec"]["stage"] = json!({"name": "Check", "position": {"before": "Deploy"}});
+    invoke["spec"]["action"] = json!({"name": "Other"});
+    converge(scenario, &invoke).await?;
+    assert_eq!(stages(scenario)?, ["Source", "Build", "Check", "Deploy"], "the stage we made went with its action");
+    invoke["spec"]["function"] = json!({"name": "MyFunction2"});
+    converge(scenario, &invoke).await?;
+    invoke["spec"]["invokeRole"] = json!({"name": "named"});
+    converge(scenario, &invoke).await?;
+    let action = pipeline(scenario)?["stages"][2]["actions"][0].clone();
+    assert!(action["roleArn"].as_str().unwrap_or_default().ends_with("/named"), "{action}");
+    assert_eq!(action["configuration"]["FunctionName"], "MyFunction2");
+    crossinvoke_harness::wait::eventually("the old role goes", crossinvoke_harness::wait::DEADLINE, async || {
+        let text = scenario.configuration().map_err(|error| error.to_string())?.to_string();
+        if text.contains(&old) { Err(text) } else { Ok(()) }
+    })
+    .await?;
+    scenario.until_reason("validate", "Converged").await?;
+    scenario.delete("validate").await?;
+    scenario.until_gone("validate").await?;
+    scenario.assert_as_before(&before)
+}
+
+async fn another_pipeline_gets_the_action_before_the_old_one_loses_it(scenario: &mut Scenario<'_>) -> Result<()> {
+    let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
+    let mut second = pipeline(scenario)?;
+    second["name"] = json!("payments-second");
+    scenario.aws().replace_pipeline(&tools, &region, second).context("a second pipeline")?;
+    let before = scenario.configuration()?;
+    let mut invoke = scenario.invoke("validate");
+    converge(scenario, &invoke).await?;
+    let mark = scenario.mark()?;
+    invoke["spec"]["pipeline"] = json!({"name": "payments-second"});
+    scenario.apply(&invoke).await?;
+    crossinvoke_harness::wait::eventually("the old action goes", crossinvoke_harness::wait::DEADLINE, async || {
+        let stages = stages(scenario).map_err(|error| error.to_string())?;
+        if stages.len() == 3 { Ok(()) } else { Err(stages.join(", ")) }
+    })
+    .await?;
+    let updated: Vec<_> = scenario
+        .calls_since(mark)?
+        .0
+        .into_iter()
+        .filter(|call| call.operation == "UpdatePipeline")
+        .filter_map(|call| call.resource)
+        .collect();
+    assert!(updated[0].ends_with("payments-second") && updated[1].ends_with(PIPELINE), "{updated:?}");
+    scenario.until_reason("validate", "Converged").await?;
+    scenario.delete("validate").await?;
+    scenario.until_gone("validate").await?;
+    scenario.assert_as_before(&before)
 }
 
 fn two_functions() -> Setup {

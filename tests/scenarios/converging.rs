@@ -13,111 +13,109 @@ use crate::suite::{Case, case};
 
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
-        case("create_rerun_and_delete_leave_aws_as_it_was", Setup::default, async |scenario| {
-            let before = scenario.configuration()?;
-            // The accounts are counted below as if they were entered for this object: four calls, made once.
-            crate::support::entered(scenario).await?;
-            let mark = scenario.mark()?;
-            scenario.apply(&scenario.invoke("validate")).await?;
-            let object = scenario.until_reason("validate", "Converged").await?;
-            let calls = scenario.calls_since(mark)?;
-            assert!(calls.mutating() <= 6, "at most six calls change something:\n{calls}");
-            assert!(calls.0.len() + 4 <= 20, "at most twenty calls in all:\n{calls}");
-            for (kind, status) in [("Ready", "True"), ("Reconciling", "False"), ("Stalled", "False")] {
-                assert_eq!(condition(&object, kind), Some((status, "Converged")), "{kind}");
-            }
-            let stages = &scenario.configuration()?["accounts"][&scenario.accounts.tools]["pipelines"]
-                [&scenario.accounts.region][PIPELINE]["stages"];
-            let names: Vec<&str> =
-                stages.as_array().unwrap().iter().filter_map(|stage| stage["name"].as_str()).collect();
-            assert_eq!(names, ["Source", "Build", "Validate", "Deploy"]);
-
-            for which in ["tools", "dev"] {
-                let account = scenario.aws_accounts().get(&format!("{}-{which}", scenario.namespace)).await;
-                let status = account.context("reading the AwsAccount")?.data["status"].clone();
-                assert_eq!(status["objects"], 1, "{status}");
-                assert!(
-                    status["callerARN"].as_str().unwrap_or_default().contains(":assumed-role/crossinvoke/"),
-                    "{status}"
-                );
-            }
-
-            // Its last event comes after its last status.
-            eventually("the event of its readiness", DEADLINE, async || {
-                let written = kubernetes_writes(scenario).map_err(|error| error.to_string())?;
-                if written.iter().any(|write| write.contains("events")) { Ok(()) } else { Err(written.join("\n")) }
-            })
-            .await?;
-            let written = kubernetes_writes(scenario)?.len();
-            let reconciles = "crossinvoke_reconciles_total{kind=\"CrossAccountInvoke\"";
-            let reconciled = scenario.controller()?.metric(reconciles).await?;
-            let mark = scenario.mark()?;
-            scenario.touch("validate", "again").await?;
-            let reads = scenario.reads_of_one_cycle(mark).await?;
-            assert!(reads <= 8, "an in-sync cycle makes at most eight reads, not {reads}");
-            let controller = scenario.controller()?;
-            eventually("the cycle is over", DEADLINE, async || {
-                let now = controller.metric(reconciles).await.map_err(|error| error.to_string())?;
-                if now > reconciled { Ok(()) } else { Err(now.to_string()) }
-            })
-            .await?;
-            assert_eq!(scenario.calls_since(mark)?.mutating(), 0, "a converged object causes no write in AWS");
-            let after = kubernetes_writes(scenario)?;
-            assert_eq!(after.len(), written, "nor in Kubernetes:\n{}", after.join("\n"));
-
-            scenario.delete("validate").await?;
-            scenario.until_gone("validate").await?;
-            scenario.assert_as_before(&before)
-        }),
-        case("what_is_under_way_is_told", Setup::default, async |scenario| {
-            crate::support::entered(scenario).await?;
-            let slow = |operation| Fault::next(operation, Effect::Delay { milliseconds: 3_000 });
-            scenario.aws().fault(slow("CreateRole")).context("a slow call")?;
-            scenario.apply(&scenario.invoke("validate")).await?;
-            crate::support::refused(scenario, "validate", "Progressing", &["writing role crossinvoke-", "more"])
-                .await?;
-            scenario.until_reason("validate", "Converged").await?;
-            scenario.aws().fault(slow("DeleteRole")).context("a slow call")?;
-            scenario.delete("validate").await?;
-            crate::support::refused(scenario, "validate", "Deleting", &["is being removed"]).await?;
-            scenario.until_gone("validate").await
-        }),
+        case(
+            "create_rerun_and_delete_leave_aws_as_it_was",
+            Setup::default,
+            create_rerun_and_delete_leave_aws_as_it_was,
+        ),
+        case("what_is_under_way_is_told", Setup::default, what_is_under_way_is_told),
         case("china_is_a_partition_of_its_own", || in_partition("aws-cn", "cn-north-1"), in_another_partition),
         case(
             "gov_cloud_is_a_partition_of_its_own",
             || in_partition("aws-us-gov", "us-gov-west-1"),
             in_another_partition,
         ),
-        case("a_stage_that_exists_gets_the_action_and_keeps_its_own", Setup::default, async |scenario| {
-            let before = scenario.configuration()?;
-            let mut invoke = scenario.invoke("validate");
-            invoke["spec"]["stage"] = json!({"name": "Deploy"});
-            invoke["spec"]["action"] = json!({"name": "RunValidation", "runOrder": 2, "userParameters": "{\"suite\":\"smoke\"}", "variablesNamespace": "validation"});
-            scenario.apply(&invoke).await?;
-            scenario.until_reason("validate", "Converged").await?;
-            let configuration = scenario.configuration()?;
-            let stage = &configuration["accounts"][&scenario.accounts.tools]["pipelines"][&scenario.accounts.region]
-                [PIPELINE]["stages"][2];
-            assert_eq!(stage["actions"][1]["name"], "RunValidation");
-            assert_eq!(stage["actions"][1]["configuration"]["UserParameters"], "{\"suite\":\"smoke\"}");
-            assert_eq!(stage["actions"][1]["namespace"], "validation");
-            assert_eq!(stage["actions"][1]["runOrder"], 2);
-            scenario.delete("validate").await?;
-            scenario.until_gone("validate").await?;
-            scenario.assert_as_before(&before)
-        }),
+        case(
+            "a_stage_that_exists_gets_the_action_and_keeps_its_own",
+            Setup::default,
+            a_stage_that_exists_gets_the_action_and_keeps_its_own,
+        ),
     ]
 }
 
-/// What the controller of this scenario wrote in Kubernetes, by the API server's audit log.
-fn kubernetes_writes(scenario: &Scenario<'_>) -> Result<Vec<String>> {
-    let log = std::fs::read_to_string(scenario.audit_log()).context("the audit log")?;
-    let user = format!("system:serviceaccount:{}:crossinvoke", scenario.namespace);
-    // The last line may not be written whole yet.
-    let events = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let own = events.filter(|event| event["user"]["username"] == user.as_str());
-    let writes = own.filter(|event| !["get", "list", "watch"].iter().any(|verb| event["verb"] == *verb));
-    Ok(writes.map(|event| format!("{} {}", event["verb"], event["objectRef"])).collect())
+async fn create_rerun_and_delete_leave_aws_as_it_was(scenario: &mut Scenario<'_>) -> Result<()> {
+    let before = scenario.configuration()?;
+    // The accounts are counted below as if they were entered for this object: four calls, made once.
+    crate::support::entered(scenario).await?;
+    let mark = scenario.mark()?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    let object = scenario.until_reason("validate", "Converged").await?;
+    let calls = scenario.calls_since(mark)?;
+    assert!(calls.mutating() <= 6, "at most six calls change something:\n{calls}");
+    assert!(calls.0.len() + 4 <= 20, "at most twenty calls in all:\n{calls}");
+    for (kind, status) in [("Ready", "True"), ("Reconciling", "False"), ("Stalled", "False")] {
+        assert_eq!(condition(&object, kind), Some((status, "Converged")), "{kind}");
+    }
+    let stages = &scenario.configuration()?["accounts"][&scenario.accounts.tools]["pipelines"]
+        [&scenario.accounts.region][PIPELINE]["stages"];
+    let names: Vec<&str> = stages.as_array().unwrap().iter().filter_map(|stage| stage["name"].as_str()).collect();
+    assert_eq!(names, ["Source", "Build", "Validate", "Deploy"]);
+
+    for which in ["tools", "dev"] {
+        let account = scenario.aws_accounts().get(&format!("{}-{which}", scenario.namespace)).await;
+        let status = account.context("reading the AwsAccount")?.data["status"].clone();
+        assert_eq!(status["objects"], 1, "{status}");
+        assert!(status["callerARN"].as_str().unwrap_or_default().contains(":assumed-role/crossinvoke/"), "{status}");
+    }
+
+    // Its last event comes after its last status.
+    eventually("the event of its readiness", DEADLINE, async || {
+        let written = scenario.kubernetes_writes().map_err(|error| error.to_string())?;
+        if written.iter().any(|write| write.contains("events")) { Ok(()) } else { Err(written.join("\n")) }
+    })
+    .await?;
+    let written = scenario.kubernetes_writes()?.len();
+    let metric = "crossinvoke_reconciles_total{kind=\"CrossAccountInvoke\"";
+    let looks = scenario.controller()?.metric(metric).await?;
+    let mark = scenario.mark()?;
+    scenario.touch("validate", "again").await?;
+    let reads = scenario.reads_of_one_cycle(mark).await?;
+    assert!(reads <= 8, "an in-sync cycle makes at most eight reads, not {reads}");
+    let controller = scenario.controller()?;
+    eventually("the cycle is over", DEADLINE, async || {
+        let now = controller.metric(metric).await.map_err(|error| error.to_string())?;
+        if now > looks { Ok(()) } else { Err(now.to_string()) }
+    })
+    .await?;
+    assert_eq!(scenario.calls_since(mark)?.mutating(), 0, "a converged object causes no write in AWS");
+    let after = scenario.kubernetes_writes()?;
+    assert_eq!(after.len(), written, "nor in Kubernetes:\n{}", after.join("\n"));
+
+    scenario.delete("validate").await?;
+    scenario.until_gone("validate").await?;
+    scenario.assert_as_before(&before)
+}
+
+async fn what_is_under_way_is_told(scenario: &mut Scenario<'_>) -> Result<()> {
+    crate::support::entered(scenario).await?;
+    let slow = |operation| Fault::next(operation, Effect::Delay { milliseconds: 3_000 });
+    scenario.aws().fault(slow("CreateRole")).context("a slow call")?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    crate::support::refused(scenario, "validate", "Progressing", &["writing role crossinvoke-", "more"]).await?;
+    scenario.until_reason("validate", "Converged").await?;
+    scenario.aws().fault(slow("DeleteRole")).context("a slow call")?;
+    scenario.delete("validate").await?;
+    crate::support::refused(scenario, "validate", "Deleting", &["is being removed"]).await?;
+    scenario.until_gone("validate").await
+}
+
+async fn a_stage_that_exists_gets_the_action_and_keeps_its_own(scenario: &mut Scenario<'_>) -> Result<()> {
+    let before = scenario.configuration()?;
+    let mut invoke = scenario.invoke("validate");
+    invoke["spec"]["stage"] = json!({"name": "Deploy"});
+    invoke["spec"]["action"] = json!({"name": "RunValidation", "runOrder": 2, "userParameters": "{\"suite\":\"smoke\"}", "variablesNamespace": "validation"});
+    scenario.apply(&invoke).await?;
+    scenario.until_reason("validate", "Converged").await?;
+    let configuration = scenario.configuration()?;
+    let stage = &configuration["accounts"][&scenario.accounts.tools]["pipelines"][&scenario.accounts.region][PIPELINE]
+        ["stages"][2];
+    assert_eq!(stage["actions"][1]["name"], "RunValidation");
+    assert_eq!(stage["actions"][1]["configuration"]["UserParameters"], "{\"suite\":\"smoke\"}");
+    assert_eq!(stage["actions"][1]["namespace"], "validation");
+    assert_eq!(stage["actions"][1]["runOrder"], 2);
+    scenario.delete("validate").await?;
+    scenario.until_gone("validate").await?;
+    scenario.assert_as_before(&before)
 }
 
 fn in_partition(partition: &'static str, region: &'static str) -> Setup {

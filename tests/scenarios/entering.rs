@@ -1,7 +1,7 @@
 //! Sessions: as few calls for credentials as there are accounts, however much is reconciled.
 
 use crossinvoke_harness::{
-    Context as _, Scenario, Setup, objects,
+    Context as _, Result, Scenario, Setup, objects,
     wait::{DEADLINE, eventually},
 };
 use serde_json::json;
@@ -15,123 +15,136 @@ const ACCOUNTS: usize = 100;
 
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
-        case("three_hundred_reconciles_assume_each_role_once", two_regions, async |scenario| {
-            let mark = scenario.mark()?;
-            let mut invokes = Vec::new();
-            let third = another(&scenario.accounts.dev);
-            let mut account = objects::dev_account(&scenario.accounts, &scenario.namespace);
-            account["metadata"]["name"] = json!(format!("{}-third", scenario.namespace));
-            account["spec"]["accountID"] = json!(third);
-            account["spec"]["roleARN"] = json!(scenario.accounts.controller_role_arn(&third));
-            account["spec"]["externalID"] =
-                json!(scenario.accounts.external_id.replace(&scenario.accounts.dev, &third));
-            scenario.apply(&account).await?;
-            scenario.until_account_reason(&format!("{}-third", scenario.namespace), "Converged").await?;
-            let dev = scenario.accounts.dev.clone();
-            for (name, region, pipeline, dev) in [
-                ("near", "us-east-1", "payments-release", &dev),
-                ("far", "eu-west-1", "payments-far", &dev),
-                ("third", "us-east-1", "payments-release", &third),
-            ] {
-                let mut invoke = scenario.invoke(name);
-                invoke["spec"]["toolsAccount"]["region"] = json!(region);
-                invoke["spec"]["devAccount"] = json!({"id": dev, "region": "us-east-1"});
-                invoke["spec"]["pipeline"]["name"] = json!(pipeline);
-                converge(scenario, &invoke).await?;
-                invokes.push(name.to_owned());
-            }
-            for round in 0..100 {
-                for name in &invokes {
-                    scenario.touch(name, &round.to_string()).await?;
-                }
-            }
-            let wanted = "crossinvoke_reconciles_total{kind=\"CrossAccountInvoke\",outcome=\"ok\"}";
-            let mut rounds = 100;
-            while scenario.controller()?.metric(wanted).await? < 300.0 {
-                rounds += 1;
-                for name in &invokes {
-                    scenario.touch(name, &rounds.to_string()).await?;
-                }
-            }
-            let calls = scenario.calls_since(mark)?;
-            assert_eq!((calls.of("AssumeRole"), calls.of("GetCallerIdentity")), (3, 3), "three accounts to enter");
-            Ok(())
-        }),
-        case("an_expired_token_costs_one_more_assume_role", Setup::default, async |scenario| {
-            converge(scenario, &scenario.invoke("validate")).await?;
-            let mark = scenario.mark()?;
-            scenario.aws().expire_sessions().context("expiring")?;
-            scenario.touch("validate", "again").await?;
-            eventually("the new sessions are used", DEADLINE, async || {
-                let calls = scenario.calls_since(mark).map_err(|error| error.to_string())?;
-                let good =
-                    calls.0.iter().filter(|call| call.operation == "GetRolePolicy" && call.outcome == "OK").count();
-                if good >= 3 { Ok(()) } else { Err(calls.to_string()) }
-            })
-            .await?;
-            scenario.until_reason("validate", "Converged").await?;
-            let calls = scenario.calls_since(mark)?;
-            let more = (calls.of("AssumeRole"), calls.of("GetCallerIdentity"));
-            assert_eq!(more, (2, 2), "one more for each of the two accounts:\n{calls}");
-            Ok(())
-        }),
-        case("a_hundred_accounts_over_three_rounds_make_a_hundred_sessions", many_accounts, async |scenario| {
-            entered(scenario).await?;
-            let mark = scenario.mark()?;
-            for index in 0..ACCOUNTS {
-                scenario.apply(&account(scenario, index)).await?;
-            }
-            for index in 0..ACCOUNTS {
-                scenario.until_account_reason(&name(scenario, index), "Converged").await?;
-            }
-            for round in 0..2 {
-                for index in 0..ACCOUNTS {
-                    let patch = json!({"metadata": {"annotations": {"round": round.to_string()}}});
-                    let patch = kube::api::Patch::Merge(patch);
-                    let parameters = kube::api::PatchParams::default();
-                    scenario
-                        .aws_accounts()
-                        .patch(&name(scenario, index), &parameters, &patch)
-                        .await
-                        .context("touching")?;
-                }
-            }
-            let wanted = "crossinvoke_reconciles_total{kind=\"AwsAccount\",outcome=\"ok\"}";
-            let mut seen = 0.0;
-            while seen < 300.0 {
-                seen = scenario.controller()?.metric(wanted).await?;
-                let patch = kube::api::Patch::Merge(json!({"metadata": {"annotations": {"seen": seen.to_string()}}}));
-                let parameters = kube::api::PatchParams::default();
-                for index in 0..ACCOUNTS {
-                    scenario
-                        .aws_accounts()
-                        .patch(&name(scenario, index), &parameters, &patch)
-                        .await
-                        .context("touching")?;
-                }
-            }
-            let calls = scenario.calls_since(mark)?;
-            assert_eq!(calls.of("AssumeRole"), ACCOUNTS, "one for each account");
-            assert_eq!(calls.of("GetCallerIdentity"), ACCOUNTS, "one for each credential");
-            Ok(())
-        }),
-        case("wrong_credentials_are_a_condition_and_never_an_exit", Setup::default, async |scenario| {
-            entered(scenario).await?;
-            let key = scenario.accounts.controller_key();
-            // The controller's key is somebody's who may not assume anything.
-            let role = scenario.accounts.execution_role_arn();
-            scenario.aws().run(fakeaws::Command::PutKey { key, arn: role }).context("swapping the key")?;
-            scenario.restart_controller().await?;
-            let mut invoke = scenario.invoke("validate");
-            invoke["metadata"]["annotations"] = json!({"first": "try"});
-            scenario.apply(&invoke).await?;
-            crate::support::refused(scenario, "validate", "AssumeRoleDenied", &["role/crossinvoke", "sts:AssumeRole"])
-                .await?;
-            let (status, _) = scenario.controller()?.get("/livez").await?;
-            assert_eq!(status, 200);
-            Ok(())
-        }),
+        case(
+            "three_hundred_reconciles_assume_each_role_once",
+            two_regions,
+            three_hundred_reconciles_assume_each_role_once,
+        ),
+        case(
+            "an_expired_token_costs_one_more_assume_role",
+            Setup::default,
+            an_expired_token_costs_one_more_assume_role,
+        ),
+        case(
+            "a_hundred_accounts_over_three_rounds_make_a_hundred_sessions",
+            many_accounts,
+            a_hundred_accounts_over_three_rounds_make_a_hundred_sessions,
+        ),
+        case(
+            "wrong_credentials_are_a_condition_and_never_an_exit",
+            Setup::default,
+            wrong_credentials_are_a_condition_and_never_an_exit,
+        ),
     ]
+}
+
+async fn three_hundred_reconciles_assume_each_role_once(scenario: &mut Scenario<'_>) -> Result<()> {
+    let mark = scenario.mark()?;
+    let mut invokes = Vec::new();
+    let third = another(&scenario.accounts.dev);
+    let mut account = objects::dev_account(&scenario.accounts, &scenario.namespace);
+    account["metadata"]["name"] = json!(format!("{}-third", scenario.namespace));
+    account["spec"]["accountID"] = json!(third);
+    account["spec"]["roleARN"] = json!(scenario.accounts.controller_role_arn(&third));
+    account["spec"]["externalID"] = json!(scenario.accounts.external_id.replace(&scenario.accounts.dev, &third));
+    scenario.apply(&account).await?;
+    scenario.until_account_reason(&format!("{}-third", scenario.namespace), "Converged").await?;
+    let dev = scenario.accounts.dev.clone();
+    for (name, region, pipeline, dev) in [
+        ("near", "us-east-1", "payments-release", &dev),
+        ("far", "eu-west-1", "payments-far", &dev),
+        ("third", "us-east-1", "payments-release", &third),
+    ] {
+        let mut invoke = scenario.invoke(name);
+        invoke["spec"]["toolsAccount"]["region"] = json!(region);
+        invoke["spec"]["devAccount"] = json!({"id": dev, "region": "us-east-1"});
+        invoke["spec"]["pipeline"]["name"] = json!(pipeline);
+        converge(scenario, &invoke).await?;
+        invokes.push(name.to_owned());
+    }
+    for round in 0..100 {
+        for name in &invokes {
+            scenario.touch(name, &round.to_string()).await?;
+        }
+    }
+    let wanted = "crossinvoke_reconciles_total{kind=\"CrossAccountInvoke\",outcome=\"ok\"}";
+    let mut rounds = 100;
+    while scenario.controller()?.metric(wanted).await? < 300.0 {
+        rounds += 1;
+        for name in &invokes {
+            scenario.touch(name, &rounds.to_string()).await?;
+        }
+    }
+    let calls = scenario.calls_since(mark)?;
+    assert_eq!((calls.of("AssumeRole"), calls.of("GetCallerIdentity")), (3, 3), "three accounts to enter");
+    Ok(())
+}
+
+async fn an_expired_token_costs_one_more_assume_role(scenario: &mut Scenario<'_>) -> Result<()> {
+    converge(scenario, &scenario.invoke("validate")).await?;
+    let mark = scenario.mark()?;
+    scenario.aws().expire_sessions().context("expiring")?;
+    scenario.touch("validate", "again").await?;
+    eventually("the new sessions are used", DEADLINE, async || {
+        let calls = scenario.calls_since(mark).map_err(|error| error.to_string())?;
+        let good = calls.0.iter().filter(|call| call.operation == "GetRolePolicy" && call.outcome == "OK").count();
+        if good >= 3 { Ok(()) } else { Err(calls.to_string()) }
+    })
+    .await?;
+    scenario.until_reason("validate", "Converged").await?;
+    let calls = scenario.calls_since(mark)?;
+    let more = (calls.of("AssumeRole"), calls.of("GetCallerIdentity"));
+    assert_eq!(more, (2, 2), "one more for each of the two accounts:\n{calls}");
+    Ok(())
+}
+
+async fn a_hundred_accounts_over_three_rounds_make_a_hundred_sessions(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let mark = scenario.mark()?;
+    for index in 0..ACCOUNTS {
+        scenario.apply(&account(scenario, index)).await?;
+    }
+    for index in 0..ACCOUNTS {
+        scenario.until_account_reason(&name(scenario, index), "Converged").await?;
+    }
+    for round in 0..2 {
+        for index in 0..ACCOUNTS {
+            let patch = json!({"metadata": {"annotations": {"round": round.to_string()}}});
+            let patch = kube::api::Patch::Merge(patch);
+            let parameters = kube::api::PatchParams::default();
+            scenario.aws_accounts().patch(&name(scenario, index), &parameters, &patch).await.context("touching")?;
+        }
+    }
+    let wanted = "crossinvoke_reconciles_total{kind=\"AwsAccount\",outcome=\"ok\"}";
+    let mut seen = 0.0;
+    while seen < 300.0 {
+        seen = scenario.controller()?.metric(wanted).await?;
+        let patch = kube::api::Patch::Merge(json!({"metadata": {"annotations": {"seen": seen.to_string()}}}));
+        let parameters = kube::api::PatchParams::default();
+        for index in 0..ACCOUNTS {
+            scenario.aws_accounts().patch(&name(scenario, index), &parameters, &patch).await.context("touching")?;
+        }
+    }
+    let calls = scenario.calls_since(mark)?;
+    assert_eq!(calls.of("AssumeRole"), ACCOUNTS, "one for each account");
+    assert_eq!(calls.of("GetCallerIdentity"), ACCOUNTS, "one for each credential");
+    Ok(())
+}
+
+async fn wrong_credentials_are_a_condition_and_never_an_exit(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let key = scenario.accounts.controller_key();
+    // The controller's key is somebody's who may not assume anything.
+    let role = scenario.accounts.execution_role_arn();
+    scenario.aws().run(fakeaws::Command::PutKey { key, arn: role }).context("swapping the key")?;
+    scenario.restart_controller().await?;
+    let mut invoke = scenario.invoke("validate");
+    invoke["metadata"]["annotations"] = json!({"first": "try"});
+    scenario.apply(&invoke).await?;
+    crate::support::refused(scenario, "validate", "AssumeRoleDenied", &["role/crossinvoke", "sts:AssumeRole"]).await?;
+    let (status, _) = scenario.controller()?.get("/livez").await?;
+    assert_eq!(status, 200);
+    Ok(())
 }
 
 fn name(scenario: &Scenario<'_>, index: usize) -> String {

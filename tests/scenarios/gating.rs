@@ -1,6 +1,6 @@
 //! Each part of a grant that is missing is named, and changes of grants and labels take effect at once.
 
-use crossinvoke_harness::{Context as _, Setup, objects};
+use crossinvoke_harness::{Context as _, Result, Scenario, Setup, objects};
 use serde_json::{Value, json};
 
 use crate::{
@@ -28,84 +28,90 @@ const MISSING: [Missing; 8] = [
 
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
-        case("each_missing_part_of_a_grant_is_named", Setup::default, async |scenario| {
-            let before = scenario.configuration()?;
-            for (index, (accounts, change, parts)) in MISSING.into_iter().enumerate() {
-                let mut tools = objects::tools_account(&scenario.accounts, &scenario.namespace);
-                let mut dev = objects::dev_account(&scenario.accounts, &scenario.namespace);
-                accounts(&mut tools, &mut dev);
-                scenario.apply(&tools).await?;
-                scenario.apply(&dev).await?;
-                let name = format!("missing-{index}");
-                let mut invoke = scenario.invoke(&name);
-                change(&mut invoke["spec"]);
-                scenario.apply(&invoke).await?;
-                refused(scenario, &name, "NotGranted", parts).await?;
-                scenario.delete(&name).await?;
-                scenario.until_gone(&name).await?;
-            }
-            scenario.assert_as_before(&before)
-        }),
-        case("two_accounts_of_one_id_open_nothing", Setup::default, async |scenario| {
-            let mut second = objects::dev_account(&scenario.accounts, &scenario.namespace);
-            second["metadata"]["name"] = json!(format!("{}-again", scenario.namespace));
-            scenario.apply(&second).await?;
-            scenario.apply(&scenario.invoke("validate")).await?;
-            let names = [format!("{}-again", scenario.namespace), format!("{}-dev", scenario.namespace)];
-            refused(scenario, "validate", "DuplicateAccount", &[&names[0], &names[1]]).await?;
-            scenario.until_account_reason(&names[0], "DuplicateAccount").await?;
-            let delete = kube::api::DeleteParams::default();
-            scenario.aws_accounts().delete(&names[0], &delete).await.context("deleting one")?;
-            scenario.until_reason("validate", "Converged").await.map(|_| ())
-        }),
-        case("a_namespace_label_opens_and_closes_the_gate", by_label, async |scenario| {
-            scenario.apply(&scenario.invoke("validate")).await?;
-            refused(scenario, "validate", "NotGranted", &["namespace"]).await?;
-            let namespace = scenario.namespace.clone();
-            scenario.kubectl().run(&["label", "namespace", &namespace, "team=payments"]).await?;
-            scenario.until_reason("validate", "Converged").await?;
-            scenario.kubectl().run(&["label", "namespace", &namespace, "team-"]).await?;
-            refused(scenario, "validate", "NotGranted", &["namespace"]).await?;
-            scenario.delete("validate").await?;
-            scenario.until_gone("validate").await
-        }),
-        case("what_an_account_imposes_is_on_every_role", imposing, async |scenario| {
-            let mut invoke = scenario.invoke("validate");
-            invoke["spec"]["invokeRole"] = json!({"trust": "AccountRoot", "tags": {"team": "payments"}});
-            let object = converge(scenario, &invoke).await?;
-            let role =
-                crate::support::role(scenario, &scenario.accounts.dev, &crate::support::invoke_role_name(&object))?;
-            assert_eq!(role["path"], "/teams/");
-            assert_eq!(role["permissionsBoundary"], boundary(&scenario.accounts.dev));
-            assert_eq!(role["tags"]["team"], "payments");
-            assert!(role["trust"]["Statement"][0]["Condition"].is_null());
-            let taken = fakeaws::Command::SetBoundary {
-                account: scenario.accounts.dev.clone(),
-                role: crate::support::invoke_role_name(&object),
-                boundary: None,
-            };
-            let good = scenario.configuration()?;
-            scenario.aws().run(taken).context("taking the boundary off")?;
-            crate::support::repaired(scenario, "validate", "the boundary", &good).await?;
-            invoke["spec"].as_object_mut().unwrap().remove("invokeRole");
-            scenario.apply(&invoke).await?;
-            let name = crate::support::invoke_role_name(&object);
-            crossinvoke_harness::wait::eventually(
-                "trust and tags follow the spec",
-                crossinvoke_harness::wait::DEADLINE,
-                async || {
-                    let role = crate::support::role(scenario, &scenario.accounts.dev, &name)
-                        .map_err(|error| error.to_string())?;
-                    let narrowed =
-                        !role["trust"]["Statement"][0]["Condition"].is_null() && role["tags"]["team"].is_null();
-                    if narrowed { Ok(()) } else { Err(role.to_string()) }
-                },
-            )
-            .await?;
-            patch_account(scenario, "dev", &json!({"metadata": {"labels": {"seen": "yes"}}})).await?;
-            scenario.until_reason("validate", "Converged").await.map(|_| ())
-        }),
+        case("each_missing_part_of_a_grant_is_named", Setup::default, each_missing_part_of_a_grant_is_named),
+        case("two_accounts_of_one_id_open_nothing", Setup::default, two_accounts_of_one_id_open_nothing),
+        case("a_namespace_label_opens_and_closes_the_gate", by_label, a_namespace_label_opens_and_closes_the_gate),
+        case("what_an_account_imposes_is_on_every_role", imposing, what_an_account_imposes_is_on_every_role),
     ]
+}
+
+async fn each_missing_part_of_a_grant_is_named(scenario: &mut Scenario<'_>) -> Result<()> {
+    let before = scenario.configuration()?;
+    for (index, (accounts, change, parts)) in MISSING.into_iter().enumerate() {
+        let mut tools = objects::tools_account(&scenario.accounts, &scenario.namespace);
+        let mut dev = objects::dev_account(&scenario.accounts, &scenario.namespace);
+        accounts(&mut tools, &mut dev);
+        scenario.apply(&tools).await?;
+        scenario.apply(&dev).await?;
+        let name = format!("missing-{index}");
+        let mut invoke = scenario.invoke(&name);
+        change(&mut invoke["spec"]);
+        scenario.apply(&invoke).await?;
+        refused(scenario, &name, "NotGranted", parts).await?;
+        scenario.delete(&name).await?;
+        scenario.until_gone(&name).await?;
+    }
+    scenario.assert_as_before(&before)
+}
+
+async fn two_accounts_of_one_id_open_nothing(scenario: &mut Scenario<'_>) -> Result<()> {
+    let mut second = objects::dev_account(&scenario.accounts, &scenario.namespace);
+    second["metadata"]["name"] = json!(format!("{}-again", scenario.namespace));
+    scenario.apply(&second).await?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    let names = [format!("{}-again", scenario.namespace), format!("{}-dev", scenario.namespace)];
+    refused(scenario, "validate", "DuplicateAccount", &[&names[0], &names[1]]).await?;
+    scenario.until_account_reason(&names[0], "DuplicateAccount").await?;
+    let delete = kube::api::DeleteParams::default();
+    scenario.aws_accounts().delete(&names[0], &delete).await.context("deleting one")?;
+    scenario.until_reason("validate", "Converged").await.map(|_| ())
+}
+
+async fn a_namespace_label_opens_and_closes_the_gate(scenario: &mut Scenario<'_>) -> Result<()> {
+    scenario.apply(&scenario.invoke("validate")).await?;
+    refused(scenario, "validate", "NotGranted", &["namespace"]).await?;
+    let namespace = scenario.namespace.clone();
+    scenario.kubectl().run(&["label", "namespace", &namespace, "team=payments"]).await?;
+    scenario.until_reason("validate", "Converged").await?;
+    scenario.kubectl().run(&["label", "namespace", &namespace, "team-"]).await?;
+    refused(scenario, "validate", "NotGranted", &["namespace"]).await?;
+    scenario.delete("validate").await?;
+    scenario.until_gone("validate").await
+}
+
+async fn what_an_account_imposes_is_on_every_role(scenario: &mut Scenario<'_>) -> Result<()> {
+    let mut invoke = scenario.invoke("validate");
+    invoke["spec"]["invokeRole"] = json!({"trust": "AccountRoot", "tags": {"team": "payments"}});
+    let object = converge(scenario, &invoke).await?;
+    let role = crate::support::role(scenario, &scenario.accounts.dev, &crate::support::invoke_role_name(&object))?;
+    assert_eq!(role["path"], "/teams/");
+    assert_eq!(role["permissionsBoundary"], boundary(&scenario.accounts.dev));
+    assert_eq!(role["tags"]["team"], "payments");
+    assert!(role["trust"]["Statement"][0]["Condition"].is_null());
+    let taken = fakeaws::Command::SetBoundary {
+        account: scenario.accounts.dev.clone(),
+        role: crate::support::invoke_role_name(&object),
+        boundary: None,
+    };
+    let good = scenario.configuration()?;
+    scenario.aws().run(taken).context("taking the boundary off")?;
+    crate::support::repaired(scenario, "validate", "the boundary", &good).await?;
+    invoke["spec"].as_object_mut().unwrap().remove("invokeRole");
+    scenario.apply(&invoke).await?;
+    let name = crate::support::invoke_role_name(&object);
+    crossinvoke_harness::wait::eventually(
+        "trust and tags follow the spec",
+        crossinvoke_harness::wait::DEADLINE,
+        async || {
+            let role =
+                crate::support::role(scenario, &scenario.accounts.dev, &name).map_err(|error| error.to_string())?;
+            let narrowed = !role["trust"]["Statement"][0]["Condition"].is_null() && role["tags"]["team"].is_null();
+            if narrowed { Ok(()) } else { Err(role.to_string()) }
+        },
+    )
+    .await?;
+    patch_account(scenario, "dev", &json!({"metadata": {"labels": {"seen": "yes"}}})).await?;
+    scenario.until_reason("validate", "Converged").await.map(|_| ())
 }
 
 fn by_label() -> Setup {

@@ -180,7 +180,7 @@ async fn role_at_another_path(scenario: &mut Scenario<'_>) -> Result<()> {
     let (dev, region) = (scenario.accounts.dev.clone(), scenario.accounts.region.clone());
     let function = crossinvoke_harness::accounts::FUNCTION;
     let mut moved = scenario.aws().role(&dev, EXECUTION_ROLE).context("reading")?.unwrap();
-    moved.path = "/elsewhere/".to_owned();
+    "/elsewhere/".clone_into(&mut moved.path);
     moved.inline_policies.clear();
     scenario.aws().remove_role(&dev, EXECUTION_ROLE).context("removing")?;
     scenario.aws().put_role(&dev, EXECUTION_ROLE, moved).context("making it anew")?;

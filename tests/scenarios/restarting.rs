@@ -1,7 +1,7 @@
 //! The process ends anywhere and another one goes on.
 
 use crossinvoke_harness::{
-    Context as _, Setup,
+    Context as _, Result, Scenario, Setup,
     wait::{DEADLINE, eventually},
 };
 use fakeaws::{Effect, Fault};
@@ -16,61 +16,71 @@ const WRITES: [(&str, u64); 5] =
 
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
-        case("a_process_killed_at_any_write_is_continued_by_the_next", Setup::default, async |scenario| {
-            entered(scenario).await?;
-            let before = scenario.configuration()?;
-            for (index, (operation, nth)) in WRITES.into_iter().enumerate() {
-                let name = format!("killed-{index}");
-                let versions = version(scenario)?;
-                // The write is applied, its answer never comes, and the process is killed while it waits for more.
-                scenario.aws().fault(Fault::next(operation, Effect::DropAfterApplying).nth(nth)).context("a fault")?;
-                let mark = scenario.mark()?;
-                scenario.apply(&scenario.invoke(&name)).await?;
-                eventually("the write is made", DEADLINE, async || {
-                    let calls = scenario.calls_since(mark).map_err(|error| error.to_string())?;
-                    let made = u64::try_from(calls.of(operation)).unwrap_or_default();
-                    if made >= nth { Ok(()) } else { Err(calls.to_string()) }
-                })
-                .await?;
-                scenario.kill_and_restart_controller().await?;
-                scenario.until_reason(&name, "Converged").await?;
-                assert_eq!(version(scenario)?, versions + 1, "{operation} {nth}: one version more, not two");
-                scenario.delete(&name).await?;
-                scenario.until_gone(&name).await?;
-                scenario.assert_as_before(&before)?;
-            }
-            Ok(())
-        }),
-        case("a_restart_in_peace_writes_nothing", Setup::default, async |scenario| {
-            let object = converge(scenario, &scenario.invoke("validate")).await?;
-            let mark = scenario.mark()?;
-            scenario.restart_controller().await?;
-            scenario.reads_of_one_cycle(mark).await?;
-            let calls = scenario.calls_since(mark)?;
-            assert_eq!(calls.mutating(), 0, "{calls}");
-            let after = scenario.until_reason("validate", "Converged").await?;
-            assert_eq!(after.metadata.resource_version, object.metadata.resource_version, "no Kubernetes write");
-            Ok(())
-        }),
-        case("a_deletion_survives_a_kill", Setup::default, async |scenario| {
-            entered(scenario).await?;
-            let before = scenario.configuration()?;
-            for (index, operation) in ["UpdatePipeline", "DeleteRolePolicy", "DeleteRole"].into_iter().enumerate() {
-                let name = format!("killed-{index}");
-                converge(scenario, &scenario.invoke(&name)).await?;
-                scenario.aws().fault(Fault::next(operation, Effect::DropAfterApplying)).context("a fault")?;
-                let mark = scenario.mark()?;
-                scenario.delete(&name).await?;
-                eventually("the write is made", DEADLINE, async || {
-                    let calls = scenario.calls_since(mark).map_err(|error| error.to_string())?;
-                    if calls.of(operation) > 0 { Ok(()) } else { Err(calls.to_string()) }
-                })
-                .await?;
-                scenario.kill_and_restart_controller().await?;
-                scenario.until_gone(&name).await?;
-                scenario.assert_as_before(&before)?;
-            }
-            Ok(())
-        }),
+        case(
+            "a_process_killed_at_any_write_is_continued_by_the_next",
+            Setup::default,
+            a_process_killed_at_any_write_is_continued_by_the_next,
+        ),
+        case("a_restart_in_peace_writes_nothing", Setup::default, a_restart_in_peace_writes_nothing),
+        case("a_deletion_survives_a_kill", Setup::default, a_deletion_survives_a_kill),
     ]
+}
+
+async fn a_process_killed_at_any_write_is_continued_by_the_next(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let before = scenario.configuration()?;
+    for (index, (operation, nth)) in WRITES.into_iter().enumerate() {
+        let name = format!("killed-{index}");
+        let versions = version(scenario)?;
+        // The write is applied, its answer never comes, and the process is killed while it waits for more.
+        scenario.aws().fault(Fault::next(operation, Effect::DropAfterApplying).nth(nth)).context("a fault")?;
+        let mark = scenario.mark()?;
+        scenario.apply(&scenario.invoke(&name)).await?;
+        eventually("the write is made", DEADLINE, async || {
+            let calls = scenario.calls_since(mark).map_err(|error| error.to_string())?;
+            let made = u64::try_from(calls.of(operation)).unwrap_or_default();
+            if made >= nth { Ok(()) } else { Err(calls.to_string()) }
+        })
+        .await?;
+        scenario.kill_and_restart_controller().await?;
+        scenario.until_reason(&name, "Converged").await?;
+        assert_eq!(version(scenario)?, versions + 1, "{operation} {nth}: one version more, not two");
+        scenario.delete(&name).await?;
+        scenario.until_gone(&name).await?;
+        scenario.assert_as_before(&before)?;
+    }
+    Ok(())
+}
+
+async fn a_restart_in_peace_writes_nothing(scenario: &mut Scenario<'_>) -> Result<()> {
+    let object = converge(scenario, &scenario.invoke("validate")).await?;
+    let mark = scenario.mark()?;
+    scenario.restart_controller().await?;
+    scenario.reads_of_one_cycle(mark).await?;
+    let calls = scenario.calls_since(mark)?;
+    assert_eq!(calls.mutating(), 0, "{calls}");
+    let after = scenario.until_reason("validate", "Converged").await?;
+    assert_eq!(after.metadata.resource_version, object.metadata.resource_version, "no Kubernetes write");
+    Ok(())
+}
+
+async fn a_deletion_survives_a_kill(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let before = scenario.configuration()?;
+    for (index, operation) in ["UpdatePipeline", "DeleteRolePolicy", "DeleteRole"].into_iter().enumerate() {
+        let name = format!("killed-{index}");
+        converge(scenario, &scenario.invoke(&name)).await?;
+        scenario.aws().fault(Fault::next(operation, Effect::DropAfterApplying)).context("a fault")?;
+        let mark = scenario.mark()?;
+        scenario.delete(&name).await?;
+        eventually("the write is made", DEADLINE, async || {
+            let calls = scenario.calls_since(mark).map_err(|error| error.to_string())?;
+            if calls.of(operation) > 0 { Ok(()) } else { Err(calls.to_string()) }
+        })
+        .await?;
+        scenario.kill_and_restart_controller().await?;
+        scenario.until_gone(&name).await?;
+        scenario.assert_as_before(&before)?;
+    }
+    Ok(())
 }

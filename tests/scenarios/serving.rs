@@ -9,70 +9,75 @@ use crate::suite::{Case, case, own_bench};
 
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
-        case("health_and_metrics_are_served", Setup::default, async |scenario| {
-            crate::support::converge(scenario, &scenario.invoke("validate")).await?;
-            let controller = scenario.controller()?;
-            for path in ["/livez", "/readyz"] {
-                assert_eq!(controller.get(path).await?.0, 200, "{path}");
-            }
-            // The status is written a moment before the reconcile that wrote it is counted.
-            let reconciled = r#"crossinvoke_reconciles_total{kind="CrossAccountInvoke",outcome="ok"}"#;
-            let metrics =
-                eventually("the reconcile is counted", DEADLINE, async || match controller.get("/metrics").await {
-                    Ok((_, metrics)) if metrics.contains(reconciled) => Ok(metrics),
-                    other => Err(format!("{other:?}")),
-                })
-                .await?;
-            for line in [
-                r#"crossinvoke_aws_calls_total{service="codepipeline",operation="UpdatePipeline",code="ok"} 1"#,
-                r#"crossinvoke_aws_calls_total{service="sts",operation="AssumeRole",code="ok"} 2"#,
-                r#"crossinvoke_objects{readiness="ready"} 1"#,
-            ] {
-                assert!(metrics.contains(line), "{line} is missing:\n{metrics}");
-            }
-            assert!(!metrics.contains("arn:"), "no ARNs in labels");
-            Ok(())
-        }),
-        case("an_object_that_goes_is_counted_no_more", Setup::default, async |scenario| {
-            let mut invoke = scenario.invoke("validate");
-            invoke["spec"]["pipeline"]["name"] = serde_json::json!("not-granted");
-            scenario.apply(&invoke).await?;
-            scenario.until_reason("validate", "NotGranted").await?;
-            let stalled = r#"crossinvoke_objects{readiness="stalled"}"#;
-            let invokes = scenario.invokes();
-            let controller = scenario.controller()?;
-            for wanted in [1.0, 0.0] {
-                eventually("the gauge", DEADLINE, async || {
-                    let seen = controller.metric(stalled).await.map_err(|error| error.to_string())?;
-                    if (seen - wanted).abs() < f64::EPSILON { Ok(()) } else { Err(seen.to_string()) }
-                })
-                .await?;
-                if wanted > 0.0 {
-                    invokes.delete("validate", &kube::api::DeleteParams::default()).await.context("deleting")?;
-                }
-            }
-            Ok(())
-        }),
-        case("json_logs_carry_the_objects_key", json_logs, async |scenario| {
-            crate::support::converge(scenario, &scenario.invoke("validate")).await?;
-            let key = format!("{}/validate", scenario.namespace);
-            let log = scenario.controller()?.log();
-            let lines: Vec<serde_json::Value> = log.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
-            assert_eq!(lines.len(), log.len(), "every line is JSON: {log:?}");
-            // Whatever names the pipeline or the invoke role is about the object.
-            let about = |line: &&serde_json::Value| {
-                let text = line.to_string();
-                text.contains("payments-release") || text.contains("crossinvoke-json-logs")
-            };
-            let about: Vec<_> = lines.iter().filter(about).collect();
-            assert!(!about.is_empty(), "{log:?}");
-            for line in about {
-                assert_eq!(line["span"]["object"], key.as_str(), "{line}");
-            }
-            Ok(())
-        }),
+        case("health_and_metrics_are_served", Setup::default, health_and_metrics_are_served),
+        case("an_object_that_goes_is_counted_no_more", Setup::default, an_object_that_goes_is_counted_no_more),
+        case("json_logs_carry_the_objects_key", json_logs, json_logs_carry_the_objects_key),
         own_bench("a_missing_kind_is_waited_for", async |controller| missing_kind(controller).await),
     ]
+}
+
+async fn health_and_metrics_are_served(scenario: &mut Scenario<'_>) -> Result<()> {
+    crate::support::converge(scenario, &scenario.invoke("validate")).await?;
+    let controller = scenario.controller()?;
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(controller.get(path).await?.0, 200, "{path}");
+    }
+    // The status is written a moment before the reconcile that wrote it is counted.
+    let reconciled = r#"crossinvoke_reconciles_total{kind="CrossAccountInvoke",outcome="ok"}"#;
+    let metrics = eventually("the reconcile is counted", DEADLINE, async || match controller.get("/metrics").await {
+        Ok((_, metrics)) if metrics.contains(reconciled) => Ok(metrics),
+        other => Err(format!("{other:?}")),
+    })
+    .await?;
+    for line in [
+        r#"crossinvoke_aws_calls_total{service="codepipeline",operation="UpdatePipeline",code="ok"} 1"#,
+        r#"crossinvoke_aws_calls_total{service="sts",operation="AssumeRole",code="ok"} 2"#,
+        r#"crossinvoke_objects{readiness="ready"} 1"#,
+    ] {
+        assert!(metrics.contains(line), "{line} is missing:\n{metrics}");
+    }
+    assert!(!metrics.contains("arn:"), "no ARNs in labels");
+    Ok(())
+}
+
+async fn an_object_that_goes_is_counted_no_more(scenario: &mut Scenario<'_>) -> Result<()> {
+    let mut invoke = scenario.invoke("validate");
+    invoke["spec"]["pipeline"]["name"] = serde_json::json!("not-granted");
+    scenario.apply(&invoke).await?;
+    scenario.until_reason("validate", "NotGranted").await?;
+    let stalled = r#"crossinvoke_objects{readiness="stalled"}"#;
+    let invokes = scenario.invokes();
+    let controller = scenario.controller()?;
+    for wanted in [1.0, 0.0] {
+        eventually("the gauge", DEADLINE, async || {
+            let seen = controller.metric(stalled).await.map_err(|error| error.to_string())?;
+            if (seen - wanted).abs() < f64::EPSILON { Ok(()) } else { Err(seen.to_string()) }
+        })
+        .await?;
+        if wanted > 0.0 {
+            invokes.delete("validate", &kube::api::DeleteParams::default()).await.context("deleting")?;
+        }
+    }
+    Ok(())
+}
+
+async fn json_logs_carry_the_objects_key(scenario: &mut Scenario<'_>) -> Result<()> {
+    crate::support::converge(scenario, &scenario.invoke("validate")).await?;
+    let key = format!("{}/validate", scenario.namespace);
+    let log = scenario.controller()?.log();
+    let lines: Vec<serde_json::Value> = log.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert_eq!(lines.len(), log.len(), "every line is JSON: {log:?}");
+    // Whatever names the pipeline or the invoke role is about the object.
+    let about = |line: &&serde_json::Value| {
+        let text = line.to_string();
+        text.contains("payments-release") || text.contains("crossinvoke-json-logs")
+    };
+    let about: Vec<_> = lines.iter().filter(about).collect();
+    assert!(!about.is_empty(), "{log:?}");
+    for line in about {
+        assert_eq!(line["span"]["object"], key.as_str(), "{line}");
+    }
+    Ok(())
 }
 
 async fn missing_kind(controller: std::path::PathBuf) -> Result<()> {

@@ -97,7 +97,8 @@ pub enum Effect {
     },
     /// Answers the service's own throttling error; nothing is applied.
     Throttle,
-    /// Applies the call, then closes the connection without an answer.
+    /// Applies the call, then closes the connection without an answer, as a network may: AWS promises nothing of the
+    /// answer (AWS SDKs and Tools Reference Guide, retry behaviour).
     DropAfterApplying,
 }
 

@@ -150,10 +150,18 @@ impl<'bench> Scenario<'bench> {
         }
     }
 
-    /// What ServiceAccounts asked of the API server: an audit event in each line.
-    #[must_use]
-    pub fn audit_log(&self) -> &std::path::Path {
-        &self.bench.control_plane().started().audit_log
+    /// What the controller of this scenario has written in Kubernetes so far, by the API server's audit log.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn kubernetes_writes(&self) -> Result<Vec<String>> {
+        let log = std::fs::read_to_string(&self.bench.control_plane().started().audit_log).context("the audit log")?;
+        let user = format!("system:serviceaccount:{}:{SERVICE_ACCOUNT}", self.namespace);
+        // The last line may not be written whole yet.
+        let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let own = events.filter(|event| event["user"]["username"] == user.as_str());
+        let writes = own.filter(|event| !["get", "list", "watch"].iter().any(|verb| event["verb"] == *verb));
+        Ok(writes.map(|event| format!("{} {}", event["verb"], event["objectRef"])).collect())
     }
 
     /// A folder that goes away with the scenario.

@@ -83,8 +83,10 @@ class Principals(FakeAwsTestCase):
 class Roles(FakeAwsTestCase):
     def test_size_limits(self):
         iam = self.client("iam", DEV_ROOT)
-        large = json.dumps(allow("s3:GetObject", "arn:aws:s3:::" + "a" * 10_240))
-        answer = self.refusal(iam.put_role_policy, RoleName="execution", PolicyName="p", PolicyDocument=large)
+        # Over all inline policies of a role together: the first fits, and the second would fit alone.
+        half = json.dumps(allow("s3:GetObject", "arn:aws:s3:::" + "a" * 6_000))
+        iam.put_role_policy(RoleName="execution", PolicyName="first", PolicyDocument=half)
+        answer = self.refusal(iam.put_role_policy, RoleName="execution", PolicyName="second", PolicyDocument=half)
         self.assertEqual(answer[:2], (409, "LimitExceeded"))
         self.assertEqual(answer[2], "Maximum policy size of 10240 bytes exceeded for role execution")
         large = trust({"AWS": DEV})

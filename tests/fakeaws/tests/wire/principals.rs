@@ -1,4 +1,5 @@
-//! Principals of trust policies: unique ids behind ARNs.
+//! Principals of trust policies: unique ids behind ARNs (IAM User Guide, "AWS JSON policy elements: Principal", IAM
+//! role principals).
 
 use serde_json::{Value, json};
 

@@ -1,0 +1,87 @@
+//! Each part removed or changed is told in a sentence.
+
+use super::*;
+use crate::domain::observed::{ExtraPolicy, ExtraPolicyName};
+
+/// What somebody does in AWS.
+type Deed = fn(&mut World);
+
+fn own_role(world: &mut World) -> &mut Option<InvokeRole> {
+    world.observed.roles.get_mut(&"derived".parse::<RoleName>().unwrap()).unwrap()
+}
+
+fn action(world: &mut World) -> &mut Value {
+    let pipeline = world.observed.pipelines.get_mut(&PIPELINES[0].parse::<PipelineName>().unwrap()).unwrap();
+    &mut pipeline.as_mut().unwrap().declaration["stages"][2]["actions"][0]
+}
+
+fn deeds() -> Vec<(&'static str, Deed)> {
+    vec![
+        ("T1 removed", |world| *own_role(world) = None),
+        ("T1 trusts another account", |world| {
+            own_role(world).as_mut().unwrap().trust =
+                policy::trust_account_root("aws", &"333333333333".parse().unwrap());
+        }),
+        ("T1 trusts another account as well", |world| {
+            let other = policy::trust_account_root("aws", &"333333333333".parse().unwrap());
+            let trust = &mut own_role(world).as_mut().unwrap().trust;
+            trust["Statement"].as_array_mut().unwrap().push(other["Statement"][0].clone());
+        }),
+        ("a policy was added to the role", |world| {
+            own_role(world).as_mut().unwrap().extra_policies =
+                vec![ExtraPolicy { name: ExtraPolicyName::Inline("more".to_owned()), grants: true }];
+        }),
+        ("sessions were revoked", |world| {
+            own_role(world).as_mut().unwrap().extra_policies =
+                vec![ExtraPolicy { name: ExtraPolicyName::Inline("revoke".to_owned()), grants: false }];
+        }),
+        ("P1 removed", |world| own_role(world).as_mut().unwrap().invoke_policy = None),
+        ("P2 removed", |world| world.observed.callback.values_mut().for_each(|policy| *policy = None)),
+        ("P3 removed", |world| world.observed.assume.values_mut().for_each(|policy| *policy = None)),
+        ("P4 removed", |world| {
+            let name: PipelineName = PIPELINES[0].parse().unwrap();
+            let pipeline = world.observed.pipelines.get_mut(&name).unwrap().as_mut().unwrap();
+            pipeline.declaration["stages"].as_array_mut().unwrap().remove(2);
+        }),
+        ("P4 changed", |world| {
+            action(world)["runOrder"] = json!(7);
+            action(world)["configuration"]["UserParameters"] = json!("secret");
+        }),
+    ]
+}
+
+/// Somebody's deed in AWS, and what is told of it.
+#[test]
+fn each_part_removed_or_changed_is_told_in_a_sentence() {
+    let everything = || json!({"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
+    let declared = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: false });
+    let told = |deed: &dyn Fn(&mut World)| {
+        let mut world = World::new();
+        world.converge(&declared, &Others::default());
+        deed(&mut world);
+        world.compare(&declared, &Others::default());
+        let said = world.drift.said(true).unwrap();
+        let items: Vec<String> = world
+            .drift
+            .status()
+            .unwrap_or_default()
+            .items
+            .iter()
+            .map(|item| {
+                format!(
+                    "    {:?} {:?} {}: {:?} -> {:?}\n",
+                    item.handling, item.kind, item.field, item.desired, item.observed
+                )
+            })
+            .collect();
+        format!("  {} {}\n{}", said.0, said.1, items.concat())
+    };
+    let mut all: Vec<String> = deeds().iter().map(|(what, deed)| format!("{what}\n{}", told(deed))).collect();
+    let wider = |world: &mut World| {
+        own_role(world).as_mut().unwrap().invoke_policy = Some(everything());
+        world.observed.callback.values_mut().for_each(|policy| *policy = Some(everything()));
+        world.observed.assume.values_mut().for_each(|policy| *policy = Some(everything()));
+    };
+    all.push(format!("P1, P2, P3 replaced\n{}", told(&wider)));
+    insta::assert_snapshot!("drift_in_words", all.concat());
+}
