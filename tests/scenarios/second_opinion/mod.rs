@@ -51,12 +51,12 @@ async fn create_rerun_and_delete(scenario: &mut Scenario<'_>) -> Result<()> {
     let written = writes(scenario).await?;
     assert!((written - 5.0).abs() < f64::EPSILON, "each of the five parts is written once, not {written} writes");
     let reconciles = "crossinvoke_reconciles_total{kind=\"CrossAccountInvoke\"";
-    let reconciled = scenario.controller()?.metric(reconciles).await?;
+    let looks = scenario.controller()?.metric(reconciles).await?;
     scenario.touch("validate", "again").await?;
     let controller = scenario.controller()?;
     eventually("the cycle is over", DEADLINE, async || {
         let now = controller.metric(reconciles).await.map_err(|error| error.to_string())?;
-        if now > reconciled { Ok(()) } else { Err(now.to_string()) }
+        if now > looks { Ok(()) } else { Err(now.to_string()) }
     })
     .await?;
     let again = writes(scenario).await?;
