@@ -339,12 +339,9 @@ impl Scenario<'_> {
     /// # Errors
     /// If AWS does not answer.
     pub fn configuration(&self) -> Result<Value> {
-        let accounts = &self.accounts;
         match &self.aws {
             Aws::Double(double) => double.admin().configuration().context("the snapshot"),
-            Aws::Moto(moto) => {
-                moto.configuration(&[&accounts.platform, &accounts.tools, &accounts.dev], &accounts.region)
-            }
+            Aws::Moto(moto) => moto.configuration(&self.accounts),
         }
     }
 

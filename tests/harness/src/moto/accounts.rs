@@ -6,7 +6,10 @@ use fakeaws::{Command, Seed};
 use serde_json::{Map, Value, json};
 
 use super::{BotoCall, Moto};
-use crate::error::{Context as _, Error, Result};
+use crate::{
+    accounts::Accounts,
+    error::{Context as _, Error, Result},
+};
 
 /// An archive with no file in it: moto runs no function here.
 const EMPTY_ZIP: &str = "PK\u{5}\u{6}\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
@@ -90,26 +93,19 @@ impl Moto {
         }
     }
 
-    /// What these accounts hold.
+    /// What the accounts of a scenario hold, each looked at for what can be there: a look is taken often.
     ///
     /// # Errors
     /// As moto answers.
-    pub(crate) fn configuration(&self, accounts: &[&str], region: &str) -> Result<Value> {
-        let mut found = Map::new();
-        for account in accounts {
-            let deed = Deed(self, account, region);
-            let mut shown = json!({"roles": roles(&deed)?});
-            let functions = functions(&deed)?;
-            if !functions.is_empty() {
-                shown["functions"] = json!({region: functions});
-            }
-            let pipelines = pipelines(&deed)?;
-            if !pipelines.is_empty() {
-                shown["pipelines"] = json!({region: pipelines});
-            }
-            found.insert((*account).to_owned(), shown);
-        }
-        Ok(json!({"accounts": found}))
+    pub(crate) fn configuration(&self, accounts: &Accounts) -> Result<Value> {
+        let Accounts { platform, tools, dev, region, function_region, .. } = accounts;
+        let pipelines = pipelines(&Deed(self, tools, region))?;
+        let functions = functions(&Deed(self, dev, function_region))?;
+        Ok(json!({"accounts": {
+            platform: {"roles": roles(&Deed(self, platform, region))?},
+            tools: {"roles": roles(&Deed(self, tools, region))?, "pipelines": {region: pipelines}},
+            dev: {"roles": roles(&Deed(self, dev, region))?, "functions": {function_region: functions}},
+        }}))
     }
 }
 
