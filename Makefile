@@ -8,7 +8,7 @@ tools := build/tools
 CARGO ?= cargo
 SEED ?=
 
-.PHONY: help tools demo test lint crds goldens cluster fakeaws figures clean build deny chart-lint image-check
+.PHONY: help tools demo recording test lint crds goldens cluster fakeaws figures clean build deny chart-lint image-check
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,8 +19,19 @@ tools: ## Build etcd, kube-apiserver, kubectl and helm into build/tools (minutes
 build:
 	@$(CARGO) build --workspace --locked
 
-demo: tools build ## Show one object converged in two accounts and removed again (KEEP=1 leaves it running)
+demo: tools build ## Show releases in two accounts: passed, stopped, broken by hand, repaired (KEEP=1 leaves it running)
 	@"$$($(MAKE) --no-print-directory bin-demo)" --controller "$$($(MAKE) --no-print-directory bin-crossinvoke)" $(if $(KEEP),--keep)
+
+# What differs from run to run stands there as PORT, TIME and EXECUTION-ID; lines that only tell of waiting are left out.
+recording: tools build ## Record the demo's output in docs/demo.txt
+	@demo=$$("$$($(MAKE) --no-print-directory bin-demo)" --controller "$$($(MAKE) --no-print-directory bin-crossinvoke)"); \
+	printf '%s\n' "$$demo" | sed -E \
+	  -e '/^   … /d' \
+	  -e 's/127\.0\.0\.1:[0-9]+/127.0.0.1:PORT/g' \
+	  -e 's/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/EXECUTION-ID/g' \
+	  -e 's/20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z/TIME/g' \
+	  -e 's/(LAST DEPLOYED: ).*/\1TIME/' \
+	  | { printf '%s\n' 'What `make demo` says, recorded by `make recording`.'; cat; } >docs/demo.txt
 
 test: tools ## Run all tests
 	$(CARGO) test --workspace --locked --no-fail-fast

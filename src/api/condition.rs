@@ -48,7 +48,11 @@ pub fn drifted(
     generation: i64,
     now: Timestamp,
 ) -> Condition {
-    let status = if reason.is_drifted() { "True" } else { "False" };
+    let status = match reason {
+        DriftReason::NotCompared => "Unknown",
+        reason if reason.is_drifted() => "True",
+        _ => "False",
+    };
     condition(previous, DRIFTED, status, &reason.to_string(), message, generation, now)
 }
 

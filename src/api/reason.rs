@@ -98,6 +98,8 @@ pub enum DriftReason {
     Corrected,
     /// Something was added that only takes away; it is left alone.
     Reported,
+    /// Something stands in the way of a look, so that nothing is known.
+    NotCompared,
 }
 
 impl DriftReason {

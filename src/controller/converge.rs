@@ -76,19 +76,22 @@ async fn phases(
         pass.saw(situation, &observed);
         let plan = plan::plan(situation, &observed);
         if !plan.blockers.is_empty() {
+            pass.compare(situation, &observed);
             return Ok(first(plan.blockers));
         }
         let Some(phase) = plan.due().first().map(|step| step.phase) else {
             if let Some(desired) = plan::converged_inventory(situation, &observed) {
                 context.memory.settle(&pass.uid, &desired);
                 pass.inventory = kept_times(&pass.inventory, desired);
+                // Under the locks: whoever waits for them must not find what has just been released.
+                context.memory.claim(&pass.uid, &pass.inventory);
             }
             pass.facts.kept_for(plan::users_of_old_roles(situation, &observed));
             pass.compare(situation, &observed);
             return Ok(Verdict::Converged);
         };
-        restrain(context, &plan, phase, &done)?;
         pass.compare(situation, &observed);
+        restrain(context, &plan, phase, &done)?;
         done.push(phase);
         match phase {
             Phase::Access | Phase::Release => {
@@ -213,7 +216,8 @@ async fn refresh(
     }
     for (name, purpose) in roles {
         let before = observed.role(&name).map(|role| role.extra_policies.clone()).unwrap_or_default();
-        let mut role = observe::role(sessions, situation, &name, purpose).await?;
+        let execution_role = observed.function.as_ref().and_then(|function| function.role.role());
+        let mut role = observe::role(sessions, situation, &name, purpose, execution_role.as_ref()).await?;
         if let Some(role) = role.as_mut().filter(|_| purpose == Purpose::Reread) {
             role.extra_policies = before;
         }

@@ -44,7 +44,9 @@ impl Entered {
         pass.declare(&declared);
         let granted = gate(&declared, &gate_input(context, &declared.key), installation).map_err(Verdict::from)?;
         let sessions = Sessions::open(context, &declared, &granted).await?;
-        pass.recall(&declared);
+        if granted.today {
+            pass.recall(&declared);
+        }
         Ok(Self { declared, granted, sessions, others: Others::default(), inventory: pass.inventory.clone() })
     }
 

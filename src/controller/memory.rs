@@ -104,6 +104,11 @@ impl Memory {
         self.lock().planned.insert(uid.to_owned(), desired.clone());
     }
 
+    /// What this process planned for an object.
+    pub fn planned(&self, uid: &str) -> Inventory {
+        self.lock().planned.get(uid).cloned().unwrap_or_default()
+    }
+
     /// What this process planned for an object under one role.
     pub fn planned_entries(&self, uid: &str, part: Part, holder: &RoleId) -> BTreeSet<Arn> {
         self.lock().planned.get(uid).map(|planned| planned.entries(part, holder)).unwrap_or_default()

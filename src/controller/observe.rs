@@ -43,8 +43,9 @@ pub async fn named(sessions: &Sessions, situation: &Situation<'_>, purpose: Purp
     }
     let function = sessions.lambda.get_function(&situation.declared.function).await?;
     observed.function = function.map(|function| Function { arn: function.arn, role: function.role });
+    let execution_role = observed.function.as_ref().and_then(|function| function.role.role());
     for name in targets::roles(situation) {
-        let role = role(sessions, situation, &name, purpose).await?;
+        let role = role(sessions, situation, &name, purpose, execution_role.as_ref()).await?;
         observed.roles.insert(name, role);
     }
     Ok(observed)
@@ -76,7 +77,8 @@ fn described(situation: &Situation<'_>, name: &PipelineName, read: crate::aws::P
     Pipeline { declaration: read.declaration, version: read.version, role: read.role, arn, unread: false }
 }
 
-/// One role with P1, and for removal with everything else that hangs on it.
+/// One role with P1, and as the purpose asks with everything else that hangs on it. Where the function runs as the very
+/// role, its callback policy is no stranger there.
 ///
 /// # Errors
 /// As AWS answers.
@@ -85,6 +87,7 @@ pub async fn role(
     situation: &Situation<'_>,
     name: &RoleName,
     purpose: Purpose,
+    execution_role: Option<&RoleId>,
 ) -> Result<Option<InvokeRole>, AwsError> {
     let iam = &sessions.dev_iam;
     let Some(read) = iam.get_role(name).await? else { return Ok(None) };
@@ -93,7 +96,8 @@ pub async fn role(
     // Of a role that is somebody else's nothing more is of interest: it is a conflict, or left alone.
     let invoke_policy = if owned { iam.get_role_policy(name, &policy).await? } else { None };
     let extra_policies = if owned && purpose != Purpose::Reread {
-        extra_policies(iam, situation, name, purpose).await?
+        let runs_as_it = execution_role.is_some_and(|role| role.name == *name);
+        extra_policies(iam, situation, name, purpose, runs_as_it).await?
     } else {
         Vec::new()
     };
@@ -114,12 +118,12 @@ async fn extra_policies(
     situation: &Situation<'_>,
     role: &RoleName,
     purpose: Purpose,
+    runs_as_it: bool,
 ) -> Result<Vec<ExtraPolicy>, AwsError> {
     let installation = situation.installation;
     let mut ours = vec![names::invoke_policy(installation)];
-    if purpose == Purpose::Converge {
-        // Where a function runs as the very role, its callback policy is no stranger there.
-        ours.extend([names::callback_policy(installation), names::assume_policy(installation)]);
+    if purpose == Purpose::Converge && runs_as_it {
+        ours.push(names::callback_policy(installation));
     }
     let mut extras = Vec::new();
     for name in iam.list_role_policies(role).await?.into_iter().filter(|name| !ours.contains(name)) {

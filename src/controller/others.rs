@@ -7,18 +7,21 @@ use kube::ResourceExt;
 
 use super::{
     caches::key_of,
-    context::{Context, FINALIZER},
+    context::Context,
     gate_input,
+    outcome::{Retry, Verdict},
+    pass::Halt,
     sessions::Sessions,
     status_inventory::read_inventory,
 };
 use crate::{
     api::CrossAccountInvoke,
-    aws::{AwsError, AwsErrorKind},
+    aws::AwsError,
     domain::{
         gate::{self, Account, Input},
         ids::{Arn, ObjectKey, RoleId, StageName},
-        inventory::{Inventory, Part},
+        inventory::{Inventory, Item, Part},
+        names,
         observed::Observed,
         plan::{Others, Situation},
         shared_policy::{AssumeUser, Usage, WantedRole},
@@ -55,14 +58,11 @@ pub async fn gather(
     own_uid: &str,
     observed: &Observed,
     resolve: bool,
-) -> Result<Others, AwsError> {
+) -> Result<Others, Halt> {
     let others = existing(context, situation, own_uid);
     let mut gathered = Others::default();
     for other in &others {
-        for item in other.claims.of(Part::PipelineAction).filter(|item| item.stage_made) {
-            let stage: Option<StageName> = item.action.as_ref().map(|(stage, _)| stage.clone());
-            gathered.stages_made.extend(stage.map(|stage| (item.holder.clone(), stage)));
-        }
+        gathered.stages_made.extend(stages_made(context, other));
     }
     for holder in observed.assume.keys() {
         let users = others.iter().filter_map(|other| assume_user(context, situation, other, holder)).collect();
@@ -80,9 +80,8 @@ pub fn undecodable(context: &Context) -> Option<String> {
     context.caches.objects().iter().find(|object| object.0.is_err()).map(|object| key_of(&**object).to_string())
 }
 
-/// The other objects of the same accounts that may have something there: those with our finalizer, those of which this
-/// process has recorded something that the watch does not show yet, and those that are granted what they ask for: in a
-/// rebuilt cluster objects have no finalizer yet, and what they need is in place all the same.
+/// The other objects of the same accounts, whatever their state: in a rebuilt cluster they have no finalizer yet, a
+/// namespace may have lost its label for a moment, and what they need is in place all the same.
 fn existing(context: &Context, situation: &Situation<'_>, own_uid: &str) -> Vec<Other> {
     let accounts = gate_input::accounts(context);
     let objects = context.caches.objects();
@@ -103,9 +102,8 @@ fn existing_one(
         return None;
     }
     let declared = validate(&key, &object.spec, situation.installation).ok();
-    let recorded = context.memory.claims(&uid);
-    let held = recorded.is_some() || object.finalizers().iter().any(|name| name == FINALIZER);
-    let claims = read_inventory(object).union(&recorded.unwrap_or_default());
+    // What this process recorded is younger than what the watch shows, and may hold less.
+    let claims = context.memory.claims(&uid).unwrap_or_else(|| read_inventory(object));
     let claims = declared.as_ref().map_or_else(|| claims.clone(), |declared| claims.clone().within(declared));
     let ours = situation.declared;
     let here = declared.as_ref().is_none_or(|declared| {
@@ -113,7 +111,24 @@ fn existing_one(
     });
     let input = gate_input::with_accounts(context, accounts.clone(), &key);
     let granted = here && declared.as_ref().is_some_and(|declared| gate::is_granted(declared, &input));
-    (here && (held || granted)).then_some(Other { key, uid, claims, declared, input, granted })
+    here.then_some(Other { key, uid, claims, declared, input, granted })
+}
+
+/// The stages that an object says were made for it: what this process planned, and what its status says of the very stage
+/// that its spec names under a grant of today. Anybody's word would let them have a stage removed that a person made.
+fn stages_made(context: &Context, other: &Other) -> Vec<(Arn, StageName)> {
+    let granted = other.declared.as_ref().filter(|_| other.granted);
+    let is_named = |item: &&Item| {
+        granted.is_some_and(|declared| {
+            item.holder.resource() == declared.pipeline.as_str()
+                && item.action.as_ref().is_some_and(|(stage, _)| *stage == declared.stage)
+        })
+    };
+    let planned = context.memory.planned(&other.uid);
+    let of = |item: &Item| item.action.as_ref().map(|(stage, _)| (item.holder.clone(), stage.clone()));
+    let made = |item: &&Item| item.stage_made;
+    let claimed = other.claims.of(Part::PipelineAction).filter(is_named);
+    planned.of(Part::PipelineAction).chain(claimed).filter(made).filter_map(of).collect()
 }
 
 fn assume_user(context: &Context, situation: &Situation<'_>, other: &Other, holder: &RoleId) -> Option<AssumeUser> {
@@ -144,7 +159,8 @@ fn assume_user(context: &Context, situation: &Situation<'_>, other: &Other, hold
     };
     let path = gate::role_path(&other.input, situation.installation, &declared.dev.account);
     let role = RoleId { account: declared.dev.account.clone(), name: declared.role_name.clone() };
-    let invoke_role = Some(WantedRole { role, path });
+    // A given name may be anybody's; a derived one is this object's.
+    let invoke_role = (other.granted || !declared.role_is_named).then_some(WantedRole { role, path });
     Some(AssumeUser { usage, invoke_role, granted: other.granted, ..user })
 }
 
@@ -156,7 +172,13 @@ async fn needed_for_callback(
     other: &Other,
     resolve: bool,
     gathered: &mut Others,
-) -> Result<(), AwsError> {
+) -> Result<(), Halt> {
+    let planned = context.memory.planned(&other.uid);
+    if !other.granted && planned.0.is_empty() && !(resolve && owns_a_role(sessions, situation, other).await?) {
+        // Whoever is granted nothing, and never was, may name any function and write any status.
+        return Ok(());
+    }
+    gathered.callback.extend(planned.roles(Part::CallbackPolicy));
     gathered.callback.extend(other.claims.roles(Part::CallbackPolicy));
     let own = situation.declared;
     let declared = other.declared.as_ref().filter(|declared| declared.dev.account == own.dev.account);
@@ -166,21 +188,36 @@ async fn needed_for_callback(
         gathered.callback.extend(role.role());
         return Ok(());
     }
-    // An object that nobody grants anything must not decide which regions are called, nor how long that takes.
-    if !resolve || !other.granted {
+    if !resolve {
         return Ok(());
     }
-    match sessions.dev_session.lambda(&declared.dev.region).get_function(&declared.function).await {
-        Ok(found) => {
-            let role = found.map(|function| function.role);
-            context.memory.note_function(function, role.as_ref());
-            gathered.callback.extend(role.and_then(|role| role.role()));
-        }
-        // Another region that does not answer keeps the policy and holds up nobody.
-        Err(error) if error.kind == AwsErrorKind::Unavailable && declared.dev.region != own.dev.region => {
-            gathered.callback_untold = true;
-        }
-        Err(error) => return Err(error),
-    }
+    let found = sessions.dev_session.lambda(&declared.dev.region).get_function(&declared.function).await;
+    let role = found.map_err(|error| untold(other, declared, &error))?.map(|function| function.role);
+    context.memory.note_function(function, role.as_ref());
+    gathered.callback.extend(role.and_then(|role| role.role()));
     Ok(())
+}
+
+/// Whether AWS has the object's invoke role: it was granted what it asks for once.
+async fn owns_a_role(sessions: &Sessions, situation: &Situation<'_>, other: &Other) -> Result<bool, AwsError> {
+    let own = situation.declared;
+    let Some(declared) = other.declared.as_ref().filter(|declared| declared.dev.account == own.dev.account) else {
+        return Ok(false);
+    };
+    let role = sessions.dev_iam.get_role(&declared.role_name).await?;
+    Ok(role.is_some_and(|role| names::owned(&role.tags, situation.installation, &other.key)))
+}
+
+/// Without its function it cannot be told whether another object needs a policy that is about to go.
+fn untold(other: &Other, declared: &Declared, error: &AwsError) -> Halt {
+    let verdict = Verdict::from(error.clone());
+    let (Verdict::Reconciling { reason, .. } | Verdict::Stalled { reason, .. }) = verdict else {
+        return Halt::Verdict(verdict);
+    };
+    let message = format!(
+        "whether CrossAccountInvoke {} still needs what is to be removed cannot be told, since its function {} in {} cannot be \
+         looked up: {error}. Correct that object's spec.devAccount.region and spec.function, or delete it",
+        other.key, declared.function, declared.dev.region
+    );
+    Halt::Verdict(Verdict::of(reason, message, Retry::Backoff))
 }

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::{
@@ -16,7 +17,7 @@ use crate::{
     api::{CrossAccountInvoke, Reason},
     aws::AwsError,
     domain::{
-        drift::{self, Drift},
+        drift::{self, Drift, OwnDoing},
         ids::{Arn, ObjectKey, StageName},
         inventory::{Inventory, Part},
         observed::{Observed, Resource},
@@ -142,7 +143,10 @@ impl<'a> Pass<'a> {
                 writes.note_read(&resource, &state);
             }
         });
-        self.facts.note(situation, observed);
+        // To whom nothing is granted nothing is told of the accounts.
+        if situation.granted.today {
+            self.facts.note(situation, observed);
+        }
     }
 
     fn remember_roles(&self, declared: &Declared, observed: &Observed) {
@@ -176,7 +180,15 @@ impl<'a> Pass<'a> {
         let memory = &self.context.memory;
         let stale =
             |part: &plan::Described| memory.own_writes(|writes| writes.is_stale(&part.resource, &part.state, now));
-        self.drift.look(&described, &self.inventory, stale, now);
+        let (inventory, started) = (&self.inventory, self.context.started);
+        let written_since = |part: &plan::Described, since: Timestamp| {
+            let here = memory.own_writes(|writes| writes.written_at(&part.resource)).is_some_and(|at| at >= since);
+            // Or by a process before this one, which recorded it and did not live to report it.
+            let recorded = inventory.0.iter().find(|item| item.same_thing(&part.item)).map(|item| item.written_at);
+            here || recorded.is_some_and(|at| at >= since && at < started)
+        };
+        let own = OwnDoing { stale: &stale, written_since: &written_since };
+        self.drift.look(&described, inventory, &own, now);
         drift::verify(&mut self.inventory, &described);
     }
 
@@ -187,6 +199,11 @@ impl<'a> Pass<'a> {
         fresh.0.retain(|item| {
             written.contains(&item.part) || !self.inventory.0.iter().any(|known| known.same_thing(item))
         });
+        // What was last seen in place stays known until it is seen again.
+        for item in &mut fresh.0 {
+            let known = self.inventory.0.iter().find(|known| known.same_thing(item));
+            item.digest = known.and_then(|known| known.digest.clone());
+        }
         let mut inventory = self.inventory.union(&fresh);
         for item in &mut inventory.0 {
             // A stage that was somebody's and has gone is ours once we make it again.

@@ -9,7 +9,7 @@ use tracing::Instrument;
 use super::{
     caches::{Guarded, key_of},
     context::{Context, FINALIZER},
-    converge,
+    converge, events,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
     remove, report,
@@ -72,8 +72,14 @@ async fn once(object: &Guarded, context: &Context) -> Result<Action, Error> {
     let run = async { if deleting { remove::run(&mut pass).await } else { converge::run(&mut pass).await } };
     let verdict = match timeout(limit, run).await {
         Ok(Ok(verdict) | Err(Halt::Verdict(verdict))) => verdict,
-        Ok(Err(Halt::Conflict)) => return Ok(Action::requeue(AFTER_CONFLICT)),
-        Ok(Err(Halt::Kubernetes(error))) => return Err(Error::Kubernetes(error)),
+        Ok(Err(halt)) => {
+            // What was done by then is told all the same.
+            events::deeds(&mut pass).await;
+            return match halt {
+                Halt::Kubernetes(error) => Err(Error::Kubernetes(error)),
+                Halt::Conflict | Halt::Verdict(_) => Ok(Action::requeue(AFTER_CONFLICT)),
+            };
+        }
         Err(_) => Verdict::of(
             Reason::AwsUnavailable,
             format!("AWS did not answer within {} s; what was done so far is read again", limit.as_secs()),

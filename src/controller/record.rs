@@ -20,9 +20,10 @@ use super::{
 use crate::{
     api::{CrossAccountInvoke, CrossAccountInvokeStatus, Reason},
     domain::{
+        drift,
         observed::Observed,
         plan::{self, Phase, Situation, Step},
-        status::{self, is_reconciling},
+        status::{self, is_reconciling, is_stalled},
     },
 };
 
@@ -39,6 +40,8 @@ pub async fn record(
     let deleting = pass.object.metadata.deletion_timestamp.is_some();
     let mut desired = None;
     if !deleting {
+        // What may not be made needs no finalizer, which nobody could take off once an AwsAccount has gone.
+        current::still_holds(pass, situation)?;
         hold(pass).await?;
         desired = plan::converged_inventory(situation, observed);
         if let Some(desired) = &desired {
@@ -52,11 +55,11 @@ pub async fn record(
     pass.context.memory.claim(&pass.uid, &pass.inventory);
     current::still_holds(pass, situation)?;
     if !deleting {
-        // Not earlier: where the status is not taken, what was found to have drifted is found again.
-        pass.inventory.forget_digests(&steps.iter().map(|step| step.part).collect());
+        let parts = steps.iter().map(|step| step.part).collect();
+        drift::expect(&mut pass.inventory, &plan::described(situation, observed), &parts);
     }
     let recorded = pass.object.status.as_ref().is_some_and(|status| {
-        is_reconciling(status)
+        says_so(status, pass.object.metadata.generation)
             && status.inventory == write_inventory(&pass.inventory)
             && status.drift == pass.drift.status()
     });
@@ -69,6 +72,12 @@ pub async fn record(
         pass.context.memory.plan(&pass.uid, desired);
     }
     Ok(())
+}
+
+/// Whether the status says that work is under way, or that it is stuck over this very spec: a stalled object that is tried
+/// again, and has recorded all of it, would otherwise go back and forth at every try.
+fn says_so(status: &CrossAccountInvokeStatus, generation: Option<i64>) -> bool {
+    is_reconciling(status) || (is_stalled(status) && status.observed_generation == generation)
 }
 
 /// What is about to be done.
@@ -111,7 +120,6 @@ pub async fn write(pass: &mut Pass<'_>, status: CrossAccountInvokeStatus) -> Res
     object.metadata.managed_fields = None;
     object.status = Some(status);
     pass.object = api.replace_status(&pass.key.name, &PostParams::default(), &object).await?;
-    pass.context.metrics.drift_open(&pass.key, pass.drift.oldest_uncorrected());
     events::drift(pass).await;
     Ok(())
 }

@@ -171,6 +171,11 @@ pub async fn let_go(pass: &Pass<'_>) -> Result<(), Halt> {
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         Err(error) => return Err(error.into()),
     }
-    pass.context.memory.finish(&pass.uid);
+    if pass.context.caches.object(&pass.key).is_some() {
+        pass.context.memory.finish(&pass.uid);
+    } else {
+        // The watch was faster, and will not tell again.
+        pass.context.memory.forget(&pass.uid);
+    }
     Ok(())
 }

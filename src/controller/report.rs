@@ -48,7 +48,11 @@ pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> 
         Verdict::Converged | Verdict::Released => Reason::Converged,
         Verdict::Reconciling { reason, .. } | Verdict::Stalled { reason, .. } => *reason,
     };
-    pass.context.metrics.object(&pass.key, reason.class());
+    // One that went meanwhile is counted no more.
+    if pass.context.caches.object(&pass.key).is_some() {
+        pass.context.metrics.object(&pass.key, reason.class());
+        pass.context.metrics.drift_open(&pass.key, pass.drift.oldest_uncorrected());
+    }
     let status = record::next_status(pass, verdict);
     if pass.object.status.as_ref() == Some(&status) {
         return Ok(());

@@ -99,8 +99,8 @@ impl Inventory {
                         std::cmp::Ordering::Equal => known.read_back || item.read_back,
                         std::cmp::Ordering::Greater => known.read_back,
                     };
-                    // The argument is the younger word of the two: a write forgets what was seen before it.
-                    if item.written_at >= known.written_at {
+                    // The argument is the younger word of the two; what never was seen in place says nothing.
+                    if item.digest.is_some() && item.written_at >= known.written_at {
                         known.digest.clone_from(&item.digest);
                     }
                     known.written_at = known.written_at.max(item.written_at);
@@ -111,14 +111,6 @@ impl Inventory {
         }
         items.sort_by(|a, b| (a.part, &a.holder, &a.entry, &a.action).cmp(&(b.part, &b.holder, &b.entry, &b.action)));
         Self(items)
-    }
-
-    /// Forgets what was seen of these parts, because they are about to be written: until they are seen in place again, a
-    /// difference is our own doing, or another edit of the spec.
-    pub fn forget_digests(&mut self, parts: &BTreeSet<Part>) {
-        for item in self.0.iter_mut().filter(|item| parts.contains(&item.part)) {
-            item.digest = None;
-        }
     }
 
     /// The roles that hold this part.

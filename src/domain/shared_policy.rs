@@ -70,11 +70,18 @@ impl AssumeUser {
 pub fn union(in_place: &BTreeSet<Arn>, own: &BTreeSet<Arn>, others: &[AssumeUser]) -> BTreeSet<Arn> {
     let mut entries = own.clone();
     for other in others {
-        entries.extend(other.planned_here.iter().cloned());
+        // What was granted once may be kept; added again it is only under a grant of today.
+        let planned = other.planned_here.iter().filter(|role| other.granted || in_place.contains(*role));
+        entries.extend(planned.cloned());
         let asks_for = |role: &&Arn| {
             other.usage != Usage::DoesNot && other.invoke_role.as_ref().is_some_and(|wanted| wanted.is(role))
         };
-        entries.extend(in_place.iter().filter(|role| other.recorded.contains(*role) || asks_for(role)).cloned());
+        // A status that nobody's grant stands behind speaks for the object's own role alone.
+        let recorded = |role: &&Arn| other.granted && other.recorded.contains(*role);
+        let own = |role: &&Arn| {
+            other.invoke_role.as_ref().is_some_and(|wanted| wanted.is(role)) && other.recorded.contains(*role)
+        };
+        entries.extend(in_place.iter().filter(|role| recorded(role) || own(role) || asks_for(role)).cloned());
         // Recorded by an earlier process and perhaps hidden by a stale read: only what it may have today.
         let granted = other.invoke_role.as_ref().filter(|_| other.granted);
         entries.extend(
@@ -121,6 +128,10 @@ mod tests {
             ("also when its grant was revoked", &["b"], user(Uses, "b", false, &[], &[]), true),
             ("not when its pipeline uses another role", &["b"], user(DoesNot, "b", true, &[], &[]), false),
             ("what it recorded under its old spec stays", &["b"], user(DoesNot, "b", false, &["b"], &[]), true),
+            ("an older role of a granted object stays", &["b"], user(Uses, "x", true, &["b"], &[]), true),
+            ("a neighbour's role claimed without a grant does not", &["b"], user(Uses, "x", false, &["b"], &[]), false),
+            ("what was planned stays when the grant is revoked", &["b"], user(DoesNot, "x", false, &[], &["b"]), true),
+            ("and is not added again", &[], user(Uses, "b", false, &[], &["b"]), false),
             ("what it has not made yet is left to itself", &[], user(Uses, "b", true, &[], &[]), false),
             ("recorded and granted survives a stale read", &[], user(Uses, "b", true, &["b"], &[]), true),
             ("recorded without a grant adds nothing", &[], user(Uses, "b", false, &["b"], &[]), false),

@@ -80,7 +80,7 @@ pub fn next(
 ) -> CrossAccountInvokeStatus {
     let known = previous.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let mut conditions = condition::of_reason(known, reason, &message, generation, now);
-    if let Some((reason, message)) = drift.said(reason == Reason::Converged) {
+    if let Some((reason, message)) = drift.said(reason.class()) {
         conditions.push(condition::drifted(known, reason, &message, generation, now));
     }
     CrossAccountInvokeStatus {
@@ -96,5 +96,15 @@ pub fn next(
 /// Whether the status says that the controller is at work.
 #[must_use]
 pub fn is_reconciling(status: &CrossAccountInvokeStatus) -> bool {
-    status.conditions.iter().any(|condition| condition.type_ == condition::RECONCILING && condition.status == "True")
+    is_true(status, condition::RECONCILING)
+}
+
+/// Whether the status says that somebody has to act.
+#[must_use]
+pub fn is_stalled(status: &CrossAccountInvokeStatus) -> bool {
+    is_true(status, condition::STALLED)
+}
+
+fn is_true(status: &CrossAccountInvokeStatus, kind: &str) -> bool {
+    status.conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True")
 }

@@ -26,6 +26,8 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("drift_that_cannot_be_corrected_has_failed", Setup::default, cannot_be_corrected),
         case("drift_outlives_the_process_that_found_it", Setup::default, outlives_the_process),
         case("a_wiped_status_is_no_drift", Setup::default, wiped_status),
+        case("drift_is_told_although_somebody_edits_the_object_meanwhile", Setup::default, edited_meanwhile),
+        case("what_cannot_be_compared_is_not_said_to_be_in_sync", Setup::default, not_compared),
     ]
 }
 
@@ -246,9 +248,24 @@ async fn busy_pipeline(scenario: &mut Scenario<'_>) -> Result<()> {
     assert_eq!((found.len(), &found[0]["field"], &found[0]["handling"]), (1, &json!("runOrder"), &json!("Waiting")));
     assert_eq!((&found[0]["desired"], &found[0]["observed"]), (&json!("1"), &json!("9")));
     assert_eq!(scenario.calls_since(mark)?.of("UpdatePipeline"), 0);
+    // While it waits, more is done by hand; and then all of it taken away.
+    let mut further = pipeline(scenario)?;
+    further["stages"][2]["actions"][0]["configuration"]["FunctionName"] = json!("Evil");
+    scenario.aws().replace_pipeline(&tools, &region, further).context("changing more of P4")?;
+    let two = |object: &DynamicObject| items(object).len() == 2;
+    scenario.until("validate", "the second difference is told", two).await?;
+    let mut without = pipeline(scenario)?;
+    without["stages"].as_array_mut().unwrap().retain(|stage| stage["name"] != "Validate");
+    scenario.aws().replace_pipeline(&tools, &region, without).context("removing P4")?;
+    let three = |object: &DynamicObject| {
+        let found = items(object);
+        found.len() == 3 && found.iter().all(|item| item["handling"] == "Waiting")
+    };
+    let object = scenario.until("validate", "its removal is told, and nothing as corrected", three).await?;
+    assert_eq!(condition(&object, "Drifted"), Some(("True", "Correcting")));
     busy(Some(&id), "Succeeded")?;
     let object = until_drift(scenario, "Corrected").await?;
-    assert_eq!(items(&object)[0]["handling"], "Corrected");
+    assert!(items(&object).iter().all(|item| item["handling"] == "Corrected"), "{:?}", items(&object));
     Ok(())
 }
 
@@ -367,5 +384,60 @@ async fn wiped_status(scenario: &mut Scenario<'_>) -> Result<()> {
     let object = scenario.until_reason("validate", "Converged").await?;
     assert_eq!(condition(&object, "Drifted"), Some(("False", "InSync")));
     assert_eq!(scenario.calls_since(mark)?.mutating(), 0);
+    Ok(())
+}
+
+/// The record before the correction meets a newer object, and everything is done again on that.
+async fn edited_meanwhile(scenario: &mut Scenario<'_>) -> Result<()> {
+    let object = converge(scenario, &scenario.invoke("validate")).await?;
+    let (name, dev) = (invoke_role_name(&object), scenario.accounts.dev.clone());
+    scenario.aws().put_trust(&dev, &name, trusting(&scenario.accounts.platform)).context("changing T1")?;
+    let delay = Effect::Delay { milliseconds: 3_000 };
+    scenario.aws().fault(Fault::next("GetRole", delay)).context("a slow call")?;
+    let mark = scenario.mark()?;
+    scenario.touch("validate", "look").await?;
+    eventually("the look is under way", DEADLINE, async || {
+        let calls = scenario.calls_since(mark).map_err(|error| error.to_string())?;
+        if calls.of("GetFunctionConfiguration") > 0 { Ok(()) } else { Err(calls.to_string()) }
+    })
+    .await?;
+    scenario.touch("validate", "meanwhile").await?;
+    let object = until_drift(scenario, "Corrected").await?;
+    assert_eq!(items(&object).len(), 1, "{:?}", items(&object));
+    only_event(scenario, "Drifted").await?;
+    only_event(scenario, "Corrected").await.map(drop)
+}
+
+async fn not_compared(scenario: &mut Scenario<'_>) -> Result<()> {
+    let object = converge(scenario, &scenario.invoke("validate")).await?;
+    let (name, dev) = (invoke_role_name(&object), scenario.accounts.dev.clone());
+    // Its stage and the anchor are gone: it cannot be put right, and the rest is looked at all the same.
+    let mut without = pipeline(scenario)?;
+    without["stages"].as_array_mut().unwrap().retain(|stage| stage["name"] != "Validate");
+    without["stages"][1]["name"] = json!("Compile");
+    let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
+    scenario.aws().replace_pipeline(&tools, &region, without).context("renaming the anchor")?;
+    scenario.aws().put_trust(&dev, &name, trusting(&scenario.accounts.platform)).context("changing T1")?;
+    scenario.touch("validate", "look").await?;
+    let object = scenario.until_reason("validate", "StageNotFound").await?;
+    let told: Vec<Value> = items(&object).iter().map(|item| item["field"].clone()).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told.contains(&json!("action")) && told.contains(&json!("trustPolicy")), "{told:?}");
+    assert!(items(&object).iter().all(|item| item["handling"] == "Failed"));
+    assert_eq!(condition(&object, "Drifted"), Some(("True", "Correcting")));
+    // Where nothing can be looked at, nothing is claimed.
+    let other = scenario.invoke("other");
+    converge_after(scenario, &other).await
+}
+
+/// An object that was in sync and is granted nothing any more.
+async fn converge_after(scenario: &mut Scenario<'_>, invoke: &Value) -> Result<()> {
+    let mut elsewhere = invoke.clone();
+    elsewhere["spec"]["stage"] = json!({"name": "Deploy"});
+    scenario.apply(&elsewhere).await?;
+    scenario.until_reason("other", "Converged").await?;
+    patch_account(scenario, "dev", &json!({"spec": {"grants": []}})).await?;
+    let object = scenario.until_reason("other", "NotGranted").await?;
+    assert_eq!(condition(&object, "Drifted"), Some(("Unknown", "NotCompared")));
     Ok(())
 }

@@ -24,6 +24,7 @@ mod repairing;
 mod resisting;
 mod restarting;
 mod rights;
+mod running;
 mod second_opinion;
 mod serving;
 mod sharing;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         gating::scenarios(),
         changing::scenarios(),
         waiting::scenarios(),
+        running::scenarios(),
         sharing::scenarios(),
         deleting::scenarios(),
         restarting::scenarios(),

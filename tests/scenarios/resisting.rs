@@ -14,7 +14,7 @@ use crate::{
     suite::{Case, case},
     support::{
         converge, entered, execution_role, invoke_role_name, patch_account, pipeline, pipeline_role, put_status,
-        version,
+        refused, version,
     },
 };
 
@@ -22,6 +22,9 @@ pub(crate) fn scenarios() -> Vec<Case> {
     vec![
         case("an_object_without_a_grant_takes_nothing_away", Setup::default, takes_nothing_away),
         case("a_forged_record_adds_nothing_to_a_shared_policy", quick, adds_nothing),
+        case("a_claimed_stage_is_nobodys_to_remove", Setup::default, claimed_stage),
+        case("a_policy_under_our_name_on_our_role_is_seen", Setup::default, under_our_name),
+        case("an_object_that_loses_its_grant_for_a_moment_keeps_its_path", Setup::default, keeps_its_path),
         case("an_object_without_a_grant_holds_no_account", Setup::default, holds_no_account),
         case("a_status_that_does_not_decode_stops_nobody", Setup::default, stops_nobody),
         case("objects_of_a_rebuilt_cluster_keep_what_they_need", Setup::default, rebuilt_cluster),
@@ -243,5 +246,80 @@ async fn changed_meanwhile(scenario: &mut Scenario<'_>) -> Result<()> {
     scenario.until_reason("validate", "Converged").await?;
     assert_eq!(pipeline(scenario)?["stages"][2]["actions"][0]["runOrder"], 6);
     assert_eq!(version(scenario)?, before + 1, "what nobody declares any more was not written");
+    Ok(())
+}
+
+/// A stage that a person made holds our action alone; somebody's status says that we made it.
+async fn claimed_stage(scenario: &mut Scenario<'_>) -> Result<()> {
+    let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
+    let mut with_theirs = pipeline(scenario)?;
+    let theirs = json!({"name": "Gate", "actions": [{"name": "Manual", "runOrder": 1, "actionTypeId":
+        {"category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1"}}]});
+    with_theirs["stages"].as_array_mut().unwrap().insert(2, theirs);
+    scenario.aws().replace_pipeline(&tools, &region, with_theirs).context("a stage of theirs")?;
+    let mut invoke = scenario.invoke("one");
+    invoke["spec"]["stage"] = json!({"name": "Gate"});
+    converge(scenario, &invoke).await?;
+    let mut alone = pipeline(scenario)?;
+    alone["stages"][2]["actions"].as_array_mut().unwrap().retain(|action| action["name"] == "one");
+    scenario.aws().replace_pipeline(&tools, &region, alone).context("leaving it alone")?;
+    scenario.apply(&hostile(scenario)).await?;
+    scenario.until_reason("hostile", "NotGranted").await?;
+    let pipeline_arn = format!("arn:aws:codepipeline:{region}:{tools}:{PIPELINE}");
+    put_status(
+        scenario,
+        "hostile",
+        json!({"inventory": [{"kind": "PipelineAction", "account": tools, "resource": pipeline_arn, "stage": "Gate",
+            "action": "x", "stageMade": true, "writtenAt": "2026-01-01T00:00:00Z"}]}),
+    )
+    .await?;
+    scenario.delete("one").await?;
+    refused(scenario, "one", "DeletionBlocked", &["Gate", "which crossinvoke did not make"]).await?;
+    assert!(pipeline(scenario)?.to_string().contains("\"Gate\""));
+    Ok(())
+}
+
+async fn under_our_name(scenario: &mut Scenario<'_>) -> Result<()> {
+    let object = converge(scenario, &scenario.invoke("validate")).await?;
+    let (name, dev) = (invoke_role_name(&object), scenario.accounts.dev.clone());
+    let wide = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
+    for part in ["callback", "assume"] {
+        let policy = format!("crossinvoke-{}-{part}", scenario.installation_id);
+        scenario.aws().put_inline_policy(&dev, &name, &policy, wide.clone()).context("a back door")?;
+    }
+    scenario.touch("validate", "look").await?;
+    eventually("both are taken off", DEADLINE, async || {
+        let role = crate::support::role(scenario, &dev, &name).map_err(|error| error.to_string())?;
+        let policies = role["inlinePolicies"].as_object().map_or(0, serde_json::Map::len);
+        if policies == 1 { Ok(()) } else { Err(role.to_string()) }
+    })
+    .await
+}
+
+/// In a rebuilt cluster (no finalizer, no status) one object's grant is missing for the moment.
+async fn keeps_its_path(scenario: &mut Scenario<'_>) -> Result<()> {
+    let mut roles = Vec::new();
+    for name in ["one", "two"] {
+        roles.push(invoke_role_name(&converge(scenario, &scenario.invoke(name)).await?));
+    }
+    let good = scenario.configuration()?;
+    scenario.controller()?.stop().await?;
+    for name in ["one", "two"] {
+        put_status(scenario, name, json!(null)).await?;
+        let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        scenario.invokes().patch(name, &PatchParams::default(), &patch).await.context("no finalizer")?;
+    }
+    let tagged = Patch::Merge(json!({"spec": {"invokeRole": {"tags": {"not-allowed": "x"}}}}));
+    scenario.invokes().patch("two", &PatchParams::default(), &tagged).await.context("not granted")?;
+    scenario.start_controller().await?;
+    scenario.until_reason("two", "NotGranted").await?;
+    scenario.until_reason("one", "Converged").await?;
+    scenario.assert_as_before(&good)?;
+    scenario.delete("one").await?;
+    scenario.until_gone("one").await?;
+    let id = &scenario.installation_id;
+    let assume = pipeline_role(scenario)?["inlinePolicies"][format!("crossinvoke-{id}-assume")].to_string();
+    assert!(assume.contains(&roles[1]) && !assume.contains(&roles[0]), "{assume}");
+    assert!(!execution_role(scenario)?["inlinePolicies"][format!("crossinvoke-{id}-callback")].is_null());
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use crossinvoke_harness::is_of_controller;
 use fakeaws::Call;
 use libtest_mimic::Failed;
 use serde_json::Value;
@@ -15,7 +16,7 @@ static CALLED: Mutex<BTreeMap<&str, BTreeSet<String>>> = Mutex::new(BTreeMap::ne
 /// Notes what the controller's identities asked for in one scenario. Account ids begin with a digit for their kind.
 pub(crate) fn note(calls: &[Call]) {
     let mut called = CALLED.lock().unwrap_or_else(PoisonError::into_inner);
-    for call in calls.iter().filter(|call| call.caller.contains("crossinvoke")) {
+    for call in calls.iter().filter(|call| is_of_controller(call)) {
         let file = match call.account.bytes().next() {
             Some(b'1') => "tools",
             Some(b'2') => "dev",

@@ -1,6 +1,7 @@
 //! Several objects on one pipeline, role and function never hurt each other.
 
-use crossinvoke_harness::{Context as _, Result, Scenario, Setup, accounts::PIPELINE_ROLE};
+use crossinvoke_harness::{Context as _, Result, Scenario, Setup, accounts::PIPELINE_ROLE, objects::condition};
+use kube::api::DynamicObject;
 use serde_json::json;
 
 use crate::{
@@ -26,7 +27,9 @@ async fn neighbours_role(scenario: &mut Scenario<'_>) -> Result<()> {
     let neighbour = format!("CrossAccountInvoke {}/one made", scenario.namespace);
     refused(scenario, "two", "PipelineRefused", &[&role, "action one of stage Validate", &neighbour]).await?;
     scenario.touch("one", "look").await?;
-    scenario.until_reason("one", "Converged").await?;
+    // It says Converged until it has looked.
+    let corrected = |object: &DynamicObject| condition(object, "Drifted") == Some(("False", "Corrected"));
+    scenario.until("one", "its drift is corrected", corrected).await?;
     scenario.touch("two", "again").await?;
     scenario.until_reason("two", "Converged").await.map(drop)
 }

@@ -45,6 +45,11 @@ pub(crate) async fn entered(scenario: &Scenario<'_>) -> Result<()> {
 /// Makes the controller look at once, and waits until AWS is as described.
 pub(crate) async fn repaired(scenario: &Scenario<'_>, name: &str, what: &str, expected: &Value) -> Result<()> {
     scenario.touch(name, what).await?;
+    put_right(scenario, name, what, expected).await
+}
+
+/// Waits until AWS is as described.
+pub(crate) async fn put_right(scenario: &Scenario<'_>, name: &str, what: &str, expected: &Value) -> Result<()> {
     eventually(&format!("{what} is put right"), DEADLINE, async || {
         let lines = crossinvoke_harness::difference(expected, &scenario.configuration().map_err(|e| e.to_string())?);
         if lines.is_empty() { Ok(()) } else { Err(lines.join("\n")) }

@@ -8,27 +8,43 @@ use std::{
 
 use crate::domain::{names::short_hash, plan::FieldValue};
 
-/// The hashes of a part's fields. As text: `field=hash` joined by `;`.
+/// What a part's fields were when they were last seen in place, and what has been written to them since, as hashes: any
+/// of it may be found there without anybody else's doing. As text: `field=hash` joined by `;`, several hashes of a field
+/// by `|`, its absence as `-`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Digest(BTreeMap<String, String>);
+pub struct Digest(BTreeMap<String, BTreeSet<String>>);
+
+/// How the absence of a field is written.
+const ABSENT: &str = "-";
 
 impl Digest {
     /// The digest of these fields.
     #[must_use]
     pub fn of<'a>(fields: impl IntoIterator<Item = (&'a String, &'a FieldValue)>) -> Self {
-        Self(fields.into_iter().map(|(name, value)| (name.clone(), hash(&value.meaning))).collect())
+        let hashes = fields.into_iter().map(|(name, value)| (name.clone(), BTreeSet::from([hash(&value.meaning)])));
+        Self(hashes.collect())
     }
 
-    /// Whether the field was this when it was last seen in place; `None` is its absence.
+    /// Whether the field may be this (`None` is its absence) without anybody else's doing.
     #[must_use]
     pub fn says(&self, field: &str, meaning: Option<&str>) -> bool {
-        self.0.get(field).map(String::as_str) == meaning.map(hash).as_deref()
+        let wanted = meaning.map_or_else(|| ABSENT.to_owned(), hash);
+        self.0.get(field).map_or_else(|| meaning.is_none(), |hashes| hashes.contains(&wanted))
+    }
+
+    /// These fields are about to be written: from here on the part may be found as it was, or as it will be.
+    pub fn expect(&mut self, fields: &BTreeMap<String, FieldValue>) {
+        let names: BTreeSet<String> = self.0.keys().chain(fields.keys()).cloned().collect();
+        for name in names {
+            let coming = fields.get(&name).map_or_else(|| ABSENT.to_owned(), |value| hash(&value.meaning));
+            self.0.entry(name).or_insert_with(|| BTreeSet::from([ABSENT.to_owned()])).insert(coming);
+        }
     }
 
     /// Keeps what another digest says of these fields.
     pub fn keep(&mut self, before: &Self, fields: &BTreeSet<String>) {
-        for (field, hash) in before.0.iter().filter(|(field, _)| fields.contains(*field)) {
-            self.0.insert(field.clone(), hash.clone());
+        for (field, hashes) in before.0.iter().filter(|(field, _)| fields.contains(*field)) {
+            self.0.insert(field.clone(), hashes.clone());
         }
     }
 }
@@ -39,9 +55,10 @@ fn hash(meaning: &str) -> String {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (field, hash)) in self.0.iter().enumerate() {
+        for (index, (field, hashes)) in self.0.iter().enumerate() {
             let separator = if index == 0 { "" } else { ";" };
-            write!(f, "{separator}{field}={hash}")?;
+            let hashes: Vec<&str> = hashes.iter().map(String::as_str).collect();
+            write!(f, "{separator}{field}={}", hashes.join("|"))?;
         }
         Ok(())
     }
@@ -58,7 +75,7 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, NotADigest> {
         let pairs = text.split(';').map(|pair| pair.rsplit_once('=').ok_or(NotADigest));
         pairs
-            .map(|pair| pair.map(|(field, hash)| (field.to_owned(), hash.to_owned())))
+            .map(|pair| pair.map(|(field, hashes)| (field.to_owned(), hashes.split('|').map(str::to_owned).collect())))
             .collect::<Result<_, _>>()
             .map(Self)
     }

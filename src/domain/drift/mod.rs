@@ -14,7 +14,10 @@ mod digest;
 mod tests;
 mod words;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -25,7 +28,9 @@ use super::{
     observed::Resource,
     plan::{Described, FieldValue},
 };
-use crate::api::{CrossAccountInvokeStatus, DriftHandling, DriftItem, DriftKind, DriftReason, DriftStatus, condition};
+use crate::api::{
+    CrossAccountInvokeStatus, DriftHandling, DriftItem, DriftKind, DriftReason, DriftStatus, ReasonClass, condition,
+};
 
 /// Open differences kept in the status.
 const OPEN_MAX: usize = 32;
@@ -62,8 +67,20 @@ pub struct Drift {
     said: Option<(DriftReason, String)>,
     /// Of this reconcile: what was wrong where.
     sentences: BTreeMap<Place, (Part, String)>,
+    /// Of this reconcile: where somebody else put right what had drifted.
+    returned: BTreeSet<Place>,
+    /// Whether this reconcile came as far as looking.
+    looked: bool,
     found: Vec<Change>,
     put_right: Vec<Change>,
+}
+
+/// What [`Drift::look`] has to know of this process's own writes.
+pub struct OwnDoing<'a> {
+    /// Whether a read shows only what was there before our own write.
+    pub stale: &'a dyn Fn(&Described) -> bool,
+    /// Whether we have written the part since then.
+    pub written_since: &'a dyn Fn(&Described, Timestamp) -> bool,
 }
 
 fn place(item: &DriftItem) -> Place {
@@ -99,15 +116,13 @@ impl Drift {
         }
     }
 
-    /// Compares what is there with what shall be there and with what was last seen in place. `stale` tells reads that
-    /// only show what was there before our own write.
-    pub fn look(
-        &mut self,
-        described: &[Described],
-        inventory: &Inventory,
-        stale: impl Fn(&Described) -> bool,
-        now: Timestamp,
-    ) {
+    /// Compares what is there with what shall be there and with what was last seen in place.
+    pub fn look(&mut self, described: &[Described], inventory: &Inventory, own: &OwnDoing<'_>, now: Timestamp) {
+        if described.is_empty() {
+            return;
+        }
+        self.looked = true;
+        let stale = own.stale;
         let looked_at: Vec<&Described> = described.iter().filter(|part| !stale(part)).collect();
         let differences: Vec<Difference<'_>> = looked_at.iter().flat_map(|part| differences(part)).collect();
         let now = Time(now);
@@ -127,20 +142,32 @@ impl Drift {
             if differs(item) || hidden(item) {
                 continue;
             }
-            let Some(part) = part_of(item) else { continue };
-            let told =
-                self.sentences.entry(place(item)).or_insert_with(|| (part.item.part, words::of_item(part, item)));
-            let (part, sentence) = told.clone();
-            // What was only reported goes without our doing.
-            if item.handling != DriftHandling::Reported {
-                self.put_right.push(Change { part, kind: item.kind, field: item.field.clone(), sentence });
-                self.corrected = Some(now.clone());
+            let Some(described) = part_of(item) else { continue };
+            // A part that is gone altogether has put nothing right; and what was only reported goes without a word.
+            if described.observed.is_none() || item.handling == DriftHandling::Reported {
+                continue;
             }
+            let told = self
+                .sentences
+                .entry(place(item))
+                .or_insert_with(|| (described.item.part, words::of_item(described, item)));
+            let (part, sentence) = told.clone();
+            if (own.written_since)(described, item.since.0) {
+                self.put_right.push(Change { part, kind: item.kind, field: item.field.clone(), sentence });
+            } else {
+                self.returned.insert(place(item));
+            }
+            self.corrected = Some(now.clone());
             item.handling = DriftHandling::Corrected;
             item.corrected_at = Some(now.clone());
         }
-        // An open item of something that the spec no longer names says nothing any more.
-        self.items.retain(|item| !is_open(item) || described.iter().any(|part| holder_of(part) == item.resource));
+        self.items.retain(|item| {
+            let gone = item.handling == DriftHandling::Reported && !differs(item) && !hidden(item);
+            // An open item of something that the spec no longer names says nothing any more.
+            let named = described.iter().any(|part| holder_of(part) == item.resource);
+            !gone && (!is_open(item) || named)
+        });
+        self.bound();
     }
 
     fn note(&mut self, difference: &Difference<'_>, inventory: &Inventory, now: &Time) {
@@ -173,11 +200,16 @@ impl Drift {
         }
     }
 
-    /// Drops what was put right longer than `retention` ago, and more than the status holds.
+    /// Drops what was put right longer than `retention` ago.
     pub fn expire(&mut self, retention: Duration, now: Timestamp) {
         let retention = SignedDuration::try_from(retention).unwrap_or(SignedDuration::MAX);
         let old = |item: &DriftItem| item.corrected_at.as_ref().is_some_and(|at| now.duration_since(at.0) >= retention);
         self.items.retain(|item| is_open(item) || !old(item));
+        self.bound();
+    }
+
+    /// Drops more than the status holds.
+    fn bound(&mut self) {
         self.items.sort_by_key(|item| (!is_open(item), std::cmp::Reverse(item.corrected_at.clone().map(|at| at.0))));
         let (mut open, mut corrected) = (0, 0);
         self.items.retain(|item| {
@@ -190,7 +222,8 @@ impl Drift {
     /// When the next corrected item expires.
     #[must_use]
     pub fn expires_in(&self, retention: Duration, now: Timestamp) -> Option<Duration> {
-        let first = self.items.iter().filter_map(|item| item.corrected_at.as_ref()).map(|at| at.0).min()?;
+        let corrected = self.items.iter().filter(|item| !is_open(item));
+        let first = corrected.filter_map(|item| item.corrected_at.as_ref()).map(|at| at.0).min()?;
         let age = Duration::try_from(now.duration_since(first)).unwrap_or_default();
         Some(retention.saturating_sub(age))
     }
@@ -218,9 +251,10 @@ impl Drift {
         (status != DriftStatus::default()).then_some(status)
     }
 
-    /// What the condition says: nothing before the object has once been `converged`.
+    /// What the condition says, beside a `Ready` of this class: nothing before the object has once converged.
     #[must_use]
-    pub fn said(&self, converged: bool) -> Option<(DriftReason, String)> {
+    pub fn said(&self, class: ReasonClass) -> Option<(DriftReason, String)> {
+        let (converged, stalled) = (class == ReasonClass::Ready, class == ReasonClass::Stalled);
         let waiting = |item: &&DriftItem| matches!(item.handling, DriftHandling::Waiting | DriftHandling::Failed);
         let reported = |item: &&DriftItem| item.handling == DriftHandling::Reported;
         let sentence = |item: &DriftItem| {
@@ -236,18 +270,33 @@ impl Drift {
         let (waiting, reported): (Vec<_>, Vec<_>) =
             (self.items.iter().filter(waiting).collect(), self.items.iter().filter(reported).collect());
         if !waiting.is_empty() {
-            return Some(of(DriftReason::Correcting, waiting, "; being corrected"));
+            let failed = waiting.iter().any(|item| item.handling == DriftHandling::Failed);
+            let end = if failed { "; not corrected, the condition Ready says why" } else { "; being corrected" };
+            return Some(of(DriftReason::Correcting, waiting, end));
         }
         if !reported.is_empty() {
             return Some(of(DriftReason::Reported, reported, "; reported and left as it is"));
         }
         let corrected: Vec<&DriftItem> = self.items.iter().filter(|item| !is_open(item)).collect();
         if let Some(at) = corrected.iter().filter_map(|item| item.corrected_at.clone()).map(|at| at.0).max() {
-            let latest = corrected.into_iter().filter(|item| item.corrected_at == Some(Time(at))).collect();
-            return Some(of(DriftReason::Corrected, latest, &format!("; corrected at {at}")));
+            let latest: Vec<&DriftItem> =
+                corrected.into_iter().filter(|item| item.corrected_at == Some(Time(at))).collect();
+            let by_others = latest.iter().all(|item| self.returned.contains(&place(item)));
+            let end = if by_others { "; put right by somebody else, seen at" } else { "; corrected at" };
+            return Some(of(DriftReason::Corrected, latest, &format!("{end} {at}")));
         }
-        let known = converged || self.said.is_some();
-        known.then(|| (DriftReason::InSync, "AWS holds what was last seen in place".to_owned()))
+        if converged || (self.looked && self.said.is_some()) {
+            return Some((DriftReason::InSync, "AWS holds what was last seen in place".to_owned()));
+        }
+        let told = |said: &DriftReason| matches!(said, DriftReason::InSync | DriftReason::NotCompared);
+        match &self.said {
+            // What stands in the way of a look may hide anything.
+            Some((said, _)) if stalled && told(said) => Some((
+                DriftReason::NotCompared,
+                "AWS could not be compared with what was last seen in place; the condition Ready says why".to_owned(),
+            )),
+            said => said.clone().filter(|(said, _)| told(said)),
+        }
     }
 }
 
@@ -264,7 +313,8 @@ fn differences(part: &Described) -> Vec<Difference<'_>> {
         observed,
     };
     let Some(observed) = &part.observed else {
-        return vec![difference(&words::whole(part), DriftKind::Missing, None, None)];
+        let main = part.desired.get("trustPolicy").or_else(|| part.desired.get("policyDocument"));
+        return vec![difference(&words::whole(part), DriftKind::Missing, main, None)];
     };
     let mut found = Vec::new();
     for (field, desired) in &part.desired {
@@ -309,7 +359,10 @@ impl Difference<'_> {
             resource: self.described.item.holder.to_string(),
             field: self.label(),
             desired: shown(self.desired),
-            observed: shown(self.observed),
+            observed: match &self.described.observed {
+                None => Some(words::GONE.to_owned()),
+                Some(_) => shown(self.observed),
+            },
             kind: self.kind,
             since: now.clone(),
             handling: if tolerated { DriftHandling::Reported } else { DriftHandling::Waiting },
@@ -334,5 +387,26 @@ pub fn verify(inventory: &mut Inventory, described: &[Described]) {
             digest.keep(before, &part.tolerated);
         }
         item.digest = Some(digest);
+    }
+}
+
+/// Notes in the inventory that these parts are about to be written: they may then be found as they were or as they will
+/// be, and neither is drift. Of what an older spec made on another holder, or as another action, nothing is known any more.
+pub fn expect(inventory: &mut Inventory, described: &[Described], parts: &BTreeSet<Part>) {
+    for item in inventory.0.iter_mut().filter(|item| parts.contains(&item.part)) {
+        let same_holder = |part: &&Described| part.item.part == item.part && part.item.holder == item.holder;
+        let coming =
+            described.iter().find(|part| part.item.same_thing(item)).or_else(|| described.iter().find(same_holder));
+        // Of these two each item is an entry of its own among others, which the write may take out.
+        let is_entry = matches!(item.part, Part::AssumePolicy | Part::PipelineAction);
+        let coming = coming.filter(|part| !is_entry || part.item.same_thing(item));
+        let Some(part) = coming else {
+            item.digest = None;
+            continue;
+        };
+        if let Some(digest) = &mut item.digest {
+            let own = part.desired.iter().filter(|(field, _)| !part.vouched.contains(*field));
+            digest.expect(&own.map(|(field, value)| (field.clone(), value.clone())).collect());
+        }
     }
 }

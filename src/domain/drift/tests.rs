@@ -57,7 +57,8 @@ fn seen(values: &[(&str, &str)]) -> Inventory {
 }
 
 fn looked(drift: &mut Drift, inventory: &Inventory, part: &Described, second: i64) {
-    drift.look(std::slice::from_ref(part), inventory, |_| false, at(second));
+    let own = OwnDoing { stale: &|_| false, written_since: &|_, _| true };
+    drift.look(std::slice::from_ref(part), inventory, &own, at(second));
 }
 
 /// Fields that are reported as drift, with kind and handling.
@@ -127,10 +128,11 @@ fn a_stale_read_is_no_drift_and_closes_nothing() {
     let inventory = seen(good);
     let wrong = part(good, Some(&[("trustPolicy", "x")]), &[]);
     let mut drift = Drift::default();
-    drift.look(std::slice::from_ref(&wrong), &inventory, |_| true, at(0));
+    let own = OwnDoing { stale: &|_| true, written_since: &|_, _| true };
+    drift.look(std::slice::from_ref(&wrong), &inventory, &own, at(0));
     assert_eq!(drift.status(), None);
     looked(&mut drift, &inventory, &wrong, 1);
-    drift.look(&[part(good, Some(good), &[])], &inventory, |_| true, at(2));
+    drift.look(&[part(good, Some(good), &[])], &inventory, &own, at(2));
     assert_eq!(drift.items[0].handling, DriftHandling::Waiting, "hidden behind a stale read it stays open");
 }
 
@@ -139,10 +141,10 @@ fn drift_is_told_when_found_when_corrected_and_no_longer_after_its_time() {
     let good: &[(&str, &str)] = &[("trustPolicy", "a")];
     let inventory = seen(good);
     let mut drift = Drift::default();
-    assert_eq!(drift.said(false), None, "nothing is known before the object has converged");
-    assert_eq!(drift.said(true).unwrap().0, DriftReason::InSync);
+    assert_eq!(drift.said(ReasonClass::Reconciling), None, "nothing is known before the object has converged");
+    assert_eq!(drift.said(ReasonClass::Ready).unwrap().0, DriftReason::InSync);
     looked(&mut drift, &inventory, &part(good, Some(&[("trustPolicy", "x")]), &[]), 10);
-    let (reason, message) = drift.said(false).unwrap();
+    let (reason, message) = drift.said(ReasonClass::Reconciling).unwrap();
     assert_eq!(reason, DriftReason::Correcting);
     let wrong = "trust policy of role invoke in 222222222222 no longer trusted pipeline role P";
     assert_eq!(message, format!("{wrong}; being corrected"));
@@ -153,16 +155,16 @@ fn drift_is_told_when_found_when_corrected_and_no_longer_after_its_time() {
     assert_eq!(drift.oldest_uncorrected(), Some(at(10)));
 
     looked(&mut drift, &inventory, &part(good, Some(good), &[]), 30);
-    let (reason, message) = drift.said(true).unwrap();
+    let (reason, message) = drift.said(ReasonClass::Ready).unwrap();
     assert_eq!((reason, message), (DriftReason::Corrected, format!("{wrong}; corrected at {}", at(30))));
     assert_eq!(drift.changes().1[0].sentence, wrong);
     assert_eq!(drift.oldest_uncorrected(), None);
     assert_eq!(drift.expires_in(HOUR, at(40)), Some(Duration::from_secs(3590)));
 
     drift.expire(HOUR, at(3629));
-    assert_eq!(drift.said(true).unwrap().0, DriftReason::Corrected);
+    assert_eq!(drift.said(ReasonClass::Ready).unwrap().0, DriftReason::Corrected);
     drift.expire(HOUR, at(3630));
-    assert_eq!(drift.said(true).unwrap().0, DriftReason::InSync);
+    assert_eq!(drift.said(ReasonClass::Ready).unwrap().0, DriftReason::InSync);
     assert_eq!(drift.expires_in(HOUR, at(3630)), None);
     let status = drift.status().unwrap();
     assert_eq!(
@@ -178,20 +180,20 @@ fn the_status_carries_drift_over_to_the_next_reconcile() {
     let inventory = seen(good);
     let mut first = Drift::default();
     looked(&mut first, &inventory, &part(good, Some(&[("trustPolicy", "x")]), &[]), 10);
-    let (reason, message) = first.said(false).unwrap();
+    let (reason, message) = first.said(ReasonClass::Reconciling).unwrap();
     let status = CrossAccountInvokeStatus {
         conditions: vec![condition::drifted(&[], reason, &message, 1, at(10))],
         drift: first.status(),
         ..CrossAccountInvokeStatus::default()
     };
     let mut next = Drift::of(Some(&status));
-    assert_eq!(next.said(false), Some((reason, message)));
+    assert_eq!(next.said(ReasonClass::Reconciling), Some((reason, message)));
     next.failed(true);
     assert_eq!(next.items[0].handling, DriftHandling::Failed);
     next.failed(false);
     // The write went through before the process died: its digest was forgotten, the open item was not.
     looked(&mut next, &Inventory(vec![item()]), &part(good, Some(good), &[]), 50);
-    let (reason, message) = next.said(true).unwrap();
+    let (reason, message) = next.said(ReasonClass::Ready).unwrap();
     assert_eq!(reason, DriftReason::Corrected);
     let wrong = "trust policy of role invoke in 222222222222 no longer trusted pipeline role P";
     assert_eq!(message, format!("{wrong}; corrected at {}", at(50)));
@@ -205,7 +207,7 @@ fn what_is_reported_stays_reported_and_goes_silently() {
     let mut drift = Drift::default();
     looked(&mut drift, &inventory, &denied, 0);
     assert!(denied.in_place(), "it does not keep the object from being ready");
-    assert_eq!(drift.said(true).unwrap().0, DriftReason::Reported);
+    assert_eq!(drift.said(ReasonClass::Ready).unwrap().0, DriftReason::Reported);
     assert_eq!(drift.oldest_uncorrected(), None);
     drift.changes();
     looked(&mut drift, &inventory, &part(good, Some(good), &[]), 10);
@@ -231,13 +233,72 @@ fn the_status_is_bounded() {
     let inventory = seen(&desired);
     let mut drift = Drift::default();
     looked(&mut drift, &inventory, &part(&desired, Some(&changed), &[]), 0);
-    drift.expire(HOUR, at(0));
-    assert_eq!(drift.items.len(), OPEN_MAX);
+    assert_eq!(drift.items.len(), OPEN_MAX, "without being asked to expire anything");
     assert_eq!(drift.items[0].desired.as_ref().unwrap().chars().count(), VALUE_MAX);
-    assert!(drift.said(true).unwrap().1.contains("and 29 more"), "{:?}", drift.said(true));
+    assert!(drift.said(ReasonClass::Ready).unwrap().1.contains("and 29 more"), "{:?}", drift.said(ReasonClass::Ready));
     looked(&mut drift, &inventory, &part(&desired, Some(&desired), &[]), 1);
     drift.expire(HOUR, at(1));
     assert_eq!(drift.items.len(), CORRECTED_MAX);
+}
+
+#[test]
+fn every_further_difference_of_a_part_is_found_and_a_lost_part_corrects_nothing() {
+    let good: &[(&str, &str)] = &[("trustPolicy", "a"), ("tags", "t")];
+    let mut inventory = seen(good);
+    let mut drift = Drift::default();
+    looked(&mut drift, &inventory, &part(good, Some(&[("trustPolicy", "x"), ("tags", "t")]), &[]), 0);
+    // The correction was recorded, and waits or is refused.
+    expect(&mut inventory, &[part(good, None, &[])], &BTreeSet::from([Part::InvokeRole]));
+    looked(&mut drift, &inventory, &part(good, Some(&[("trustPolicy", "x"), ("tags", "y")]), &[]), 1);
+    let fields = |drift: &Drift| drift.items.iter().map(|item| item.field.clone()).collect::<BTreeSet<_>>();
+    assert_eq!(fields(&drift), ["tags".to_owned(), "trustPolicy".to_owned()].into());
+    looked(&mut drift, &inventory, &part(good, None, &[]), 2);
+    assert_eq!(fields(&drift), ["role".to_owned(), "tags".to_owned(), "trustPolicy".to_owned()].into());
+    assert!(drift.items.iter().all(|item| item.handling == DriftHandling::Waiting), "{:?}", drift.items);
+    assert!(drift.changes().1.is_empty());
+    looked(&mut drift, &inventory, &part(good, Some(good), &[]), 3);
+    assert!(drift.items.iter().all(|item| item.handling == DriftHandling::Corrected));
+}
+
+#[test]
+fn what_we_are_writing_is_no_drift_and_what_was_there_is_none_either() {
+    let before: &[(&str, &str)] = &[("trustPolicy", "a")];
+    let after: &[(&str, &str)] = &[("trustPolicy", "b"), ("permissionsBoundary", "p")];
+    let mut inventory = seen(before);
+    expect(&mut inventory, &[part(after, Some(before), &[])], &BTreeSet::from([Part::InvokeRole]));
+    // A newer spec meets either of them.
+    let newest: &[(&str, &str)] = &[("trustPolicy", "c")];
+    for found in [before, after] {
+        assert_eq!(reported(&inventory, &part(newest, Some(found), &[])), []);
+    }
+    let strange = reported(&inventory, &part(newest, Some(&[("trustPolicy", "x")]), &[]));
+    assert_eq!(strange, [("trustPolicy".to_owned(), DriftKind::Modified, DriftHandling::Waiting)]);
+}
+
+#[test]
+fn what_somebody_else_put_right_is_not_claimed() {
+    let good: &[(&str, &str)] = &[("trustPolicy", "a")];
+    let inventory = seen(good);
+    let mut drift = Drift::default();
+    looked(&mut drift, &inventory, &part(good, Some(&[("trustPolicy", "x")]), &[]), 0);
+    drift.changes();
+    let own = OwnDoing { stale: &|_| false, written_since: &|_, _| false };
+    drift.look(&[part(good, Some(good), &[])], &inventory, &own, at(5));
+    let (reason, message) = drift.said(ReasonClass::Ready).unwrap();
+    assert_eq!(reason, DriftReason::Corrected);
+    assert!(message.ends_with(&format!("; put right by somebody else, seen at {}", at(5))), "{message}");
+    assert!(drift.changes().1.is_empty());
+}
+
+#[test]
+fn nothing_is_claimed_to_be_in_sync_without_a_look() {
+    let in_sync = CrossAccountInvokeStatus {
+        conditions: vec![condition::drifted(&[], DriftReason::InSync, "AWS holds it", 1, at(0))],
+        ..CrossAccountInvokeStatus::default()
+    };
+    let drift = Drift::of(Some(&in_sync));
+    assert_eq!(drift.said(ReasonClass::Stalled).unwrap().0, DriftReason::NotCompared);
+    assert_eq!(drift.said(ReasonClass::Reconciling).unwrap().0, DriftReason::InSync, "a passing state changes nothing");
 }
 
 proptest! {

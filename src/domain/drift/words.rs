@@ -10,6 +10,9 @@ use crate::{
     },
 };
 
+/// What was found of a part that is gone altogether.
+pub(super) const GONE: &str = "nothing";
+
 /// The field that stands for a part that is gone altogether.
 pub(super) fn whole(part: &Described) -> String {
     match part.item.part {
@@ -67,7 +70,7 @@ pub(super) fn of_item(part: &Described, item: &DriftItem) -> String {
         Some(rest) => rest.trim_start_matches(": "),
         None => item.field.as_str(),
     };
-    let gone = item.kind == DriftKind::Missing && item.desired.is_none();
+    let gone = item.observed.as_deref() == Some(GONE);
     let what = if gone { Wrong::Gone } else { Wrong::Different };
     sentence(part, raw, item.kind, item.desired.as_deref(), item.observed.as_deref(), what)
 }

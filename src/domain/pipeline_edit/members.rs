@@ -35,7 +35,13 @@ pub fn found_members(
     let named = |(_, action): &(&Value, &Value)| name_of(action) == desired.name.as_str();
     let here = |found: &(&Value, &Value)| name_of(found.0) == desired.stage.as_str() && named(found);
     let (stage, action) = ours().find(here).or_else(|| ours().find(named))?;
-    Some(members(name_of(stage), action, pipeline_region))
+    let mut members = members(name_of(stage), action, pipeline_region);
+    for (other_stage, other) in ours().filter(|(_, other)| !std::ptr::eq(*other, action)) {
+        let place = format!("{}/{}", name_of(other_stage), name_of(other));
+        let shown = "another action with our role".to_owned();
+        members.insert(format!("action {place}"), Member { meaning: place, shown });
+    }
+    Some(members)
 }
 
 /// Only what is declared: members that this code does not know are left alone and so make no difference.

@@ -184,8 +184,6 @@ pub struct Others {
     pub assume: BTreeMap<RoleId, Vec<AssumeUser>>,
     /// Execution roles whose callback policy another object needs.
     pub callback: BTreeSet<RoleId>,
-    /// Whether another object's function could not be looked up, so that any callback policy may be one that it needs.
-    pub callback_untold: bool,
     /// Stages that this installation made, by pipeline ARN, as any object's inventory has them.
     pub stages_made: BTreeSet<(Arn, StageName)>,
 }
@@ -230,14 +228,15 @@ struct Transition<'a> {
     in_use: Inventory,
     owned: Owned,
     action: DesiredAction,
-    edit: Option<pipeline_edit::Edited>,
+    /// The edit that is due, or why it cannot be made.
+    edit: Result<Option<pipeline_edit::Edited>, Refusal>,
     old_actions: Vec<Step>,
 }
 
 impl Transition<'_> {
     /// Whether actions of an older spec may still be there.
     fn is_under_way(&self) -> bool {
-        self.edit.is_some() || !self.old_actions.is_empty()
+        !matches!(self.edit, Ok(None)) || !self.old_actions.is_empty()
     }
 
     /// Things of an older spec that have to stay in place while an action still needs them.
@@ -253,8 +252,7 @@ fn transition<'a>(situation: &Situation<'_>, observed: &'a Observed) -> Result<T
     let owned = owned_in(situation, observed, Some(&resolved.role_arn), &resolved.pipeline.arn);
     let action = desired_action(situation, &resolved);
     let (declaration, region) = (&resolved.pipeline.declaration, &situation.declared.tools.region);
-    let edit = pipeline_edit::converge(declaration, region, &action, &owned)
-        .map_err(|refusal| vec![blocked_edit(situation, &situation.declared.pipeline, &refusal)])?;
+    let edit = pipeline_edit::converge(declaration, region, &action, &owned);
     let old_actions = release::old_pipeline_steps(situation, observed, &leftovers);
     let in_use = release::in_use(situation, observed, &leftovers);
     Ok(Transition { resolved, leftovers, in_use, owned, action, edit, old_actions })
@@ -270,10 +268,14 @@ pub fn plan(situation: &Situation<'_>, observed: &Observed) -> Plan {
     let mut plan = access::plan(situation, observed, &transition.resolved, transition.kept());
     let under_way = transition.is_under_way();
     let Transition { resolved, leftovers, in_use, owned, action, edit, old_actions } = transition;
-    if edit.is_some() {
-        let goal = PipelineGoal::Holds(Box::new(action), owned);
-        let name = &situation.declared.pipeline;
-        plan.steps.push(pipeline_step(Phase::Pipeline, situation, name, resolved.pipeline, goal));
+    let name = &situation.declared.pipeline;
+    match edit {
+        Ok(None) => {}
+        Ok(Some(_)) => {
+            let goal = PipelineGoal::Holds(Box::new(action), owned);
+            plan.steps.push(pipeline_step(Phase::Pipeline, situation, name, resolved.pipeline, goal));
+        }
+        Err(refusal) => plan.blockers.insert(0, blocked_edit(situation, name, &refusal)),
     }
     plan.steps.extend(old_actions);
     if !under_way {

@@ -182,8 +182,7 @@ fn shared_policies(
             });
         }
     }
-    let others = &situation.others;
-    for holder in callback.iter().filter(|holder| !others.callback.contains(holder) && !others.callback_untold) {
+    for holder in callback.iter().filter(|holder| !situation.others.callback.contains(holder)) {
         let Some(current) = observed.callback.get(holder).and_then(Option::as_ref) else { continue };
         let policy = names::callback_policy(situation.installation);
         plan.steps.push(Step {

@@ -187,7 +187,7 @@ impl Accounts {
         execution.attached_policies.push(self.iam_arn("aws", "policy/service-role/AWSLambdaBasicExecutionRole"));
         let mut account = self.account([(CONTROLLER_ROLE, entrance), (EXECUTION_ROLE, execution)]);
         account.functions = json!({&self.function_region: {FUNCTION: {
-            "role": self.execution_role_arn(), "runtime": "python3.13", "handler": "index.handler",
+            "role": self.execution_role_arn(), "runtime": "python3.13", "handler": "index.handler", "timeout": 30,
         }}});
         Ok(account)
     }

@@ -1,10 +1,20 @@
 //! kubectl, as one user of one cluster.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+};
 
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    process::{ChildStdout, Command},
+};
 
-use crate::{command::run, error::Result};
+use crate::{
+    bound,
+    command::run,
+    error::{Context as _, Error, Result},
+};
 
 /// A kubectl with a kubeconfig.
 #[derive(Clone, Debug)]
@@ -56,5 +66,50 @@ impl Kubectl {
         // A person's preferences and plugins are none of ours.
         command.env("KUBERC", "off");
         run(command, input).await
+    }
+
+    /// Runs a kubectl that does not end by itself, such as `get --watch`.
+    ///
+    /// # Errors
+    /// If it cannot be run.
+    pub fn watch(&self, arguments: &[&str]) -> Result<Watch> {
+        let what = || format!("running {} {}", self.program.display(), arguments.join(" "));
+        let mut command = bound::command(&self.program).context(what())?;
+        command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments).env("KUBERC", "off");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = bound::spawn(command).context(what())?;
+        let output = child.stdout.take();
+        // Made before the next step can fail, so that a failure ends it.
+        let mut watch = Watch { child, lines: None };
+        let output = output.map(ChildStdout::from_std).transpose().context(what())?;
+        watch.lines = output.map(|output| BufReader::new(output).lines());
+        Ok(watch)
+    }
+}
+
+/// A kubectl that watches. It ends when this is dropped, and when this process ends in any way.
+#[derive(Debug)]
+pub struct Watch {
+    child: Child,
+    lines: Option<Lines<BufReader<ChildStdout>>>,
+}
+
+impl Watch {
+    /// The next line that it prints.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub async fn line(&mut self) -> Result<String> {
+        let lines = self.lines.as_mut().ok_or_else(|| Error::new("the watch has no output"))?;
+        let line = lines.next_line().await.context("what a watch prints")?;
+        line.ok_or_else(|| Error::new("the watch has ended"))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

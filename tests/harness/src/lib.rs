@@ -15,8 +15,10 @@ mod calls;
 mod command;
 mod control_plane;
 mod controller_process;
+mod deployment;
 mod difference;
 mod error;
+mod executions;
 mod hands;
 mod helm;
 mod http_client;
@@ -25,6 +27,7 @@ mod kubeconfig;
 mod kubectl;
 mod moto;
 pub mod objects;
+mod person;
 mod pki;
 pub mod process;
 mod scenario;
@@ -36,14 +39,16 @@ pub mod wait;
 pub use self::{
     accounts::Accounts,
     bench::Bench,
-    calls::{Calls, Mark},
+    calls::{Calls, Hop, Mark, is_of_controller},
     control_plane::ControlPlane,
     controller_process::{ControllerOptions, ControllerProcess, ENDS_WITHIN},
+    deployment::Deployment,
     difference::difference,
     error::{Context, Error, Result},
+    executions::{ActionExecution, Execution},
     hands::Hands,
     helm::{Helm, Release, chart},
-    kubectl::Kubectl,
+    kubectl::{Kubectl, Watch},
     moto::{BotoAnswer, BotoCall, BotoError, Moto},
     scenario::Scenario,
     setup::Setup,

@@ -35,14 +35,14 @@ pub struct Scenario<'bench> {
     pub accounts: Accounts,
     /// An administrator's client; of this scenario's runtime.
     pub client: Client,
-    aws: Aws<'bench>,
+    pub(crate) aws: Aws<'bench>,
     flags: Vec<String>,
     pub(crate) controller: Option<ControllerProcess>,
     folder: TempDir,
 }
 
 /// What stands in for AWS.
-enum Aws<'bench> {
+pub(crate) enum Aws<'bench> {
     Double(FakeAws),
     Moto(&'bench Moto),
 }

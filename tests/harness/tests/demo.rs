@@ -28,8 +28,13 @@ fn main() -> ExitCode {
         return play_idle_controller();
     }
     let trials = vec![
-        Trial::test("interrupted_while_it_starts_it_leaves_no_process", || on_runtime(interrupted("kube-apiserver"))),
-        Trial::test("interrupted_while_it_waits_it_leaves_no_process", || on_runtime(interrupted("run"))),
+        Trial::test("interrupted_while_it_starts_it_leaves_no_process", || {
+            on_runtime(interrupted("kube-apiserver", Reader::Stays))
+        }),
+        Trial::test("interrupted_while_it_waits_it_leaves_no_process", || {
+            on_runtime(interrupted("run", Reader::Stays))
+        }),
+        Trial::test("a_reader_that_goes_away_does_not_end_it", || on_runtime(interrupted("run", Reader::GoesAway))),
         Trial::test("a_controller_that_does_not_start_ends_it_with_what_it_said", || on_runtime(broken_controller())),
     ];
     let mut arguments = Arguments::from_args();
@@ -55,15 +60,28 @@ fn on_runtime(trial: impl Future<Output = Result<()>>) -> Result<(), Failed> {
     runtime.block_on(trial).map_err(|error| error.to_string().into())
 }
 
-fn demo(controller: &Path) -> Child {
+/// Who reads what the demo says.
+enum Reader {
+    Stays,
+    /// As in `make demo | head`.
+    GoesAway,
+}
+
+fn demo(controller: &Path, reader: &Reader) -> Child {
     let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"));
-    demo.arg("--controller").arg(controller).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-    demo.spawn().unwrap()
+    let output = match reader {
+        Reader::Stays => Stdio::null(),
+        Reader::GoesAway => Stdio::piped(),
+    };
+    demo.arg("--controller").arg(controller).stdout(output).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut demo = demo.spawn().unwrap();
+    drop(demo.stdout.take());
+    demo
 }
 
 /// Interrupts the demo when it has a descendant that runs this (a program's name, or its first argument).
-async fn interrupted(descendant: &str) -> Result<()> {
-    let mut demo = demo(&std::env::current_exe().unwrap());
+async fn interrupted(descendant: &str, reader: Reader) -> Result<()> {
+    let mut demo = demo(&std::env::current_exe().unwrap(), &reader);
     let id = demo.id().unwrap();
     let what = format!("the demo has started {descendant}");
     let waiting = eventually(&what, Duration::from_mins(1), || async {
@@ -89,7 +107,7 @@ async fn interrupted(descendant: &str) -> Result<()> {
 }
 
 async fn broken_controller() -> Result<()> {
-    let output = demo(Path::new("/no/such/controller")).wait_with_output().await.unwrap();
+    let output = demo(Path::new("/no/such/controller"), &Reader::Stays).wait_with_output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     if said.contains("cannot run /no/such/controller") {

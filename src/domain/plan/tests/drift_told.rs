@@ -60,7 +60,7 @@ fn each_part_removed_or_changed_is_told_in_a_sentence() {
         world.converge(&declared, &Others::default());
         deed(&mut world);
         world.compare(&declared, &Others::default());
-        let said = world.drift.said(true).unwrap();
+        let said = world.drift.said(crate::api::ReasonClass::Ready).unwrap();
         let items: Vec<String> = world
             .drift
             .status()

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::{
-    drift::{Drift, verify},
+    drift::{self, Drift, OwnDoing, verify},
     ids::{ObjectKey, RoleName},
     pipeline_edit::Position,
     policy,
@@ -274,7 +274,7 @@ impl World {
         rounds
     }
 
-    /// What the controller records before it writes: what is written is forgotten as seen.
+    /// What the controller records before it writes: what is written is expected from then on.
     fn record(&mut self, declared: &Declared, others: &Others, steps: &[Step]) {
         let mut desired = self.with(declared, others, converged_inventory).unwrap();
         let access = steps.iter().filter(|step| step.phase == Phase::Access).map(|step| step.part);
@@ -282,13 +282,20 @@ impl World {
         desired.0.retain(|item| {
             written.contains(&item.part) || !self.inventory.0.iter().any(|known| known.same_thing(item))
         });
+        for item in &mut desired.0 {
+            let known = self.inventory.0.iter().find(|known| known.same_thing(item));
+            item.digest = known.and_then(|known| known.digest.clone());
+        }
         self.inventory = self.inventory.union(&desired);
-        self.inventory.forget_digests(&steps.iter().map(|step| step.part).collect());
+        let parts = steps.iter().map(|step| step.part).collect();
+        let described = self.with(declared, others, described);
+        drift::expect(&mut self.inventory, &described, &parts);
     }
 
     fn compare(&mut self, declared: &Declared, others: &Others) {
         let described = self.with(declared, others, described);
-        self.drift.look(&described, &self.inventory, |_| false, Timestamp::UNIX_EPOCH);
+        let own = OwnDoing { stale: &|_| false, written_since: &|_, _| true };
+        self.drift.look(&described, &self.inventory, &own, Timestamp::UNIX_EPOCH);
         verify(&mut self.inventory, &described);
     }
 

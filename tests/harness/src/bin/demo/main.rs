@@ -1,6 +1,10 @@
-//! `make demo`: one object, two accounts, converged and removed without a trace, in under a minute.
+//! `make demo`: a release that a function in another account lets pass or stops, from the installation to the removal.
 
+mod acts;
+mod drift;
 mod found;
+mod keep;
+mod releases;
 mod screen;
 mod story;
 
@@ -12,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::screen::Screen;
 
-/// Shows one `CrossAccountInvoke` converged in two AWS accounts and removed again, on loopback only.
+/// Shows one `CrossAccountInvoke` converged in two AWS accounts, in releases, repaired, and removed again.
 #[derive(Debug, Parser)]
 struct Options {
     /// The built controller.
@@ -58,7 +62,7 @@ async fn run(options: &Options) -> ExitCode {
     match told.await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            println!("\nStopped.");
+            screen.say("Stopped.");
             ExitCode::from(INTERRUPTED)
         }
         Err(error) => {

@@ -18,12 +18,12 @@ impl Screen {
         Self { terminal: std::io::stdout().is_terminal(), started: Instant::now(), step: 0 }
     }
 
-    /// Begins the next step.
-    pub(crate) fn step(&mut self, title: &str) {
+    /// Begins the next step: what is done, and why.
+    pub(crate) fn step(&mut self, what: &str, why: &str) {
         self.step += 1;
-        let text = format!("{}. {title}", self.step);
+        let text = format!("{}. {what}", self.step);
         let text = if self.terminal { format!("\x1b[1m{text}\x1b[0m") } else { text };
-        write(&format!("\n{text}\n"));
+        write(&format!("\n{text}\n   {why}\n"));
     }
 
     /// Shows lines as they are, set off from the demo's own words.
@@ -35,7 +35,16 @@ impl Screen {
 
     /// Shows a command that a reader could have typed.
     pub(crate) fn command(&self, command: &str) {
-        let text = format!("   $ {command}");
+        self.typed("$", command);
+    }
+
+    /// Shows a line of Python that a reader could have typed.
+    pub(crate) fn python(&self, line: &str) {
+        self.typed(">>>", line);
+    }
+
+    fn typed(&self, prompt: &str, text: &str) {
+        let text = format!("   {prompt} {text}");
         self.line(&if self.terminal { format!("\x1b[2m{text}\x1b[0m") } else { text });
     }
 
