@@ -143,7 +143,7 @@ fn take(known: &mut Vec<Value>, item: &Value) -> bool {
 async fn told(
     scenario: &Scenario<'_>,
     what: &str,
-    breaking: impl FnOnce() -> std::result::Result<(), fakeaws::AdminError>,
+    breaking: impl FnOnce() -> Result<()>,
 ) -> Result<Vec<(String, String, String)>> {
     let before = items(&scenario.until_reason("validate", "Converged").await?);
     breaking().context(what)?;
@@ -168,14 +168,14 @@ async fn told(
     Ok(new)
 }
 
-async fn each_part_is_named(scenario: &mut Scenario<'_>) -> Result<()> {
+pub(crate) async fn each_part_is_named(scenario: &mut Scenario<'_>) -> Result<()> {
     let mut invoke = scenario.invoke("validate");
     invoke["spec"]["action"] = json!({"userParameters": "{\"suite\":\"smoke\"}"});
     let object = converge(scenario, &invoke).await?;
     let (name, id) = (invoke_role_name(&object), scenario.installation_id.clone());
     let (tools, dev, region) =
         (scenario.accounts.tools.clone(), scenario.accounts.dev.clone(), scenario.accounts.region.clone());
-    let aws = scenario.aws().clone();
+    let aws = scenario.hands();
     let own = |part: &str| format!("crossinvoke-{id}-{part}");
     let policy = |part: &str| format!("inline policy {}", own(part));
     let row = |account: &str, field: &str, kind: &str| (account.to_owned(), field.to_owned(), kind.to_owned());
@@ -193,7 +193,7 @@ async fn each_part_is_named(scenario: &mut Scenario<'_>) -> Result<()> {
     assert_eq!(widened, [row(&tools, &policy("assume"), "Modified")]);
     let mut changed = pipeline(scenario)?;
     changed["stages"][2]["actions"][0]["configuration"]["UserParameters"] = json!("someone's secret");
-    let replaced = told(scenario, "P4 changed", || aws.replace_pipeline(&tools, &region, changed).map(drop)).await?;
+    let replaced = told(scenario, "P4 changed", || aws.replace_pipeline(&tools, &region, changed)).await?;
     assert_eq!(replaced, [row(&tools, "configuration.UserParameters", "Modified")]);
     let object = scenario.until_reason("validate", "Converged").await?;
     assert!(!object.data["status"].to_string().contains("secret"), "only lengths are shown");

@@ -25,6 +25,7 @@ mod resisting;
 mod restarting;
 mod rights;
 mod running;
+mod second_opinion;
 mod serving;
 mod sharing;
 mod suite;
@@ -55,5 +56,6 @@ fn main() -> ExitCode {
         serving::scenarios(),
         installing::scenarios(),
         reading::scenarios(),
+        second_opinion::scenarios(),
     ])
 }

@@ -1,7 +1,7 @@
 //! Each of the five parts removed or changed behind the controller's back is put right.
 
 use crossinvoke_harness::{
-    Context as _, Setup,
+    Context as _, Result, Scenario, Setup,
     accounts::{EXECUTION_ROLE, PIPELINE_ROLE},
 };
 use serde_json::json;
@@ -13,58 +13,8 @@ use crate::{
 
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
-        case("each_part_removed_is_made_again", Setup::default, async |scenario| {
-            let object = converge(scenario, &scenario.invoke("validate")).await?;
-            let good = scenario.configuration()?;
-            let (name, id) = (invoke_role_name(&object), scenario.installation_id.clone());
-            let (tools, dev) = (scenario.accounts.tools.clone(), scenario.accounts.dev.clone());
-            let aws = scenario.aws().clone();
-            aws.remove_role(&dev, &name).context("removing T1")?;
-            repaired(scenario, "validate", "the role", &good).await?;
-            aws.remove_inline_policy(&dev, &name, &format!("crossinvoke-{id}-invoke")).context("removing P1")?;
-            repaired(scenario, "validate", "the invoke policy", &good).await?;
-            let callback = format!("crossinvoke-{id}-callback");
-            aws.remove_inline_policy(&dev, EXECUTION_ROLE, &callback).context("removing P2")?;
-            repaired(scenario, "validate", "the callback policy", &good).await?;
-            let assume = format!("crossinvoke-{id}-assume");
-            aws.remove_inline_policy(&tools, PIPELINE_ROLE, &assume).context("removing P3")?;
-            repaired(scenario, "validate", "the assume policy", &good).await?;
-            let mut without = pipeline(scenario)?;
-            without["stages"].as_array_mut().unwrap().retain(|stage| stage["name"] != "Validate");
-            aws.replace_pipeline(&tools, &scenario.accounts.region, without).context("removing P4")?;
-            repaired(scenario, "validate", "the action", &good).await
-        }),
-        case("each_part_changed_is_put_right", Setup::default, async |scenario| {
-            let mut invoke = scenario.invoke("validate");
-            invoke["spec"]["invokeRole"] = json!({"tags": {"team": "payments"}});
-            invoke["spec"]["action"] = json!({"userParameters": "{}"});
-            let object = converge(scenario, &invoke).await?;
-            let good = scenario.configuration()?;
-            let (name, id) = (invoke_role_name(&object), scenario.installation_id.clone());
-            let (tools, dev) = (scenario.accounts.tools.clone(), scenario.accounts.dev.clone());
-            let aws = scenario.aws().clone();
-            let other = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
-                "Principal": {"AWS": format!("arn:aws:iam::{}:root", scenario.accounts.platform)}}]});
-            aws.put_trust(&dev, &name, other).context("changing T1")?;
-            repaired(scenario, "validate", "the trust policy", &good).await?;
-            aws.put_tag(&dev, &name, "team", "other").context("changing a tag")?;
-            repaired(scenario, "validate", "a tag", &good).await?;
-            let wide =
-                json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
-            for (account, role, policy) in
-                [(&dev, name.as_str(), "invoke"), (&dev, EXECUTION_ROLE, "callback"), (&tools, PIPELINE_ROLE, "assume")]
-            {
-                aws.put_inline_policy(account, role, &format!("crossinvoke-{id}-{policy}"), wide.clone())
-                    .context("changing a policy")?;
-                repaired(scenario, "validate", policy, &good).await?;
-            }
-            let mut changed = pipeline(scenario)?;
-            let action = &mut changed["stages"][2]["actions"][0];
-            action["configuration"] = json!({"FunctionName": "Other", "UserParameters": "changed"});
-            action["runOrder"] = json!(7);
-            aws.replace_pipeline(&tools, &scenario.accounts.region, changed).context("changing P4")?;
-            repaired(scenario, "validate", "the action's configuration", &good).await
-        }),
+        case("each_part_removed_is_made_again", Setup::default, each_part_removed),
+        case("each_part_changed_is_put_right", Setup::default, each_part_changed),
         case("what_means_the_same_is_no_drift", Setup::default, async |scenario| {
             let object = converge(scenario, &scenario.invoke("validate")).await?;
             let name = invoke_role_name(&object);
@@ -107,4 +57,57 @@ pub(crate) fn scenarios() -> Vec<Case> {
             .await
         }),
     ]
+}
+
+pub(crate) async fn each_part_removed(scenario: &mut Scenario<'_>) -> Result<()> {
+    let object = converge(scenario, &scenario.invoke("validate")).await?;
+    let good = scenario.configuration()?;
+    let (name, id) = (invoke_role_name(&object), scenario.installation_id.clone());
+    let (tools, dev) = (scenario.accounts.tools.clone(), scenario.accounts.dev.clone());
+    let aws = scenario.hands();
+    aws.remove_role(&dev, &name).context("removing T1")?;
+    repaired(scenario, "validate", "the role", &good).await?;
+    aws.remove_inline_policy(&dev, &name, &format!("crossinvoke-{id}-invoke")).context("removing P1")?;
+    repaired(scenario, "validate", "the invoke policy", &good).await?;
+    let callback = format!("crossinvoke-{id}-callback");
+    aws.remove_inline_policy(&dev, EXECUTION_ROLE, &callback).context("removing P2")?;
+    repaired(scenario, "validate", "the callback policy", &good).await?;
+    let assume = format!("crossinvoke-{id}-assume");
+    aws.remove_inline_policy(&tools, PIPELINE_ROLE, &assume).context("removing P3")?;
+    repaired(scenario, "validate", "the assume policy", &good).await?;
+    let mut without = pipeline(scenario)?;
+    without["stages"].as_array_mut().unwrap().retain(|stage| stage["name"] != "Validate");
+    aws.replace_pipeline(&tools, &scenario.accounts.region, without).context("removing P4")?;
+    repaired(scenario, "validate", "the action", &good).await
+}
+
+pub(crate) async fn each_part_changed(scenario: &mut Scenario<'_>) -> Result<()> {
+    let mut invoke = scenario.invoke("validate");
+    invoke["spec"]["invokeRole"] = json!({"tags": {"team": "payments"}});
+    invoke["spec"]["action"] = json!({"userParameters": "{}"});
+    let object = converge(scenario, &invoke).await?;
+    let good = scenario.configuration()?;
+    let (name, id) = (invoke_role_name(&object), scenario.installation_id.clone());
+    let (tools, dev) = (scenario.accounts.tools.clone(), scenario.accounts.dev.clone());
+    let aws = scenario.hands();
+    let other = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
+        "Principal": {"AWS": format!("arn:aws:iam::{}:root", scenario.accounts.platform)}}]});
+    aws.put_trust(&dev, &name, other).context("changing T1")?;
+    repaired(scenario, "validate", "the trust policy", &good).await?;
+    aws.put_tag(&dev, &name, "team", "other").context("changing a tag")?;
+    repaired(scenario, "validate", "a tag", &good).await?;
+    let wide = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
+    for (account, role, policy) in
+        [(&dev, name.as_str(), "invoke"), (&dev, EXECUTION_ROLE, "callback"), (&tools, PIPELINE_ROLE, "assume")]
+    {
+        aws.put_inline_policy(account, role, &format!("crossinvoke-{id}-{policy}"), wide.clone())
+            .context("changing a policy")?;
+        repaired(scenario, "validate", policy, &good).await?;
+    }
+    let mut changed = pipeline(scenario)?;
+    let action = &mut changed["stages"][2]["actions"][0];
+    action["configuration"] = json!({"FunctionName": "Other", "UserParameters": "changed"});
+    action["runOrder"] = json!(7);
+    aws.replace_pipeline(&tools, &scenario.accounts.region, changed).context("changing P4")?;
+    repaired(scenario, "validate", "the action's configuration", &good).await
 }

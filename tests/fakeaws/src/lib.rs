@@ -77,6 +77,6 @@ pub use self::{
     handle::FakeAws,
     knobs::{Effect, Fault, Propagation, RateLimit},
     lambda::Behaviour,
-    python_environment::python_environment,
+    python_environment::{python_environment, virtual_environment},
     snapshot::{AccountSeed, RoleSeed, Seed, UserSeed},
 };

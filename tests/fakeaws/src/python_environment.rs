@@ -1,4 +1,4 @@
-//! The Python that handlers and the boto3 suite run with: a virtual environment with the pinned packages.
+//! Virtual environments with pinned packages, such as the one that handlers and the boto3 suite run with.
 
 use std::{
     fs::{self, File},
@@ -9,32 +9,41 @@ use std::{
 /// boto3 and what it needs.
 const PINS: &str = include_str!("../requirements.txt");
 
-/// The interpreter of a virtual environment with boto3 in `build/venv` of the repository. It is made anew when the pins
-/// change, which takes Python 3 with venv, and `PyPI`; otherwise this returns at once.
+/// The interpreter of a virtual environment with boto3 in `build/venv` of the repository.
+///
+/// # Errors
+/// As [`virtual_environment`].
+pub fn python_environment() -> Result<PathBuf, String> {
+    virtual_environment("venv", PINS)
+}
+
+/// The interpreter of a virtual environment with the packages of a requirements file's text, in a folder of this name in
+/// `build` of the repository. It is made anew when the pins change, which takes Python 3 with venv, and `PyPI`; otherwise
+/// this returns at once.
 ///
 /// # Errors
 /// Says which step failed, and what its command said.
-pub fn python_environment() -> Result<PathBuf, String> {
+pub fn virtual_environment(name: &str, pins: &str) -> Result<PathBuf, String> {
     let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../build");
     let at = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
     fs::create_dir_all(&build).map_err(|error| at(&build, error))?;
     let build = build.canonicalize().map_err(|error| at(&build, error))?;
-    let (venv, lock) = (build.join("venv"), build.join("venv.lock"));
-    let (stamp, python) = (venv.join("fakeaws-requirements.txt"), venv.join("bin/python"));
+    let (venv, lock) = (build.join(name), build.join(format!("{name}.lock")));
+    let (stamp, python) = (venv.join("installed.txt"), venv.join("bin/python"));
     // Several tests, and several test binaries, may ask at once. The lock ends with the file handle.
     let handle = File::create(&lock).map_err(|error| at(&lock, error))?;
     handle.lock().map_err(|error| at(&lock, error))?;
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == PINS) {
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == pins) {
         return Ok(python);
     }
-    eprintln!("installing boto3 into {} (once)", venv.display());
+    eprintln!("installing pinned Python packages into {} (once)", venv.display());
     let clear = ["-m", "venv", "--clear"];
     run(Command::new("python3").args(clear).arg(&venv), "making a virtual environment (needs Python 3 with venv)")?;
-    let pins = venv.join("requirements.txt");
-    fs::write(&pins, PINS).map_err(|error| at(&pins, error))?;
+    let requirements = venv.join("requirements.txt");
+    fs::write(&requirements, pins).map_err(|error| at(&requirements, error))?;
     let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"];
-    run(Command::new(&python).args(install).arg(&pins), "installing the pinned packages from PyPI")?;
-    fs::write(&stamp, PINS).map_err(|error| at(&stamp, error))?;
+    run(Command::new(&python).args(install).arg(&requirements), "installing the pinned packages from PyPI")?;
+    fs::write(&stamp, pins).map_err(|error| at(&stamp, error))?;
     Ok(python)
 }
 

@@ -1,6 +1,9 @@
 //! What the scenarios of one test binary share.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use serde_json::json;
 
@@ -8,6 +11,7 @@ use crate::{
     control_plane::ControlPlane,
     error::{Context as _, Result},
     helm::Release,
+    moto::Moto,
 };
 
 /// A control plane with the CRDs, and the controller to try: one per test binary.
@@ -15,6 +19,7 @@ use crate::{
 pub struct Bench {
     control_plane: ControlPlane,
     controller: PathBuf,
+    moto: OnceLock<Result<Moto>>,
 }
 
 impl Bench {
@@ -35,7 +40,8 @@ impl Bench {
     pub async fn without_crds(controller: impl Into<PathBuf>) -> Result<Self> {
         // It blocks for seconds; who waits for Ctrl-C meanwhile shall see it.
         let started = tokio::task::spawn_blocking(ControlPlane::start).await;
-        Ok(Self { control_plane: started.context("starting a control plane")??, controller: controller.into() })
+        let control_plane = started.context("starting a control plane")??;
+        Ok(Self { control_plane, controller: controller.into(), moto: OnceLock::new() })
     }
 
     /// Installs the CRDs as the chart renders them, and waits until the API server serves them.
@@ -55,6 +61,14 @@ impl Bench {
     #[must_use]
     pub fn control_plane(&self) -> &ControlPlane {
         &self.control_plane
+    }
+
+    /// moto, started when it is first asked for; scenarios have accounts of their own in it.
+    ///
+    /// # Errors
+    /// If it does not start, every time with what went wrong the first time.
+    pub fn moto(&self) -> Result<&Moto> {
+        self.moto.get_or_init(Moto::start).as_ref().map_err(Clone::clone)
     }
 
     /// The controller's binary.

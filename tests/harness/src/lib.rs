@@ -1,7 +1,7 @@
 //! What the scenarios and the demo of crossinvoke run on: a real control plane, the AWS double, a controller process.
 //!
 //! ```text
-//! ControlPlane (supervisor → etcd, kube-apiserver)      FakeAws (accounts → three accounts, one pipeline)
+//! ControlPlane (supervisor → etcd, kube-apiserver)      FakeAws or Moto (accounts → three accounts, one pipeline)
 //!          └────────────────── Scenario ──────────────────┘
 //!                namespace, AwsAccounts, the chart's rights, ControllerProcess
 //! ```
@@ -19,11 +19,13 @@ mod deployment;
 mod difference;
 mod error;
 mod executions;
+mod hands;
 mod helm;
 mod http_client;
 mod installed;
 mod kubeconfig;
 mod kubectl;
+mod moto;
 pub mod objects;
 mod person;
 mod pki;
@@ -44,8 +46,10 @@ pub use self::{
     difference::difference,
     error::{Context, Error, Result},
     executions::{ActionExecution, Execution},
+    hands::Hands,
     helm::{Helm, Release, chart},
     kubectl::{Kubectl, Watch},
+    moto::{BotoAnswer, BotoCall, BotoError, Moto},
     scenario::Scenario,
     setup::Setup,
     supervisor::{Started, supervise_if_asked},

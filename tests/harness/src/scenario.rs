@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 
-use fakeaws::{Admin, FakeAws};
+use fakeaws::{Admin, Command, FakeAws};
 use futures::FutureExt as _;
 use kube::{Api, Client, api::DynamicObject};
 use serde_json::{Value, json};
@@ -15,8 +15,10 @@ use crate::{
     controller_process::{ControllerOptions, ControllerProcess},
     difference::difference,
     error::{Context as _, Error, Result},
+    hands::Hands,
     helm::Helm,
     kubectl::Kubectl,
+    moto::Moto,
     objects::{self, has_reason},
     setup::Setup,
     wait::{DEADLINE, eventually, until_object},
@@ -33,10 +35,16 @@ pub struct Scenario<'bench> {
     pub accounts: Accounts,
     /// An administrator's client; of this scenario's runtime.
     pub client: Client,
-    pub(crate) aws: FakeAws,
+    pub(crate) aws: Aws<'bench>,
     flags: Vec<String>,
     pub(crate) controller: Option<ControllerProcess>,
     folder: TempDir,
+}
+
+/// What stands in for AWS.
+pub(crate) enum Aws<'bench> {
+    Double(FakeAws),
+    Moto(&'bench Moto),
 }
 
 impl<'bench> Scenario<'bench> {
@@ -81,10 +89,17 @@ impl<'bench> Scenario<'bench> {
         if let Some(change) = setup.seed {
             change(&accounts, &mut seed);
         }
+        let aws = if setup.on_moto {
+            let moto = bench.moto()?;
+            moto.seed(&seed)?;
+            Aws::Moto(moto)
+        } else {
+            Aws::Double(FakeAws::start(seed).await.context("starting the AWS double")?)
+        };
         let scenario = Self {
             bench,
             client: bench.control_plane().client().await?,
-            aws: FakeAws::start(seed).await.context("starting the AWS double")?,
+            aws,
             folder: tempfile::tempdir().context("a folder")?,
             namespace: name.replace('_', "-"),
             installation_id: accounts.installation_id.clone(),
@@ -119,10 +134,20 @@ impl<'bench> Scenario<'bench> {
         self.bench.control_plane().helm()
     }
 
-    /// What happens to AWS behind the controller's back, and what it was asked.
+    /// What happens to AWS behind the controller's back, and what it was asked. moto can do and tell less:
+    /// [`Self::hands`] and [`Self::configuration`] work with both.
     #[must_use]
     pub fn aws(&self) -> &Admin {
-        self.aws.admin()
+        self.double().expect("the scenario is not on moto")
+    }
+
+    /// The AWS double, if the scenario has one.
+    #[must_use]
+    pub fn double(&self) -> Option<&Admin> {
+        match &self.aws {
+            Aws::Double(double) => Some(double.admin()),
+            Aws::Moto(_) => None,
+        }
     }
 
     /// What the controller of this scenario has written in Kubernetes so far, by the API server's audit log.
@@ -145,10 +170,21 @@ impl<'bench> Scenario<'bench> {
         self.folder.path()
     }
 
-    /// `http://127.0.0.1:port` of the AWS double.
+    /// moto, whether or not the scenario is on it.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn moto(&self) -> Result<&Moto> {
+        self.bench.moto()
+    }
+
+    /// `http://127.0.0.1:port` of the AWS double, or of moto.
     #[must_use]
     pub fn aws_endpoint(&self) -> String {
-        self.aws.endpoint()
+        match &self.aws {
+            Aws::Double(double) => double.endpoint(),
+            Aws::Moto(moto) => moto.endpoint().to_owned(),
+        }
     }
 }
 
@@ -168,7 +204,7 @@ impl Scenario<'_> {
             installation_id: self.installation_id.clone(),
             flags: self.flags.clone(),
             kubeconfig,
-            aws_endpoint: self.aws.endpoint(),
+            aws_endpoint: self.aws_endpoint(),
             access_key: self.accounts.controller_key(),
             region: self.accounts.region.clone(),
             home: self.folder.path().to_path_buf(),
@@ -301,9 +337,25 @@ impl Scenario<'_> {
     /// What AWS holds: roles, policies, pipelines, functions.
     ///
     /// # Errors
-    /// If the double does not answer.
+    /// If AWS does not answer.
     pub fn configuration(&self) -> Result<Value> {
-        self.aws().configuration().context("the snapshot")
+        match &self.aws {
+            Aws::Double(double) => double.admin().configuration().context("the snapshot"),
+            Aws::Moto(moto) => moto.configuration(&self.accounts),
+        }
+    }
+
+    /// Somebody else's hands in AWS.
+    #[must_use]
+    pub fn hands(&self) -> Hands<'_> {
+        Hands(self)
+    }
+
+    pub(crate) fn change(&self, command: Command) -> Result<()> {
+        match &self.aws {
+            Aws::Double(double) => double.admin().run(command).map(drop).context("a change"),
+            Aws::Moto(moto) => moto.change(command),
+        }
     }
 
     /// Checks that AWS holds what it held before.
@@ -390,7 +442,8 @@ impl Scenario<'_> {
             shown(kubectl.run(&["get", "awsaccounts", &tools, &dev, "--ignore-not-found", "--output=yaml"]).await);
         let events = shown(kubectl.run(&["get", "events", &namespace]).await);
         let log = self.controller.as_ref().map_or_else(|| "none runs".to_owned(), |running| running.log_tail(80));
-        let calls = self.aws().calls().unwrap_or_default();
+        // moto keeps no log; the controller's own is above.
+        let calls = self.double().and_then(|double| double.calls().ok()).unwrap_or_default();
         let calls = Calls(calls[calls.len().saturating_sub(40)..].to_vec());
         format!(
             "--- objects\n{invokes}\n--- accounts\n{accounts}\n--- events\n{events}\n--- controller\n{log}\n\

@@ -22,6 +22,7 @@ pub struct Setup {
     pub(crate) seed: Option<SeedChange>,
     pub(crate) aws_accounts: Option<AwsAccountsChange>,
     pub(crate) flags: Vec<String>,
+    pub(crate) on_moto: bool,
     pub(crate) without_controller: bool,
     pub(crate) without_rights: bool,
 }
@@ -59,6 +60,13 @@ impl Setup {
     #[must_use]
     pub fn flags<'a>(mut self, flags: impl IntoIterator<Item = &'a str>) -> Self {
         self.flags.extend(flags.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// Takes moto instead of the AWS double.
+    #[must_use]
+    pub fn on_moto(mut self) -> Self {
+        self.on_moto = true;
         self
     }
 
