@@ -18,9 +18,10 @@ use crate::{
     aws::AwsError,
     domain::{
         drift::{self, Drift, OwnDoing},
-        ids::{Arn, ObjectKey, StageName},
+        ids::{Arn, ObjectKey, PipelineName, StageName},
         inventory::{Inventory, Part},
-        observed::{Observed, Resource},
+        observed::{Observed, Pipeline, Resource},
+        pipeline_edit,
         plan::{self, Situation},
         spec::Declared,
         status::Facts,
@@ -157,6 +158,26 @@ impl<'a> Pass<'a> {
         }
         let key = (declared.dev.account.clone(), declared.dev.region.clone(), declared.function.clone());
         memory.note_function(key, observed.function.as_ref().map(|function| &function.role));
+    }
+
+    /// Drops actions of older specs that are not in their pipelines, and so never were or have gone: a spec that changes
+    /// its action many times while a pipeline is busy would otherwise fill the status.
+    pub fn drop_actions_that_are_gone(&mut self, declared: &Declared, desired: &Inventory, observed: &Observed) {
+        let (memory, now) = (&self.context.memory, Context::now());
+        let is_stale = |name: &PipelineName, pipeline: &Pipeline| {
+            let (account, region) = (declared.tools.account.clone(), declared.tools.region.clone());
+            let resource = Resource::Pipeline { account, region, name: name.clone() };
+            memory.own_writes(|writes| writes.is_stale(&resource, &plan::pipeline_state(pipeline), now))
+        };
+        let read = observed.pipelines.iter().filter_map(|(name, pipeline)| Some((name, pipeline.as_ref()?)));
+        let read: Vec<&Pipeline> =
+            read.filter(|(name, it)| !it.unread && !is_stale(name, it)).map(|(_, it)| it).collect();
+        self.inventory.0.retain(|item| {
+            let pipeline = read.iter().find(|pipeline| pipeline.arn == item.holder);
+            let (Some(pipeline), Some((stage, action))) = (pipeline, &item.action) else { return true };
+            let is_wanted = desired.0.iter().any(|wanted| wanted.same_thing(item));
+            is_wanted || pipeline_edit::holds(&pipeline.declaration, stage.as_str(), action.as_str())
+        });
     }
 
     /// A pipeline was just updated: its item says when, for a process that comes after this one.

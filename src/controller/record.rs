@@ -48,6 +48,7 @@ pub async fn record(
             // Waiting for an idle pipeline comes by here every few seconds and writes nothing new.
             let access = steps.iter().filter(|step| step.phase == Phase::Access);
             let written: BTreeSet<_> = access.map(|step| step.part).collect();
+            pass.drop_actions_that_are_gone(situation.declared, desired, observed);
             pass.inventory = pass.with_desired(desired, &written);
         }
     }

@@ -5,11 +5,13 @@ use serde_json::json;
 
 use crate::{
     suite::{Case, case},
-    support::{converge, invoke_role_name, pipeline, stages},
+    support::{converge, entered, invoke_role_name, patch_account, pipeline, role, stages},
 };
 
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
+        case("an_action_renamed_while_it_waits_leaves_no_trace", Setup::default, renamed_while_it_waits),
+        case("tags_of_others_stay_when_their_keys_are_allowed", Setup::default, tags_of_others),
         case(
             "another_stage_action_function_and_role_leave_nothing_of_the_old",
             two_functions,
@@ -94,4 +96,45 @@ fn two_functions() -> Setup {
                 dev.functions[&accounts.function_region]["MyFunction2"] = json!({"role": role});
             }
         })
+}
+
+/// While a pipeline is busy, what was never written is not remembered either.
+async fn renamed_while_it_waits(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let before = scenario.configuration()?;
+    let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
+    let at = (tools.as_str(), region.as_str(), PIPELINE);
+    let id = scenario.aws().put_execution(at, None, "InProgress", None).context("a run")?;
+    let mut invoke = scenario.invoke("validate");
+    for name in ["First", "Second", "Third"] {
+        invoke["spec"]["action"] = json!({"name": name});
+        scenario.apply(&invoke).await?;
+        scenario.until_reason("validate", "WaitingForIdlePipeline").await?;
+    }
+    let object = scenario.until_reason("validate", "WaitingForIdlePipeline").await?;
+    let inventory = object.data["status"]["inventory"].as_array().cloned().unwrap_or_default();
+    let actions: Vec<_> = inventory.iter().filter_map(|item| item["action"].as_str()).collect();
+    assert_eq!(actions, ["Third"]);
+    scenario.aws().put_execution(at, Some(&id), "Succeeded", None).context("ending")?;
+    scenario.touch("validate", "go on").await?;
+    scenario.until_reason("validate", "Converged").await?;
+    scenario.delete("validate").await?;
+    scenario.until_gone("validate").await?;
+    scenario.assert_as_before(&before)
+}
+
+async fn tags_of_others(scenario: &mut Scenario<'_>) -> Result<()> {
+    let mut invoke = scenario.invoke("validate");
+    invoke["spec"]["invokeRole"] = json!({"tags": {"team": "payments"}});
+    let object = converge(scenario, &invoke).await?;
+    let (name, dev) = (invoke_role_name(&object), scenario.accounts.dev.clone());
+    scenario.aws().put_tag(&dev, &name, "cost", "42").context("somebody's tag")?;
+    patch_account(scenario, "dev", &json!({"spec": {"invokeRoles": {"allowedTagKeys": ["team", "cost"]}}})).await?;
+    invoke["spec"]["invokeRole"] = json!({"tags": {}});
+    scenario.apply(&invoke).await?;
+    let object = scenario.until_reason("validate", "Converged").await?;
+    let tags = role(scenario, &dev, &name)?["tags"].clone();
+    assert_eq!((&tags["cost"], &tags["team"]), (&json!("42"), &json!(null)), "{tags}");
+    assert!(object.data["status"]["drift"].is_null(), "{}", object.data["status"]);
+    Ok(())
 }

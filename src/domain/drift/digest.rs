@@ -32,6 +32,12 @@ impl Digest {
         self.0.get(field).map_or_else(|| meaning.is_none(), |hashes| hashes.contains(&wanted))
     }
 
+    /// Whether the field was ever seen in place or written by us.
+    #[must_use]
+    pub fn knows(&self, field: &str) -> bool {
+        self.0.contains_key(field)
+    }
+
     /// These fields are about to be written: from here on the part may be found as it was, or as it will be.
     pub fn expect(&mut self, fields: &BTreeMap<String, FieldValue>) {
         let names: BTreeSet<String> = self.0.keys().chain(fields.keys()).cloned().collect();

@@ -202,6 +202,12 @@ pub fn owned_actions(declaration: &Value, owned: &Owned) -> Vec<(String, String)
         .collect()
 }
 
+/// Whether the pipeline has this action in this stage, whoever's it is.
+#[must_use]
+pub fn holds(declaration: &Value, stage: &str, action: &str) -> bool {
+    actions(declaration).any(|(of, found)| name_of(of) == stage && name_of(found) == action)
+}
+
 /// Whether every action of this stage is ours: such a stage would be empty without us.
 #[must_use]
 pub fn stage_is_only_ours(declaration: &Value, stage: &str, owned: &Owned) -> bool {

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
-    Blocker, Change, NewRole, Phase, Plan, Resolved, Situation, Step, describe_role, policy_state, role_resource,
-    role_state,
+    Blocker, Change, NewRole, Phase, Plan, Resolved, Situation, Step, describe_role, described::tag_field,
+    policy_state, role_resource, role_state,
 };
 use crate::{
     api::Reason,
     domain::{
+        drift::Digest,
         ids::{AccountId, Arn, RoleId, RoleName},
         inventory::{Inventory, Part},
         names,
@@ -124,14 +125,7 @@ fn invoke_role(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: &Invent
     if policy::canonical(&role.trust) != policy::canonical(&trust) {
         changes.push(Change::SetTrust(trust.clone()));
     }
-    // Only keys that objects may set are taken away again: others (cost allocation, …) are not ours to judge.
-    let undeclared: Vec<String> = situation
-        .granted
-        .allowed_tag_keys
-        .iter()
-        .filter(|key| role.tags.contains_key(*key) && !declared_tags.contains_key(*key))
-        .cloned()
-        .collect();
+    let undeclared = tags_to_take_away(situation, role);
     let mut tags = role.tags.clone();
     tags.retain(|key, _| !undeclared.contains(key));
     let before_setting = tags.clone();
@@ -167,6 +161,17 @@ fn role_step(
         before: role_state(role),
         after,
     }
+}
+
+/// Keys that an older spec set and this one does not: others were set by somebody else, also where objects may set them.
+pub(super) fn tags_to_take_away(situation: &Situation<'_>, role: &InvokeRole) -> Vec<String> {
+    let declared = desired_tags(situation);
+    let records = situation.inventory.of(Part::InvokeRole).filter(|item| item.holder == role.arn);
+    let digests: Vec<&Digest> = records.filter_map(|item| item.digest.as_ref()).collect();
+    let by_us = |key: &str| digests.iter().any(|digest| digest.knows(&tag_field(key)));
+    let allowed = &situation.granted.allowed_tag_keys;
+    let undeclared = allowed.iter().filter(|key| role.tags.contains_key(*key) && !declared.contains_key(*key));
+    undeclared.filter(|key| by_us(key)).cloned().collect()
 }
 
 /// The tags that the role must carry.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Situation, Transition, access, policy_state, role_resource, role_state, transition};
 use crate::domain::{
@@ -93,16 +93,15 @@ fn invoke_role(situation: &Situation<'_>, transition: &Transition<'_>, item: &It
     let tags = access::desired_tags(situation);
     let boundary = situation.granted.boundary.as_ref();
     let mut desired = document("trustPolicy", &trust);
-    desired.insert("tags".to_owned(), tags_field(&tags));
+    desired.extend(tags.iter().map(|(key, value)| (tag_field(key), plain(value))));
     desired.extend(boundary.map(|boundary| ("permissionsBoundary".to_owned(), plain(boundary.as_str()))));
     let mut tolerated = BTreeSet::new();
     let observed = resolved.role.map(|role| {
         let mut fields = document("trustPolicy", &role.trust);
-        // Tags that nobody may declare (cost allocation, …) are not ours to judge.
-        let allowed = &situation.granted.allowed_tag_keys;
-        let mut ours = role.tags.clone();
-        ours.retain(|key, _| tags.contains_key(key) || allowed.contains(key));
-        fields.insert("tags".to_owned(), tags_field(&ours));
+        // Other tags (cost allocation, …) are not ours to judge.
+        let gone = access::tags_to_take_away(situation, role);
+        let ours = role.tags.iter().filter(|(key, _)| tags.contains_key(*key) || gone.contains(key));
+        fields.extend(ours.map(|(key, value)| (tag_field(key), plain(value))));
         if let Some(found) = &role.boundary {
             fields.insert("permissionsBoundary".to_owned(), plain(found.as_str()));
             if boundary.is_none() {
@@ -137,9 +136,9 @@ fn invoke_role(situation: &Situation<'_>, transition: &Transition<'_>, item: &It
     }
 }
 
-fn tags_field(tags: &BTreeMap<String, String>) -> FieldValue {
-    let shown: Vec<String> = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    FieldValue { meaning: json!(tags).to_string(), shown: shown.join(", ") }
+/// The name of a tag as a field.
+pub(super) fn tag_field(key: &str) -> String {
+    format!("tag {key}")
 }
 
 fn invoke_policy(situation: &Situation<'_>, transition: &Transition<'_>, item: &Item) -> Described {
