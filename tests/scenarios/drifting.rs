@@ -352,6 +352,15 @@ async fn cannot_be_corrected(scenario: &mut Scenario<'_>) -> Result<()> {
     assert_eq!(condition(&object, "Drifted"), Some(("True", "Correcting")));
     assert_eq!(items(&object)[0]["handling"], "Failed");
     assert!(only_event(scenario, "Stalled").await?.contains("AccessDenied"));
+    // A process that comes after knows the age of what was found before it.
+    scenario.restart_controller().await?;
+    let controller = scenario.controller()?;
+    eventually("the age of the oldest", DEADLINE, async || {
+        let age = controller.metric("crossinvoke_drift_oldest_uncorrected_seconds").await;
+        let age = age.map_err(|error| error.to_string())?;
+        if age >= 1.0 { Ok(()) } else { Err(age.to_string()) }
+    })
+    .await?;
     scenario.aws().clear_faults().context("no faults")?;
     scenario.touch("validate", "again").await?;
     until_drift(scenario, "Corrected").await.map(drop)

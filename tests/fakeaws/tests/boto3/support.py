@@ -5,6 +5,7 @@ import os
 import subprocess
 import unittest
 import urllib.request
+from unittest import mock
 
 import boto3
 from botocore.config import Config
@@ -76,3 +77,18 @@ class FakeAwsTestCase(unittest.TestCase):
         response = caught.exception.response
         status = response["ResponseMetadata"]["HTTPStatusCode"]
         return status, response["Error"]["Code"], response["Error"]["Message"]
+
+
+class ProtocolTestCase(FakeAwsTestCase):
+    """Speaks to CodePipeline in one protocol.
+
+    The service model prefers CBOR, botocore's own order still prefers JSON: each case runs with both.
+    """
+
+    protocol = "json"
+
+    def client(self, service, *arguments, **options):
+        if service != "codepipeline":
+            return super().client(service, *arguments, **options)
+        with mock.patch("botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS", (self.protocol,)):
+            return super().client(service, *arguments, **options)

@@ -2,11 +2,10 @@
 
 import datetime
 import json
-from unittest import mock
 
 from botocore.exceptions import ConnectionClosedError
 
-from support import DEV, DEV_ROOT, TOOLS, TOOLS_ROOT, FakeAwsTestCase, allow, trust
+from support import DEV, DEV_ROOT, TOOLS, TOOLS_ROOT, ProtocolTestCase, allow, trust
 
 PIPELINE_ROLE = "arn:aws:iam::111111111111:role/service-role/pipeline"
 INVOKE_ROLE = "arn:aws:iam::222222222222:role/invoke"
@@ -38,19 +37,8 @@ def declaration():
     }
 
 
-class CodePipelineTestCase(FakeAwsTestCase):
-    """With the invoke role in the dev account and one pipeline in the tools account.
-
-    The service model prefers CBOR, botocore's own order still prefers JSON: each case runs with both.
-    """
-
-    protocol = "json"
-
-    def client(self, service, *arguments, **options):
-        if service != "codepipeline":
-            return super().client(service, *arguments, **options)
-        with mock.patch("botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS", (self.protocol,)):
-            return super().client(service, *arguments, **options)
+class CodePipelineTestCase(ProtocolTestCase):
+    """With the invoke role in the dev account and one pipeline in the tools account."""
 
     def setUp(self):
         super().setUp()

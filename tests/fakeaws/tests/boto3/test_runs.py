@@ -6,9 +6,8 @@ import os
 import sys
 import threading
 import urllib.request
-from unittest import mock
 
-from support import DEV, TOOLS, TOOLS_ROOT, FakeAwsTestCase, allow, trust
+from support import DEV, TOOLS, TOOLS_ROOT, ProtocolTestCase, allow, trust
 from test_codepipeline import AT, INVOKE_ROLE, PIPELINE_ROLE, action
 
 EXECUTION_ROLE = "arn:aws:iam::222222222222:role/execution"
@@ -54,16 +53,8 @@ class Deployment(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Runs(FakeAwsTestCase):
+class Runs(ProtocolTestCase):
     """The pipeline of a tools account, and a function of the dev account with all that a run needs."""
-
-    protocol = "json"
-
-    def client(self, service, *arguments, **options):
-        if service != "codepipeline":
-            return super().client(service, *arguments, **options)
-        with mock.patch("botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS", (self.protocol,)):
-            return super().client(service, *arguments, **options)
 
     def setUp(self):
         super().setUp()
