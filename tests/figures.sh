@@ -8,8 +8,8 @@ cold=$(mktemp -d)
 trap 'rm -rf "$cold"' EXIT
 
 echo "building the release binary (minutes the first time) …" >&2
-cargo build --release --workspace --locked --quiet
-cargo build --workspace --locked --quiet
+cargo build --release --workspace --locked --quiet --bin crossinvoke
+cargo build --workspace --locked --quiet --bin figures
 "$target/debug/figures" --controller "$target/release/crossinvoke"
 echo "release binary: $(($(wc -c <"$target/release/crossinvoke") / 1024)) KiB"
 
