@@ -3,7 +3,7 @@
 use crossinvoke_harness::{Context as _, Error, Result, Scenario};
 use serde_json::Value;
 
-use crate::screen::Screen;
+use crate::{screen::Screen, story::NAME};
 
 /// Runs kubectl, shows command and output, and returns the output.
 pub(crate) async fn kubectl(screen: &Screen, scenario: &Scenario<'_>, arguments: &[&str]) -> Result<String> {
@@ -43,4 +43,11 @@ pub(crate) fn yaml(value: &Value) -> Result<String> {
 /// Fails with what was seen where something else was expected.
 pub(crate) fn expect(right: bool, what: &str, seen: &str) -> Result<()> {
     if right { Ok(()) } else { Err(Error::new(format!("expected {what}; saw:\n{seen}"))) }
+}
+
+/// The ARN of the invoke role, from the object's status.
+pub(crate) async fn invoke_role(scenario: &Scenario<'_>) -> Result<String> {
+    let object = scenario.invokes().get(NAME).await.context("reading the object")?;
+    let role = object.data["status"]["devAccount"]["invokeRoleARN"].as_str();
+    role.map(str::to_owned).ok_or_else(|| Error::new("the status names no invoke role"))
 }

@@ -5,7 +5,7 @@ use fakeaws::{Effect, Fault};
 use kube::api::DynamicObject;
 
 use crate::{
-    acts::{boto3, expect, kubectl},
+    acts::{boto3, expect, invoke_role, kubectl},
     releases,
     screen::Screen,
     story::{NAME, NAMESPACE},
@@ -26,8 +26,7 @@ async fn tamper(screen: &mut Screen, scenario: &Scenario<'_>) -> Result<()> {
         "Somebody replaces the trust policy of the invoke role by one that trusts another account",
         "By hand, in the dev account. Nothing in the pipeline has changed, and the next release fails.",
     );
-    let object = scenario.invokes().get(NAME).await.context("reading the object")?;
-    let role = object.data["status"]["devAccount"]["invokeRoleARN"].as_str().unwrap_or_default();
+    let role = invoke_role(scenario).await?;
     let role = role.rsplit('/').next().unwrap_or_default();
     let other = scenario.accounts.iam_arn(&scenario.accounts.platform, "root");
     let lines = [
@@ -60,8 +59,19 @@ async fn report(screen: &mut Screen, scenario: &Scenario<'_>) -> Result<()> {
     until(screen, scenario, "Correcting").await?;
     shows(screen, scenario, "Correcting").await?;
     let told = describe(screen, scenario).await?;
-    for part in ["no longer trusted pipeline role", "trustPolicy", "Waiting", &scenario.accounts.platform] {
-        expect(told.contains(part), part, &told)?;
+    let (accounts, role) = (&scenario.accounts, invoke_role(scenario).await?);
+    let items: [(&str, &str); 6] = [
+        ("Account:", &accounts.dev),
+        ("Resource:", &role),
+        ("Field:", "trustPolicy"),
+        ("Desired:", &accounts.iam_arn(&accounts.tools, "root")),
+        ("Observed:", &accounts.iam_arn(&accounts.platform, "root")),
+        ("Handling:", "Waiting"),
+    ];
+    expect(told.contains("no longer trusted pipeline role"), "a sentence that says it", &told)?;
+    for (field, value) in items {
+        let said = told.lines().any(|line| line.trim_start().starts_with(field) && line.contains(value));
+        expect(said, &format!("{field} {value}"), &told)?;
     }
     screen.right("it says account, resource and field, what should be there and what is");
     Ok(())

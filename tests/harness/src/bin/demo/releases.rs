@@ -1,9 +1,12 @@
 //! Runs of the pipeline: one that passes, one that the function stops.
 
-use crossinvoke_harness::{Calls, Deployment, Error, Execution, Result, Scenario, accounts::PIPELINE};
+use crossinvoke_harness::{
+    Calls, Deployment, Error, Execution, Hop, Result, Scenario,
+    accounts::{EXECUTION_ROLE, PIPELINE, PIPELINE_ROLE},
+};
 
 use crate::{
-    acts::{boto3, expect},
+    acts::{boto3, expect, invoke_role},
     screen::Screen,
     story::NAME,
 };
@@ -43,12 +46,16 @@ pub(crate) async fn succeeds(screen: &Screen, scenario: &Scenario<'_>) -> Result
         .iter()
         .map(|hop| format!("{:34}  {:3}  by {}", format!("{}:{}", hop.service, hop.operation), hop.outcome, hop.role))
         .collect();
-    screen.say("The hops, from AWS's log of calls:");
+    screen.say("The hops, from the AWS double's log of calls:");
     screen.show(&told.join("\n"));
-    let operations: Vec<&str> = hops.iter().map(|hop| hop.operation).collect();
-    let expected = ["AssumeRole", "Invoke", "PutJobSuccessResult"];
-    let right = operations == expected && hops.iter().all(|hop| hop.outcome == "OK");
-    expect(right, "three hops", &calls.to_string())?;
+    let role = invoke_role(scenario).await?;
+    let hop = |role, service, operation| Hop { role, service, operation, outcome: "OK" };
+    let expected = [
+        hop(PIPELINE_ROLE, "sts", "AssumeRole"),
+        hop(role.rsplit('/').next().unwrap_or_default(), "lambda", "Invoke"),
+        hop(EXECUTION_ROLE, "codepipeline", "PutJobSuccessResult"),
+    ];
+    expect(hops == expected, "three hops, each by its role", &calls.to_string())?;
     let right = execution.status == "Succeeded" && execution.has_entered("Deploy");
     expect(right, "a run that passes all stages", &execution.to_string())
 }

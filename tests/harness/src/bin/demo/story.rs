@@ -178,7 +178,7 @@ async fn converge(screen: &mut Screen, scenario: &Scenario<'_>, deployment: &Dep
 
 fn show_parts(screen: &mut Screen, scenario: &Scenario<'_>) -> Result<()> {
     screen.step(
-        "What now exists in both accounts, as AWS shows it",
+        "What now exists in both accounts, as the AWS double holds it",
         "Five things that must agree; made by hand, a mistake in one shows only when a release fails.",
     );
     let configuration = scenario.configuration()?;
