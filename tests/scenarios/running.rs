@@ -4,8 +4,10 @@
 use crossinvoke_harness::{
     Context as _, Deployment, Execution, Hop, Result, Scenario, Setup,
     accounts::{EXECUTION_ROLE, FUNCTION, PIPELINE, PIPELINE_ROLE},
+    objects::condition,
 };
 use fakeaws::ActionOutcome;
+use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::{
@@ -202,6 +204,8 @@ async fn fails_without(scenario: &mut Scenario<'_>, need: &Need) -> Result<()> {
 
     scenario.start_controller().await?;
     put_right(scenario, "validate", "what was taken away", &good).await?;
+    let told = |object: &DynamicObject| condition(object, "Drifted").is_some_and(|(_, reason)| reason == "Corrected");
+    scenario.until("validate", "Drifted with reason Corrected", told).await?;
     assert_succeeded(&scenario.run_pipeline().await?);
     Ok(())
 }
