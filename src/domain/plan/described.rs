@@ -146,43 +146,43 @@ fn invoke_policy(situation: &Situation<'_>, transition: &Transition<'_>, item: &
     let shall_be = access::desired_invoke_policy(situation, resolved, transition.kept());
     let is = resolved.role.and_then(|role| role.invoke_policy.as_ref());
     let name = names::invoke_policy(situation.installation);
-    Described {
-        item: item.clone(),
-        noun: format!("inline policy {name} of role {} in {}", declared.role_name, declared.dev.account),
-        purpose: format!("let it invoke {}", resolved.function.arn),
-        resource: Resource::RolePolicy {
-            account: declared.dev.account.clone(),
-            role: declared.role_name.clone(),
-            policy: name,
-        },
-        state: policy_state(is),
-        desired: document("policyDocument", &shall_be),
-        observed: is.map(|is| document("policyDocument", is)),
-        tolerated: BTreeSet::new(),
-        vouched: BTreeSet::new(),
-        wider: false,
-        includes_desired: is.is_some_and(|is| policy::contains(is, &shall_be)),
-    }
+    let noun = format!("inline policy {name} of role {} in {}", declared.role_name, declared.dev.account);
+    let purpose = format!("let it invoke {}", resolved.function.arn);
+    let (account, role) = (declared.dev.account.clone(), declared.role_name.clone());
+    let resource = Resource::RolePolicy { account, role, policy: name };
+    whole_policy(item, (noun, purpose), resource, (&shall_be, is))
 }
 
 fn callback_policy(situation: &Situation<'_>, observed: &Observed, item: &Item) -> Option<Described> {
     let RoleId { account, name: role } = item.holder.role()?;
     let is = observed.callback.get(&item.holder.role()?).and_then(Option::as_ref);
     let name = names::callback_policy(situation.installation);
-    let shall_be = policy::callback();
-    Some(Described {
+    let noun = format!("inline policy {name} of execution role {role} in {account}");
+    let purpose = "let the function report its result to CodePipeline".to_owned();
+    let resource = Resource::RolePolicy { account, role, policy: name };
+    Some(whole_policy(item, (noun, purpose), resource, (&policy::callback(), is)))
+}
+
+/// An inline policy that is nobody else's: what shall be there, and what is.
+fn whole_policy(
+    item: &Item,
+    (noun, purpose): (String, String),
+    resource: Resource,
+    (shall_be, is): (&Value, Option<&Value>),
+) -> Described {
+    Described {
         item: item.clone(),
-        noun: format!("inline policy {name} of execution role {role} in {account}"),
-        purpose: "let the function report its result to CodePipeline".to_owned(),
-        resource: Resource::RolePolicy { account, role, policy: name },
+        resource,
         state: policy_state(is),
-        desired: document("policyDocument", &shall_be),
+        noun,
+        purpose,
+        desired: document("policyDocument", shall_be),
         observed: is.map(|is| document("policyDocument", is)),
         tolerated: BTreeSet::new(),
         vouched: BTreeSet::new(),
         wider: false,
-        includes_desired: is.is_some_and(|is| policy::contains(is, &shall_be)),
-    })
+        includes_desired: is.is_some_and(|is| policy::contains(is, shall_be)),
+    }
 }
 
 /// P3 is shared: this object's part of it is its own role; entries that others were seen to have, and that nobody has,

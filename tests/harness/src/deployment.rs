@@ -115,11 +115,18 @@ impl Scenario<'_> {
     /// # Errors
     /// If its virtual environment cannot be made.
     pub async fn use_example_handler(&self) -> Result<()> {
-        let python = python().await?;
-        let file = repository().join("examples/validate/index.py");
+        let handler = example_handler().await?;
         let function = (self.accounts.dev.as_str(), self.accounts.function_region.as_str(), FUNCTION);
-        self.aws().set_behaviour(function, Behaviour::Python { file, python }).context("the function's handler")
+        self.aws().set_behaviour(function, handler).context("the function's handler")
     }
+}
+
+/// The handler of `examples/`, as the double runs it.
+///
+/// # Errors
+/// If its virtual environment cannot be made.
+pub async fn example_handler() -> Result<Behaviour> {
+    Ok(Behaviour::Python { file: repository().join("examples/validate/index.py"), python: python().await? })
 }
 
 /// The interpreter that has boto3; made the first time, which takes a while.

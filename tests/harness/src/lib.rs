@@ -42,7 +42,7 @@ pub use self::{
     calls::{Calls, Hop, Mark, is_of_controller},
     control_plane::ControlPlane,
     controller_process::{ControllerOptions, ControllerProcess, ENDS_WITHIN},
-    deployment::Deployment,
+    deployment::{Deployment, example_handler},
     difference::difference,
     error::{Context, Error, Result},
     executions::{ActionExecution, Execution},

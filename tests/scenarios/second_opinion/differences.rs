@@ -54,6 +54,12 @@ impl Side<'_> {
         self.dev("create_role", json!({"RoleName": name, "AssumeRolePolicyDocument": trust.to_string()}))
     }
 
+    /// Asks for a session of this role, as the controller.
+    fn assume(&self, role: &str) -> Result<BotoAnswer> {
+        let asked = ("sts", "assume_role", json!({"RoleArn": role, "RoleSessionName": "somebody"}));
+        self.with_key(&self.accounts.controller_key(), &self.accounts.dev, asked)
+    }
+
     fn dev_arn(&self, what: &str) -> String {
         self.accounts.iam_arn(&self.accounts.dev, what)
     }
@@ -81,11 +87,7 @@ fn member(answer: BotoAnswer, pointer: &str) -> Result<String> {
 const DIFFERENCES: &[Difference] = &[
     Difference {
         what: "AssumeRole of a role that trusts somebody else",
-        ask: |side| {
-            let role = side.accounts.execution_role_arn();
-            let asked = ("sts", "assume_role", json!({"RoleArn": role, "RoleSessionName": "somebody"}));
-            Ok(outcome(side.with_key(&side.accounts.controller_key(), &side.accounts.dev, asked)?))
-        },
+        ask: |side| Ok(outcome(side.assume(&side.accounts.execution_role_arn())?)),
         moto: "accepted",
         double: "`AccessDenied`",
         aws: "as the double",
@@ -93,11 +95,7 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         what: "AssumeRole of a role that does not exist",
-        ask: |side| {
-            let role = side.dev_arn("role/Missing");
-            let asked = ("sts", "assume_role", json!({"RoleArn": role, "RoleSessionName": "somebody"}));
-            Ok(outcome(side.with_key(&side.accounts.controller_key(), &side.accounts.dev, asked)?))
-        },
+        ask: |side| Ok(outcome(side.assume(&side.dev_arn("role/Missing"))?)),
         moto: "accepted",
         double: "`AccessDenied`",
         aws: "as the double",

@@ -3,7 +3,9 @@
 use crossinvoke_harness::{
     Bench, Result, Scenario,
     accounts::{FUNCTION, PIPELINE},
+    example_handler,
 };
+use fakeaws::Behaviour;
 
 use crate::{
     screen::Screen,
@@ -16,6 +18,13 @@ pub(crate) async fn stay(screen: &mut Screen, bench: &Bench, scenario: &Scenario
     let (plane, accounts) = (bench.control_plane(), &scenario.accounts);
     let kubectl = plane.tools().kubectl.display();
     let (endpoint, region) = (scenario.aws_endpoint(), &accounts.region);
+    let behaves = |behaviour: &Behaviour| {
+        serde_json::json!({
+            "command": "set-behaviour", "account": accounts.dev, "region": accounts.function_region, "name": FUNCTION,
+            "behaviour": behaviour,
+        })
+    };
+    let handler = example_handler().await?;
     // The first version of the AWS CLI reads only the second variable.
     screen.show(&format!(
         "export KUBECONFIG={kubeconfig}\n\
@@ -31,17 +40,16 @@ pub(crate) async fn stay(screen: &mut Screen, bench: &Bench, scenario: &Scenario
          aws codepipeline start-pipeline-execution --name {PIPELINE}\n\
          aws codepipeline list-action-executions --pipeline-name {PIPELINE}\n\
          \n\
-         # A function that reports a failure, for the next run, and all that AWS holds:\n\
+         # A function that reports a failure from now on, the handler of examples/ again, and all that AWS holds:\n\
          curl -s {endpoint}/_fakeaws/command -d '{fail}'\n\
+         curl -s {endpoint}/_fakeaws/command -d '{back}'\n\
          curl -s {endpoint}/_fakeaws/snapshot",
         kubeconfig = plane.kubeconfig().display(),
         file = scenario.folder().join("validate.yaml").display(),
         dev_key = accounts.root_key(&accounts.dev),
         tools_key = accounts.root_key(&accounts.tools),
-        fail = serde_json::json!({
-            "command": "set-behaviour", "account": accounts.dev, "region": accounts.function_region, "name": FUNCTION,
-            "behaviour": {"type": "fail", "message": "not today"},
-        }),
+        fail = behaves(&Behaviour::Fail { message: "not today".to_owned(), failure_type: "JobFailed".to_owned() }),
+        back = behaves(&handler),
     ));
     std::future::pending().await
 }
