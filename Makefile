@@ -13,7 +13,7 @@ SEED ?=
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-tools: ## Build etcd, kube-apiserver, kubectl and helm into build/tools (minutes, once)
+tools: ## Build etcd, kube-apiserver, kube-controller-manager, kubectl and helm into build/tools (minutes, once)
 	@tests/cluster/build-tools.sh $(tools)
 
 build:

@@ -26,7 +26,7 @@ ldflags="-s -w -X $version.gitVersion=$kubernetes -X $version.gitMajor=1 -X $ver
 stamp=$( (cat "$here/go.mod" "$here/go.sum"; echo "$ldflags") | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-16)
 
 new=
-trap 'rm -f "$new"' EXIT
+trap '[ -z "$new" ] || rm -rf "$new"' EXIT
 
 check_go() {
   command -v go >/dev/null || fail "Go is missing; install Go 1.26 or newer (the control plane is built from source)"
@@ -34,29 +34,45 @@ check_go() {
   (cd "$here" && go version >/dev/null) || fail "this Go cannot build what go.mod asks for; install Go 1.26 or newer"
 }
 
-build() { # name package
-  local name=$1 package=$2 begun=$SECONDS
-  if [ -x "$out/$name" ] && [ "$(cat "$out/.$name.stamp" 2>/dev/null)" = "$stamp" ]; then
-    return
-  fi
-  check_go
-  echo "build-tools: building $name ($package); this takes minutes the first time, and is then never done again"
-  new=$out/.$name.new
-  (cd "$here" && CGO_ENABLED=0 GOFLAGS=-mod=readonly go build -trimpath -ldflags "$ldflags" -o "$new" "$package" 9>&-) ||
-    fail "$name was not built; Go says why above (the modules are fetched from \$GOPROXY the first time)"
-  mv "$new" "$out/$name"
-  echo "$stamp" >"$out/.$name.stamp"
-  echo "build-tools: $name is built ($((SECONDS - begun)) s)"
+package_of() {
+  case $1 in
+    etcd) echo go.etcd.io/etcd/server/v3 ;;
+    helm) echo helm.sh/helm/v4/cmd/helm ;;
+    *) echo "k8s.io/kubernetes/cmd/$1" ;;
+  esac
 }
 
-# KUBEBUILDER_ASSETS brings a control plane of its own; helm is then still ours.
+# KUBEBUILDER_ASSETS brings a control plane of its own; helm and the controller manager, which it lacks, are then still
+# ours.
+tools=(helm kube-controller-manager)
 if [ -z "${KUBEBUILDER_ASSETS:-}" ]; then
-  build etcd go.etcd.io/etcd/server/v3
-  build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
-  build kubectl k8s.io/kubernetes/cmd/kubectl
+  tools+=(etcd kube-apiserver kubectl)
 else
   for name in etcd kube-apiserver kubectl; do
     [ -x "$KUBEBUILDER_ASSETS/$name" ] || fail "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS has no $name; unset it to build one"
   done
 fi
-build helm helm.sh/helm/v4/cmd/helm
+
+missing=()
+packages=()
+for name in "${tools[@]}"; do
+  if ! [ -x "$out/$name" ] || [ "$(cat "$out/.$name.stamp" 2>/dev/null)" != "$stamp" ]; then
+    missing+=("$name")
+    packages+=("$(package_of "$name")")
+  fi
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+check_go
+echo "build-tools: building ${missing[*]}; this takes minutes the first time, and is then never done again"
+new=$(mktemp -d "$out/.new.XXXXXX")
+# One call for all: what they share is then compiled once, and the linking of one overlaps the compiling of the next.
+(cd "$here" && CGO_ENABLED=0 GOFLAGS=-mod=readonly go build -trimpath -ldflags "$ldflags" -o "$new/" "${packages[@]}" 9>&-) ||
+  fail "the tools were not built; Go says why above (the modules are fetched from \$GOPROXY the first time)"
+# Go names a binary after the last part of its package's path that is no version.
+if [ -e "$new/server" ]; then mv "$new/server" "$new/etcd"; fi
+for name in "${missing[@]}"; do
+  mv "$new/$name" "$out/$name"
+  echo "$stamp" >"$out/.$name.stamp"
+done
+echo "build-tools: ${missing[*]} are built ($SECONDS s)"
