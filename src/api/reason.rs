@@ -42,6 +42,8 @@ pub enum Reason {
     AssumeRoleDenied,
     /// The controller's role lacks a permission.
     AccessDenied,
+    /// The permissions boundary that an `AwsAccount` imposes does not exist or cannot be attached.
+    InvalidBoundary,
     /// The function does not exist.
     FunctionNotFound,
     /// The function runs as another role than the spec says.
@@ -96,10 +98,17 @@ pub enum DriftReason {
     Correcting,
     /// Something differed lately and was put right.
     Corrected,
-    /// Something was added that only takes away; it is left alone.
+    /// Something was added that stays: it only takes away, or it came back after each removal.
     Reported,
     /// Something stands in the way of a look, so that nothing is known.
     NotCompared,
+}
+
+/// What the condition `Contested` says. The name is the wire form.
+#[derive(Clone, Copy, Debug, Display, EnumIter, EnumString, Eq, Hash, IntoStaticStr, Ord, PartialEq, PartialOrd)]
+pub enum ContestedReason {
+    /// A policy came back to the invoke role after each of three removals within 24 hours.
+    PolicyReturns,
 }
 
 impl DriftReason {

@@ -2,7 +2,7 @@
 //! names carry. Sources: the "Errors" sections of the operations in the API references of IAM, STS, CodePipeline and
 //! Lambda, and their pages of common errors.
 
-use super::AwsErrorKind;
+use super::{AwsErrorKind, error::DenyingPolicy};
 use crate::domain::ids::Arn;
 
 const THROTTLED: &[&str] = &[
@@ -67,14 +67,19 @@ pub(super) fn kind_of(service: &str, operation: &str, code: &str, message: &str)
         () if is(EXPIRED) && service != "sts" => AwsErrorKind::ExpiredToken,
         () if is(EXPIRED) || is(NO_CREDENTIALS) => AwsErrorKind::NoCredentials,
         () if assuming && (is(DENIED) || is(NOT_ASSUMABLE)) => AwsErrorKind::AssumeRoleDenied,
-        () if is(DENIED) => {
-            let (action, resource) = denied(message);
-            AwsErrorKind::AccessDenied { action: action.unwrap_or_else(|| format!("{service}:{operation}")), resource }
-        }
+        () if is(DENIED) => denied(message, || format!("{service}:{operation}")),
+        () if is_about_boundary(operation, code, message) => AwsErrorKind::InvalidBoundary,
         () if is(NOT_FOUND) => AwsErrorKind::NotFound,
         () if is(CONCURRENT) => AwsErrorKind::ConcurrentModification,
         () => kind_of_one(service, code, message),
     }
+}
+
+/// "Scope ARN: … does not exist or is not attachable"; of a role both operations say that it "cannot be found".
+fn is_about_boundary(operation: &str, code: &str, message: &str) -> bool {
+    matches!(operation, "CreateRole" | "PutRolePermissionsBoundary")
+        && matches!(code, "NoSuchEntity" | "PolicyNotAttachable")
+        && message.contains("not attachable")
 }
 
 /// Codes that stand for one thing each.
@@ -105,13 +110,45 @@ fn kind_of_one(service: &str, code: &str, message: &str) -> AwsErrorKind {
     }
 }
 
-/// Takes "… is not authorized to perform: ACTION on resource: RESOURCE because …" apart.
-fn denied(message: &str) -> (Option<String>, Option<String>) {
+/// Takes "User: WHO is not authorized to perform: ACTION on resource: RESOURCE because no KIND policy allows …" (or "with
+/// an explicit deny in a KIND policy") apart (IAM User Guide, access denied messages). A role is `role NAME` there where it
+/// is what the call names, and an ARN elsewhere.
+fn denied(message: &str, called: impl FnOnce() -> String) -> AwsErrorKind {
+    let after = |marker: &str| Some(message.split_once(marker)?.1.trim_start());
     let word_after = |marker: &str| {
-        let word = message.split_once(marker)?.1.split_whitespace().next()?.trim_end_matches([',', '.']);
+        let word = after(marker)?.split_whitespace().next()?.trim_end_matches([',', '.']);
         (!word.is_empty()).then(|| word.to_owned())
     };
-    (word_after("not authorized to perform:"), word_after("on resource:"))
+    let reason = [" because ", " with an explicit deny", ". ", "\n"];
+    let resource = after("on resource:").map(|rest| {
+        let end = reason.iter().filter_map(|marker| rest.find(marker)).min().unwrap_or(rest.len());
+        rest[..end].trim_end_matches([',', '.', ' ']).to_owned()
+    });
+    AwsErrorKind::AccessDenied {
+        who: word_after("User:"),
+        action: word_after("not authorized to perform:").unwrap_or_else(called),
+        resource: resource.filter(|resource| !resource.is_empty()),
+        by: denying_policy(message),
+        explicit: message.contains("explicit deny"),
+    }
+}
+
+/// The kind of policy that AWS names as the one that denies.
+fn denying_policy(message: &str) -> DenyingPolicy {
+    let kinds = [
+        ("permissions boundary", DenyingPolicy::PermissionsBoundary),
+        ("service control policy", DenyingPolicy::ServiceControlPolicy),
+        ("resource control policy", DenyingPolicy::ResourceControlPolicy),
+        ("session policy", DenyingPolicy::SessionPolicy),
+        ("identity-based policy", DenyingPolicy::Identity),
+    ];
+    // Only behind these words: names of resources may hold anything.
+    let because = ["because no ", "with an explicit deny in a ", "with an explicit deny in an "];
+    let kind_after = |marker: &&str| {
+        let rest = message.split_once(*marker)?.1;
+        kinds.iter().find(|(name, _)| rest.starts_with(name)).map(|(_, kind)| *kind)
+    };
+    because.iter().find_map(kind_after).unwrap_or(DenyingPolicy::Unknown)
 }
 
 /// Takes the action role out of "Pipeline role … is not authorized to perform AssumeRole on action role ARN".
@@ -135,8 +172,92 @@ mod tests {
         }
     }
 
-    fn denied_to(action: &str, resource: Option<&str>) -> AwsErrorKind {
-        AwsErrorKind::AccessDenied { action: action.to_owned(), resource: resource.map(str::to_owned) }
+    fn denied_to(
+        who: Option<&str>,
+        action: &str,
+        resource: Option<&str>,
+        by: DenyingPolicy,
+        explicit: bool,
+    ) -> AwsErrorKind {
+        let text = |text: &str| text.to_owned();
+        AwsErrorKind::AccessDenied {
+            who: who.map(text),
+            action: text(action),
+            resource: resource.map(text),
+            by,
+            explicit,
+        }
+    }
+
+    #[test]
+    fn a_denial_is_taken_apart_into_who_what_where_and_which_policy() {
+        use DenyingPolicy as By;
+        const WHO: &str = "arn:aws:sts::222222222222:assumed-role/crossinvoke/s";
+        let on_role = "on resource: role crossinvoke-validate-x4";
+        for (rest, resource, by, explicit) in [
+            (
+                format!("{on_role} because no identity-based policy allows the iam:PutRolePolicy action"),
+                Some("role crossinvoke-validate-x4"),
+                By::Identity,
+                false,
+            ),
+            (
+                format!("{on_role} with an explicit deny in an identity-based policy: arn:aws:iam::222222222222:policy/p"),
+                Some("role crossinvoke-validate-x4"),
+                By::Identity,
+                true,
+            ),
+            (
+                "on resource: arn:aws:iam::222222222222:role/because-no-session-policy because no permissions boundary \
+                 allows the iam:PutRolePolicy action"
+                    .to_owned(),
+                Some("arn:aws:iam::222222222222:role/because-no-session-policy"),
+                By::PermissionsBoundary,
+                false,
+            ),
+            (
+                format!("{on_role} with an explicit deny in a permissions boundary"),
+                Some("role crossinvoke-validate-x4"),
+                By::PermissionsBoundary,
+                true,
+            ),
+            (
+                format!("{on_role} with an explicit deny in a service control policy"),
+                Some("role crossinvoke-validate-x4"),
+                By::ServiceControlPolicy,
+                true,
+            ),
+            (
+                format!("{on_role} because no service control policy allows the iam:PutRolePolicy action"),
+                Some("role crossinvoke-validate-x4"),
+                By::ServiceControlPolicy,
+                false,
+            ),
+            (
+                format!("{on_role} with an explicit deny in a resource control policy"),
+                Some("role crossinvoke-validate-x4"),
+                By::ResourceControlPolicy,
+                true,
+            ),
+            (
+                format!("{on_role} because no session policy allows the iam:PutRolePolicy action"),
+                Some("role crossinvoke-validate-x4"),
+                By::SessionPolicy,
+                false,
+            ),
+            (
+                format!("{on_role} because no VPC endpoint policy allows the iam:PutRolePolicy action"),
+                Some("role crossinvoke-validate-x4"),
+                By::Unknown,
+                false,
+            ),
+            (format!("{on_role}."), Some("role crossinvoke-validate-x4"), By::Unknown, false),
+            (String::new(), None, By::Unknown, false),
+        ] {
+            let message = format!("User: {WHO} is not authorized to perform: iam:PutRolePolicy {rest}");
+            let expected = denied_to(Some(WHO), "iam:PutRolePolicy", resource, by, explicit);
+            assert_eq!(kind_of("iam", "PutRolePolicy", "AccessDenied", &message), expected, "{message}");
+        }
     }
 
     #[test]
@@ -168,6 +289,16 @@ mod tests {
         let acl = format!("Cannot exceed quota for {acl}: 2048");
         check(&[
             ("iam", "GetRole", "NoSuchEntity", "", K::NotFound),
+            ("iam", "PutRolePermissionsBoundary", "NoSuchEntity", "The role with name r cannot be found.", K::NotFound),
+            (
+                "iam",
+                "CreateRole",
+                "NoSuchEntity",
+                "Scope ARN: arn:aws:iam::222222222222:policy/gone does not exist or is not attachable.",
+                K::InvalidBoundary,
+            ),
+            // Of a policy that is attached it says the same of another thing.
+            ("iam", "AttachRolePolicy", "NoSuchEntity", "Policy p does not exist or is not attachable.", K::NotFound),
             ("iam", "CreateRole", "EntityAlreadyExists", "", K::AlreadyExists),
             ("iam", "DeleteRole", "DeleteConflict", "", K::DeleteConflict),
             ("iam", "CreateRole", "ConcurrentModification", "", K::ConcurrentModification),
@@ -188,7 +319,13 @@ mod tests {
                 "CreateRole",
                 "AccessDenied",
                 DENIED,
-                denied_to("iam:CreateRole", Some("arn:aws:iam::222222222222:role/x")),
+                denied_to(
+                    Some("arn:aws:sts::222222222222:assumed-role/crossinvoke/s"),
+                    "iam:CreateRole",
+                    Some("arn:aws:iam::222222222222:role/x"),
+                    DenyingPolicy::Identity,
+                    false,
+                ),
             ),
             // With iam:PassRole it is another action than the one that was called.
             (
@@ -196,14 +333,14 @@ mod tests {
                 "UpdatePipeline",
                 "AccessDeniedException",
                 "User: u is not authorized to perform: iam:PassRole on resource: arn:aws:iam::1:role/p",
-                denied_to("iam:PassRole", Some("arn:aws:iam::1:role/p")),
+                denied_to(Some("u"), "iam:PassRole", Some("arn:aws:iam::1:role/p"), DenyingPolicy::Unknown, false),
             ),
             (
                 "lambda",
                 "GetFunctionConfiguration",
                 "AccessDeniedException",
                 "no",
-                denied_to("lambda:GetFunctionConfiguration", None),
+                denied_to(None, "lambda:GetFunctionConfiguration", None, DenyingPolicy::Unknown, false),
             ),
         ]);
     }

@@ -15,11 +15,19 @@ pub enum AwsErrorKind {
     AssumeRoleDenied,
     /// A permission is missing.
     AccessDenied {
+        /// Whom AWS names as the one that may not.
+        who: Option<String>,
         /// The IAM action, as AWS names it.
         action: String,
-        /// The resource it was denied on, where AWS says.
+        /// The resource it was denied on, where AWS says: an ARN, or `role NAME`.
         resource: Option<String>,
+        /// The kind of policy that denies.
+        by: DenyingPolicy,
+        /// Whether a Deny statement denies, and not only the lack of an Allow.
+        explicit: bool,
     },
+    /// A permissions boundary does not exist or cannot be one.
+    InvalidBoundary,
     /// The process has no AWS credentials, or AWS does not accept them.
     NoCredentials,
     /// The session's token has expired; the next session is a new one.
@@ -58,6 +66,51 @@ pub enum AwsErrorKind {
     Other,
 }
 
+/// The kind of policy that denied a call, as AWS names it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DenyingPolicy {
+    /// A policy of the caller's role.
+    Identity,
+    /// The permissions boundary of the caller's role.
+    PermissionsBoundary,
+    /// A service control policy of the organization.
+    ServiceControlPolicy,
+    /// A resource control policy of the organization.
+    ResourceControlPolicy,
+    /// The policy of the caller's session.
+    SessionPolicy,
+    /// AWS does not say, or names a kind that is not known here.
+    Unknown,
+}
+
+impl DenyingPolicy {
+    /// What to do about it: an Allow in the role's policies helps only where that is what is missing.
+    fn remedy(self, explicit: bool) -> &'static str {
+        match (self, explicit) {
+            (Self::Identity, false) => {
+                "allow it in that role's policies (deploy/iam in crossinvoke's repository has what it needs)"
+            }
+            (Self::Identity, true) => "a policy of that role denies it: remove that Deny",
+            (Self::PermissionsBoundary, _) => {
+                "the permissions boundary of that role denies it: let the boundary allow it, or give the role another one"
+            }
+            (Self::ServiceControlPolicy, _) => {
+                "a service control policy of the organization denies it: let whoever administers the organization exempt that role"
+            }
+            (Self::ResourceControlPolicy, _) => {
+                "a resource control policy of the organization denies it: let whoever administers the organization exempt that role or resource"
+            }
+            (Self::SessionPolicy, _) => {
+                "the policy of its session denies it: correct what passes that policy when it opens the session"
+            }
+            (Self::Unknown, _) => {
+                "allow it in that role's policies (deploy/iam in crossinvoke's repository has what it needs), and look for \
+                 denies, its permissions boundary and policies of the organization"
+            }
+        }
+    }
+}
+
 /// An error of one call.
 #[derive(Clone, Debug)]
 pub struct AwsError {
@@ -91,12 +144,13 @@ impl fmt::Display for AwsError {
             None => self.message.clone(),
         };
         match &self.kind {
-            AwsErrorKind::AccessDenied { action, resource: on } => write!(
+            AwsErrorKind::AccessDenied { who, action, resource: on, by, explicit } => write!(
                 f,
-                "{account}: {} may not {action} on {}; allow it in that role's policies (deploy/iam in crossinvoke's \
-                 repository has what it needs), and look for denies and boundaries. {said}",
-                self.caller.as_deref().unwrap_or("the controller"),
-                on.as_deref().unwrap_or(resource)
+                "{account}: {} may not {action} on {}; {}. {said}",
+                // The role that people edit, and not its session, which AWS names.
+                self.caller.as_deref().or(who.as_deref()).unwrap_or("the controller"),
+                on.as_deref().unwrap_or(resource),
+                by.remedy(*explicit)
             ),
             AwsErrorKind::AssumeRoleDenied => write!(
                 f,
@@ -150,6 +204,9 @@ fn remedy(kind: &AwsErrorKind) -> &'static str {
         AwsErrorKind::MalformedPolicy | AwsErrorKind::InvalidInput => {
             "IAM does not take a value that comes from this object or its AwsAccount: correct the name, tag, path or boundary it is about"
         }
+        AwsErrorKind::InvalidBoundary => {
+            "the permissions boundary does not exist or cannot be attached: correct spec.invokeRoles.permissionsBoundaryARN of the AwsAccount, or create that policy"
+        }
         AwsErrorKind::InvalidPrincipal => {
             "a principal that the trust policy names is not known to IAM: wait a minute or two if it is new, otherwise make it"
         }
@@ -186,13 +243,34 @@ mod tests {
     #[test]
     fn a_denied_call_tells_who_may_not_do_what_on_what() {
         let on = Some("arn:aws:iam::222222222222:role/x".to_owned());
-        let denied = error(AwsErrorKind::AccessDenied { action: "iam:CreateRole".to_owned(), resource: on });
+        let denied = |by, explicit| {
+            let (who, action, resource) = (None, "iam:CreateRole".to_owned(), on.clone());
+            error(AwsErrorKind::AccessDenied { who, action, resource, by, explicit }).to_string()
+        };
         assert_eq!(
-            denied.to_string(),
+            denied(DenyingPolicy::Identity, false),
             "account 222222222222: arn:aws:iam::222222222222:role/crossinvoke may not iam:CreateRole on \
              arn:aws:iam::222222222222:role/x; allow it in that role's policies (deploy/iam in crossinvoke's repository \
-             has what it needs), and look for denies and boundaries. AWS says: AccessDenied: no"
+             has what it needs). AWS says: AccessDenied: no"
         );
+        // Who reads "allow it" where a boundary or the organization denies looks in the wrong place.
+        for (by, explicit, named, allow) in [
+            (DenyingPolicy::Identity, true, "remove that Deny", false),
+            (DenyingPolicy::PermissionsBoundary, false, "permissions boundary of that role denies it", false),
+            (DenyingPolicy::ServiceControlPolicy, true, "service control policy of the organization denies it", false),
+            (
+                DenyingPolicy::ResourceControlPolicy,
+                true,
+                "resource control policy of the organization denies it",
+                false,
+            ),
+            (DenyingPolicy::SessionPolicy, false, "policy of its session denies it", false),
+            (DenyingPolicy::Unknown, false, "policies of the organization", true),
+        ] {
+            let text = denied(by, explicit);
+            assert!(text.contains(named), "{text}");
+            assert_eq!(text.contains("allow it in that role's policies"), allow, "{text}");
+        }
     }
 
     #[test]
@@ -208,6 +286,7 @@ mod tests {
             AwsErrorKind::PipelineRefused,
             AwsErrorKind::MalformedPolicy,
             AwsErrorKind::InvalidInput,
+            AwsErrorKind::InvalidBoundary,
             AwsErrorKind::InvalidPrincipal,
             AwsErrorKind::AlreadyExists,
             AwsErrorKind::NotFound,

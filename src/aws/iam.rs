@@ -153,6 +153,15 @@ impl Iam {
         }
     }
 
+    /// Whether a managed policy exists.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub async fn policy_exists(&self, policy: &Arn) -> Result<bool, AwsError> {
+        let call = self.subject.call("iam", "GetPolicy", format!("managed policy {policy}"));
+        Ok(absent(send!(call, self.reading.get_policy().policy_arn(policy.as_str())))?.is_some())
+    }
+
     /// The document of a managed policy in its default version; `None` when the policy does not exist.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ mod session;
 mod tests;
 
 pub use codepipeline::{CodePipeline, Execution, PipelineRead};
-pub use error::{AwsError, AwsErrorKind};
+pub use error::{AwsError, AwsErrorKind, DenyingPolicy};
 pub use iam::{Iam, NewRole, RoleRead};
 pub use lambda::{FunctionRead, Lambda};
 pub use observe_calls::CallObserver;

@@ -29,7 +29,7 @@ use moka::{future::Cache, ops::compute::Op};
 use super::{
     AwsError, AwsErrorKind, CallObserver, CodePipeline, Iam, Lambda, call::Subject, observe_calls::ObserveCalls,
 };
-use crate::domain::ids::{AccountId, Arn, Region};
+use crate::domain::ids::{AccountId, Arn, InvalidId, Region};
 
 /// A session is opened anew this long before its credentials would end.
 const RENEW_BEFORE: Duration = Duration::from_mins(5);
@@ -228,20 +228,31 @@ fn http_client() -> SharedHttpClient {
     })
 }
 
+/// Partitions besides `aws`: name, how their regions begin, and one of these (AWS SDKs, partitions.json). A partition that
+/// AWS adds later needs no entry as long as the process runs in one of its regions.
+const PARTITIONS: [(&str, &str, &str); 7] = [
+    ("aws-cn", "cn-", "cn-north-1"),
+    ("aws-us-gov", "us-gov-", "us-gov-west-1"),
+    ("aws-eusc", "eusc-", "eusc-de-east-1"),
+    ("aws-iso", "us-iso-", "us-iso-east-1"),
+    ("aws-iso-b", "us-isob-", "us-isob-east-1"),
+    ("aws-iso-e", "eu-isoe-", "eu-isoe-west-1"),
+    ("aws-iso-f", "us-isof-", "us-isof-south-1"),
+];
+
 /// STS answers for its own partition only, so a role in another one than the process's region needs a region of its own.
 fn sts_region(base: &SdkConfig, role: &Arn) -> Option<aws_config::Region> {
-    let region = base.region().cloned();
-    let here = match region.as_ref().map_or("", AsRef::as_ref) {
-        region if region.starts_with("cn-") => "aws-cn",
-        region if region.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    };
+    let own = base.region().cloned();
+    let name = own.as_ref().map_or("", AsRef::as_ref);
+    let here = PARTITIONS.iter().find(|(_, prefix, _)| name.starts_with(prefix)).map_or("aws", |(here, ..)| *here);
+    let region = |region: &'static str| Some(aws_config::Region::from_static(region));
     match role.partition() {
-        there if there == here => region,
-        "aws" => Some(aws_config::Region::from_static("us-east-1")),
-        "aws-cn" => Some(aws_config::Region::from_static("cn-north-1")),
-        "aws-us-gov" => Some(aws_config::Region::from_static("us-gov-west-1")),
-        _ => region,
+        there if there == here => own,
+        "aws" => region("us-east-1"),
+        there => match PARTITIONS.iter().find(|(partition, ..)| *partition == there) {
+            Some((.., known)) => region(known),
+            None => own,
+        },
     }
 }
 
@@ -256,6 +267,14 @@ impl Session {
     #[must_use]
     pub fn account(&self) -> &AccountId {
         &self.clients.subject.account
+    }
+
+    /// The region in which the session was opened: one of the account's partition.
+    ///
+    /// # Errors
+    /// The process's region is not one.
+    pub fn home_region(&self) -> Result<Region, InvalidId> {
+        self.clients.config.region().map_or("us-east-1", AsRef::as_ref).parse()
     }
 
     /// IAM; the region tells the partition's endpoint.

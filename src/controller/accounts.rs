@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     api::{AwsAccount, AwsAccountStatus, Reason, ReasonClass, condition},
-    aws::SessionKey,
+    aws::{AwsError, AwsErrorKind, Session, SessionKey},
     domain::{
         gate::{self, Account},
         ids::{AccountId, Arn, InstallationId},
@@ -263,18 +263,43 @@ async fn enter(account: &AwsAccount, context: &Context) -> (Reason, String, Opti
     let Some(key) = session_key(account) else {
         return (Reason::InvalidSpec, "spec.accountID or spec.roleARN cannot be used; correct them".to_owned(), None);
     };
-    match context.aws.session(&key).await {
-        Ok(session) => (
-            Reason::Converged,
-            format!("account {id} is entered as {}", session.caller_arn()),
-            Some(session.caller_arn().to_owned()),
-        ),
-        Err(error) => match Verdict::from(error) {
-            Verdict::Reconciling { reason, message, .. } | Verdict::Stalled { reason, message } => {
-                (reason, message, None)
-            }
-            Verdict::Converged | Verdict::Released => (Reason::Progressing, String::new(), None),
-        },
+    let session = match context.aws.session(&key).await {
+        Ok(session) => session,
+        Err(error) => return failed(error, None),
+    };
+    let caller = Some(session.caller_arn().to_owned());
+    match missing_boundary(account, &session).await {
+        Ok(None) => (Reason::Converged, format!("account {id} is entered as {}", session.caller_arn()), caller),
+        Ok(Some(boundary)) => {
+            let message = format!(
+                "spec.invokeRoles.permissionsBoundaryARN names {boundary}, which does not exist, so no role can be created in account \
+                 {id}; create that policy, or correct the ARN"
+            );
+            (Reason::InvalidBoundary, message, caller)
+        }
+        Err(error) => failed(error, caller),
+    }
+}
+
+fn failed(error: AwsError, caller: Option<String>) -> (Reason, String, Option<String>) {
+    match Verdict::from(error) {
+        Verdict::Reconciling { reason, message, .. } | Verdict::Stalled { reason, message } => {
+            (reason, message, caller)
+        }
+        Verdict::Converged | Verdict::Released => (Reason::Progressing, String::new(), caller),
+    }
+}
+
+/// The boundary that the account imposes, when AWS says that it does not exist. Without the right to look there is
+/// nothing to say: `CreateRole`'s refusal says it on the object then.
+async fn missing_boundary(account: &AwsAccount, session: &Session) -> Result<Option<Arn>, AwsError> {
+    let boundary = account.spec.invoke_roles.as_ref().and_then(|roles| roles.permissions_boundary_arn.as_ref());
+    let Some(boundary) = boundary.and_then(|arn| arn.parse::<Arn>().ok()) else { return Ok(None) };
+    let Ok(region) = session.home_region() else { return Ok(None) };
+    match session.iam(&region).policy_exists(&boundary).await {
+        Ok(exists) => Ok((!exists).then_some(boundary)),
+        Err(error) if matches!(error.kind, AwsErrorKind::AccessDenied { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

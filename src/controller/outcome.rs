@@ -85,6 +85,7 @@ fn classify(kind: &AwsErrorKind) -> (Reason, Retry) {
         AwsErrorKind::PipelineCannotAssume { .. } => (Reason::PipelineRoleCannotAssume, Retry::Backoff),
         AwsErrorKind::PipelineRefused => (Reason::PipelineRefused, Retry::Backoff),
         AwsErrorKind::MalformedPolicy | AwsErrorKind::InvalidInput => (Reason::InvalidSpec, Retry::Backoff),
+        AwsErrorKind::InvalidBoundary => (Reason::InvalidBoundary, Retry::Backoff),
         AwsErrorKind::LimitExceeded => (Reason::QuotaExceeded, Retry::Backoff),
         // Something was read as absent that exists, or as present that is gone: IAM has not caught up with itself, or a
         // role was deleted by hand under its function or pipeline, which may take long to be mended.

@@ -223,8 +223,8 @@ fn cannot_assume(
         "What is missing is made again at the next look; if it goes missing again, find out who removes it".to_owned()
     } else {
         format!(
-            "What is left: an explicit deny in another policy of the pipeline role, its permissions boundary, or a service control \
-             policy of either account that denies sts:AssumeRole; allow sts:AssumeRole on {invoke_role} there"
+            "What is left: an explicit deny in another policy of the pipeline role, its permissions boundary, a service control \
+             policy of the tools account, or a resource control policy of the dev account that denies sts:AssumeRole; allow sts:AssumeRole on {invoke_role} there"
         )
     };
     Verdict::Stalled {

@@ -140,7 +140,15 @@ async fn a_role_of_another_account_opens_nothing() {
 
 #[tokio::test]
 async fn sts_is_asked_in_the_partition_of_the_role() {
-    for (partition, expected) in [("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1"), ("aws", "eu-west-1")] {
+    for (partition, expected) in [
+        ("aws-cn", "cn-north-1"),
+        ("aws-us-gov", "us-gov-west-1"),
+        ("aws-eusc", "eusc-de-east-1"),
+        ("aws-iso-b", "us-isob-east-1"),
+        ("aws", "eu-west-1"),
+        // Nobody knows it yet: the process runs in one of its regions then.
+        ("aws-new", "eu-west-1"),
+    ] {
         let stub = Stub::start(absent).await;
         let role = format!("arn:{partition}:iam::{DEV}:role/crossinvoke").parse().unwrap();
         aws(&stub).0.session(&SessionKey { role: Some(role), ..key(DEV) }).await.unwrap();
