@@ -1,12 +1,14 @@
 //! `AwsAccount`: the gate to one account, made by the platform team.
 #![allow(unreachable_pub, reason = "the schema derive copies each struct into a function body")]
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rules;
+use super::{null, rules};
 
 /// How the controller enters an account, and what it may do there for whom.
 #[derive(Clone, CustomResource, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -50,8 +52,8 @@ pub struct AwsAccountSpec {
     #[x_kube(validation = rules::external_id())]
     pub external_id: Option<String>,
     /// Who may ask for what. Absent: nobody.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[serde(default, deserialize_with = "null::is_absent", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("nullable" = true, "x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[schemars(length(max = rules::ENTRIES))]
     pub grants: Vec<Grant>,
     /// What is imposed on every invoke role made in this account.
@@ -82,23 +84,29 @@ pub struct Grant {
     /// The namespaces it covers: by name, by label, or both.
     pub namespaces: GrantedNamespaces,
     /// As a tools account: which pipelines may be edited; * stands for any characters.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[serde(default, deserialize_with = "null::is_absent", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("nullable" = true, "x-kubernetes-list-type" = "set"))]
     #[schemars(length(max = rules::ENTRIES), extend("items" = rules::pipeline_globs()))]
     pub pipelines: Vec<String>,
     /// As a dev account: which functions may be invoked; * stands for any characters.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[serde(default, deserialize_with = "null::is_absent", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("nullable" = true, "x-kubernetes-list-type" = "set"))]
     #[schemars(length(max = rules::ENTRIES), extend("items" = rules::function_globs()))]
     pub functions: Vec<String>,
-    /// As a dev account: which tools accounts may be trusted, by id.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// The regions of these pipelines (as a tools account) and functions (as a dev account). Absent: every region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = rules::REGIONS), extend("items" = rules::regions()))]
+    #[x_kube(validation = rules::regions_not_empty())]
+    pub regions: Option<Vec<String>>,
+    /// As a dev account: which tools accounts may be trusted, by id.
+    #[serde(default, deserialize_with = "null::is_absent", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("nullable" = true, "x-kubernetes-list-type" = "set"))]
     #[schemars(length(max = rules::ENTRIES), extend("items" = rules::account_ids()))]
     pub callers: Vec<String>,
     /// What is off unless it is listed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[serde(default, deserialize_with = "null::is_absent", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("nullable" = true, "x-kubernetes-list-type" = "set"))]
     #[schemars(length(max = rules::ENTRIES))]
     pub allow: Vec<Allowance>,
 }
@@ -108,8 +116,8 @@ pub struct Grant {
 #[x_kube(validation = rules::some_namespaces())]
 pub struct GrantedNamespaces {
     /// Their names.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[serde(default, deserialize_with = "null::is_absent", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("nullable" = true, "x-kubernetes-list-type" = "set"))]
     #[schemars(length(max = rules::ENTRIES), extend("items" = rules::namespace_names()))]
     pub names: Vec<String>,
     /// Their labels; an empty selector is refused.
@@ -131,6 +139,7 @@ pub enum Allowance {
 /// What is imposed on every invoke role made in the account.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::imposed_tags_not_allowed())]
 pub struct InvokeRoles {
     /// Their path, for example /crossinvoke/; /crossinvoke/<installation id>/ when absent. Immutable, presence too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -143,10 +152,22 @@ pub struct InvokeRoles {
     #[x_kube(validation = rules::policy_arn())]
     pub permissions_boundary_arn: Option<String>,
     /// The tag keys that objects may set on their role. Absent: none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[serde(default, deserialize_with = "null::is_absent", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("nullable" = true, "x-kubernetes-list-type" = "set"))]
     #[schemars(length(max = 50), extend("items" = rules::allowed_tag_keys()))]
     pub allowed_tag_keys: Vec<String>,
+    /// Tags that every role gets, for example CostCenter, which no object can set. A tag that is taken out here stays on
+    /// the roles that have it.
+    #[serde(default, deserialize_with = "null::is_absent", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("nullable" = true, "maxProperties" = rules::IMPOSED_TAGS, "additionalProperties" = rules::tag_values()))]
+    #[x_kube(validation = rules::tag_keys())]
+    pub tags: BTreeMap<String, String>,
+    /// Policies that may be on a role besides our own, for example org-baseline-*: by name (inline and attached ones) or
+    /// by ARN (attached ones); * stands for any characters. They are neither reported nor removed. Absent: none.
+    #[serde(default, deserialize_with = "null::is_absent", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("nullable" = true, "x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = 50), extend("items" = rules::tolerated_policies()))]
+    pub tolerated_policies: Vec<String>,
 }
 
 /// Whether the controller can enter the account, and who uses it.
@@ -166,4 +187,32 @@ pub struct AwsAccountStatus {
     /// How many CrossAccountInvokes name the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objects: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn null_means_absent_wherever_it_may_stand() {
+        let read = |spec: serde_json::Value| serde_json::from_value::<AwsAccountSpec>(spec).unwrap();
+        let absent = read(json!({"accountID": "222222222222"}));
+        let null = json!({"accountID": "222222222222", "roleARN": null, "externalID": null, "grants": null, "invokeRoles": null});
+        assert!(read(null) == absent);
+        let grant = |grant: serde_json::Value| read(json!({"accountID": "222222222222", "grants": [grant]}));
+        let null = json!({
+            "name": "g", "namespaces": {"names": null, "selector": null},
+            "pipelines": null, "functions": null, "regions": null, "callers": null, "allow": null,
+        });
+        assert!(grant(null) == grant(json!({"name": "g", "namespaces": {}})));
+        // An empty list is not an absent one: it opens no region.
+        assert!(grant(json!({"name": "g", "namespaces": {}, "regions": []})).grants[0].regions == Some(Vec::new()));
+        let roles = |roles: serde_json::Value| read(json!({"accountID": "222222222222", "invokeRoles": roles}));
+        let null = json!({
+            "path": null, "permissionsBoundaryARN": null, "allowedTagKeys": null, "tags": null, "toleratedPolicies": null,
+        });
+        assert!(roles(null) == roles(json!({})));
+    }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::reason::{DriftReason, Reason, ReasonClass};
+use super::reason::{ContestedReason, DriftReason, Reason, ReasonClass};
 
 /// Summary: True when AWS has what is declared.
 pub const READY: &str = "Ready";
@@ -14,6 +14,8 @@ pub const STALLED: &str = "Stalled";
 
 /// True when AWS differs from what was last seen in place.
 pub const DRIFTED: &str = "Drifted";
+/// True while something comes back after each correction; absent otherwise.
+pub const CONTESTED: &str = "Contested";
 
 /// The API server's limit of a condition's message.
 const MESSAGE_MAX: usize = 32_768;
@@ -54,6 +56,18 @@ pub fn drifted(
         _ => "False",
     };
     condition(previous, DRIFTED, status, &reason.to_string(), message, generation, now)
+}
+
+/// The condition that says what comes back after each correction.
+#[must_use]
+pub fn contested(
+    previous: &[Condition],
+    reason: ContestedReason,
+    message: &str,
+    generation: i64,
+    now: Timestamp,
+) -> Condition {
+    condition(previous, CONTESTED, "True", &reason.to_string(), message, generation, now)
 }
 
 fn condition(

@@ -1,10 +1,6 @@
 //! The `CustomResourceDefinition`s as they are installed.
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
-};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
 use super::{AwsAccount, CrossAccountInvoke};
@@ -12,37 +8,7 @@ use super::{AwsAccount, CrossAccountInvoke};
 /// Both definitions by the name of their file in `crds/`.
 #[must_use]
 pub fn all() -> [(&'static str, CustomResourceDefinition); 2] {
-    [
-        ("crossaccountinvokes.yaml", without_nulls(CrossAccountInvoke::crd())),
-        ("awsaccounts.yaml", without_nulls(AwsAccount::crd())),
-    ]
-}
-
-/// Makes optional fields optional and nothing more: the derive makes each `nullable` too, and the API server would keep
-/// `region: null`. Objects stay nullable, since a server-side apply that empties one (`action: {}`) leaves null behind,
-/// which would be refused with words that nobody understands; rules see such a null as absent.
-fn without_nulls(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
-    for version in &mut definition.spec.versions {
-        if let Some(schema) = version.schema.as_mut().and_then(|validation| validation.open_api_v3_schema.as_mut()) {
-            remove_nullable(schema);
-        }
-    }
-    definition
-}
-
-fn remove_nullable(schema: &mut JSONSchemaProps) {
-    if schema.type_.as_deref() != Some("object") {
-        schema.nullable = None;
-    }
-    for property in schema.properties.iter_mut().flat_map(BTreeMap::values_mut) {
-        remove_nullable(property);
-    }
-    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
-        remove_nullable(items);
-    }
-    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
-        remove_nullable(values);
-    }
+    [("crossaccountinvokes.yaml", CrossAccountInvoke::crd()), ("awsaccounts.yaml", AwsAccount::crd())]
 }
 
 /// One definition as YAML.
@@ -59,7 +25,39 @@ pub fn to_yaml() -> String {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{JSONSchemaProps, JSONSchemaPropsOrArray};
+
     use super::*;
+
+    /// Optional properties below a schema that are not nullable, and required ones that are. The API server puts a default
+    /// in the place of null by itself.
+    fn misfits(schema: &JSONSchemaProps, path: &str, found: &mut Vec<String>) {
+        let required = schema.required.clone().unwrap_or_default();
+        for (name, property) in schema.properties.iter().flatten() {
+            let path = format!("{path}.{name}");
+            let takes_null = property.nullable == Some(true) || property.default.is_some();
+            if required.contains(name) == takes_null {
+                found.push(path.clone());
+            }
+            misfits(property, &path, found);
+        }
+        if let Some(JSONSchemaPropsOrArray::Schema(items)) = &schema.items {
+            misfits(items, &format!("{path}[]"), found);
+        }
+    }
+
+    /// A null is kept by create and client-side apply, and taken by server-side apply, only where a field is nullable.
+    #[test]
+    fn every_optional_field_of_a_spec_and_no_required_one_is_nullable() {
+        for (file, definition) in all() {
+            for version in definition.spec.versions {
+                let schema = version.schema.and_then(|validation| validation.open_api_v3_schema).unwrap();
+                let mut found = Vec::new();
+                misfits(&schema.properties.unwrap()["spec"], "spec", &mut found);
+                assert_eq!(found, Vec::<String>::new(), "{file}");
+            }
+        }
+    }
 
     #[test]
     fn the_files_in_crds_are_what_the_types_say() {

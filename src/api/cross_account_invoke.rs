@@ -8,7 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{drift::DriftStatus, rules};
+use super::{contested::ContestedItem, drift::DriftStatus, null, rules};
 
 /// What a `CrossAccountInvoke` declares.
 #[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -63,7 +63,7 @@ pub struct CrossAccountInvokeSpec {
     pub invoke_role: Option<InvokeRole>,
     /// How often AWS is compared with this declaration: 10s to 24h, for example 10m (the default), give or take a tenth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = rules::INTERVAL))]
+    #[schemars(schema_with = "rules::interval_schema")]
     #[x_kube(validation = rules::interval())]
     pub interval: Option<String>,
 }
@@ -146,15 +146,27 @@ pub struct Action {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::run_order())]
     pub run_order: Option<i32>,
-    /// What the function is handed as UserParameters: at most 1000 characters, may use #{…} variables.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What the function receives as UserParameters: at most 1000 characters, may use #{…} variables. Put it in quotes:
+    /// YAML reads a value that begins with # as a comment.
+    #[serde(default, deserialize_with = "null::is_kept", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     #[x_kube(validation = rules::user_parameters())]
-    pub user_parameters: Option<String>,
+    pub user_parameters: Option<UserParameters>,
     /// The namespace under which later actions find the function's output variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = rules::TEXT))]
     #[x_kube(validation = rules::variables_namespace())]
     pub variables_namespace: Option<String>,
+}
+
+/// UserParameters as they were written.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum UserParameters {
+    /// A text.
+    Text(String),
+    /// Null: what YAML makes of a value without quotes that begins with #.
+    Null,
 }
 
 /// The function that is invoked.
@@ -182,20 +194,15 @@ pub struct InvokeRole {
     #[x_kube(validation = rules::role_name())]
     #[x_kube(validation = rules::role_name_not_derived())]
     pub name: Option<String>,
-    /// Tags of the role; their keys must be allowed by the AwsAccount.
-    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
+    /// Tags of the role; their keys must be allowed by the AwsAccount, and differ in more than case.
+    #[serde(default, deserialize_with = "null::is_absent", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("nullable" = true, "maxProperties" = 40, "additionalProperties" = rules::tag_values()))]
     #[x_kube(validation = rules::tag_keys())]
     pub tags: BTreeMap<String, String>,
     /// Whom the role trusts: PipelineRole (the default) only the pipeline's service role, AccountRoot the whole tools
     /// account, as in AWS's walkthrough (needs AccountRootTrust in a grant).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null::is_absent")]
     pub trust: TrustMode,
-}
-
-/// A server-side apply that takes the last entry out of a map leaves null behind.
-fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// Whom an invoke role trusts.
@@ -228,6 +235,11 @@ pub struct CrossAccountInvokeStatus {
     /// What differed in AWS from what was last seen in place there.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftStatus>,
+    /// What came back after it was corrected, counted over 24 hours (at most 16).
+    #[serde(default, deserialize_with = "lenient_items", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = 16))]
+    pub contested: Vec<ContestedItem>,
     /// What exists in AWS because of this object, recorded before it is made. It says where to look; it is no authority.
     #[serde(default, deserialize_with = "lenient_items", skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]

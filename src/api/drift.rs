@@ -68,10 +68,10 @@ pub enum DriftKind {
 pub enum DriftHandling {
     /// It was put right.
     Corrected,
-    /// It stays, since it only takes away.
+    /// It stays: it only takes away, or it came back after each of three removals in a day.
     Reported,
     /// It is being put right, or waits for something, such as a pipeline that is running.
     Waiting,
-    /// Putting it right failed; the Stalled condition says why.
+    /// Putting it right failed; the condition Ready or Drifted says why.
     Failed,
 }

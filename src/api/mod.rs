@@ -2,17 +2,20 @@
 
 mod aws_account;
 pub mod condition;
+mod contested;
 pub mod crds;
 mod cross_account_invoke;
 mod drift;
+mod null;
 mod reason;
 mod rules;
 
 pub use aws_account::{Allowance, AwsAccount, AwsAccountSpec, AwsAccountStatus, Grant, GrantedNamespaces, InvokeRoles};
+pub use contested::ContestedItem;
 pub use cross_account_invoke::{
     Action, CrossAccountInvoke, CrossAccountInvokeSpec, CrossAccountInvokeStatus, DevAccount, DevAccountStatus,
     FunctionReference, InventoryItem, InventoryKind, InvokeRole, PipelineReference, StagePosition, StageReference,
-    ToolsAccount, ToolsAccountStatus, TrustMode,
+    ToolsAccount, ToolsAccountStatus, TrustMode, UserParameters,
 };
 pub use drift::{DriftHandling, DriftItem, DriftKind, DriftStatus};
-pub use reason::{DriftReason, Reason, ReasonClass};
+pub use reason::{ContestedReason, DriftReason, Reason, ReasonClass};

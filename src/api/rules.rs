@@ -3,9 +3,12 @@
 //! Shapes are CEL rules and not `pattern` or `minLength`, because the API server's message for those is the bare regex
 //! or number. Lengths bound the cost of the rules (the API server refuses a CRD whose rules could cost too much), so
 //! they lie above what the rules allow: a value that is only a little too long gets the rule's words.
+//!
+//! Optional fields are nullable, and rules see null as absent: create and client-side apply would otherwise drop a null,
+//! and server-side apply would refuse it.
 
 use kube::core::Rule;
-use schemars::Schema;
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 /// A name or id outside lists: far above what any rule allows.
@@ -16,8 +19,15 @@ pub(super) const ARN: usize = 2048;
 pub(super) const ENTRY: usize = 256;
 /// Entries per list.
 pub(super) const ENTRIES: usize = 100;
+/// A region in a list of up to [`REGIONS`] in up to [`ENTRIES`] grants.
+const REGION: usize = 64;
+/// Regions per grant.
+pub(super) const REGIONS: usize = 50;
+/// Tags that an account imposes: with 40 of an object and two of ours they fill what IAM takes (IAM quotas, 50).
+pub(super) const IMPOSED_TAGS: usize = 8;
 
-const PARTITION: &str = "(aws|aws-cn|aws-us-gov)";
+/// Any partition: AWS adds some (aws-eusc, aws-iso-e), so no list of them holds.
+const PARTITION: &str = "aws(-[a-z0-9]+)*";
 /// Segments of an IAM path: printable ASCII (IAM API Reference, CreateRole).
 const PATH: &str = "([!-.0-~]+/)*";
 
@@ -144,8 +154,7 @@ fn role_arn_pattern() -> String {
 pub(super) fn role_arn() -> Rule {
     matches(
         &role_arn_pattern(),
-        "must be the ARN of an IAM role in partition aws, aws-cn or aws-us-gov, \
-         for example arn:aws:iam::222222222222:role/service-role/MyFunction",
+        "must be the ARN of an IAM role, for example arn:aws:iam::222222222222:role/service-role/MyFunction",
     )
 }
 
@@ -195,16 +204,22 @@ pub(super) fn dev_account_immutable() -> Rule {
 }
 
 /// 10s to 24h. More than five digits of any unit are out of these bounds, and too many would make `duration` fail
-/// instead of refuse.
+/// instead of refuse. A number gets these words too, see [`interval_schema`].
 pub(super) fn interval() -> Rule {
     rule(
-        "self.matches('^(0*[0-9]{1,5}[smh])+$') && duration(self) >= duration('10s') && duration(self) <= duration('24h')",
+        "type(self) == string && self.matches('^(0*[0-9]{1,5}[smh])+$') && duration(self) >= duration('10s') && duration(self) <= duration('24h')",
         "must be 10s to 24h, as whole numbers with s, m or h, for example 10m or 1h30m",
     )
 }
 
 /// The longest interval: with [`interval`]'s pattern its sum stays far below what a duration can hold.
-pub(super) const INTERVAL: usize = 64;
+const INTERVAL: usize = 64;
+
+/// A text, for which people write a number (`interval: 10`). A type would refuse that with "must be of type string", and
+/// server-side apply in other words; this leaves the refusal to [`interval`], which says what to write.
+pub(super) fn interval_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"x-kubernetes-int-or-string": true, "nullable": true, "maxLength": INTERVAL})
+}
 
 const TAG_CHARACTERS: &str = r"[\p{L}\p{Z}\p{N}_.:/=+@-]";
 const TAG_KEY: &str = "1 to 128 letters, digits, spaces or _ . : / = + - @, and not begin with aws: or \
@@ -236,6 +251,38 @@ pub(super) fn tag_values() -> Value {
 /// Keys that an `AwsAccount` lets objects set.
 pub(super) fn allowed_tag_keys() -> Value {
     entries(ENTRY, &[rule(is_tag_key("self"), &format!("must be {TAG_KEY}"))])
+}
+
+/// What the platform sets, no object can set.
+pub(super) fn imposed_tags_not_allowed() -> Rule {
+    rule(
+        "!has(self.tags) || !has(self.allowedTagKeys) || self.allowedTagKeys.all(k, !(k in self.tags))",
+        "must not list a key of spec.invokeRoles.tags, for example team, which no object may set",
+    )
+    .field_path(".allowedTagKeys")
+}
+
+/// Policies that are left alone. `*` alone would leave everything alone.
+pub(super) fn tolerated_policies() -> Value {
+    entries(
+        ENTRY,
+        &[rule(
+            format!(
+                "self != '*' && self.matches(r'^([A-Za-z0-9+=,.@_*-]{{1,128}}|arn:{PARTITION}:iam::([0-9]{{12}}|aws|[*]):policy/[!-~]+)$')"
+            ),
+            "must be a policy's name or ARN, in which * stands for any characters, and more than *, for example org-baseline-*",
+        )],
+    )
+}
+
+/// Regions of a grant.
+pub(super) fn regions() -> Value {
+    entries(REGION, &[region()])
+}
+
+/// A grant that is narrowed to nothing is a mistake; absence opens every region.
+pub(super) fn regions_not_empty() -> Rule {
+    rule("size(self) > 0", "must not be empty: leave it out to open every region, for example [us-east-1]")
 }
 
 /// Twelve-digit account ids.
@@ -310,8 +357,7 @@ pub(super) fn role_in_account() -> Rule {
 pub(super) fn controller_role_arn() -> Rule {
     matches(
         &role_arn_pattern(),
-        "must be the ARN of an IAM role in partition aws, aws-cn or aws-us-gov, \
-         for example arn:aws:iam::222222222222:role/crossinvoke",
+        "must be the ARN of an IAM role, for example arn:aws:iam::222222222222:role/crossinvoke",
     )
 }
 
@@ -361,9 +407,11 @@ pub(super) fn selector_not_empty() -> Rule {
 /// Kubernetes' own type knows neither bounds nor the operators.
 pub(super) fn bounded_selector(schema: &mut Schema) {
     let Some(properties) = schema.get_mut("properties") else { return };
+    properties["matchLabels"]["nullable"] = json!(true);
     properties["matchLabels"]["maxProperties"] = json!(ENTRIES);
     properties["matchLabels"]["additionalProperties"]["maxLength"] = json!(ENTRY);
     let expressions = &mut properties["matchExpressions"];
+    expressions["nullable"] = json!(true);
     expressions["maxItems"] = json!(ENTRIES);
     expressions["x-kubernetes-list-type"] = json!("atomic");
     let expression = &mut expressions["items"];
@@ -375,6 +423,7 @@ pub(super) fn bounded_selector(schema: &mut Schema) {
     let properties = &mut expression["properties"];
     properties["key"]["maxLength"] = json!(ENTRY);
     properties["operator"]["enum"] = json!(["In", "NotIn", "Exists", "DoesNotExist"]);
+    properties["values"]["nullable"] = json!(true);
     properties["values"]["maxItems"] = json!(ENTRIES);
     properties["values"]["x-kubernetes-list-type"] = json!("atomic");
     properties["values"]["items"]["maxLength"] = json!(ENTRY);
@@ -407,7 +456,7 @@ fn policy_arn_pattern() -> String {
 pub(super) fn policy_arn() -> Rule {
     matches(
         &policy_arn_pattern(),
-        "must be the ARN of an IAM policy in partition aws, aws-cn or aws-us-gov, \
+        "must be the ARN of an IAM policy, \
          for example arn:aws:iam::222222222222:policy/invoke-boundary or arn:aws:iam::aws:policy/ReadOnlyAccess",
     )
 }

@@ -4,6 +4,7 @@ use super::{
     context::Context,
     current,
     events::Deed,
+    outcome::Verdict,
     pass::{Halt, Pass},
     sessions::Sessions,
 };
@@ -30,17 +31,20 @@ pub async fn iam(
     for step in steps {
         current::still_holds(pass, situation)?;
         tracing::info!(resource = %step.resource, change = %summary(&step.change), "writing");
-        match &step.resource {
-            Resource::InvokeRole { role, .. } => role_step(&sessions.dev_iam, role, &step.change).await?,
+        let written = match &step.resource {
+            Resource::InvokeRole { role, .. } => role_step(&sessions.dev_iam, role, &step.change).await,
             Resource::RolePolicy { account, role, policy } => {
                 let iam =
                     if *account == situation.declared.tools.account { &sessions.tools_iam } else { &sessions.dev_iam };
-                policy_step(iam, role, policy, &step.change).await?;
+                policy_step(iam, role, policy, &step.change).await
             }
             Resource::AttachedPolicy { role, policy, .. } => {
-                sessions.dev_iam.detach_role_policy(role, policy).await.map(drop)?;
+                sessions.dev_iam.detach_role_policy(role, policy).await.map(drop)
             }
             Resource::Pipeline { .. } => continue,
+        };
+        if removal_was_refused(pass, step, written)? {
+            continue;
         }
         // A new change of ours starts the waiting for its spreading anew.
         pass.context.memory.attempts(&pass.uid, |attempts| attempts.propagation = 0);
@@ -50,6 +54,26 @@ pub async fn iam(
         });
     }
     Ok(())
+}
+
+/// Takes note of how the removal of a policy that nobody declared went. A refusal keeps nothing else back: the policy
+/// stays and is reported, and the object is ready apart from that.
+fn removal_was_refused(pass: &mut Pass<'_>, step: &Step, written: Result<(), AwsError>) -> Result<bool, AwsError> {
+    let (Some(policy), Some(role)) = (step.extra_policy(), step.resource.role()) else {
+        return written.map(|()| false);
+    };
+    match written {
+        Ok(()) => {
+            pass.removed(role, &policy);
+            Ok(false)
+        }
+        Err(error) if matches!(Verdict::from(error.clone()), Verdict::Stalled { .. }) => {
+            tracing::warn!(%policy, %error, "a policy that nobody declared stays");
+            pass.refused_removals.insert(policy.to_string(), error.to_string());
+            Ok(true)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn role_step(iam: &Iam, role: &RoleName, change: &Change) -> Result<(), AwsError> {

@@ -73,6 +73,8 @@ async fn phases(
     let mut held = Some(held);
     let mut done: Vec<Phase> = Vec::new();
     loop {
+        let staying = pass.staying(situation, &observed);
+        let situation = &Situation { staying: &staying, ..*situation };
         pass.saw(situation, &observed);
         let plan = plan::plan(situation, &observed);
         if !plan.blockers.is_empty() {

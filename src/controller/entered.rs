@@ -11,9 +11,9 @@ use crate::domain::{
     gate::Input,
     ids::InstallationId,
     inventory::Inventory,
-    plan::{Blocker, Others, Situation},
+    plan::{Blocker, Others, Situation, Staying},
     spec::{Declared, Granted},
-    validate::validate,
+    validate::validate_object,
 };
 
 /// Who is let in: [`crate::domain::gate::gate`] or [`crate::domain::gate::access_for_removal`].
@@ -29,6 +29,8 @@ pub struct Entered {
     pub sessions: Sessions,
     /// What the other objects need; nobody's until it has been gathered.
     pub others: Others,
+    /// Nothing stays for the time being before the roles were looked at.
+    staying: Staying,
     inventory: Inventory,
 }
 
@@ -40,14 +42,15 @@ impl Entered {
     pub async fn open(pass: &mut Pass<'_>, gate: Gate) -> Result<Self, Halt> {
         let context = pass.context;
         let installation = &context.settings.installation;
-        let declared = validate(&pass.key, &pass.object.spec, installation).map_err(Verdict::from)?;
+        let declared = validate_object(&pass.key, &pass.object, installation).map_err(Verdict::from)?;
         pass.declare(&declared);
         let granted = gate(&declared, &gate_input(context, &declared.key), installation).map_err(Verdict::from)?;
         let sessions = Sessions::open(context, &declared, &granted).await?;
         if granted.today {
             pass.recall(&declared);
         }
-        Ok(Self { declared, granted, sessions, others: Others::default(), inventory: pass.inventory.clone() })
+        let (others, staying) = (Others::default(), Staying::new());
+        Ok(Self { declared, granted, sessions, others, staying, inventory: pass.inventory.clone() })
     }
 
     /// Everything the planner needs beside what is read.
@@ -60,6 +63,7 @@ impl Entered {
             list_functions: context.settings.list_functions,
             inventory: &self.inventory,
             others: &self.others,
+            staying: &self.staying,
             now: Context::now(),
         }
     }

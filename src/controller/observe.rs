@@ -127,24 +127,24 @@ async fn extra_policies(
     }
     let mut extras = Vec::new();
     for name in iam.list_role_policies(role).await?.into_iter().filter(|name| !ours.contains(name)) {
-        let grants = match purpose {
-            Purpose::Remove => true,
+        let (grants, denies) = match purpose {
+            Purpose::Remove => (true, false),
             _ => match iam.get_role_policy(role, &name).await? {
-                Some(document) => policy::grants(&document),
+                Some(document) => (policy::grants(&document), policy::denies(&document)),
                 None => continue,
             },
         };
-        extras.push(ExtraPolicy { name: ExtraPolicyName::Inline(name), grants });
+        extras.push(ExtraPolicy { name: ExtraPolicyName::Inline(name), grants, denies });
     }
     for arn in iam.list_attached_role_policies(role).await? {
-        let grants = match purpose {
-            Purpose::Remove => true,
+        let (grants, denies) = match purpose {
+            Purpose::Remove => (true, false),
             _ => match iam.managed_policy(&arn).await? {
-                Some(document) => policy::grants(&document),
+                Some(document) => (policy::grants(&document), policy::denies(&document)),
                 None => continue,
             },
         };
-        extras.push(ExtraPolicy { name: ExtraPolicyName::Attached(arn), grants });
+        extras.push(ExtraPolicy { name: ExtraPolicyName::Attached(arn), grants, denies });
     }
     Ok(extras)
 }

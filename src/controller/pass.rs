@@ -1,7 +1,10 @@
 //! The state of one reconcile of one object: what its stages hand on, and what the report needs even when the AWS part
 //! ran out of time.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -17,12 +20,13 @@ use crate::{
     api::{CrossAccountInvoke, Reason},
     aws::AwsError,
     domain::{
+        contested::Contested,
         drift::{self, Drift, OwnDoing},
-        ids::{Arn, ObjectKey, PipelineName, StageName},
+        ids::{Arn, ObjectKey, PipelineName, RoleName, StageName},
         inventory::{Inventory, Part},
-        observed::{Observed, Pipeline, Resource},
+        observed::{ExtraPolicyName, Observed, Pipeline, Resource},
         pipeline_edit,
-        plan::{self, Situation},
+        plan::{self, Situation, Staying, Stays, Step},
         spec::Declared,
         status::Facts,
     },
@@ -76,6 +80,10 @@ pub struct Pass<'a> {
     pub facts: Facts,
     /// What differs from what was last seen in place.
     pub drift: Drift,
+    /// What comes back after each correction.
+    pub contested: Contested,
+    /// Policies on our role that AWS did not let us remove in this reconcile, with its words.
+    pub refused_removals: BTreeMap<String, String>,
     /// What was done in AWS, for the events.
     pub deeds: Vec<(Deed, String)>,
     /// The reason for which the object was found ready or stalled.
@@ -98,6 +106,8 @@ impl<'a> Pass<'a> {
             uid,
             facts,
             drift: Drift::of(object.status.as_ref()),
+            contested: Contested::of(object.status.as_ref(), Context::now()),
+            refused_removals: BTreeMap::new(),
             deeds: Vec::new(),
             found: settled_reason(object),
             declared: None,
@@ -147,6 +157,31 @@ impl<'a> Pass<'a> {
         // To whom nothing is granted nothing is told of the accounts.
         if situation.granted.today {
             self.facts.note(situation, observed);
+        }
+    }
+
+    /// The policies on our role that stay for the time being.
+    #[must_use]
+    pub fn staying(&self, situation: &Situation<'_>, observed: &Observed) -> Staying {
+        let refused = self.refused_removals.iter().map(|(policy, why)| (policy.clone(), Stays::Refused(why.clone())));
+        let role = observed.role(&situation.declared.role_name);
+        let returning = role.map(|role| self.contested.returning(&role.arn)).unwrap_or_default();
+        refused.chain(returning.into_iter().map(|policy| (policy, Stays::Returns))).collect()
+    }
+
+    /// Whether these steps only try again what AWS refused at an earlier look, and nothing of it is new.
+    #[must_use]
+    pub fn only_tries_again(&self, steps: &[Step]) -> bool {
+        let has_failed =
+            |step: &Step| step.extra_policy().is_some_and(|policy| self.drift.has_failed(&policy.to_string()));
+        !steps.is_empty() && steps.iter().all(has_failed)
+    }
+
+    /// Takes note of a policy that was removed from our role.
+    pub fn removed(&mut self, role: &RoleName, policy: &ExtraPolicyName) {
+        let holder = self.inventory.of(Part::InvokeRole).find(|item| item.holder.role_name().as_ref() == Some(role));
+        if let Some(holder) = holder.map(|item| item.holder.clone()) {
+            self.contested.removed(&holder, &policy.to_string(), Context::now());
         }
     }
 

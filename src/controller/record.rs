@@ -38,6 +38,10 @@ pub async fn record(
     steps: &[Step],
 ) -> Result<(), Halt> {
     let deleting = pass.object.metadata.deletion_timestamp.is_some();
+    if pass.only_tries_again(steps) {
+        // All of it is recorded. The object is ready apart from that and stays so.
+        return current::still_holds(pass, situation);
+    }
     let mut desired = None;
     if !deleting {
         // What may not be made needs no finalizer, which nobody could take off once an AwsAccount has gone.
@@ -107,7 +111,8 @@ pub fn next_status(pass: &Pass<'_>, verdict: &Verdict) -> CrossAccountInvokeStat
     };
     let generation = pass.object.metadata.generation.unwrap_or_default();
     let inventory = write_inventory(&pass.inventory);
-    status::next(pass.object.status.as_ref(), generation, said, &pass.facts, &pass.drift, inventory, Context::now())
+    let undone = (&pass.drift, &pass.contested);
+    status::next(pass.object.status.as_ref(), generation, said, &pass.facts, undone, inventory, Context::now())
 }
 
 /// Replaces the status on the resource version that was read.

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Selector, SelectorExt};
 
 use super::{
-    ids::{AccountId, Arn, InstallationId, RolePath},
+    ids::{AccountId, Arn, InstallationId, Region, RolePath},
     names,
     plan::Blocker,
     spec::{Access, Declared, Granted, Trust},
@@ -42,6 +42,7 @@ pub struct Input {
 /// `NotGranted` or `DuplicateAccount`; `Progressing` while an account is not held by this installation yet.
 pub fn gate(declared: &Declared, input: &Input, installation: &InstallationId) -> Result<Granted, Blocker> {
     let (tools, dev) = grants(declared, input)?;
+    one_partition(declared, tools, dev)?;
     for account in [tools, dev] {
         if account.deleting {
             return Err(not_granted(format!(
@@ -69,7 +70,36 @@ pub fn gate(declared: &Declared, input: &Input, installation: &InstallationId) -
         role_path: path_of(dev, installation)?,
         boundary,
         allowed_tag_keys: roles.map(|roles| roles.allowed_tag_keys.clone()).unwrap_or_default(),
+        imposed_tags: roles.map(|roles| roles.tags.clone()).unwrap_or_default(),
+        tolerated_policies: roles.map(|roles| roles.tolerated_policies.clone()).unwrap_or_default(),
         today: true,
+    })
+}
+
+/// No role can be assumed across partitions, so all that is named for one object has to lie in one.
+fn one_partition(declared: &Declared, tools: &Account, dev: &Account) -> Result<(), Blocker> {
+    let of_account = |account: &Account, field: &str, arn: Option<&String>| {
+        let arn: Option<Arn> = arn.and_then(|arn| arn.parse().ok());
+        arn.map(|arn| (format!("{field} of AwsAccount {}", account.name), arn.partition().to_owned()))
+    };
+    let roles = dev.spec.invoke_roles.as_ref();
+    let boundary = roles.and_then(|roles| roles.permissions_boundary_arn.as_ref());
+    let execution_role = declared.execution_role.as_ref();
+    let named = [
+        of_account(tools, "spec.roleARN", tools.spec.role_arn.as_ref()),
+        of_account(dev, "spec.roleARN", dev.spec.role_arn.as_ref()),
+        of_account(dev, "spec.invokeRoles.permissionsBoundaryARN", boundary),
+        execution_role.map(|arn| ("spec.function.executionRole".to_owned(), arn.partition().to_owned())),
+    ];
+    let mut named = named.into_iter().flatten();
+    let Some((first, partition)) = named.next() else { return Ok(()) };
+    let Some((other, another)) = named.find(|(_, another)| *another != partition) else { return Ok(()) };
+    Err(Blocker {
+        reason: Reason::InvalidSpec,
+        message: format!(
+            "{first} is in partition {partition} and {other} in {another}, and no role can be assumed across partitions: \
+             name two accounts, and ARNs, of one partition"
+        ),
     })
 }
 
@@ -111,6 +141,8 @@ pub fn access_for_removal(
         role_path: path_of(dev, installation)?,
         boundary: None,
         allowed_tag_keys: Vec::new(),
+        imposed_tags: BTreeMap::new(),
+        tolerated_policies: Vec::new(),
         today: is_granted(declared, input),
     })
 }
@@ -154,10 +186,31 @@ fn sole<'a>(input: &'a Input, id: &AccountId, role: &str) -> Result<&'a Account,
 fn tools_grant(declared: &Declared, input: &Input, account: &Account) -> Result<(), Blocker> {
     let grants = of_namespace(declared, input, account)?;
     let pipeline = declared.pipeline.as_str();
-    if grants.iter().any(|grant| matches_any(&grant.pipelines, pipeline)) {
-        return Ok(());
+    let of_pipeline: Vec<&Grant> =
+        grants.iter().copied().filter(|grant| matches_any(&grant.pipelines, pipeline)).collect();
+    if of_pipeline.is_empty() {
+        let have = grants.iter().flat_map(|grant| &grant.pipelines);
+        return Err(missing(account, declared, &grants, "pipelines", pipeline, have));
     }
-    Err(missing(account, declared, &grants, "pipelines", pipeline, grants.iter().flat_map(|grant| &grant.pipelines)))
+    in_region(account, declared, of_pipeline, &declared.tools.region).map(drop)
+}
+
+/// Those of the grants that open a region.
+fn in_region<'a>(
+    account: &Account,
+    declared: &Declared,
+    grants: Vec<&'a Grant>,
+    region: &Region,
+) -> Result<Vec<&'a Grant>, Blocker> {
+    // An empty list, which admission refuses, opens nothing.
+    let opens =
+        |grant: &&Grant| grant.regions.as_ref().is_none_or(|regions| regions.iter().any(|of| of == region.as_str()));
+    let (opening, others): (Vec<_>, Vec<_>) = grants.into_iter().partition(opens);
+    if opening.is_empty() {
+        let have = others.iter().flat_map(|grant| grant.regions.iter().flatten());
+        return Err(missing(account, declared, &others, "regions", region.as_str(), have));
+    }
+    Ok(opening)
 }
 
 fn dev_grant(declared: &Declared, input: &Input, account: &Account) -> Result<(), Blocker> {
@@ -169,6 +222,7 @@ fn dev_grant(declared: &Declared, input: &Input, account: &Account) -> Result<()
         let have = grants.iter().flat_map(|grant| &grant.functions);
         return Err(missing(account, declared, &grants, "functions", function, have));
     }
+    let of_function = in_region(account, declared, of_function, &declared.dev.region)?;
     let caller = declared.tools.account.as_str();
     let of_caller: Vec<&Grant> =
         of_function.iter().copied().filter(|grant| grant.callers.iter().any(|id| id == caller)).collect();
@@ -189,15 +243,25 @@ fn dev_grant(declared: &Declared, input: &Input, account: &Account) -> Result<()
 fn needed<'a>(declared: &'a Declared, account: &'a Account) -> impl Iterator<Item = Result<Allowance, Blocker>> + 'a {
     let root = (declared.trust == Trust::AccountRoot).then_some(Ok(Allowance::AccountRootTrust));
     let named = declared.role_is_named.then_some(Ok(Allowance::NamedRole));
-    let allowed = account.spec.invoke_roles.as_ref().map(|roles| roles.allowed_tag_keys.as_slice()).unwrap_or_default();
-    let stray = declared.tags.keys().find(|key| !allowed.contains(key)).map(|key| {
+    let roles = account.spec.invoke_roles.as_ref();
+    let allowed = roles.map(|roles| roles.allowed_tag_keys.as_slice()).unwrap_or_default();
+    let imposed = declared.tags.keys().find_map(|key| {
+        let own = roles?.tags.keys().find(|own| names::same_tag_key(own, key))?;
+        Some(Err(not_granted(format!(
+            "spec.invokeRole.tags has key {key}, but spec.invokeRoles.tags of AwsAccount {} sets {own} on every role; \
+             remove the tag",
+            account.name
+        ))))
+    });
+    let is_allowed = |key: &&String| allowed.iter().any(|allowed| names::same_tag_key(allowed, key));
+    let stray = declared.tags.keys().find(|key| !is_allowed(key)).map(|key| {
         Err(not_granted(format!(
             "spec.invokeRole.tags has key {key}, which spec.invokeRoles.allowedTagKeys of AwsAccount {} does not list; \
              ask the platform team to add it, or remove the tag",
             account.name
         )))
     });
-    stray.into_iter().chain(root).chain(named)
+    imposed.or(stray).into_iter().chain(root).chain(named)
 }
 
 fn of_namespace<'a>(declared: &Declared, input: &Input, account: &'a Account) -> Result<Vec<&'a Grant>, Blocker> {
@@ -325,27 +389,4 @@ fn parse<T: std::str::FromStr<Err = super::ids::InvalidId>>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn globs_match_whole_names() {
-        for (glob, name, expected) in [
-            ("payments-*", "payments-release", true),
-            ("payments-*", "payments-", true),
-            ("payments-*", "my-payments-release", false),
-            ("MyFunction", "MyFunction", true),
-            ("MyFunction", "MyFunction2", false),
-            ("*", "anything", true),
-            ("a*b*c", "aXbYc", true),
-            ("a*b*c", "acb", false),
-            ("a*a", "a", false),
-            ("*-release", "x-release", true),
-            ("*-release", "x-release2", false),
-            ("", "", true),
-            ("", "x", false),
-        ] {
-            assert_eq!(glob_matches(glob, name), expected, "{glob} {name}");
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! Pure decisions: no client, no SDK, no clock, no environment. Everything here is a function of its arguments.
 
+pub mod contested;
 pub mod drift;
 pub mod gate;
 pub mod ids;

@@ -77,6 +77,12 @@ pub fn ownership_tags(installation: &InstallationId, key: &ObjectKey) -> BTreeMa
     BTreeMap::from([(INSTALLATION_TAG.to_owned(), installation.to_string()), (OWNER_TAG.to_owned(), key.to_string())])
 }
 
+/// Whether IAM takes two tag keys for one: it keeps their case and compares without it (IAM User Guide, tagging rules).
+#[must_use]
+pub fn same_tag_key(one: &str, other: &str) -> bool {
+    one.to_lowercase() == other.to_lowercase()
+}
+
 /// Whether a role that carries these tags belongs to this object of this installation.
 #[must_use]
 pub fn owned(tags: &BTreeMap<String, String>, installation: &InstallationId, key: &ObjectKey) -> bool {

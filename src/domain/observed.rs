@@ -46,6 +46,19 @@ pub enum Resource {
     },
 }
 
+impl Resource {
+    /// The role that it is, or is on.
+    #[must_use]
+    pub fn role(&self) -> Option<&RoleName> {
+        match self {
+            Self::InvokeRole { role, .. } | Self::RolePolicy { role, .. } | Self::AttachedPolicy { role, .. } => {
+                Some(role)
+            }
+            Self::Pipeline { .. } => None,
+        }
+    }
+}
+
 impl std::fmt::Display for Resource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -112,6 +125,8 @@ pub struct ExtraPolicy {
     /// Whether it allows anything. One that only denies, as incident response attaches it to revoke sessions, takes
     /// nothing from anybody else and is left alone. True for a role that is being removed: everything has to go then.
     pub grants: bool,
+    /// Whether it denies anything, which goes with it when it is removed for what it allows.
+    pub denies: bool,
 }
 
 /// How such a policy hangs on the role.

@@ -98,6 +98,10 @@ pub struct Granted {
     pub boundary: Option<Arn>,
     /// Tag keys that objects may set; such a key that is no longer declared is removed from the role.
     pub allowed_tag_keys: Vec<String>,
+    /// Tags of every role made there.
+    pub imposed_tags: BTreeMap<String, String>,
+    /// Names and ARNs of policies that may be on a role besides ours; * stands for any characters.
+    pub tolerated_policies: Vec<String>,
     /// Whether both accounts grant the object today what it asks for. Removal goes on without.
     pub today: bool,
 }

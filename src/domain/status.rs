@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{drift::Drift, observed::Observed, plan::Situation};
-use crate::api::{CrossAccountInvokeStatus, DevAccountStatus, InventoryItem, Reason, ToolsAccountStatus, condition};
+use super::{contested::Contested, drift::Drift, observed::Observed, plan::Situation};
+use crate::api::{
+    ContestedReason, CrossAccountInvokeStatus, DevAccountStatus, InventoryItem, Reason, ToolsAccountStatus, condition,
+};
 
 /// What was read and goes into the status.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -74,7 +76,7 @@ pub fn next(
     generation: i64,
     (reason, message): (Reason, String),
     facts: &Facts,
-    drift: &Drift,
+    (drift, contested): (&Drift, &Contested),
     inventory: Vec<InventoryItem>,
     now: Timestamp,
 ) -> CrossAccountInvokeStatus {
@@ -83,12 +85,16 @@ pub fn next(
     if let Some((reason, message)) = drift.said(reason.class()) {
         conditions.push(condition::drifted(known, reason, &message, generation, now));
     }
+    if let Some(message) = contested.said() {
+        conditions.push(condition::contested(known, ContestedReason::PolicyReturns, &message, generation, now));
+    }
     CrossAccountInvokeStatus {
         observed_generation: Some(generation),
         conditions,
         tools_account: (facts.tools != ToolsAccountStatus::default()).then(|| facts.tools.clone()),
         dev_account: (facts.dev != DevAccountStatus::default()).then(|| facts.dev.clone()),
         drift: drift.status(),
+        contested: contested.status(),
         inventory,
     }
 }

@@ -10,7 +10,7 @@ use super::{
     plan::Blocker,
     spec::{Declared, Location, Trust},
 };
-use crate::api::{CrossAccountInvokeSpec, Reason, StagePosition, TrustMode};
+use crate::api::{CrossAccountInvoke, CrossAccountInvokeSpec, Reason, StagePosition, TrustMode, UserParameters};
 
 /// How often AWS is compared when the object does not say.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_mins(10);
@@ -19,6 +19,38 @@ const INTERVAL: std::ops::RangeInclusive<Duration> = Duration::from_secs(10)..=D
 
 /// Longest name of an object: with its namespace (63) it has to fit a tag's value (256).
 const NAME_MAX: usize = 192;
+
+/// Where client-side apply keeps what was applied. It drops a null there is no other trace of.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Types the spec of an object. Of one that is being deleted only what its removal needs has to be right.
+///
+/// # Errors
+/// As [`validate`].
+pub fn validate_object(
+    key: &ObjectKey,
+    object: &CrossAccountInvoke,
+    installation: &InstallationId,
+) -> Result<Declared, Blocker> {
+    let mut spec = object.spec.clone();
+    if object.metadata.deletion_timestamp.is_some() {
+        spec.action.iter_mut().for_each(|action| action.user_parameters = None);
+        spec.invoke_role.iter_mut().for_each(|role| role.tags.clear());
+    } else if lost_null(object) {
+        spec.action.get_or_insert_default().user_parameters = Some(UserParameters::Null);
+    }
+    validate(key, &spec, installation)
+}
+
+/// Whether `userParameters: null` was applied client-side, which leaves the field out.
+fn lost_null(object: &CrossAccountInvoke) -> bool {
+    let absent = object.spec.action.as_ref().is_none_or(|action| action.user_parameters.is_none());
+    let annotations = object.metadata.annotations.as_ref();
+    let applied = annotations.and_then(|annotations| annotations.get(LAST_APPLIED)).filter(|_| absent);
+    let applied = applied.and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+    applied
+        .is_some_and(|applied| applied.pointer("/spec/action/userParameters").is_some_and(serde_json::Value::is_null))
+}
 
 /// Types a spec.
 ///
@@ -95,7 +127,16 @@ fn action(key: &ObjectKey, spec: &CrossAccountInvokeSpec) -> Result<ActionParts,
         .ok()
         .filter(|order| (1..=999).contains(order))
         .ok_or_else(|| invalid("spec.action.runOrder", "it must be 1 to 999, for example 1"))?;
-    let user_parameters = action.and_then(|action| action.user_parameters.clone()).filter(|text| !text.is_empty());
+    let user_parameters = match action.and_then(|action| action.user_parameters.clone()) {
+        Some(UserParameters::Null) => {
+            return Err(invalid(
+                "spec.action.userParameters",
+                "is null: quote values that begin with #, for example '#{variables.suite}', or leave the field out",
+            ));
+        }
+        Some(UserParameters::Text(text)) => Some(text).filter(|text| !text.is_empty()),
+        None => None,
+    };
     if user_parameters.as_ref().is_some_and(|text| text.chars().count() > 1000) {
         return Err(invalid("spec.action.userParameters", "CodePipeline takes at most 1000 characters"));
     }
@@ -148,6 +189,16 @@ fn tags(given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Bl
     let legal = |text: &str, longest: usize| {
         text.chars().count() <= longest && text.chars().all(|c| c.is_alphanumeric() || " _.:/=+-@".contains(c))
     };
+    for (index, key) in given.keys().enumerate() {
+        if let Some(other) = given.keys().skip(index + 1).find(|other| names::same_tag_key(other, key)) {
+            return Err(invalid(
+                "spec.invokeRole.tags",
+                &format!(
+                    "IAM takes {key} and {other} for one key, since case does not count: keep one of them, for example {other}"
+                ),
+            ));
+        }
+    }
     for (key, value) in given {
         let reserved = ["aws:", "crossinvoke.dev/"].iter().any(|prefix| key.to_ascii_lowercase().starts_with(prefix));
         if reserved || key.is_empty() || !legal(key, 128) || !legal(value, 256) {
@@ -248,6 +299,16 @@ mod tests {
             ("validate", serde_json::json!({"invokeRole": {"tags": {"team": "a;b"}}}), "spec.invokeRole.tags"),
             (
                 "validate",
+                serde_json::json!({"invokeRole": {"tags": {"team": "a", "cost": "b", "Team": "a"}}}),
+                "spec.invokeRole.tags: IAM takes Team and team for one key",
+            ),
+            (
+                "validate",
+                serde_json::json!({"action": {"userParameters": null}}),
+                "spec.action.userParameters: is null: quote values that begin with #",
+            ),
+            (
+                "validate",
                 serde_json::json!({"function": {"name": "f", "executionRole": "arn:aws:iam::111111111111:role/r"}}),
                 "spec.function.executionRole",
             ),
@@ -260,6 +321,62 @@ mod tests {
             assert!(refused.message.starts_with(field), "{}", refused.message);
             assert!(refused.message.contains("for example") || refused.message.contains("must"), "{}", refused.message);
         }
+    }
+
+    /// It names a variable that nobody meant to leave out, whichever way it was applied; and it keeps nobody from going.
+    #[test]
+    fn null_for_user_parameters_is_reported_and_does_not_block_deletion() {
+        let key = ObjectKey { namespace: "payments".to_owned(), name: "validate".to_owned() };
+        let null = spec(&serde_json::json!({"action": {"userParameters": null}}));
+        let dropped = spec(&serde_json::json!({"action": {}}));
+        let given = spec(&serde_json::json!({"action": {"userParameters": "#{variables.suite}"}}));
+        let applied = |text: &str| Some([(LAST_APPLIED.to_owned(), text.to_owned())].into());
+        let with_null = r#"{"spec": {"action": {"userParameters": null}}}"#;
+        let check = |spec: &CrossAccountInvokeSpec, annotations: Option<BTreeMap<String, String>>, deleting: bool| {
+            let mut object = CrossAccountInvoke::new("validate", spec.clone());
+            object.metadata.annotations = annotations;
+            let now = jiff::Timestamp::UNIX_EPOCH;
+            object.metadata.deletion_timestamp =
+                deleting.then_some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
+            validate_object(&key, &object, &"installed".parse().unwrap())
+        };
+        for (spec, annotations) in [(&null, None), (&dropped, applied(with_null))] {
+            let refused = check(spec, annotations.clone(), false).unwrap_err();
+            assert!(refused.message.contains("quote values that begin with #"), "{}", refused.message);
+            assert!(check(spec, annotations, true).is_ok());
+        }
+        for (spec, annotations) in [
+            (&dropped, None),
+            (&dropped, applied("{}")),
+            (&dropped, applied("not JSON")),
+            (&dropped, applied(r#"{"spec": {"action": {"userParameters": "x"}}}"#)),
+            // Given since then in another way.
+            (&given, applied(with_null)),
+        ] {
+            assert!(check(spec, annotations.clone(), false).is_ok(), "{annotations:?}");
+        }
+    }
+
+    #[test]
+    fn null_means_absent_wherever_it_may_stand() {
+        let validated = |change: &serde_json::Value| {
+            let key = ObjectKey { namespace: "payments".to_owned(), name: "validate".to_owned() };
+            validate(&key, &spec(change), &"installed".parse().unwrap()).map_err(|blocker| blocker.message)
+        };
+        let absent = validated(&serde_json::json!({"stage": {"name": "Validate", "position": {"after": "Build"}}}));
+        let null = validated(&serde_json::json!({
+            "devAccount": {"id": "222222222222", "region": null},
+            "stage": {"name": "Validate", "position": {"after": "Build", "before": null}},
+            "action": {"name": null, "runOrder": null, "variablesNamespace": null},
+            "function": {"name": "MyFunction", "executionRole": null},
+            "invokeRole": {"name": null, "tags": null, "trust": null},
+            "interval": null,
+        }));
+        assert!(absent.is_ok());
+        assert_eq!(absent, null);
+        let whole =
+            serde_json::json!({"action": null, "invokeRole": null, "stage": {"name": "Validate", "position": null}});
+        assert_eq!(validated(&whole), validated(&serde_json::json!({})));
     }
 
     #[test]

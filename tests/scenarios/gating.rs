@@ -11,7 +11,7 @@ use crate::{
 /// A change of the AwsAccounts (tools, dev), of the spec, and what the refusal must name.
 type Missing = (fn(&mut Value, &mut Value), fn(&mut Value), &'static [&'static str]);
 
-const MISSING: [Missing; 8] = [
+const MISSING: [Missing; 11] = [
     (|tools, _| tools["spec"]["grants"] = json!([]), |_| {}, &["-tools", "namespace"]),
     (|_, dev| dev["spec"]["grants"][0]["namespaces"] = json!({"names": ["other"]}), |_| {}, &["-dev", "namespace"]),
     (
@@ -20,6 +20,21 @@ const MISSING: [Missing; 8] = [
         &["pipelines", "payments-release", "other-*"],
     ),
     (|_, dev| dev["spec"]["grants"][0]["functions"] = json!(["Other"]), |_| {}, &["functions", "MyFunction"]),
+    (
+        |tools, _| tools["spec"]["grants"][0]["regions"] = json!(["eu-west-1"]),
+        |_| {},
+        &["-tools", "us-east-1", "regions", "eu-west-1"],
+    ),
+    (
+        |_, dev| dev["spec"]["grants"][0]["regions"] = json!(["eu-west-1", "eu-north-1"]),
+        |_| {},
+        &["-dev", "us-east-1", "regions", "eu-west-1, eu-north-1"],
+    ),
+    (
+        |_, dev| dev["spec"]["invokeRoles"]["tags"] = json!({"CostCenter": "4711"}),
+        |spec| spec["invokeRole"] = json!({"tags": {"costcenter": "0"}}),
+        &["-dev", "costcenter", "CostCenter"],
+    ),
     (|_, dev| dev["spec"]["grants"][0]["callers"] = json!(["999999999999"]), |_| {}, &["callers", "999999999999"]),
     (|_, _| {}, |spec| spec["invokeRole"] = json!({"name": "mine"}), &["NamedRole", "spec.invokeRole.name"]),
     (|_, _| {}, |spec| spec["invokeRole"] = json!({"trust": "AccountRoot"}), &["AccountRootTrust"]),

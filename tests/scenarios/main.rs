@@ -16,6 +16,7 @@ mod drifting;
 mod entering;
 mod gating;
 mod installing;
+mod keeping;
 mod kubernetes_rights;
 mod lagging;
 mod reading;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         converging::scenarios(),
         repairing::scenarios(),
         drifting::scenarios(),
+        keeping::scenarios(),
         lagging::scenarios(),
         resisting::scenarios(),
         refusing::scenarios(),

@@ -69,6 +69,8 @@ pub struct Drift {
     sentences: BTreeMap<Place, (Part, String)>,
     /// Of this reconcile: where somebody else put right what had drifted.
     returned: BTreeSet<Place>,
+    /// Of this reconcile: where AWS refused a correction while all else went on.
+    refused: BTreeSet<Place>,
     /// Whether this reconcile came as far as looking.
     looked: bool,
     found: Vec<Change>,
@@ -126,6 +128,7 @@ impl Drift {
         let looked_at: Vec<&Described> = described.iter().filter(|part| !stale(part)).collect();
         let differences: Vec<Difference<'_>> = looked_at.iter().flat_map(|part| differences(part)).collect();
         let now = Time(now);
+        self.refused.clear();
         for difference in &differences {
             self.note(difference, inventory, &now);
         }
@@ -176,11 +179,20 @@ impl Drift {
         if known.is_none() && !difference.is_drift(inventory) {
             return;
         }
-        let item = difference.item(now);
+        let mut item = difference.item(now);
         let part = difference.described.item.part;
         let sentence = words::of_difference(difference);
-        self.sentences.insert(at, (part, sentence.clone()));
+        if let Some(why) = difference.described.refused.get(&difference.field) {
+            self.refused.insert(at.clone());
+            self.sentences.insert(at, (part, format!("{sentence}; not corrected: {why}")));
+        } else {
+            self.sentences.insert(at, (part, sentence.clone()));
+        }
         if let Some(index) = known {
+            // It is tried again, and nothing about it has changed yet.
+            if item.handling == DriftHandling::Waiting && self.items[index].handling == DriftHandling::Failed {
+                item.handling = DriftHandling::Failed;
+            }
             self.items[index] = DriftItem { since: self.items[index].since.clone(), ..item };
         } else {
             self.found.push(Change { part, kind: item.kind, field: item.field.clone(), sentence });
@@ -191,13 +203,20 @@ impl Drift {
 
     /// Whether putting things right failed, in which case the open items say so.
     pub fn failed(&mut self, failed: bool) {
-        for item in &mut self.items {
+        let refused = &self.refused;
+        for item in self.items.iter_mut().filter(|item| !refused.contains(&place(item))) {
             match item.handling {
                 DriftHandling::Waiting if failed => item.handling = DriftHandling::Failed,
                 DriftHandling::Failed if !failed => item.handling = DriftHandling::Waiting,
                 _ => {}
             }
         }
+    }
+
+    /// Whether the correction of this field failed at the last look.
+    #[must_use]
+    pub fn has_failed(&self, field: &str) -> bool {
+        self.items.iter().any(|item| item.handling == DriftHandling::Failed && item.field == field)
     }
 
     /// Drops what was put right longer than `retention` ago.
@@ -271,7 +290,12 @@ impl Drift {
             (self.items.iter().filter(waiting).collect(), self.items.iter().filter(reported).collect());
         if !waiting.is_empty() {
             let failed = waiting.iter().any(|item| item.handling == DriftHandling::Failed);
-            let end = if failed { "; not corrected, the condition Ready says why" } else { "; being corrected" };
+            let refused = waiting.iter().all(|item| self.refused.contains(&place(item)));
+            let end = match (refused, failed) {
+                (true, _) => "",
+                (false, true) => "; not corrected, the condition Ready says why",
+                (false, false) => "; being corrected",
+            };
             return Some(of(DriftReason::Correcting, waiting, end));
         }
         if !reported.is_empty() {
@@ -352,7 +376,13 @@ impl Difference<'_> {
     }
 
     fn item(&self, now: &Time) -> DriftItem {
-        let tolerated = self.described.tolerated.contains(&self.field);
+        let handling = if self.described.tolerated.contains(&self.field) {
+            DriftHandling::Reported
+        } else if self.described.refused.contains_key(&self.field) {
+            DriftHandling::Failed
+        } else {
+            DriftHandling::Waiting
+        };
         let shown = |value: Option<&FieldValue>| value.map(|value| shortened(&value.shown));
         DriftItem {
             account: self.described.item.holder.account().to_owned(),
@@ -365,7 +395,7 @@ impl Difference<'_> {
             },
             kind: self.kind,
             since: now.clone(),
-            handling: if tolerated { DriftHandling::Reported } else { DriftHandling::Waiting },
+            handling,
             corrected_at: None,
         }
     }

@@ -43,6 +43,7 @@ fn part(desired: &[(&str, &str)], observed: Option<&[(&str, &str)]>, tolerated: 
         desired: fields(desired),
         observed: observed.map(fields),
         tolerated: tolerated.iter().map(|name| (*name).to_owned()).collect(),
+        refused: BTreeMap::new(),
         vouched: BTreeSet::new(),
         wider: false,
         includes_desired: false,
@@ -212,6 +213,28 @@ fn what_is_reported_stays_reported_and_goes_silently() {
     drift.changes();
     looked(&mut drift, &inventory, &part(good, Some(good), &[]), 10);
     assert!(drift.changes().1.is_empty(), "we did not put it right");
+}
+
+/// Everything else went on, so that the object is ready; only the next look can change it.
+#[test]
+fn a_refused_correction_has_failed_although_the_object_is_ready() {
+    let good: &[(&str, &str)] = &[("trustPolicy", "a")];
+    let inventory = seen(good);
+    let mut refused = part(good, Some(&[("trustPolicy", "a"), ("managed policy m", "allows something")]), &[]);
+    refused.refused.insert("managed policy m".to_owned(), "role crossinvoke may not iam:DetachRolePolicy".to_owned());
+    let mut drift = Drift::default();
+    looked(&mut drift, &inventory, &refused, 0);
+    assert!(refused.in_place());
+    drift.failed(false);
+    assert_eq!(drift.items[0].handling, DriftHandling::Failed);
+    let (reason, message) = drift.said(ReasonClass::Ready).unwrap();
+    assert_eq!(reason, DriftReason::Correcting);
+    assert!(
+        message.ends_with("(allows something); not corrected: role crossinvoke may not iam:DetachRolePolicy"),
+        "{message}"
+    );
+    looked(&mut drift, &inventory, &part(good, Some(good), &[]), 10);
+    assert_eq!(drift.items[0].handling, DriftHandling::Corrected);
 }
 
 #[test]

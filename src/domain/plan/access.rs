@@ -12,6 +12,7 @@ use crate::{
     api::Reason,
     domain::{
         drift::Digest,
+        gate,
         ids::{AccountId, Arn, RoleId, RoleName},
         inventory::{Inventory, Part},
         names,
@@ -128,11 +129,13 @@ fn invoke_role(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: &Invent
     let undeclared = tags_to_take_away(situation, role);
     let mut tags = role.tags.clone();
     tags.retain(|key, _| !undeclared.contains(key));
-    let before_setting = tags.clone();
+    // TagRole with another spelling of a key replaces that key, so that no untag is needed, which would take it away.
+    tags.retain(|key, _| declared_tags.contains_key(key) || !has_tag_key(&declared_tags, key));
     tags.extend(declared_tags.clone());
-    if tags != before_setting {
-        let different = declared_tags.into_iter().filter(|(key, value)| role.tags.get(key) != Some(value));
-        changes.push(Change::SetTags(different.collect()));
+    let different: BTreeMap<_, _> =
+        declared_tags.into_iter().filter(|(key, value)| role.tags.get(key) != Some(value)).collect();
+    if !different.is_empty() {
+        changes.push(Change::SetTags(different));
     }
     if !undeclared.is_empty() {
         changes.push(Change::RemoveTags(undeclared));
@@ -170,14 +173,21 @@ pub(super) fn tags_to_take_away(situation: &Situation<'_>, role: &InvokeRole) ->
     let digests: Vec<&Digest> = records.filter_map(|item| item.digest.as_ref()).collect();
     let by_us = |key: &str| digests.iter().any(|digest| digest.knows(&tag_field(key)));
     let allowed = &situation.granted.allowed_tag_keys;
-    let undeclared = allowed.iter().filter(|key| role.tags.contains_key(*key) && !declared.contains_key(*key));
+    let is_allowed = |key: &str| allowed.iter().any(|allowed| names::same_tag_key(allowed, key));
+    let undeclared = role.tags.keys().filter(|key| is_allowed(key) && !has_tag_key(&declared, key));
     undeclared.filter(|key| by_us(key)).cloned().collect()
+}
+
+/// Whether the tags have this key in any spelling.
+fn has_tag_key(tags: &BTreeMap<String, String>, key: &str) -> bool {
+    tags.keys().any(|own| names::same_tag_key(own, key))
 }
 
 /// The tags that the role must carry.
 pub(super) fn desired_tags(situation: &Situation<'_>) -> BTreeMap<String, String> {
     let declared = situation.declared;
     let mut tags = declared.tags.clone();
+    tags.extend(situation.granted.imposed_tags.clone());
     tags.extend(names::ownership_tags(situation.installation, &declared.key));
     tags
 }
@@ -216,11 +226,29 @@ fn invoke_policy(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: &Inve
 }
 
 /// Policies on our role that we did not write and that allow something: the role would be worth more than was granted.
-/// One that only denies stays, since it can be somebody's answer to an incident.
+/// One that only denies stays, since it can be somebody's answer to an incident; so does one that the `AwsAccount`
+/// tolerates, and for the time being one that keeps coming back or that AWS does not let go.
 fn extra_policies(situation: &Situation<'_>, resolved: &Resolved<'_>, plan: &mut Plan) {
     let role = &situation.declared.role_name;
-    let extras = resolved.role.iter().flat_map(|role| &role.extra_policies).filter(|extra| extra.grants);
+    let stays = |extra: &ExtraPolicy| {
+        tolerates(&situation.granted.tolerated_policies, &extra.name)
+            || situation.staying.contains_key(&extra.name.to_string())
+    };
+    let extras = resolved.role.iter().flat_map(|role| &role.extra_policies);
+    let extras = extras.filter(|extra| extra.grants && !stays(extra));
     plan.steps.extend(extras.map(|extra| extra_policy_step(Phase::Access, situation.declared, role, extra)));
+}
+
+/// Whether one of these patterns means the policy: a name means inline and attached ones, an ARN attached ones.
+pub(super) fn tolerates(patterns: &[String], policy: &ExtraPolicyName) -> bool {
+    patterns.iter().any(|pattern| match policy {
+        ExtraPolicyName::Inline(name) => gate::glob_matches(pattern, name),
+        ExtraPolicyName::Attached(arn) if pattern.starts_with("arn:") => gate::glob_matches(pattern, arn.as_str()),
+        ExtraPolicyName::Attached(arn) => {
+            let name = arn.resource().rsplit('/').next().unwrap_or_default();
+            gate::glob_matches(pattern, name)
+        }
+    })
 }
 
 /// Takes one such policy off a role of ours.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Situation, Transition, access, policy_state, role_resource, role_state, transition};
+use super::{Situation, Stays, Transition, access, policy_state, role_resource, role_state, transition};
 use crate::domain::{
     ids::{Arn, RoleId},
     inventory::{Item, Part},
@@ -40,6 +40,8 @@ pub struct Described {
     pub observed: Option<Fields>,
     /// Fields of `observed` that nobody declared and that stay: they only take away.
     pub tolerated: BTreeSet<String>,
+    /// Fields whose correction AWS refused while all else went on, with its words.
+    pub refused: BTreeMap<String, String>,
     /// Fields that another object's inventory vouches for: this one's digest says nothing of them.
     pub vouched: BTreeSet<String>,
     /// Whether a trust policy trusts the whole tools account or everybody, without a condition.
@@ -54,7 +56,8 @@ impl Described {
     pub fn in_place(&self) -> bool {
         let Some(observed) = &self.observed else { return false };
         let counted = |fields: &Fields| -> BTreeMap<String, String> {
-            let fields = fields.iter().filter(|(name, _)| !self.tolerated.contains(*name));
+            let stays = |name: &String| self.tolerated.contains(name) || self.refused.contains_key(name);
+            let fields = fields.iter().filter(|(name, _)| !stays(name));
             fields.map(|(name, value)| (name.clone(), value.meaning.clone())).collect()
         };
         counted(observed) == counted(&self.desired)
@@ -95,7 +98,7 @@ fn invoke_role(situation: &Situation<'_>, transition: &Transition<'_>, item: &It
     let mut desired = document("trustPolicy", &trust);
     desired.extend(tags.iter().map(|(key, value)| (tag_field(key), plain(value))));
     desired.extend(boundary.map(|boundary| ("permissionsBoundary".to_owned(), plain(boundary.as_str()))));
-    let mut tolerated = BTreeSet::new();
+    let (mut tolerated, mut refused) = (BTreeSet::new(), BTreeMap::new());
     let observed = resolved.role.map(|role| {
         let mut fields = document("trustPolicy", &role.trust);
         // Other tags (cost allocation, …) are not ours to judge.
@@ -108,12 +111,21 @@ fn invoke_role(situation: &Situation<'_>, transition: &Transition<'_>, item: &It
                 tolerated.insert("permissionsBoundary".to_owned());
             }
         }
-        for extra in &role.extra_policies {
+        let platform = &situation.granted.tolerated_policies;
+        for extra in role.extra_policies.iter().filter(|extra| !access::tolerates(platform, &extra.name)) {
             let name = extra.name.to_string();
-            if !extra.grants {
-                tolerated.insert(name.clone());
+            let content = match (extra.grants, extra.denies) {
+                (true, true) => "allows something; what it denies goes with it",
+                (true, false) => "allows something",
+                (false, _) => "only denies",
+            };
+            match situation.staying.get(&name) {
+                _ if !extra.grants => drop(tolerated.insert(name.clone())),
+                Some(Stays::Returns) => drop(tolerated.insert(name.clone())),
+                Some(Stays::Refused(why)) => drop(refused.insert(name.clone(), why.clone())),
+                None => {}
             }
-            fields.insert(name, plain(if extra.grants { "allows something" } else { "only denies" }));
+            fields.insert(name, plain(content));
         }
         fields
     });
@@ -131,6 +143,7 @@ fn invoke_role(situation: &Situation<'_>, transition: &Transition<'_>, item: &It
         desired,
         observed,
         tolerated,
+        refused,
         vouched: BTreeSet::new(),
         wider: resolved.role.is_some_and(|role| policy::trusts_whole_account(&role.trust, &declared.tools.account)),
     }
@@ -179,6 +192,7 @@ fn whole_policy(
         desired: document("policyDocument", shall_be),
         observed: is.map(|is| document("policyDocument", is)),
         tolerated: BTreeSet::new(),
+        refused: BTreeMap::new(),
         vouched: BTreeSet::new(),
         wider: false,
         includes_desired: is.is_some_and(|is| policy::contains(is, shall_be)),
@@ -232,6 +246,7 @@ fn assume_policy(
         desired,
         observed,
         tolerated: BTreeSet::new(),
+        refused: BTreeMap::new(),
         vouched: names_vouched,
         wider: false,
     })
@@ -257,6 +272,7 @@ fn pipeline_action(situation: &Situation<'_>, transition: &Transition<'_>, item:
         desired: pipeline_edit::desired_members(action, &tools.region),
         observed: pipeline_edit::found_members(&pipeline.declaration, action, owned, &tools.region),
         tolerated: BTreeSet::new(),
+        refused: BTreeMap::new(),
         vouched: BTreeSet::new(),
         wider: false,
         includes_desired: false,

@@ -26,7 +26,7 @@ use super::{
     ids::{Arn, InstallationId, PipelineName, RoleId, RolePath, StageName},
     inventory::{Inventory, Part},
     names,
-    observed::{Function, InvokeRole, Observed, Pipeline, Resource},
+    observed::{ExtraPolicyName, Function, InvokeRole, Observed, Pipeline, Resource},
     own_writes::{OwnWrites, State},
     pipeline_edit::{self, DesiredAction, Owned, Refusal},
     shared_policy::AssumeUser,
@@ -69,6 +69,23 @@ pub struct Step {
     pub before: State,
     /// What will be read there afterwards; for a pipeline unknown until AWS says the version.
     pub after: State,
+}
+
+impl Step {
+    /// The policy that it takes off our role because nobody declared it, while the role stays.
+    #[must_use]
+    pub fn extra_policy(&self) -> Option<ExtraPolicyName> {
+        let is_removal = self.phase == Phase::Access && self.part == Part::InvokeRole;
+        match (&self.resource, &self.change) {
+            (Resource::RolePolicy { policy, .. }, Change::DeletePolicy) if is_removal => {
+                Some(ExtraPolicyName::Inline(policy.clone()))
+            }
+            (Resource::AttachedPolicy { policy, .. }, Change::DetachPolicy) if is_removal => {
+                Some(ExtraPolicyName::Attached(policy.clone()))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// How a resource is changed.
@@ -188,6 +205,18 @@ pub struct Others {
     pub stages_made: BTreeSet<(Arn, StageName)>,
 }
 
+/// Why a policy that nobody declared stays on our role although it allows something.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Stays {
+    /// It came back after each removal.
+    Returns,
+    /// AWS refused its removal, in these words.
+    Refused(String),
+}
+
+/// Such policies of the invoke role, as [`ExtraPolicyName`] writes them.
+pub type Staying = BTreeMap<String, Stays>;
+
 /// Everything the planner knows beside what was read from AWS.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
@@ -203,6 +232,8 @@ pub struct Situation<'a> {
     pub inventory: &'a Inventory,
     /// The other objects.
     pub others: &'a Others,
+    /// Policies of the invoke role that stay for the time being.
+    pub staying: &'a Staying,
     /// The time that goes into new inventory items.
     pub now: Timestamp,
 }

@@ -41,6 +41,13 @@ pub fn grants(document: &Value) -> bool {
     statements.iter().any(|statement| statement.get("Effect").and_then(Value::as_str) != Some("Deny"))
 }
 
+/// Whether a document denies anything.
+#[must_use]
+pub fn denies(document: &Value) -> bool {
+    let statements = document.get("Statement").map(as_list).unwrap_or_default();
+    statements.iter().any(|statement| statement.get("Effect").and_then(Value::as_str) == Some("Deny"))
+}
+
 /// Whether a trust policy trusts this whole account, or everybody, without a condition.
 #[must_use]
 pub fn trusts_whole_account(document: &Value, account: &AccountId) -> bool {

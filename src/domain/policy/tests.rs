@@ -74,6 +74,68 @@ fn documents_that_mean_the_same_are_equal() {
     }
 }
 
+/// A trust policy as IAM returns it, or as a person writes the same.
+#[test]
+fn a_trust_policy_in_another_spelling_is_ours_and_another_trust_is_not() {
+    let pipeline_role = "arn:aws:iam::111111111111:role/service-role/Release";
+    let ours = trust_pipeline_roles("aws", &tools(), &BTreeSet::from([arn(pipeline_role)]));
+    let with = |statement: Value| json!({"Version": "2012-10-17", "Statement": statement});
+    let statement = |principal: Value, condition: Value| json!({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", "Condition": condition});
+    let root = || json!({"AWS": "arn:aws:iam::111111111111:root"});
+    let equals = |value: Value| json!({"ArnEquals": {"aws:PrincipalArn": value}});
+    let mut named = statement(root(), equals(json!(pipeline_role)));
+    named["Sid"] = json!("PipelineRole");
+    let mut loud = statement(root(), equals(json!(pipeline_role)));
+    loud["Action"] = json!(["STS:AssumeRole"]);
+    let mut with_id = with(json!([named]));
+    with_id["Id"] = json!("Trust");
+    for (what, same) in [
+        ("one statement without a list", with(statement(root(), equals(json!(pipeline_role))))),
+        (
+            "a bare account id in a list",
+            with(json!([statement(json!({"AWS": ["111111111111"]}), equals(json!(pipeline_role)))])),
+        ),
+        ("the action in capitals in a list", with(json!([loud]))),
+        (
+            "the condition key in capitals with a list of one",
+            with(json!([statement(root(), json!({"arnequals": {"AWS:PrincipalARN": [pipeline_role]}}))])),
+        ),
+        ("with Id and Sid", with_id),
+    ] {
+        assert!(same_meaning(&ours, &same), "{what}: {}", canonical(&same));
+        assert_eq!(trusted_pipeline_roles(&same), trusted_pipeline_roles(&ours), "{what}");
+    }
+    let mut old = ours.clone();
+    old["Version"] = json!("2008-10-17");
+    let mut without = ours.clone();
+    without.as_object_mut().unwrap().remove("Version");
+    for (what, other) in [
+        ("the older version, in which ${…} is text", old),
+        ("no version, which is the older one", without),
+        (
+            "a pattern",
+            with(json!([statement(
+                root(),
+                json!({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::111111111111:role/*"}})
+            )])),
+        ),
+        (
+            "a second principal",
+            with(json!([statement(json!({"AWS": ["111111111111", "333333333333"]}), equals(json!(pipeline_role)))])),
+        ),
+        (
+            "the id of a deleted role left in the list",
+            with(json!([statement(json!({"AWS": ["111111111111", "AROAEXAMPLEID"]}), equals(json!(pipeline_role)))])),
+        ),
+        (
+            "a second statement",
+            with(json!([statement(root(), equals(json!(pipeline_role))), statement(root(), json!({}))])),
+        ),
+    ] {
+        assert!(!same_meaning(&ours, &other), "{what}: {}", canonical(&other));
+    }
+}
+
 #[test]
 fn documents_that_mean_different_things_differ() {
     let base = json!({"Version": "2012-10-17", "Statement": [{

@@ -42,7 +42,20 @@ fn invokes() -> Vec<Case> {
   function: {executionRole: 'arn:aws-us-gov:iam::222222222222:role/MyFunction'}"
                 .to_owned(),
         ),
-        accepted("in-the-european-sovereign-cloud", "spec: {toolsAccount: {region: eusc-de-east-1}}".to_owned()),
+        accepted(
+            "in-the-european-sovereign-cloud",
+            "spec:
+  toolsAccount: {region: eusc-de-east-1}
+  function: {executionRole: 'arn:aws-eusc:iam::222222222222:role/MyFunction'}"
+                .to_owned(),
+        ),
+        accepted(
+            "in-an-isolated-partition",
+            "spec:
+  toolsAccount: {region: eu-isoe-west-1}
+  function: {executionRole: 'arn:aws-iso-e:iam::222222222222:role/MyFunction'}"
+                .to_owned(),
+        ),
         accepted("account-with-leading-zero", "spec: {toolsAccount: {id: '012345678901'}}".to_owned()),
         accepted(
             "longest",
@@ -93,16 +106,24 @@ fn accounts() -> Vec<Case> {
     namespaces: {names: [payments]}
     functions: [MyFunction, 'payments-*']
     callers: ['111111111111']
+    regions: [us-east-1, eusc-de-east-1]
     allow: [AccountRootTrust, NamedRole]
   invokeRoles:
     path: /teams/crossinvoke/
     permissionsBoundaryARN: arn:aws:iam::990000000001:policy/boundaries/invoke
-    allowedTagKeys: [team, 'Kosten stelle']",
+    allowedTagKeys: [team, 'Kosten stelle']
+    tags: {CostCenter: '4711', 'Größe': ''}
+    toleratedPolicies: ['org-*', AWSRevokeOlderSessions, 'arn:aws:iam::aws:policy/*', 'arn:aws-cn:iam::*:policy/team/p']",
         ),
         accepted(
             "account-in-china",
             "spec: {roleARN: 'arn:aws-cn:iam::990000000001:role/crossinvoke', \
              invokeRoles: {path: /, permissionsBoundaryARN: 'arn:aws-cn:iam::aws:policy/ReadOnlyAccess'}}",
+        ),
+        accepted(
+            "account-in-the-european-sovereign-cloud",
+            "spec: {roleARN: 'arn:aws-eusc:iam::990000000001:role/crossinvoke', \
+             invokeRoles: {permissionsBoundaryARN: 'arn:aws-eusc:iam::aws:policy/ReadOnlyAccess'}}",
         ),
         accepted(
             "account-in-govcloud",
@@ -145,13 +166,27 @@ fn updates() -> Vec<Case> {
     ]
 }
 
-/// A server-side apply leaves null where it emptied an object.
+/// A server-side apply leaves null where it emptied an object; and people write null for absent.
 fn emptied() -> Vec<Case> {
     let role = "spec: {invokeRole: {trust: AccountRoot, tags: {team: payments}}}";
     let grant = "spec: {grants: [{name: g, namespaces: {names: [payments]}, pipelines: [p], functions: [f]}]}";
     vec![
         apply(CrossAccountInvoke, "action-emptied", "spec: {action: {runOrder: 2}}", "spec: {action: {}}"),
         apply(CrossAccountInvoke, "invoke-role-emptied", role, "spec: {invokeRole: {}}"),
+        apply(
+            AwsAccount,
+            "all-that-is-optional-of-a-grant-is-null",
+            "{}",
+            "spec:
+  grants:
+  - name: g
+    namespaces: {names: null, selector: {matchLabels: null, matchExpressions: [{key: k, operator: Exists, values: null}]}}
+    pipelines: [p]
+    functions: null
+    callers: null
+    regions: null
+    allow: null",
+        ),
         apply(CrossAccountInvoke, "tags-emptied", role, "spec: {invokeRole: {tags: {}}}"),
         apply(
             AwsAccount,

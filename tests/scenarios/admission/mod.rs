@@ -11,6 +11,7 @@
 )]
 
 mod accepted;
+mod manifests;
 mod refused_accounts;
 mod refused_invokes;
 
@@ -40,6 +41,11 @@ pub(crate) fn scenarios() -> Vec<suite::Case> {
             accepted_objects_are_accepted(scenario.client.clone(), &scenario.namespace).await;
             Ok(())
         }),
+        suite::case(
+            "manifests_mean_the_same_however_they_are_applied",
+            without_controller,
+            manifests::manifests_mean_the_same_however_they_are_applied,
+        ),
     ]
 }
 

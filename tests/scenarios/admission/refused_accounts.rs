@@ -57,6 +57,8 @@ fn grants() -> Vec<Case> {
         refused_grant("grant-function-is-an-arn", "functions: ['arn:aws:lambda:us-east-1:990000000001:function:f']"),
         refused_grant("grant-caller-is-a-wildcard", "callers: ['*']"),
         refused_grant("grant-caller-is-a-number", "callers: [111111111111]"),
+        refused_grant("grant-of-no-region", "regions: []"),
+        refused_grant("grant-region-is-a-pattern", "regions: [us-east-1, 'eu-*']"),
         refused_grant("grant-allows-the-unknown", "allow: [Everything]"),
     ]
 }
@@ -97,6 +99,19 @@ fn invoke_roles() -> Vec<Case> {
         refused("boundary-of-another-account", boundary("arn:aws:iam::222222222222:policy/invoke-boundary")),
         refused("allowed-tag-key-of-aws", "spec: {invokeRoles: {allowedTagKeys: ['aws:team']}}"),
         refused("allowed-tag-key-of-ours", "spec: {invokeRoles: {allowedTagKeys: [team, crossinvoke.dev/owner]}}"),
+        refused("allowed-tag-key-is-imposed", "spec: {invokeRoles: {allowedTagKeys: [team], tags: {team: x}}}"),
+        refused("imposed-tag-of-aws", "spec: {invokeRoles: {tags: {'aws:team': x}}}"),
+        refused("imposed-tag-value-with-quote", "spec: {invokeRoles: {tags: {team: pay'ments}}}"),
+        refused(
+            "imposed-tags-too-many",
+            "spec: {invokeRoles: {tags: {a: '', b: '', c: '', d: '', e: '', f: '', g: '', h: '', i: ''}}}",
+        ),
+        refused("tolerated-is-everything", "spec: {invokeRoles: {toleratedPolicies: ['*']}}"),
+        refused(
+            "tolerated-is-a-role",
+            "spec: {invokeRoles: {toleratedPolicies: ['arn:aws:iam::990000000001:role/r']}}",
+        ),
+        refused("tolerated-is-a-regex", "spec: {invokeRoles: {toleratedPolicies: ['org-[a-z]+']}}"),
         refused("allowed-tag-key-is-a-wildcard", "spec: {invokeRoles: {allowedTagKeys: ['*']}}"),
         refused(
             "allowed-tag-keys-too-many",

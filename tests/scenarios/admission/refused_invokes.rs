@@ -88,8 +88,8 @@ fn function() -> Vec<Case> {
             "spec: {function: {executionRole: 'arn:aws:sts::222222222222:assumed-role/MyFunction/me'}}",
         ),
         refused(
-            "execution-role-of-unknown-partition",
-            "spec: {function: {executionRole: 'arn:aws-iso:iam::222222222222:role/MyFunction'}}",
+            "execution-role-of-no-partition",
+            "spec: {function: {executionRole: 'arn:amazon:iam::222222222222:role/MyFunction'}}",
         ),
         refused(
             "execution-role-of-tools-account",
@@ -123,6 +123,7 @@ fn interval() -> Vec<Case> {
     vec![
         refused("interval-too-short", "spec: {interval: 9s}"),
         refused("interval-too-long", "spec: {interval: 24h1s}"),
+        refused("interval-is-a-number", "spec: {interval: 10}"),
         refused("interval-of-days", "spec: {interval: 1d}"),
         refused("interval-of-nothing", "spec: {interval: ''}"),
         refused("interval-with-fraction", "spec: {interval: 1.5h}"),

@@ -29,11 +29,18 @@ fn deeds() -> Vec<(&'static str, Deed)> {
         }),
         ("a policy was added to the role", |world| {
             own_role(world).as_mut().unwrap().extra_policies =
-                vec![ExtraPolicy { name: ExtraPolicyName::Inline("more".to_owned()), grants: true }];
+                vec![ExtraPolicy { name: ExtraPolicyName::Inline("more".to_owned()), grants: true, denies: false }];
         }),
         ("sessions were revoked", |world| {
             own_role(world).as_mut().unwrap().extra_policies =
-                vec![ExtraPolicy { name: ExtraPolicyName::Inline("revoke".to_owned()), grants: false }];
+                vec![ExtraPolicy { name: ExtraPolicyName::Inline("revoke".to_owned()), grants: false, denies: true }];
+        }),
+        ("a policy that allows and denies was added", |world| {
+            own_role(world).as_mut().unwrap().extra_policies = vec![ExtraPolicy {
+                name: ExtraPolicyName::Inline("org-baseline".to_owned()),
+                grants: true,
+                denies: true,
+            }];
         }),
         ("P1 removed", |world| own_role(world).as_mut().unwrap().invoke_policy = None),
         ("P2 removed", |world| world.observed.callback.values_mut().for_each(|policy| *policy = None)),

@@ -94,6 +94,8 @@ fn granted() -> Granted {
         role_path: "/crossinvoke/installed/".parse().unwrap(),
         boundary: None,
         allowed_tag_keys: Vec::new(),
+        imposed_tags: BTreeMap::new(),
+        tolerated_policies: Vec::new(),
         today: true,
     }
 }
@@ -103,6 +105,7 @@ fn granted() -> Granted {
 struct World {
     observed: Observed,
     inventory: Inventory,
+    staying: Staying,
     drift: Drift,
 }
 
@@ -127,7 +130,7 @@ impl World {
         }
         observed.assume = PIPELINES.iter().map(|name| (pipeline_role(name).role().unwrap(), None)).collect();
         observed.callback = FUNCTIONS.iter().map(|name| (execution_role(name).role().unwrap(), None)).collect();
-        Self { observed, inventory: Inventory::default(), drift: Drift::default() }
+        Self { observed, inventory: Inventory::default(), staying: Staying::new(), drift: Drift::default() }
     }
 
     fn look(&mut self, declared: &Declared) {
@@ -236,6 +239,7 @@ impl World {
             list_functions: true,
             inventory: &self.inventory,
             others,
+            staying: &self.staying,
             now: Timestamp::UNIX_EPOCH,
         };
         work(&situation, &self.observed)
