@@ -93,6 +93,11 @@ pub async fn drift(pass: &mut Pass<'_>) {
     }
 }
 
+/// Tells that something comes back after each correction, once the status says it.
+pub async fn contested(pass: &Pass<'_>, message: String) {
+    publish(pass, EventType::Warning, "Contested", "Compare", message).await;
+}
+
 /// Tells that the object became ready or stalled, compared with how this reconcile found it.
 pub async fn verdict(pass: &Pass<'_>, verdict: &Verdict) {
     match verdict {

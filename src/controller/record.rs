@@ -122,11 +122,15 @@ pub fn next_status(pass: &Pass<'_>, verdict: &Verdict) -> CrossAccountInvokeStat
 pub async fn write(pass: &mut Pass<'_>, status: CrossAccountInvokeStatus) -> Result<(), Halt> {
     let api: Api<CrossAccountInvoke> = Api::namespaced(pass.context.client.clone(), &pass.key.namespace);
     pass.context.memory.note_own_status(&pass.uid, status_digest(Some(&status)));
+    let contested = pass.contested.said().filter(|_| !status::is_contested(pass.object.status.as_ref()));
     let mut object = pass.object.clone();
     object.metadata.managed_fields = None;
     object.status = Some(status);
     pass.object = api.replace_status(&pass.key.name, &PostParams::default(), &object).await?;
     events::drift(pass).await;
+    if let Some(message) = contested {
+        events::contested(pass, message).await;
+    }
     Ok(())
 }
 

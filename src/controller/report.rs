@@ -52,6 +52,7 @@ pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> 
     if pass.context.caches.object(&pass.key).is_some() {
         pass.context.metrics.object(&pass.key, reason.class());
         pass.context.metrics.drift_open(&pass.key, pass.drift.oldest_uncorrected());
+        pass.context.metrics.contested(&pass.key, pass.contested.count());
     }
     let status = record::next_status(pass, verdict);
     if pass.object.status.as_ref() == Some(&status) {

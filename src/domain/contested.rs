@@ -61,6 +61,12 @@ impl Contested {
         of_role.map(|entry| entry.field.clone()).collect()
     }
 
+    /// How many policies come back after each removal.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.contested().count()
+    }
+
     /// What the condition says; `None` while nothing is contested.
     #[must_use]
     pub fn said(&self) -> Option<String> {

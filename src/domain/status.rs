@@ -99,6 +99,12 @@ pub fn next(
     }
 }
 
+/// Whether the status says that something comes back after each correction.
+#[must_use]
+pub fn is_contested(status: Option<&CrossAccountInvokeStatus>) -> bool {
+    status.is_some_and(|status| is_true(status, condition::CONTESTED))
+}
+
 /// Whether the status says that the controller is at work.
 #[must_use]
 pub fn is_reconciling(status: &CrossAccountInvokeStatus) -> bool {

@@ -61,6 +61,11 @@ impl DriftLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ContestedLabels {
+    resource: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct ReadinessLabels {
     readiness: &'static str,
 }
@@ -101,6 +106,8 @@ pub struct Metrics {
     drift_found: Family<DriftLabels, Counter>,
     drift_corrected: Family<DriftLabels, Counter>,
     oldest_drift: Gauge,
+    contested: Gauge,
+    contested_of: Mutex<HashMap<ObjectKey, usize>>,
     drifted: Mutex<HashMap<ObjectKey, Timestamp>>,
     classes: Mutex<HashMap<ObjectKey, &'static str>>,
 }
@@ -125,6 +132,10 @@ impl Default for Metrics {
             "Age of the oldest difference that is not put right yet; 0 without one",
             oldest_drift.clone(),
         );
+        // A closed set: of other parts nothing is counted yet.
+        let of_contested: Family<ContestedLabels, Gauge> = Family::default();
+        let contested = of_contested.get_or_create(&ContestedLabels { resource: "InvokeRole" }).clone();
+        registry.register("contested", "What comes back after each correction, by resource", of_contested);
         Self {
             registry,
             reconciles,
@@ -134,6 +145,8 @@ impl Default for Metrics {
             drift_found,
             drift_corrected,
             oldest_drift,
+            contested,
+            contested_of: Mutex::default(),
             drifted: Mutex::default(),
             classes: Mutex::default(),
         }
@@ -183,9 +196,15 @@ impl Metrics {
         };
     }
 
+    /// How many policies on an object's invoke role come back after each removal.
+    pub fn contested(&self, key: &ObjectKey, policies: usize) {
+        self.contested_of.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), policies);
+    }
+
     /// An object that is gone is counted no more.
     pub fn forget(&self, key: &ObjectKey) {
         self.drift_open(key, None);
+        self.contested_of.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         let before = self.classes.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         if let Some(readiness) = before {
             self.objects.get_or_create(&ReadinessLabels { readiness }).dec();
@@ -207,6 +226,8 @@ impl Metrics {
     pub fn render(&self, now: Timestamp) -> String {
         let oldest = self.drifted.lock().unwrap_or_else(PoisonError::into_inner).values().min().copied();
         self.oldest_drift.set(oldest.map_or(0, |since| now.duration_since(since).as_secs().max(0)));
+        let contested: usize = self.contested_of.lock().unwrap_or_else(PoisonError::into_inner).values().sum();
+        self.contested.set(i64::try_from(contested).unwrap_or(i64::MAX));
         let mut text = String::new();
         if let Err(error) = encode(&mut text, &self.registry) {
             tracing::warn!(%error, "metrics could not be rendered");
@@ -262,6 +283,21 @@ mod tests {
         assert!(text.contains(r#"crossinvoke_objects{readiness="stalled"} 0"#), "{text}");
         metrics.forget(&key);
         assert!(metrics.render(Timestamp::UNIX_EPOCH).contains(r#"crossinvoke_objects{readiness="ready"} 0"#));
+    }
+
+    #[test]
+    fn what_is_contested_is_counted_over_all_objects_from_the_start() {
+        let metrics = Metrics::default();
+        let line = |count: usize| format!("crossinvoke_contested{{resource=\"InvokeRole\"}} {count}");
+        let rendered = || metrics.render(Timestamp::UNIX_EPOCH);
+        assert!(rendered().contains(&line(0)), "{}", rendered());
+        let key = |name: &str| ObjectKey { namespace: "n".to_owned(), name: name.to_owned() };
+        metrics.contested(&key("a"), 2);
+        metrics.contested(&key("b"), 1);
+        assert!(rendered().contains(&line(3)), "{}", rendered());
+        metrics.contested(&key("a"), 0);
+        metrics.forget(&key("b"));
+        assert!(rendered().contains(&line(0)), "{}", rendered());
     }
 
     #[test]

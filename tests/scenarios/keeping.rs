@@ -199,6 +199,12 @@ async fn a_policy_that_returns(scenario: &mut Scenario<'_>) -> Result<()> {
         (1, &json!(3), &json!("inline policy audit"))
     );
 
+    let metric = "crossinvoke_contested{resource=\"InvokeRole\"}";
+    assert!((scenario.controller()?.metric(metric).await? - 1.0).abs() < f64::EPSILON);
+    let namespace = format!("--namespace={}", scenario.namespace);
+    let events = scenario.kubectl().run(&["get", "events", &namespace, "--field-selector=reason=Contested"]).await?;
+    assert_eq!(events.lines().filter(|line| line.contains("inline policy audit")).count(), 1, "{events}");
+
     // A restart does not begin to count again; another policy is counted by itself.
     scenario.restart_controller().await?;
     put("other")?;

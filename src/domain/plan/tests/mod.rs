@@ -1,4 +1,5 @@
 mod drift_told;
+mod on_the_role;
 mod other_hands;
 
 use std::time::Duration;
