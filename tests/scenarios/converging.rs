@@ -19,6 +19,11 @@ pub(crate) fn scenarios() -> Vec<Case> {
             create_rerun_and_delete_leave_aws_as_it_was,
         ),
         case("what_is_under_way_is_told", Setup::default, what_is_under_way_is_told),
+        case(
+            "a_partition_that_came_late_is_one_like_the_others",
+            || in_partition("aws-eusc", "eusc-de-east-1"),
+            in_another_partition,
+        ),
         case("china_is_a_partition_of_its_own", || in_partition("aws-cn", "cn-north-1"), in_another_partition),
         case(
             "gov_cloud_is_a_partition_of_its_own",

@@ -44,6 +44,7 @@ const MISSING: [Missing; 11] = [
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
         case("each_missing_part_of_a_grant_is_named", Setup::default, each_missing_part_of_a_grant_is_named),
+        case("accounts_of_two_partitions_are_refused", Setup::default, accounts_of_two_partitions_are_refused),
         case("two_accounts_of_one_id_open_nothing", Setup::default, two_accounts_of_one_id_open_nothing),
         case("a_namespace_label_opens_and_closes_the_gate", by_label, a_namespace_label_opens_and_closes_the_gate),
         case("what_an_account_imposes_is_on_every_role", imposing, what_an_account_imposes_is_on_every_role),
@@ -67,6 +68,21 @@ async fn each_missing_part_of_a_grant_is_named(scenario: &mut Scenario<'_>) -> R
         scenario.until_gone(&name).await?;
     }
     scenario.assert_as_before(&before)
+}
+
+async fn accounts_of_two_partitions_are_refused(scenario: &mut Scenario<'_>) -> Result<()> {
+    let dev = &scenario.accounts.dev;
+    let role = format!("arn:aws-eusc:iam::{dev}:role/crossinvoke");
+    patch_account(scenario, "dev", &json!({"spec": {"roleARN": role}})).await?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    refused(scenario, "validate", "InvalidSpec", &["-tools is in partition aws", "-dev in aws-eusc", "one partition"])
+        .await?;
+    let mut invoke = scenario.invoke("validate");
+    invoke["spec"]["function"]["executionRole"] = json!(format!("arn:aws-cn:iam::{dev}:role/f"));
+    scenario.apply(&invoke).await?;
+    patch_account(scenario, "dev", &json!({"spec": {"roleARN": scenario.accounts.controller_role_arn(dev)}})).await?;
+    let says = |object: &kube::api::DynamicObject| crate::support::message(object).contains("executionRole in aws-cn");
+    scenario.until("validate", "the execution role's partition is named", says).await.map(|_| ())
 }
 
 async fn two_accounts_of_one_id_open_nothing(scenario: &mut Scenario<'_>) -> Result<()> {
