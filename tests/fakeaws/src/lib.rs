@@ -71,7 +71,7 @@ mod sts;
 mod wire;
 
 pub use self::{
-    admin::{Admin, AdminError, Command},
+    admin::{Admin, AdminError, Command, ControlPolicy},
     call_log::{Authorisation, Call, Counters},
     codepipeline::ActionOutcome,
     handle::FakeAws,

@@ -31,9 +31,19 @@ pub struct Seed {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccountSeed {
-    /// `aws`, `aws-cn` or `aws-us-gov`.
+    /// `aws`, `aws-cn`, `aws-us-gov`, `aws-eusc`, `aws-iso`, `aws-iso-b` or a later one.
     #[serde(default = "commercial", skip_serializing_if = "is_commercial")]
     pub partition: String,
+    /// The organization that it is in, such as `o-exampleorgid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+    /// Every service control policy that applies to the account, by ARN or name. None: nothing is taken away. If there are
+    /// any, one has to allow, as `FullAWSAccess` does.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub service_control_policies: BTreeMap<String, Value>,
+    /// Every resource control policy that applies to the account, by ARN or name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resource_control_policies: BTreeMap<String, Value>,
     /// Roles by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<String, RoleSeed>,
@@ -53,6 +63,9 @@ impl Default for AccountSeed {
     fn default() -> Self {
         Self {
             partition: commercial(),
+            organization: None,
+            service_control_policies: BTreeMap::new(),
+            resource_control_policies: BTreeMap::new(),
             roles: BTreeMap::new(),
             users: BTreeMap::new(),
             functions: Value::Null,
@@ -88,6 +101,9 @@ pub struct RoleSeed {
     /// ARN of the permissions boundary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions_boundary: Option<String>,
+    /// Only AWS may change it, as the roles under `/aws-service-role/`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_aws_modifies: bool,
 }
 
 /// A user of a seed or snapshot.
@@ -110,6 +126,13 @@ pub struct UserSeed {
 
 fn commercial() -> String {
     "aws".to_owned()
+}
+
+/// Partitions of today and of later: the services' models take `aws(-[\w]+)*` wherever an ARN has one.
+fn is_partition(partition: &str) -> bool {
+    let mut parts = partition.split('-');
+    let is_part = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    parts.next() == Some("aws") && parts.all(is_part)
 }
 
 fn is_commercial(partition: &str) -> bool {
@@ -147,6 +170,7 @@ impl World {
             }
             world.seed_account(id, account).map_err(|error| format!("account {id}: {error}"))?;
         }
+        world.check_boundaries()?;
         // Trust policies name roles of any account, so they come after all roles are there.
         for (id, account) in &seed.accounts {
             for (name, role) in &account.roles {
@@ -164,6 +188,22 @@ impl World {
         Ok(world)
     }
 
+    /// A boundary that does not exist cannot have been set (API reference, `PutRolePermissionsBoundary`).
+    fn check_boundaries(&self) -> Result<(), String> {
+        for account in self.accounts.values() {
+            let roles =
+                account.roles.values().filter_map(|role| role.current()).map(|role| (&role.name, &role.policies));
+            let users = account.users.values().map(|user| (&user.name, &user.policies));
+            for (name, policies) in roles.chain(users) {
+                let boundary = policies.boundary.as_ref().filter(|arn| !self.managed_policies.contains_key(*arn));
+                if let Some(arn) = boundary {
+                    return Err(format!("account {}, {name}: no managed policy {arn} for its boundary", account.id));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Makes a long-lived access key for a root, role or user that exists.
     pub(crate) fn put_key(&mut self, key: &str, arn: &str) -> Result<(), String> {
         self.keys.insert(key.to_owned(), arn.to_owned());
@@ -176,8 +216,21 @@ impl World {
     }
 
     fn seed_account(&mut self, id: &str, seed: &AccountSeed) -> Result<(), String> {
+        if !is_partition(&seed.partition) {
+            return Err(format!("{}: a partition is aws, or begins with aws-", seed.partition));
+        }
+        for (name, document) in &seed.service_control_policies {
+            documents::check(document, Kind::Identity).map_err(|e| format!("service control policy {name}: {e}"))?;
+        }
+        for (name, document) in &seed.resource_control_policies {
+            documents::check(document, Kind::ResourceControl)
+                .map_err(|e| format!("resource control policy {name}: {e}"))?;
+        }
         let account = self.account_mut(id);
         account.partition.clone_from(&seed.partition);
+        account.organization.clone_from(&seed.organization);
+        account.service_control_policies.clone_from(&seed.service_control_policies);
+        account.resource_control_policies.clone_from(&seed.resource_control_policies);
         let null_as_empty = |value: &Value| if value.is_null() { json!({}) } else { value.clone() };
         account.functions =
             serde_json::from_value(null_as_empty(&seed.functions)).map_err(|e| format!("functions: {e}"))?;
@@ -232,6 +285,9 @@ impl World {
             account.functions.iter().filter(|(_, functions)| !functions.is_empty()).collect();
         AccountSeed {
             partition: account.partition.clone(),
+            organization: account.organization.clone(),
+            service_control_policies: account.service_control_policies.clone(),
+            resource_control_policies: account.resource_control_policies.clone(),
             roles: living.map(|role| (role.name.clone(), self.shown_role(role))).collect(),
             users,
             functions: json!(functions),
@@ -250,6 +306,7 @@ impl World {
             attached_policies: role.policies.attached.clone(),
             tags: role.tags.clone(),
             permissions_boundary: role.policies.boundary.clone(),
+            only_aws_modifies: role.only_aws_modifies,
         }
     }
 }
@@ -278,6 +335,7 @@ impl RoleSeed {
             attached_policies: Vec::new(),
             tags: BTreeMap::new(),
             permissions_boundary: None,
+            only_aws_modifies: false,
         }
     }
 
@@ -290,6 +348,8 @@ impl RoleSeed {
         for (policy, document) in &self.inline_policies {
             documents::check(document, Kind::Identity).map_err(|e| format!("role {name}, policy {policy}: {e}"))?;
         }
+        let pairs: Vec<(&str, &str)> = self.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        limits::tags(&pairs).map_err(refused)?;
         Ok(Role {
             name: name.to_owned(),
             path: self.path.clone(),
@@ -298,6 +358,8 @@ impl RoleSeed {
             description: self.description.clone(),
             max_session_duration: self.max_session_duration,
             trust: self.trust.clone(),
+            keeps_trust_shape: true,
+            only_aws_modifies: self.only_aws_modifies,
             policies: Policies {
                 inline: self.inline_policies.clone(),
                 attached: self.attached_policies.clone(),

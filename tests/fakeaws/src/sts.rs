@@ -1,7 +1,11 @@
 //! STS: `AssumeRole` and `GetCallerIdentity`.
 
+use serde_json::Value;
+
 use crate::{
+    authorization::{Denial, PolicyType},
     error::ServiceError,
+    iam::documents::{self, Kind},
     state::{Caller, Identity, Issued, SECRET_KEY, Service, World, authorize::Assumer},
     wire::query::{Form, Xml, validation},
 };
@@ -22,7 +26,9 @@ pub(crate) fn handle(world: &mut World, caller: &Caller, operation: &str, form: 
 /// STS API reference, `AssumeRole`: session names of 2–64 characters, external ids of 2–1,224, 900 s up to the role's
 /// maximum, and 3,600 s at most for a session assumed from a role ("role chaining").
 fn assume_role(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
-    if let Some(parameter) = form.has_any(&["Policy", "Tags", "TransitiveTagKeys", "SourceIdentity", "SerialNumber"]) {
+    if let Some(parameter) =
+        form.has_any(&["PolicyArns", "Tags", "TransitiveTagKeys", "SourceIdentity", "SerialNumber"])
+    {
         return Err(ServiceError::unsupported(format!("AssumeRole with {parameter}")));
     }
     let role_arn = form.require("RoleArn")?;
@@ -40,7 +46,9 @@ fn assume_role(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, S
         ));
     }
     let duration = duration(form)?;
-    let issued = assume(world, caller, &Assumption { role_arn, session, external_id, seconds: duration })?;
+    let policy = form.get("Policy").map(session_policy).transpose()?;
+    let asked = Assumption { role_arn, session, external_id, seconds: duration };
+    let issued = assume_limited(world, caller, &asked, policy)?;
     let credentials = Xml::default()
         .text("AccessKeyId", &issued.credentials.access_key)
         .text("SecretAccessKey", SECRET_KEY)
@@ -65,23 +73,37 @@ pub(crate) struct Assumed {
     arn: String,
 }
 
+/// A session policy: at most 2,048 characters (API reference, `AssumeRole`, `Policy`).
+fn session_policy(text: &str) -> Result<Value, ServiceError> {
+    if text.chars().count() > 2048 {
+        return Err(ServiceError::new("PackedPolicyTooLarge", "The session policy has more than 2048 characters."));
+    }
+    documents::parse("policy", text, Kind::Identity)
+}
+
 /// Judges an assumption whose parameters have been checked, and issues the session.
 pub(crate) fn assume(world: &mut World, caller: &Caller, asked: &Assumption<'_>) -> Result<Assumed, ServiceError> {
+    assume_limited(world, caller, asked, None)
+}
+
+fn assume_limited(
+    world: &mut World,
+    caller: &Caller,
+    asked: &Assumption<'_>,
+    policy: Option<Value>,
+) -> Result<Assumed, ServiceError> {
     let Assumption { role_arn, session, external_id, seconds } = *asked;
     world.note("sts:AssumeRole", role_arn);
     if caller.identity == Identity::Root {
         let text = "Roles may not be assumed by root accounts.";
         return Err(Service::Sts.access_denied(text));
     }
-    let denied = || {
-        let arn = &caller.arn;
-        let text = format!("User: {arn} is not authorized to perform: sts:AssumeRole on resource: {role_arn}");
-        Service::Sts.access_denied(text)
-    };
-    if !world.may_assume(Assumer::Caller(caller), role_arn, external_id)? {
-        return Err(denied());
+    let missing = Denial::implicit(PolicyType::RoleTrust);
+    if let Some(denial) = world.assume_denial(Assumer::Caller(caller), role_arn, external_id)? {
+        return Err(denied(world, caller, role_arn, &denial));
     }
-    let (account, role) = world.role_by_arn(role_arn, world.now()).ok_or_else(denied)?;
+    let found = world.role_by_arn(role_arn, world.now());
+    let Some((account, role)) = found else { return Err(denied(world, caller, role_arn, &missing)) };
     let (account, role) = (account.to_owned(), role.clone());
     if seconds > role.max_session_duration {
         let text = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
@@ -93,10 +115,23 @@ pub(crate) fn assume(world: &mut World, caller: &Caller, asked: &Assumption<'_>)
     }
     let partition = role_arn.split(':').nth(1).unwrap_or("aws");
     Ok(Assumed {
-        credentials: world.issue_session(&account, &role, session, seconds),
+        credentials: world.issue_limited_session(&account, &role, (session, seconds), policy),
         user_id: format!("{}:{session}", role.id),
         arn: format!("arn:{partition}:sts::{account}:assumed-role/{}/{session}", role.name),
     })
+}
+
+/// STS says which kind of policy denies, except where neither the caller's policies nor the trust policy allow: all reports
+/// of that end with the role, whichever half is missing.
+fn denied(world: &World, caller: &Caller, role_arn: &str, denial: &Denial) -> ServiceError {
+    let is_half_missing = !denial.is_explicit && matches!(denial.policy, PolicyType::RoleTrust | PolicyType::Identity);
+    let reason = if is_half_missing {
+        String::new()
+    } else {
+        format!(" {}", denial.reason("sts:AssumeRole", world.shows_policies(&caller.account, role_arn)))
+    };
+    let text = format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {role_arn}", caller.arn);
+    Service::Sts.access_denied(text + &reason)
 }
 
 fn duration(form: &Form) -> Result<u32, ServiceError> {

@@ -8,7 +8,7 @@ use std::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Command, run};
+use super::{Command, ControlPolicy, run};
 use crate::{
     call_log::{Call, Counters},
     codepipeline::ActionOutcome,
@@ -217,6 +217,29 @@ impl Admin {
     /// Makes or replaces a managed policy.
     pub fn put_managed_policy(&self, arn: &str, document: Value) -> Done {
         self.done(Command::PutManagedPolicy { arn: arn.to_owned(), document })
+    }
+
+    /// Removes a managed policy that nothing uses.
+    pub fn remove_managed_policy(&self, arn: &str) -> Done {
+        self.done(Command::RemoveManagedPolicy { arn: arn.to_owned() })
+    }
+
+    /// Puts an account into an organization, or takes it out.
+    pub fn set_organization(&self, account: &str, organization: Option<&str>) -> Done {
+        let organization = organization.map(str::to_owned);
+        self.done(Command::SetOrganization { account: account.to_owned(), organization })
+    }
+
+    /// Attaches or replaces a service or resource control policy of an account, by ARN or name.
+    pub fn put_control_policy(&self, account: &str, kind: ControlPolicy, policy: &str, document: Value) -> Done {
+        let (account, policy) = (account.to_owned(), policy.to_owned());
+        self.done(Command::PutControlPolicy { account, kind, policy, document })
+    }
+
+    /// Detaches a service or resource control policy from an account.
+    pub fn remove_control_policy(&self, account: &str, kind: ControlPolicy, policy: &str) -> Done {
+        let (account, policy) = (account.to_owned(), policy.to_owned());
+        self.done(Command::RemoveControlPolicy { account, kind, policy })
     }
 
     /// Attaches a managed policy to a role.

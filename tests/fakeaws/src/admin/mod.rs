@@ -139,6 +139,38 @@ pub enum Command {
         /// The document.
         document: Value,
     },
+    /// Removes a managed policy that nothing uses.
+    RemoveManagedPolicy {
+        /// ARN of the policy.
+        arn: String,
+    },
+    /// Puts an account into an organization, or takes it out.
+    SetOrganization {
+        /// Account id.
+        account: String,
+        /// Such as `o-exampleorgid`.
+        organization: Option<String>,
+    },
+    /// Attaches or replaces a control policy. With the first service control policy comes `FullAWSAccess`.
+    PutControlPolicy {
+        /// Account id.
+        account: String,
+        /// Service or resource control policy.
+        kind: ControlPolicy,
+        /// ARN or name of the policy; denials show an ARN.
+        policy: String,
+        /// The document.
+        document: Value,
+    },
+    /// Detaches a control policy.
+    RemoveControlPolicy {
+        /// Account id.
+        account: String,
+        /// Service or resource control policy.
+        kind: ControlPolicy,
+        /// ARN or name of the policy.
+        policy: String,
+    },
     /// Attaches a managed policy to a role.
     AttachPolicy {
         /// Account id.
@@ -269,6 +301,16 @@ pub enum Command {
         /// What becomes of it.
         outcome: ActionOutcome,
     },
+}
+
+/// The control policies of an organization.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ControlPolicy {
+    /// Limits what the principals of an account may do.
+    Service,
+    /// Limits what may be done with the resources of an account, whoever asks.
+    Resource,
 }
 
 /// Does one deed.

@@ -1,19 +1,12 @@
-//! Conditions (IAM User Guide, "IAM JSON policy elements: Condition operators").
-
-use std::collections::BTreeMap;
+//! Conditions (IAM User Guide, "IAM JSON policy elements: Condition operators" and "Multivalued context keys").
 
 use serde_json::Value;
 
-use super::{Unjudged, pattern};
-
-/// Who asks decides whether the absence of a key can be judged.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Asker {
-    /// A role, a user or a root.
-    Identity,
-    /// An AWS service.
-    Service,
-}
+use super::{
+    Unjudged,
+    context::{Context, is_modelled},
+    pattern,
+};
 
 /// How a value of the request is held against one value of the policy.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,15 +18,32 @@ enum Comparison {
     Bool,
 }
 
+/// Which of the values that a request has of one key have to fit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Quantifier {
+    /// There is one value.
+    Single,
+    /// `ForAllValues`: every value. None at all fits too.
+    All,
+    /// `ForAnyValue`: at least one.
+    Any,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Operator {
     /// Holds the values of the request against those of the policy.
-    Compare { comparison: Comparison, negated: bool, if_exists: bool },
+    Compare { comparison: Comparison, negated: bool, if_exists: bool, quantifier: Quantifier },
     /// Asks only whether the key is there.
     Null,
 }
 
 fn operator(name: &str) -> Option<Operator> {
+    let (quantifier, name) = match name.split_once(':') {
+        None => (Quantifier::Single, name),
+        Some(("ForAllValues", name)) => (Quantifier::All, name),
+        Some(("ForAnyValue", name)) => (Quantifier::Any, name),
+        Some(_) => return None,
+    };
     let (base, if_exists) = name.strip_suffix("IfExists").map_or((name, false), |base| (base, true));
     let (comparison, negated) = match base {
         "StringEquals" => (Comparison::Equal, false),
@@ -45,77 +55,92 @@ fn operator(name: &str) -> Option<Operator> {
         "ArnEquals" | "ArnLike" => (Comparison::Arn, false),
         "ArnNotEquals" | "ArnNotLike" => (Comparison::Arn, true),
         "Bool" => (Comparison::Bool, false),
-        "Null" if !if_exists => return Some(Operator::Null),
+        "Null" if !if_exists && quantifier == Quantifier::Single => return Some(Operator::Null),
         _ => return None,
     };
-    Some(Operator::Compare { comparison, negated, if_exists })
+    Some(Operator::Compare { comparison, negated, if_exists, quantifier })
 }
 
-/// Whether a key is one of those that are modelled, in lower case. Any other is refused even if a request brings it:
-/// a key that is judged in one call and refused in the next would make a test's outcome depend on its path.
-fn is_known(key: &str) -> bool {
-    matches!(key, "aws:principalarn" | "aws:principalaccount" | "sts:externalid" | "iam:passedtoservice")
+/// What a condition comes to in one request.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Holds,
+    Fails,
+    /// The request lacks a key that it may have on AWS, and every other key fits. It matters only if the rest of the
+    /// statement fits too.
+    Open(Unjudged),
 }
 
-/// Whether a known key that the request does not bring is known to be absent, so that its absence can be judged.
-///
-/// The keys of the principal come with every signed request of a role or user; what a service's own call brings is
-/// not documented (IAM User Guide, "AWS global condition context keys").
-fn is_absence_known(key: &str, asker: Asker) -> bool {
-    matches!(key, "sts:externalid" | "iam:passedtoservice") || asker == Asker::Identity
-}
-
-/// Whether a statement's condition holds: all operators and all keys, any value of each.
+/// Judges a statement's condition: all operators and all keys, any value of each.
 ///
 /// # Errors
 /// For an operator, key or value that is not modelled, whether or not the rest holds.
-pub(super) fn holds(
-    condition: Option<&Value>,
-    context: &BTreeMap<String, Vec<String>>,
-    asker: Asker,
-) -> Result<bool, Unjudged> {
-    let Some(condition) = condition else { return Ok(true) };
+pub(super) fn judge(condition: Option<&Value>, context: &Context) -> Result<Outcome, Unjudged> {
+    let Some(condition) = condition else { return Ok(Outcome::Holds) };
     let operators = condition.as_object().ok_or_else(|| Unjudged::new(format!("the condition {condition}")))?;
-    let mut holds = true;
+    let (mut holds, mut open) = (true, None);
     for (name, keys) in operators {
         // Before its keys: an operator without any would hold, and a misspelled one would be an allow.
         let operator = operator(name).ok_or_else(|| Unjudged::new(format!("the condition operator {name}")))?;
         let keys = keys.as_object().ok_or_else(|| Unjudged::new(format!("the condition {name} {keys}")))?;
         for (key, wanted) in keys {
             let lower = key.to_ascii_lowercase();
-            let present = context.get(&lower);
-            if !is_known(&lower) || (present.is_none() && !is_absence_known(&lower, asker)) {
+            if !is_modelled(&lower) {
                 return Err(Unjudged::new(format!("the condition key {key}")));
             }
-            let wanted = values(key, wanted)?;
-            holds &= one((name, operator), key, &wanted, present.map(Vec::as_slice))?;
+            let present = context.values(&lower);
+            holds &= match one((name, operator), key, &values(key, wanted)?, present)? {
+                Some(holds) if present.is_some() || context.is_known_absent(&lower) => holds,
+                Some(_) => {
+                    open = Some(Unjudged::new(format!("the condition key {key}")));
+                    true
+                }
+                None => {
+                    open = Some(Unjudged::new(format!("{name} of {key}, which has several values here")));
+                    true
+                }
+            };
         }
     }
-    Ok(holds)
+    Ok(match open {
+        _ if !holds => Outcome::Fails,
+        Some(open) => Outcome::Open(open),
+        None => Outcome::Holds,
+    })
 }
 
+/// Whether one key fits; `None` if it has several values and the operator takes one.
 fn one(
     (name, operator): (&str, Operator),
     key: &str,
     wanted: &[String],
     present: Option<&[String]>,
-) -> Result<bool, Unjudged> {
-    let Operator::Compare { comparison, negated, if_exists } = operator else {
-        return null(key, wanted, present.is_some());
+) -> Result<Option<bool>, Unjudged> {
+    let Operator::Compare { comparison, negated, if_exists, quantifier } = operator else {
+        return null(key, wanted, present.is_some()).map(Some);
     };
-    // Values are looked at even if the key is absent: a malformed one is an error in any case.
-    let mut found = false;
-    for wanted in wanted {
-        for value in present.unwrap_or(&[String::new()]) {
-            found |= compare(comparison, wanted, value)
+    let fits = |value: &String| {
+        wanted.iter().try_fold(negated, |fits, wanted| {
+            let equal = compare(comparison, wanted, value)
                 .ok_or_else(|| Unjudged::new(format!("{name} of {key} with the value {wanted}")))?;
-        }
-    }
-    Ok(match present {
-        Some([_]) => found != negated,
-        // Several values of one key need ForAllValues or ForAnyValue.
-        Some(_) => return Err(Unjudged::new(format!("{name} of {key}, which has several values here"))),
-        None => if_exists || negated,
+            Ok(if equal { !negated } else { fits })
+        })
+    };
+    let Some(present) = present else {
+        // Values are looked at even if the key is absent: a malformed one is an error in any case.
+        fits(&String::new())?;
+        return Ok(Some(match quantifier {
+            Quantifier::Single => if_exists || negated,
+            Quantifier::All => true,
+            Quantifier::Any => if_exists,
+        }));
+    };
+    let fitting: Vec<bool> = present.iter().map(fits).collect::<Result<_, _>>()?;
+    Ok(match (quantifier, fitting.as_slice()) {
+        (Quantifier::Single, [fits]) => Some(*fits),
+        (Quantifier::Single, _) => None,
+        (Quantifier::All, fitting) => Some(fitting.iter().all(|fits| *fits)),
+        (Quantifier::Any, fitting) => Some(fitting.iter().any(|fits| *fits)),
     })
 }
 

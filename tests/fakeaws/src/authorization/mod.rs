@@ -8,20 +8,24 @@
 //! if another statement of it allows or denies, since a wrong guess would let a test pass that AWS would fail.
 
 mod condition;
+mod context;
+mod denial;
 mod pattern;
 mod principal;
 mod statement;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use self::{
-    condition::Asker,
+    condition::Outcome,
     principal::Match,
     statement::{Effect, Kind, Statement},
+};
+pub(crate) use self::{
+    context::Context,
+    denial::{Denial, PolicyType},
 };
 
 /// What is asked.
@@ -31,13 +35,37 @@ pub(crate) struct Request<'a> {
     pub(crate) action: &'a str,
     /// An ARN, or `*`.
     pub(crate) resource: &'a str,
-    /// Condition keys in lower case.
-    pub(crate) context: &'a BTreeMap<String, Vec<String>>,
+    pub(crate) context: &'a Context,
 }
 
-/// The outcome over identity policies and boundary.
+/// A policy that counts for a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy<'a> {
+    /// Inline policies have none.
+    pub(crate) arn: Option<&'a str>,
+    pub(crate) document: &'a Value,
+}
+
+/// Everything that counts for a request, trust policies aside.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Policies<'a> {
+    /// Of the account that owns the resource. They only deny: `RCPFullAWSAccess` cannot be detached, and other resource
+    /// control policies hold no Allow (Organizations User Guide, "RCP syntax").
+    pub(crate) resource_control: Vec<Policy<'a>>,
+    /// Of the caller's account; `None` if there are none, as outside an organization.
+    pub(crate) service_control: Option<Vec<Policy<'a>>>,
+    /// `None` for the root user, who is allowed everything that nothing else takes away.
+    pub(crate) identity: Option<Vec<Policy<'a>>>,
+    pub(crate) boundary: Option<Policy<'a>>,
+    /// `None` for a session without session policies.
+    pub(crate) session: Option<Vec<Policy<'a>>>,
+    /// A policy of the resource names the caller itself, in the caller's own account: no identity policy has to allow it
+    /// as well. Denies and the boundary still count (IAM User Guide, "Evaluating effective permissions with boundaries").
+    pub(crate) is_granted_by_resource: bool,
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Decision {
+enum Decision {
     Allow,
     ImplicitDeny,
     ExplicitDeny,
@@ -52,13 +80,6 @@ pub(crate) enum TrustDecision {
     AllowPrincipal,
     ImplicitDeny,
     ExplicitDeny,
-}
-
-impl TrustDecision {
-    /// Either kind of allow.
-    pub(crate) fn is_allowed(self) -> bool {
-        matches!(self, Self::AllowAccount | Self::AllowPrincipal)
-    }
 }
 
 /// Who asks.
@@ -85,25 +106,39 @@ impl Unjudged {
     }
 }
 
-/// Judges a request by identity policies and a permissions boundary. The boundary only ever takes away.
+/// Why a request is denied by all policies that count for it; `None` if it is allowed.
+///
+/// An explicit deny of any policy wins. Then every type of policy that is there has to allow: they only take away from
+/// each other (IAM User Guide, "Policy evaluation logic").
 ///
 /// # Errors
 /// If any statement of any document cannot be judged.
-pub(crate) fn identity(
-    policies: &[&Value],
-    boundary: Option<&Value>,
-    request: &Request<'_>,
-) -> Result<Decision, Unjudged> {
-    let mut decision = Decision::ImplicitDeny;
-    for policy in policies {
-        decision = stronger(decision, document(policy, request)?);
+pub(crate) fn denial(policies: &Policies<'_>, request: &Request<'_>) -> Result<Option<Denial>, Unjudged> {
+    let mut types = vec![(PolicyType::ResourceControl, policies.resource_control.clone(), false)];
+    let boundary = policies.boundary.map(|boundary| vec![boundary]);
+    for (policy, attached, must_allow) in [
+        (PolicyType::ServiceControl, &policies.service_control, true),
+        (PolicyType::Identity, &policies.identity, !policies.is_granted_by_resource),
+        (PolicyType::PermissionsBoundary, &boundary, true),
+        (PolicyType::Session, &policies.session, true),
+    ] {
+        types.extend(attached.clone().map(|attached| (policy, attached, must_allow)));
     }
-    let Some(boundary) = boundary else { return Ok(decision) };
-    Ok(match (decision, document(boundary, request)?) {
-        (Decision::ExplicitDeny, _) | (_, Decision::ExplicitDeny) => Decision::ExplicitDeny,
-        (Decision::Allow, Decision::Allow) => Decision::Allow,
-        _ => Decision::ImplicitDeny,
-    })
+    let (mut explicit, mut implicit) = (None, None);
+    for (policy, attached, must_allow) in types {
+        let mut decision = Decision::ImplicitDeny;
+        for one in attached {
+            let said = document(one.document, policy, request)?;
+            if said == Decision::ExplicitDeny && explicit.is_none() {
+                explicit = Some(Denial { policy, is_explicit: true, arn: one.arn.map(str::to_owned) });
+            }
+            decision = stronger(decision, said);
+        }
+        if must_allow && decision == Decision::ImplicitDeny && implicit.is_none() {
+            implicit = Some(Denial::implicit(policy));
+        }
+    }
+    Ok(explicit.or(implicit))
 }
 
 /// Judges a request by the trust policy of a role.
@@ -115,12 +150,11 @@ pub(crate) fn trust(
     principal: &Principal<'_>,
     request: &Request<'_>,
 ) -> Result<TrustDecision, Unjudged> {
-    let asker = if principal.service.is_some() { Asker::Service } else { Asker::Identity };
     let mut decision = TrustDecision::ImplicitDeny;
     for statement in statement::read(document, Kind::Trust)? {
         // Both sides are judged before they are joined: what cannot be judged must not hide behind a mismatch.
         let named = principal::matches(&statement, principal)?;
-        let applies = applies(&statement, request, asker)?;
+        let applies = applies(&statement, request)?;
         if !applies || named == Match::None {
             continue;
         }
@@ -133,10 +167,11 @@ pub(crate) fn trust(
     Ok(decision)
 }
 
-fn document(document: &Value, request: &Request<'_>) -> Result<Decision, Unjudged> {
+fn document(document: &Value, policy: PolicyType, request: &Request<'_>) -> Result<Decision, Unjudged> {
+    let kind = if policy == PolicyType::ResourceControl { Kind::ResourceControl } else { Kind::Identity };
     let mut decision = Decision::ImplicitDeny;
-    for statement in statement::read(document, Kind::Identity)? {
-        if applies(&statement, request, Asker::Identity)? {
+    for statement in statement::read(document, kind)? {
+        if applies(&statement, request)? {
             let said = if statement.effect == Effect::Deny { Decision::ExplicitDeny } else { Decision::Allow };
             decision = stronger(decision, said);
         }
@@ -145,12 +180,17 @@ fn document(document: &Value, request: &Request<'_>) -> Result<Decision, Unjudge
 }
 
 /// Whether action, resource and condition of a statement fit the request.
-fn applies(statement: &Statement<'_>, request: &Request<'_>, asker: Asker) -> Result<bool, Unjudged> {
-    let condition = condition::holds(statement.condition, request.context, asker)?;
+fn applies(statement: &Statement<'_>, request: &Request<'_>) -> Result<bool, Unjudged> {
+    let condition = condition::judge(statement.condition, request.context)?;
     let action = statement.action.fits(|pattern| pattern::matches_ignoring_case(pattern, request.action));
     let resource =
         statement.resource.as_ref().is_none_or(|r| r.fits(|pattern| pattern::matches(pattern, request.resource)));
-    Ok(condition && action && resource)
+    match condition {
+        _ if !action || !resource => Ok(false),
+        Outcome::Holds => Ok(true),
+        Outcome::Fails => Ok(false),
+        Outcome::Open(unjudged) => Err(unjudged),
+    }
 }
 
 /// An explicit deny wins over an allow, an allow over silence.

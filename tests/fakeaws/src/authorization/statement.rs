@@ -7,10 +7,12 @@ use super::Unjudged;
 /// Where a document is used; it decides which parts its statements have.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
-    /// An identity policy or a permissions boundary.
+    /// An identity policy, a permissions boundary, a session policy or a service control policy.
     Identity,
     /// The trust policy of a role: principals, and no resource.
     Trust,
+    /// A resource control policy: everybody as the principal, and resources (Organizations User Guide, "RCP syntax").
+    ResourceControl,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,7 +42,7 @@ pub(super) struct Statement<'a> {
     pub(super) action: Patterns<'a>,
     /// Absent in a trust policy.
     pub(super) resource: Option<Patterns<'a>>,
-    /// Absent in an identity policy.
+    /// Absent in an identity policy; everybody in a resource control policy.
     pub(super) principal: Option<&'a Value>,
     pub(super) condition: Option<&'a Value>,
 }
@@ -70,10 +72,12 @@ fn read_one(statement: &Value, kind: Kind) -> Result<Statement<'_>, Unjudged> {
         match kind {
             Kind::Identity => &["Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"],
             Kind::Trust => &["Sid", "Effect", "Action", "NotAction", "Principal", "Condition"],
+            Kind::ResourceControl => &["Sid", "Effect", "Action", "Resource", "NotResource", "Principal", "Condition"],
         },
         match kind {
             Kind::Identity => "in an identity policy the statement element",
             Kind::Trust => "in a trust policy the statement element",
+            Kind::ResourceControl => "in a resource control policy the statement element",
         },
     )?;
     let effect = match members.get("Effect").and_then(Value::as_str) {
@@ -82,12 +86,15 @@ fn read_one(statement: &Value, kind: Kind) -> Result<Statement<'_>, Unjudged> {
         other => return Err(Unjudged::new(format!("the effect {}", other.unwrap_or("(none)")))),
     };
     let resource = match kind {
-        Kind::Identity => Some(patterns(members, "Resource", "NotResource")?),
+        Kind::Identity | Kind::ResourceControl => Some(patterns(members, "Resource", "NotResource")?),
         Kind::Trust => None,
     };
     let principal = members.get("Principal");
     if kind == Kind::Trust && principal.is_none() {
         return Err(Unjudged::new("a trust statement without Principal"));
+    }
+    if kind == Kind::ResourceControl && principal != Some(&Value::from("*")) {
+        return Err(Unjudged::new("a resource control policy whose principal is not *"));
     }
     let action = patterns(members, "Action", "NotAction")?;
     Ok(Statement { effect, action, resource, principal, condition: members.get("Condition") })

@@ -11,10 +11,12 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 /// What a document is for; the grammars differ.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
-    /// An inline policy of a role.
+    /// An inline policy of a role, a service control policy, or a session policy.
     Identity,
     /// A trust policy.
     Trust,
+    /// A resource control policy.
+    ResourceControl,
 }
 
 /// Parses a document as IAM would take it.
@@ -79,7 +81,17 @@ fn check_statement(statement: &Map<String, Value>, kind: Kind) -> Result<(), Ser
     match kind {
         Kind::Trust if has("Resource") || has("NotResource") => Err(malformed("Has prohibited field Resource")),
         Kind::Trust if !has("Principal") && !has("NotPrincipal") => Err(malformed("Missing required field Principal")),
-        Kind::Trust => Ok(()),
+        // Organizations User Guide, "RCP syntax".
+        Kind::ResourceControl if statement.get("Effect").and_then(Value::as_str) != Some("Deny") => {
+            Err(malformed("a resource control policy holds Deny statements only"))
+        }
+        Kind::ResourceControl if statement.get("Principal").and_then(Value::as_str) != Some("*") => {
+            Err(malformed("the principal of a resource control policy is *"))
+        }
+        Kind::ResourceControl if has("NotAction") || has("Resource") == has("NotResource") => {
+            Err(malformed("a resource control policy has Action, and either Resource or NotResource"))
+        }
+        Kind::Trust | Kind::ResourceControl => Ok(()),
         Kind::Identity if has("Principal") || has("NotPrincipal") => {
             Err(malformed("Policy document should not specify a principal."))
         }
@@ -116,7 +128,12 @@ pub(crate) fn size(document: &Value) -> usize {
 
 /// The document as IAM gives it back: rearranged, without white space, URL-encoded.
 pub(crate) fn returned(document: &Value) -> String {
-    utf8_percent_encode(&rearranged(document).to_string(), RESERVED).to_string()
+    encoded(&rearranged(document))
+}
+
+/// The document in the shape that it has, without white space, URL-encoded.
+pub(crate) fn encoded(document: &Value) -> String {
+    utf8_percent_encode(&document.to_string(), RESERVED).to_string()
 }
 
 /// The same meaning in another order, and one-element lists of strings as plain strings: a reader that compares text

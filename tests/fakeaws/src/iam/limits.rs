@@ -46,6 +46,14 @@ pub(crate) fn path(path: &str) -> Result<(), ServiceError> {
     Err(ServiceError::new("ValidationError", text))
 }
 
+/// The ARN of a managed policy (service model, `arnType`).
+pub(crate) fn policy_arn(member: &str, arn: &str) -> Result<(), ServiceError> {
+    if arn.len() < 20 {
+        return Err(validation(member, "Member must have length greater than or equal to 20"));
+    }
+    Ok(())
+}
+
 /// A role's description.
 pub(crate) fn description(text: &str) -> Result<(), ServiceError> {
     if text.chars().count() > 1000 {

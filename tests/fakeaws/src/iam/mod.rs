@@ -1,10 +1,11 @@
 //! IAM: roles, their trust, policies, tags and boundary.
 
+mod access;
 pub(crate) mod documents;
 pub(crate) mod limits;
 mod policies;
 mod roles;
-mod tags;
+pub(crate) mod tags;
 
 use crate::{
     error::ServiceError,
@@ -43,27 +44,6 @@ pub(crate) fn handle(world: &mut World, caller: &Caller, operation: &str, form: 
     handler(world, caller, form)
 }
 
-/// Authorises `iam:<operation>` on the role that the form names, and returns the name.
-fn on_role<'f>(world: &mut World, caller: &Caller, action: &str, form: &'f Form) -> Result<&'f str, ServiceError> {
-    let name = form.require("RoleName")?;
-    limits::name("roleName", name, 64)?;
-    let arn = role_arn(world, caller, name);
-    world.authorize(caller, action, &arn, &[])?;
-    Ok(name)
-}
-
-/// The ARN that a call on a role is judged on: with its path if it exists, or if reads still show it. Otherwise a
-/// lagging read would be denied to a caller whose rights end at a path, and not answered.
-fn role_arn(world: &World, caller: &Caller, name: &str) -> String {
-    let account = world.accounts.get(&caller.account);
-    account
-        .and_then(|account| {
-            let role = account.role(name).or_else(|| account.role_as_of(name, world.read_time()))?;
-            Some(account.role_arn(role))
-        })
-        .unwrap_or_else(|| format!("arn:{}:iam::{}:role/{name}", caller.partition, caller.account))
-}
-
 fn no_such_role(name: &str) -> ServiceError {
     no_such_entity(format!("The role with name {name} cannot be found."))
 }
@@ -78,6 +58,18 @@ fn read_role<'w>(world: &'w World, caller: &Caller, name: &str) -> Result<&'w Ro
     account.and_then(|account| account.role_as_of(name, world.read_time())).ok_or_else(|| no_such_role(name))
 }
 
+/// IAM's refusal to change a role that only AWS changes (IAM API reference, `UnmodifiableEntity`). The model does not list
+/// it for TagRole and UntagRole; what these answer is not established, so they are refused too.
+fn modifiable(role: &Role) -> Result<(), ServiceError> {
+    if !role.is_protected() {
+        return Ok(());
+    }
+    let name = &role.name;
+    let text =
+        format!("Cannot perform the operation on the protected role '{name}' - this role is only modifiable by AWS");
+    Err(ServiceError::new("UnmodifiableEntity", text))
+}
+
 /// Changes a role as it really is now. Nothing is written if the change is refused or changes nothing.
 fn change_role(
     world: &mut World,
@@ -87,6 +79,7 @@ fn change_role(
 ) -> Result<(), ServiceError> {
     let account = world.accounts.get(&caller.account);
     let before = account.and_then(|account| account.role(name)).ok_or_else(|| no_such_role(name))?;
+    modifiable(before)?;
     let mut after = before.clone();
     change(&mut after)?;
     if after != *before {

@@ -1,9 +1,10 @@
 //! Inline policies, attached policies, and managed policies as far as they are read.
 
 use super::{
+    access::{on_policy, on_role},
     change_role,
     documents::{self, Kind},
-    limits, no_such_entity, on_role, page, read_role,
+    limits, no_such_entity, page, read_role,
 };
 use crate::{
     error::ServiceError,
@@ -62,7 +63,8 @@ fn not_attachable(arn: &str) -> ServiceError {
 pub(super) fn attach(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
     let name = on_role(world, caller, "iam:AttachRolePolicy", form)?;
     let arn = form.require("PolicyArn")?;
-    if !world.managed_policies.contains_key(arn) {
+    limits::policy_arn("policyArn", arn)?;
+    if world.attachable_policy(caller, arn).is_none() {
         return Err(not_attachable(arn));
     }
     change_role(world, caller, name, |role| {
@@ -103,28 +105,49 @@ pub(super) fn list_attached(world: &mut World, caller: &Caller, form: &Form) -> 
     Ok(answer)
 }
 
+fn no_such_managed(arn: &str) -> ServiceError {
+    no_such_entity(format!("Policy {arn} was not found."))
+}
+
 pub(super) fn get_managed(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
     let arn = form.require("PolicyArn")?;
-    world.authorize(caller, "iam:GetPolicy", arn, &[])?;
-    if !world.managed_policies.contains_key(arn) {
-        return Err(no_such_entity(format!("Policy {arn} was not found.")));
+    limits::policy_arn("policyArn", arn)?;
+    on_policy(world, caller, "iam:GetPolicy", arn)?;
+    if world.attachable_policy(caller, arn).is_none() {
+        return Err(no_such_managed(arn));
     }
+    let (_, path_and_name) = arn.split_once(":policy").ok_or_else(|| no_such_managed(arn))?;
+    let (path, name) = path_and_name.rsplit_once('/').unwrap_or_default();
+    let (attached, boundaries) = world.uses_of_policy(&caller.account, arn);
     let policy = Xml::default()
-        .text("PolicyName", arn.rsplit('/').next().unwrap_or_default())
-        .text("PolicyId", "ANPAFAKEAWSMANAGED001")
+        .text("PolicyName", name)
+        .text("PolicyId", stable_id(arn))
         .text("Arn", arn)
-        .text("Path", "/")
+        .text("Path", format_args!("{path}/"))
         .text("DefaultVersionId", "v1")
+        .text("AttachmentCount", attached)
+        .text("PermissionsBoundaryUsageCount", boundaries)
         .text("IsAttachable", true);
     Ok(Xml::default().nest("Policy", &policy))
 }
 
+/// The unique id of a managed policy. Policies are not made again here, so that the ARN can stand for it.
+fn stable_id(arn: &str) -> String {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    arn.hash(&mut hasher);
+    format!("ANPA{:017X}", hasher.finish())
+}
+
 pub(super) fn get_managed_version(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
     let arn = form.require("PolicyArn")?;
+    limits::policy_arn("policyArn", arn)?;
     let version = form.require("VersionId")?;
-    world.authorize(caller, "iam:GetPolicyVersion", arn, &[])?;
-    let document = world.managed_policies.get(arn).filter(|_| version == "v1");
-    let document = document.ok_or_else(|| no_such_entity(format!("Policy {arn} version {version} does not exist.")))?;
+    on_policy(world, caller, "iam:GetPolicyVersion", arn)?;
+    let document = world.attachable_policy(caller, arn).ok_or_else(|| no_such_managed(arn))?;
+    if version != "v1" {
+        return Err(no_such_entity(format!("Policy {arn} version {version} does not exist or is not attachable.")));
+    }
     let version = Xml::default()
         .text("Document", documents::returned(document))
         .text("VersionId", version)

@@ -1,34 +1,35 @@
 //! Roles: life, trust and boundary.
 
 use super::{
+    access::{on_role, to_create, to_list_roles},
     change_role,
     documents::{self, Kind},
-    limits, no_such_entity, no_such_role, on_role, page, read_role, tags,
+    limits, modifiable, no_such_entity, no_such_role, page, read_role, tags,
 };
 use crate::{
     error::ServiceError,
-    state::{Account, Caller, Policies, Role, World, unique_id},
+    state::{Account, Caller, PROTECTED_PATHS, Policies, Role, World, unique_id},
     wire::query::{Form, Xml},
 };
 
-/// IAM User Guide, "Tagging IAM roles": a role that is made with tags needs `iam:TagRole` besides `iam:CreateRole`.
 pub(super) fn create(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
     let name = form.require("RoleName")?;
     limits::name("roleName", name, 64)?;
     let path = form.get("Path").unwrap_or("/");
     limits::path(path)?;
     let arn = format!("arn:{}:iam::{}:role{path}{name}", caller.partition, caller.account);
-    world.authorize(caller, "iam:CreateRole", &arn, &[])?;
-    let pairs = form.pairs("Tags");
-    if !pairs.is_empty() {
-        world.authorize(caller, "iam:TagRole", &arn, &[])?;
+    to_create(world, caller, &arn, form)?;
+    if let Some(reserved) = PROTECTED_PATHS.iter().find(|reserved| path.starts_with(**reserved)) {
+        // What IAM answers here is not established.
+        return Err(ServiceError::unsupported(format!("CreateRole under {reserved}")));
     }
+    let pairs = form.pairs("Tags");
     limits::tags(&pairs)?;
     let mut role_tags = std::collections::BTreeMap::new();
     tags::add(&mut role_tags, &pairs);
     limits::tag_count(&role_tags)?;
     let trust = trust(world, form.require("AssumeRolePolicyDocument")?, "assumeRolePolicyDocument")?;
-    let boundary = form.get("PermissionsBoundary").map(|arn| boundary(world, arn)).transpose()?;
+    let boundary = form.get("PermissionsBoundary").map(|arn| boundary(world, caller, arn)).transpose()?;
     let description = form.get("Description");
     description.map_or(Ok(()), limits::description)?;
     let account = world.account_mut(&caller.account);
@@ -47,6 +48,8 @@ pub(super) fn create(world: &mut World, caller: &Caller, form: &Form) -> Result<
         description: description.map(str::to_owned),
         max_session_duration: form.get("MaxSessionDuration").map_or(Ok(3600), limits::max_session_duration)?,
         trust,
+        keeps_trust_shape: false,
+        only_aws_modifies: false,
         policies: Policies { boundary, ..Policies::default() },
         tags: role_tags,
     };
@@ -61,10 +64,12 @@ fn trust(world: &World, text: &str, member: &str) -> Result<serde_json::Value, S
     world.stored_trust(&document, false)
 }
 
-fn boundary(world: &World, arn: &str) -> Result<String, ServiceError> {
-    let known = world.managed_policies.contains_key(arn);
+/// The policy of a boundary: a managed policy of AWS or of the role's own account (API reference,
+/// `PutRolePermissionsBoundary`). The text of the refusal: seen in reports of failed stacks.
+fn boundary(world: &World, caller: &Caller, arn: &str) -> Result<String, ServiceError> {
+    limits::policy_arn("permissionsBoundary", arn)?;
     let refused = || no_such_entity(format!("Scope ARN: {arn} does not exist or is not attachable."));
-    known.then(|| arn.to_owned()).ok_or_else(refused)
+    world.attachable_policy(caller, arn).map(|_| arn.to_owned()).ok_or_else(refused)
 }
 
 /// The XML of a role. Lists leave out tags and boundary (API reference, `ListRoles`).
@@ -76,7 +81,7 @@ fn described(world: &World, caller: &Caller, role: &Role, whole: bool) -> Xml {
         .text("RoleId", &role.id)
         .text("Arn", arn)
         .text("CreateDate", role.created.strftime("%Y-%m-%dT%H:%M:%SZ"))
-        .text("AssumeRolePolicyDocument", documents::returned(&world.shown_trust(&role.trust)))
+        .text("AssumeRolePolicyDocument", shown_trust(world, role))
         .optional("Description", role.description.as_deref())
         .text("MaxSessionDuration", role.max_session_duration);
     if !whole {
@@ -92,6 +97,13 @@ fn described(world: &World, caller: &Caller, role: &Role, whole: bool) -> Xml {
     if role.tags.is_empty() { xml } else { xml.list("Tags", role.tags.iter().map(tags::member)) }
 }
 
+/// The trust policy as IAM gives it back: principals by their ARNs, URL-encoded, and rearranged if it was written over the
+/// API. What a seed holds keeps its shape, which may be any that IAM was ever given.
+fn shown_trust(world: &World, role: &Role) -> String {
+    let trust = world.shown_trust(&role.trust);
+    if role.keeps_trust_shape { documents::encoded(&trust) } else { documents::returned(&trust) }
+}
+
 pub(super) fn get(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
     let name = on_role(world, caller, "iam:GetRole", form)?;
     let role = read_role(world, caller, name)?;
@@ -99,8 +111,8 @@ pub(super) fn get(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml
 }
 
 pub(super) fn list(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
-    world.authorize(caller, "iam:ListRoles", "*", &[])?;
     let prefix = form.get("PathPrefix").unwrap_or("/");
+    to_list_roles(world, caller, prefix)?;
     let time = world.read_time();
     let roles = world.accounts.get(&caller.account).into_iter().flat_map(|account| account.roles.values());
     let roles = roles.filter_map(|role| role.as_of(time)).filter(|role| role.path.starts_with(prefix));
@@ -115,6 +127,7 @@ pub(super) fn delete(world: &mut World, caller: &Caller, form: &Form) -> Result<
     let name = on_role(world, caller, "iam:DeleteRole", form)?;
     let account = world.accounts.get(&caller.account);
     let role = account.and_then(|account: &Account| account.role(name)).ok_or_else(|| no_such_role(name))?;
+    modifiable(role)?;
     let conflict = |text: &str| Err(ServiceError::new("DeleteConflict", text).with_status(409));
     if !role.policies.inline.is_empty() {
         return conflict("Cannot delete entity, must delete policies first.");
@@ -146,6 +159,7 @@ pub(super) fn update_trust(world: &mut World, caller: &Caller, form: &Form) -> R
     let trust = trust(world, form.require("PolicyDocument")?, "policyDocument")?;
     change_role(world, caller, name, |role| {
         role.trust = trust;
+        role.keeps_trust_shape = false;
         Ok(())
     })?;
     Ok(Xml::default())
@@ -153,7 +167,7 @@ pub(super) fn update_trust(world: &mut World, caller: &Caller, form: &Form) -> R
 
 pub(super) fn put_boundary(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
     let name = on_role(world, caller, "iam:PutRolePermissionsBoundary", form)?;
-    let boundary = boundary(world, form.require("PermissionsBoundary")?)?;
+    let boundary = boundary(world, caller, form.require("PermissionsBoundary")?)?;
     change_role(world, caller, name, |role| {
         role.policies.boundary = Some(boundary);
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{change_role, limits, on_role, page, read_role};
+use super::{access::on_role, change_role, limits, page, read_role};
 use crate::{
     error::ServiceError,
     state::{Caller, World},
@@ -20,8 +20,9 @@ pub(super) fn tag(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml
     Ok(Xml::default())
 }
 
-/// Adds tags; a key that differs only in case replaces the old one.
-pub(super) fn add(tags: &mut BTreeMap<String, String>, pairs: &[(&str, &str)]) {
+/// Adds tags. Keys are unique without regard to case, so another spelling replaces the key as well as the value (IAM User
+/// Guide, "Tagging IAM resources"; aws/aws-cdk #26253 shows TagRole doing it).
+pub(crate) fn add(tags: &mut BTreeMap<String, String>, pairs: &[(&str, &str)]) {
     for (key, value) in pairs {
         tags.retain(|old, _| old.to_lowercase() != key.to_lowercase());
         tags.insert((*key).to_owned(), (*value).to_owned());
@@ -30,12 +31,16 @@ pub(super) fn add(tags: &mut BTreeMap<String, String>, pairs: &[(&str, &str)]) {
 
 pub(super) fn untag(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
     let name = on_role(world, caller, "iam:UntagRole", form)?;
-    let keys: Vec<String> = form.members("TagKeys").iter().map(|key| key.to_lowercase()).collect();
     change_role(world, caller, name, |role| {
-        role.tags.retain(|key, _| !keys.contains(&key.to_lowercase()));
+        remove(&mut role.tags, &form.members("TagKeys"));
         Ok(())
     })?;
     Ok(Xml::default())
+}
+
+/// Removes tags, however their keys are spelled.
+pub(crate) fn remove(tags: &mut BTreeMap<String, String>, keys: &[&str]) {
+    tags.retain(|old, _| !keys.iter().any(|key| key.to_lowercase() == old.to_lowercase()));
 }
 
 pub(super) fn list(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {

@@ -14,8 +14,14 @@ use crate::{codepipeline::Pipelines, lambda::Behaviour};
 pub(crate) struct Account {
     /// Twelve digits.
     pub(crate) id: String,
-    /// `aws`, `aws-cn` or `aws-us-gov`.
+    /// `aws`, `aws-cn`, `aws-us-gov`, `aws-eusc`, `aws-iso`, `aws-iso-b` or a later one.
     pub(crate) partition: String,
+    /// The organization that it is in, such as `o-exampleorgid`.
+    pub(crate) organization: Option<String>,
+    /// Every service control policy that applies here, by ARN or name; none outside an organization.
+    pub(crate) service_control_policies: BTreeMap<String, Value>,
+    /// Every resource control policy that applies here, by ARN or name.
+    pub(crate) resource_control_policies: BTreeMap<String, Value>,
     /// Roles by lower-case name: names are unique without regard to case, and over all paths (IAM User Guide, quotas).
     pub(crate) roles: BTreeMap<String, Versioned<Role>>,
     /// Users by name. There is no API for them: they come from the seed.
@@ -41,9 +47,24 @@ pub(crate) struct Role {
     /// The trust policy with role and user principals replaced by their unique ids; [`super::World::shown_trust`]
     /// turns them back into ARNs where the role still lives.
     pub(crate) trust: Value,
+    /// The trust policy came from a seed or an admin command, and is shown in the shape that it has there.
+    pub(crate) keeps_trust_shape: bool,
+    /// Only AWS may change it, wherever its path is; see [`Role::is_protected`].
+    pub(crate) only_aws_modifies: bool,
     pub(crate) policies: Policies,
     pub(crate) tags: BTreeMap<String, String>,
 }
+
+impl Role {
+    /// Whether IAM refuses to change the role: service-linked roles (IAM User Guide, "Create a service-linked role"), the
+    /// roles of IAM Identity Center (rebuy-de/aws-nuke #1028 shows their path and the refusal), and what a seed says.
+    pub(crate) fn is_protected(&self) -> bool {
+        self.only_aws_modifies || PROTECTED_PATHS.iter().any(|path| self.path.starts_with(path))
+    }
+}
+
+/// Paths under which AWS alone keeps roles.
+pub(crate) const PROTECTED_PATHS: [&str; 2] = ["/aws-service-role/", "/aws-reserved/"];
 
 /// The identity policies of a role or user.
 #[derive(Clone, Debug, Default, PartialEq)]

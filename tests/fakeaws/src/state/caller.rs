@@ -1,6 +1,7 @@
 //! Who calls: access keys, session tokens, and the identity behind them.
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 
 use super::{Role, World, unique_id};
 use crate::error::ServiceError;
@@ -82,8 +83,8 @@ pub(crate) struct Session {
     /// Its unique id: the session of a deleted role is worth nothing, even if the role was recreated.
     pub(crate) role_id: String,
     pub(crate) name: String,
-    /// Good for artifacts only: the `artifactCredentials` of a job.
-    pub(crate) artifacts_only: bool,
+    /// What the session is limited to, whatever the role may do.
+    pub(crate) policy: Option<Value>,
 }
 
 /// Temporary credentials as they are handed out.
@@ -130,8 +131,8 @@ pub(crate) struct Caller {
     pub(crate) arn: String,
     /// As `GetCallerIdentity` shows it.
     pub(crate) user_id: String,
-    /// Its credentials are the `artifactCredentials` of a job.
-    pub(crate) artifacts_only: bool,
+    /// The policy that was passed when the session was made.
+    pub(crate) session_policy: Option<Value>,
 }
 
 impl World {
@@ -164,21 +165,32 @@ impl World {
             .ok_or_else(|| service.invalid_token())?;
         let identity = Identity::Role { name: role.name.clone(), id: role.id.clone(), session: session.name.clone() };
         let caller = self.caller(service, region, &session.account, identity);
-        let artifacts_only = session.artifacts_only;
-        caller.map(|caller| Caller { artifacts_only, ..caller }).ok_or_else(|| service.invalid_token())
+        let session_policy = session.policy.clone();
+        caller.map(|caller| Caller { session_policy, ..caller }).ok_or_else(|| service.invalid_token())
     }
 
     /// Temporary credentials for a role of an account.
     pub(crate) fn issue_session(&mut self, account: &str, role: &Role, name: &str, seconds: u32) -> Issued {
-        self.issue(account, role, name, seconds, false)
+        self.issue_limited_session(account, role, (name, seconds), None)
     }
 
-    /// The same, good for artifacts only.
+    /// The same, good for artifacts only: the `artifactCredentials` of a job are denied everything else, whatever the
+    /// role may do (aws/aws-cdk #15235).
     pub(crate) fn issue_artifact_session(&mut self, account: &str, role: &Role, name: &str, seconds: u32) -> Issued {
-        self.issue(account, role, name, seconds, true)
+        let policy = json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": ["s3:*", "kms:*"], "Resource": "*"},
+        ]});
+        self.issue_limited_session(account, role, (name, seconds), Some(policy))
     }
 
-    fn issue(&mut self, account: &str, role: &Role, name: &str, seconds: u32, artifacts_only: bool) -> Issued {
+    /// The same, with a session policy.
+    pub(crate) fn issue_limited_session(
+        &mut self,
+        account: &str,
+        role: &Role,
+        (name, seconds): (&str, u32),
+        policy: Option<Value>,
+    ) -> Issued {
         let session = Session {
             token: format!("fakeaws-token-{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>()),
             expires: self.now() + SignedDuration::from_secs(i64::from(seconds)),
@@ -186,7 +198,7 @@ impl World {
             role: role.name.clone(),
             role_id: role.id.clone(),
             name: name.to_owned(),
-            artifacts_only,
+            policy,
         };
         let access_key = unique_id("ASIA")[..20].to_owned();
         let issued = Issued { access_key: access_key.clone(), token: session.token.clone(), expires: session.expires };
@@ -239,7 +251,7 @@ impl World {
             identity,
             arn,
             user_id,
-            artifacts_only: false,
+            session_policy: None,
         })
     }
 }

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 pub(crate) use self::{
-    account::{Account, Function, Policies, Role, User},
+    account::{Account, Function, PROTECTED_PATHS, Policies, Role, User},
     caller::{Caller, Identity, Issued, SECRET_KEY, Service, Session},
 };
 use crate::{
@@ -107,6 +107,24 @@ impl World {
     pub(crate) fn seed_user(&mut self, account: &str, user: User) {
         self.unique_ids.insert(user.id.clone(), (account.to_owned(), user.name.clone()));
         self.account_mut(account).users.insert(user.name.clone(), user);
+    }
+
+    /// The document of a managed policy that this caller's account can use: one of its own, or one of AWS.
+    pub(crate) fn attachable_policy(&self, caller: &Caller, arn: &str) -> Option<&Value> {
+        let mut parts = arn.splitn(6, ':').skip(1);
+        let (partition, owner) = (parts.next()?, parts.nth(2)?);
+        let is_own = partition == caller.partition && (owner == "aws" || owner == caller.account);
+        self.managed_policies.get(arn).filter(|_| is_own)
+    }
+
+    /// How often a managed policy is attached in an account, and how often it is a boundary.
+    pub(crate) fn uses_of_policy(&self, account: &str, arn: &str) -> (usize, usize) {
+        let Some(account) = self.accounts.get(account) else { return (0, 0) };
+        let roles = account.roles.values().filter_map(Versioned::current).map(|role| &role.policies);
+        let all: Vec<&Policies> = roles.chain(account.users.values().map(|user| &user.policies)).collect();
+        let attached = all.iter().filter(|policies| policies.attached.iter().any(|one| one == arn)).count();
+        let boundaries = all.iter().filter(|policies| policies.boundary.as_deref() == Some(arn)).count();
+        (attached, boundaries)
     }
 
     /// The ARN behind a unique id, while that very role or user lives.

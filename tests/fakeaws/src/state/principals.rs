@@ -8,6 +8,17 @@ use serde_json::{Map, Value};
 use super::World;
 use crate::error::ServiceError;
 
+/// How names of services end in the partitions (botocore, `endpoints.json`: `dnsSuffix`).
+const SERVICE_DOMAINS: [&str; 7] = [
+    ".amazonaws.com",
+    ".amazonaws.com.cn",
+    ".amazonaws.eu",
+    ".c2s.ic.gov",
+    ".sc2s.sgov.gov",
+    ".cloud.adc-e.uk",
+    ".csp.hci.ic.gov",
+];
+
 impl World {
     /// The trust policy as it is kept: ARNs of roles and users become unique ids, bare account ids become root ARNs.
     ///
@@ -18,7 +29,7 @@ impl World {
         map_principals(document, &mut |kind, value| {
             let stored = match kind {
                 "AWS" => self.stored_principal(value, keep_dead),
-                "Service" if !value.ends_with(".amazonaws.com") && !value.ends_with(".amazonaws.com.cn") => None,
+                "Service" if !SERVICE_DOMAINS.iter().any(|domain| value.ends_with(domain)) => None,
                 _ => Some(value.to_owned()),
             };
             stored.ok_or_else(|| {

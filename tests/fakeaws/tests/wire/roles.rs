@@ -138,3 +138,20 @@ async fn attached_policies_are_listed_by_arn() {
     let listed: Vec<_> = listed.attached_policies().iter().map(|p| (p.policy_name(), p.policy_arn())).collect();
     assert_eq!(listed, [(Some("ReadOnlyAccess"), Some(arn))]);
 }
+
+#[tokio::test]
+async fn a_role_that_is_made_again_has_another_unique_id() {
+    let aws = start().await;
+    let iam = iam(&aws, DEV_ROOT);
+    let id = async || iam.get_role().role_name("made").send().await.unwrap().role().unwrap().role_id().to_owned();
+    let first = make_role(&iam, "made").await.role_id().to_owned();
+    assert_eq!(id().await, first);
+    let update = iam.update_role().role_name("made").description("another").send();
+    update.await.unwrap();
+    assert_eq!(id().await, first, "a changed role is the same role");
+    iam.delete_role().role_name("made").send().await.unwrap();
+    make_role(&iam, "made").await;
+    let second = id().await;
+    assert!(first.starts_with("AROA") && second.starts_with("AROA"), "{first} {second}");
+    assert_ne!(second, first);
+}

@@ -73,8 +73,21 @@ async fn the_session_of_a_recreated_role_is_worth_nothing() {
     role["description"] = json!("again");
     aws.admin().remove_role(TOOLS, "crossinvoke").unwrap();
     aws.admin().put_role(TOOLS, "crossinvoke", serde_json::from_value(role).unwrap()).unwrap();
-    let client = aws_sdk_sts::Client::new(&config(&aws, session));
-    assert_eq!(refusal(client.get_caller_identity().send().await).1, "InvalidClientTokenId");
+    let text = "The security token included in the request is invalid.";
+    let client = aws_sdk_sts::Client::new(&config(&aws, session.clone()));
+    let refused = refusal(client.get_caller_identity().send().await);
+    assert_eq!(refused, (403, "InvalidClientTokenId".to_owned(), text.to_owned()));
+    let client = aws_sdk_iam::Client::new(&config(&aws, session.clone()));
+    let refused = refusal(client.get_role().role_name("pipeline").send().await);
+    assert_eq!(refused, (403, "InvalidClientTokenId".to_owned(), text.to_owned()));
+    // Services that speak JSON have another code for it.
+    let client = aws_sdk_codepipeline::Client::new(&config(&aws, session.clone()));
+    let refused = refusal(client.get_pipeline().name("release").send().await);
+    assert_eq!(refused, (400, "UnrecognizedClientException".to_owned(), text.to_owned()));
+    let client = aws_sdk_lambda::Client::new(&config(&aws, session));
+    let refused = refusal(client.list_functions().send().await);
+    assert_eq!(refused, (403, "UnrecognizedClientException".to_owned(), text.to_owned()));
+    assume(&aws, TOOLS).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod example;
 mod handlers;
 mod history;
 mod hops;
+mod limits;
 mod modes;
 mod passing;
 mod processes;
