@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,10 @@ use super::{null, rules};
     version = "v1alpha1",
     kind = "AwsAccount",
     plural = "awsaccounts",
+    shortname = "awsa",
     category = "aws",
+    category = "crossinvoke",
+    selectable = ".spec.accountID",
     status = "AwsAccountStatus",
     doc = "The gate to one AWS account: how the controller enters it, and which namespaces may ask for what in it."
 )]
@@ -30,6 +33,11 @@ use super::{null, rules};
 )]
 #[kube(printcolumn = r#"{"name": "Objects", "type": "integer", "jsonPath": ".status.objects"}"#)]
 #[kube(printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#)]
+#[kube(printcolumn = r#"{"name": "Checked", "type": "date", "priority": 1, "jsonPath": ".status.lastCheckedAt"}"#)]
+#[kube(printcolumn = r#"{"name": "Caller", "type": "string", "priority": 1, "jsonPath": ".status.callerARN"}"#)]
+#[kube(
+    printcolumn = r#"{"name": "Message", "type": "string", "priority": 1, "jsonPath": ".status.conditions[?(@.type==\"Ready\")].message"}"#
+)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::role_in_account())]
 #[x_kube(validation = rules::role_path_immutable())]
@@ -177,10 +185,13 @@ pub struct AwsAccountStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Reconciling and Stalled.
+    /// Ready; Reconciling and Stalled while they are True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+    /// When the account was last entered. While nothing else changes it is written once an hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_checked_at: Option<Time>,
     /// Who the controller is in the account.
     #[serde(rename = "callerARN", default, skip_serializing_if = "Option::is_none")]
     pub caller_arn: Option<String>,

@@ -19,7 +19,12 @@ use super::{contested::ContestedItem, drift::DriftStatus, null, rules};
     plural = "crossaccountinvokes",
     shortname = "cai",
     category = "aws",
+    category = "crossinvoke",
     namespaced,
+    selectable = ".spec.toolsAccount.id",
+    selectable = ".spec.devAccount.id",
+    selectable = ".spec.pipeline.name",
+    selectable = ".spec.function.name",
     status = "CrossAccountInvokeStatus",
     doc = "Lets one stage of a CodePipeline in a tools account invoke a Lambda function in a dev account, and keeps it so.",
     validation = rules::object_name_fits_tag(),
@@ -34,11 +39,18 @@ use super::{contested::ContestedItem, drift::DriftStatus, null, rules};
 #[kube(
     printcolumn = r#"{"name": "Drift", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Drifted\")].reason"}"#
 )]
-#[kube(printcolumn = r#"{"name": "Tools", "type": "string", "jsonPath": ".spec.toolsAccount.id"}"#)]
-#[kube(printcolumn = r#"{"name": "Dev", "type": "string", "jsonPath": ".spec.devAccount.id"}"#)]
 #[kube(printcolumn = r#"{"name": "Pipeline", "type": "string", "jsonPath": ".spec.pipeline.name"}"#)]
 #[kube(printcolumn = r#"{"name": "Stage", "type": "string", "jsonPath": ".spec.stage.name"}"#)]
 #[kube(printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#)]
+#[kube(printcolumn = r#"{"name": "Tools", "type": "string", "priority": 1, "jsonPath": ".spec.toolsAccount.id"}"#)]
+#[kube(printcolumn = r#"{"name": "Dev", "type": "string", "priority": 1, "jsonPath": ".spec.devAccount.id"}"#)]
+#[kube(
+    printcolumn = r#"{"name": "Version", "type": "integer", "priority": 1, "jsonPath": ".status.toolsAccount.pipelineVersion"}"#
+)]
+#[kube(printcolumn = r#"{"name": "Checked", "type": "date", "priority": 1, "jsonPath": ".status.lastCheckedAt"}"#)]
+#[kube(
+    printcolumn = r#"{"name": "Message", "type": "string", "priority": 1, "jsonPath": ".status.conditions[?(@.type==\"Ready\")].message"}"#
+)]
 #[x_kube(validation = rules::two_accounts())]
 #[x_kube(validation = rules::tools_account_immutable())]
 #[x_kube(validation = rules::dev_account_immutable())]
@@ -222,10 +234,14 @@ pub struct CrossAccountInvokeStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Reconciling, Stalled and, once everything has been in place, Drifted.
+    /// Ready; Reconciling and Stalled while they are True; and, once everything has been in place, Drifted.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+    /// When everything was last compared with AWS. While nothing else changes it is written once an hour, or once an
+    /// interval where that is longer.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub last_checked_at: Option<Time>,
     /// What was found in the tools account.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub tools_account: Option<ToolsAccountStatus>,

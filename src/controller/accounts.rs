@@ -23,9 +23,11 @@ use super::{
     status_inventory::read_inventory,
 };
 use crate::{
-    api::{AwsAccount, AwsAccountStatus, Reason, ReasonClass, condition},
+    api::{AwsAccount, AwsAccountStatus, Reason, ReasonClass},
     aws::{AwsError, AwsErrorKind, Session, SessionKey},
     domain::{
+        account_status,
+        conditions::{self, Look},
         gate::{self, Account},
         ids::{AccountId, Arn, InstallationId},
         retry,
@@ -87,19 +89,18 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
     if !held {
         current = set_finalizers(account, context, |finalizers| finalizers.push(finalizer)).await?;
     }
-    let (status, reason) = status(&current, context, &users).await;
-    if current.status.as_ref() != Some(&status) {
-        let api: Api<AwsAccount> = Api::all(context.client.clone());
-        current.metadata.managed_fields = None;
-        current.status = Some(status);
-        match api.replace_status(&account.name_any(), &PostParams::default(), &current).await {
-            Ok(_) => {}
-            // The watch brings the newer one.
-            Err(kube::Error::Api(status)) if status.code == 409 => {
-                return Ok(Action::requeue(Duration::from_millis(500)));
-            }
-            Err(error) => return Err(Error::Kubernetes(Box::new(error))),
+    let conflict = Ok(Action::requeue(Duration::from_millis(500)));
+    if current.status.as_ref().is_none_or(|status| status.conditions.is_empty()) {
+        // Without conditions kstatus would take the account for finished.
+        let first = (Reason::Progressing, "the account is being entered for the first time");
+        let status = next_status(&current, context, first, 0, None, &users);
+        if !write(&mut current, context, status).await? {
+            return conflict;
         }
+    }
+    let (status, reason) = status(&current, context, &users).await;
+    if current.status.as_ref() != Some(&status) && !write(&mut current, context, status).await? {
+        return conflict;
     }
     let uid = account.uid().unwrap_or_default();
     if reason.class() == ReasonClass::Reconciling {
@@ -111,6 +112,21 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
         ReasonClass::Stalled => context.settings.delays.stalled(DEFAULT_INTERVAL, fraction),
         ReasonClass::Ready | ReasonClass::Reconciling => retry::jittered(DEFAULT_INTERVAL, fraction),
     }))
+}
+
+/// Replaces the status on the resource version that was read; false when a newer one is on its way to us.
+async fn write(account: &mut AwsAccount, context: &Context, status: AwsAccountStatus) -> Result<bool, Error> {
+    let api: Api<AwsAccount> = Api::all(context.client.clone());
+    account.metadata.managed_fields = None;
+    account.status = Some(status);
+    match api.replace_status(&account.name_any(), &PostParams::default(), account).await {
+        Ok(written) => {
+            *account = written;
+            Ok(true)
+        }
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+        Err(error) => Err(Error::Kubernetes(Box::new(error))),
+    }
 }
 
 /// An account that goes, or that is no longer this installation's business, is let go once nothing of it is in use.
@@ -231,17 +247,36 @@ fn session_key(account: &AwsAccount) -> Option<SessionKey> {
 
 /// Tries to enter the account and says how it went.
 async fn status(account: &AwsAccount, context: &Context, users: &Users) -> (AwsAccountStatus, Reason) {
-    let generation = account.metadata.generation.unwrap_or_default();
     let (reason, message, caller) = enter(account, context).await;
-    let previous = account.status.clone().unwrap_or_default();
-    let conditions = condition::of_reason(&previous.conditions, reason, &message, generation, Context::now());
-    let status = AwsAccountStatus {
-        observed_generation: Some(generation),
-        conditions,
-        caller_arn: caller,
-        objects: Some(users.naming),
+    let uid = account.uid().unwrap_or_default();
+    if reason == Reason::Converged {
+        context.memory.note_look(&uid, Context::now());
+    }
+    let failures = context.memory.count_look(&uid, reason.is_failed_look());
+    (next_status(account, context, (reason, &message), failures, caller, users), reason)
+}
+
+fn next_status(
+    account: &AwsAccount,
+    context: &Context,
+    (reason, message): (Reason, &str),
+    failures: u32,
+    caller: Option<String>,
+    users: &Users,
+) -> AwsAccountStatus {
+    let (previous, now) = (account.status.as_ref(), Context::now());
+    let checked = context.memory.last_look(&account.uid().unwrap_or_default());
+    let known = account_status::known(previous);
+    let look = Look {
+        reason,
+        message,
+        generation: account.metadata.generation.unwrap_or_default(),
+        interval: DEFAULT_INTERVAL,
+        failures,
+        last_look: conditions::last_look(&known, checked, context.started, DEFAULT_INTERVAL, now),
+        now,
     };
-    (status, reason)
+    account_status::next(previous, &look, checked, caller, users.naming)
 }
 
 async fn enter(account: &AwsAccount, context: &Context) -> (Reason, String, Option<String>) {

@@ -45,6 +45,7 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     let held = observe::shared(context, sessions, &situation, &mut observed, Purpose::Converge).await?;
     let may_release = !nothing_is_left_over(&situation, &observed);
     entered.others = others::gather(context, sessions, &situation, &pass.uid, &observed, may_release).await?;
+    pass.saw_everything();
     phases(pass, &entered.sessions, &entered.situation(context), observed, held).await
 }
 

@@ -5,14 +5,16 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use jiff::Timestamp;
+
 use crate::domain::{
     ids::{AccountId, Arn, FunctionName, PipelineName, Region, RoleId},
     inventory::{Inventory, Part},
     own_writes::OwnWrites,
 };
 
-/// How many of our own status writes are told from other people's; a reconcile makes at most three.
-const OWN_STATUS_WRITES: usize = 4;
+/// How many of our own status writes are told from other people's; a reconcile makes at most four.
+const OWN_STATUS_WRITES: usize = 5;
 
 /// The digest of a status that is not there.
 pub const NO_STATUS: u64 = 0;
@@ -29,6 +31,8 @@ pub struct Attempts {
     pub backoff: u32,
     /// Refused pipeline updates since our last IAM change.
     pub propagation: u32,
+    /// Looks in a row that failed.
+    pub failed_looks: u32,
 }
 
 /// What the watch last showed of an object, as digests.
@@ -46,6 +50,8 @@ struct Seen {
 struct Inner {
     own_writes: OwnWrites,
     attempts: HashMap<String, Attempts>,
+    /// When the last complete look at an object or account ended, by UID.
+    looks: HashMap<String, Timestamp>,
     /// What objects may have, by UID, as this process last recorded it: the watch may lag behind our own status write.
     /// It holds what their statuses say, which a tenant may have written.
     claims: HashMap<String, Inventory>,
@@ -80,6 +86,24 @@ impl Memory {
     /// The object's consecutive failures.
     pub fn attempts<T>(&self, uid: &str, work: impl FnOnce(&mut Attempts) -> T) -> T {
         work(self.lock().attempts.entry(uid.to_owned()).or_default())
+    }
+
+    /// Remembers when the last complete look at an object or account ended.
+    pub fn note_look(&self, uid: &str, at: Timestamp) {
+        self.lock().looks.insert(uid.to_owned(), at);
+    }
+
+    /// When the last complete look at an object or account ended.
+    pub fn last_look(&self, uid: &str) -> Option<Timestamp> {
+        self.lock().looks.get(uid).copied()
+    }
+
+    /// Counts a look that failed, or that did not; returns how many have failed in a row.
+    pub fn count_look(&self, uid: &str, failed: bool) -> u32 {
+        self.attempts(uid, |attempts| {
+            attempts.failed_looks = if failed { attempts.failed_looks.saturating_add(1) } else { 0 };
+            attempts.failed_looks
+        })
     }
 
     /// Remembers what an object may have, as its status says it or is about to say it.
@@ -132,6 +156,7 @@ impl Memory {
         inner.claims.remove(uid);
         inner.planned.remove(uid);
         inner.attempts.remove(uid);
+        inner.looks.remove(uid);
         inner.own_statuses.remove(uid);
         inner.finished.insert(uid.to_owned());
     }
@@ -149,6 +174,7 @@ impl Memory {
         inner.claims.remove(uid);
         inner.planned.remove(uid);
         inner.attempts.remove(uid);
+        inner.looks.remove(uid);
         inner.own_statuses.remove(uid);
         inner.seen.remove(uid);
     }

@@ -54,6 +54,15 @@ impl Verdict {
         }
     }
 
+    /// Its reason. What is released was in place, and then gone, as declared.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Converged | Self::Released => Reason::Converged,
+            Self::Reconciling { reason, .. } | Self::Stalled { reason, .. } => *reason,
+        }
+    }
+
     /// Work goes on at once.
     #[must_use]
     pub fn progressing(message: impl Into<String>, retry: Retry) -> Self {
@@ -91,10 +100,10 @@ fn classify(kind: &AwsErrorKind) -> (Reason, Retry) {
         // role was deleted by hand under its function or pipeline, which may take long to be mended.
         AwsErrorKind::AlreadyExists | AwsErrorKind::NotFound => (Reason::Progressing, Retry::Backoff),
         AwsErrorKind::InvalidPrincipal => (Reason::IamPropagating, Retry::Backoff),
-        // After an expired token the next look opens the session anew; with backoff, in case AWS ends that as soon.
-        AwsErrorKind::ExpiredToken | AwsErrorKind::DeleteConflict | AwsErrorKind::ConcurrentModification => {
-            (Reason::Progressing, Retry::Backoff)
+        AwsErrorKind::DeleteConflict | AwsErrorKind::ConcurrentModification => (Reason::Progressing, Retry::Backoff),
+        // After an expired token the next look opens a new session; with backoff, in case AWS ends that as soon.
+        AwsErrorKind::ExpiredToken | AwsErrorKind::Unavailable | AwsErrorKind::Other => {
+            (Reason::AwsUnavailable, Retry::Backoff)
         }
-        AwsErrorKind::Unavailable | AwsErrorKind::Other => (Reason::AwsUnavailable, Retry::Backoff),
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     api::{CrossAccountInvoke, Reason},
     aws::AwsError,
     domain::{
+        conditions::{self, Look},
         contested::Contested,
         drift::{self, Drift, OwnDoing},
         ids::{Arn, ObjectKey, PipelineName, RoleName, StageName},
@@ -28,7 +29,7 @@ use crate::{
         pipeline_edit,
         plan::{self, Situation, Staying, Stays, Step},
         spec::Declared,
-        status::Facts,
+        status::{self, Facts},
     },
 };
 
@@ -88,6 +89,8 @@ pub struct Pass<'a> {
     pub deeds: Vec<(Deed, String)>,
     /// The reason for which the object was found ready or stalled.
     pub found: Option<Reason>,
+    /// Looks in a row that failed, the one that this reconcile makes included once it is over.
+    pub failed_looks: u32,
     declared: Option<Declared>,
 }
 
@@ -110,6 +113,7 @@ impl<'a> Pass<'a> {
             refused_removals: BTreeMap::new(),
             deeds: Vec::new(),
             found: settled_reason(object),
+            failed_looks: 0,
             declared: None,
         }
     }
@@ -118,6 +122,27 @@ impl<'a> Pass<'a> {
     pub fn declare(&mut self, declared: &Declared) {
         self.inventory = std::mem::take(&mut self.inventory).within(declared);
         self.declared = Some(declared.clone());
+    }
+
+    /// Everything was read: what comes of it stands for a complete look.
+    pub fn saw_everything(&self) {
+        self.context.memory.note_look(&self.uid, Context::now());
+    }
+
+    /// What this reconcile has come to so far, for the conditions.
+    #[must_use]
+    pub fn look<'l>(&self, reason: Reason, message: &'l str) -> Look<'l> {
+        let (known, now) = (status::known(self.object.status.as_ref()), Context::now());
+        let (remembered, started) = (self.context.memory.last_look(&self.uid), self.context.started);
+        Look {
+            reason,
+            message,
+            generation: self.object.metadata.generation.unwrap_or_default(),
+            interval: self.interval(),
+            failures: self.failed_looks,
+            last_look: conditions::last_look(&known, remembered, started, self.interval(), now),
+            now,
+        }
     }
 
     /// The interval, or its default when the spec is not valid.

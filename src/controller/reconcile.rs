@@ -12,9 +12,12 @@ use super::{
     converge, events,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
-    remove, report,
+    record, remove, report,
 };
-use crate::{api::Reason, domain::retry};
+use crate::{
+    api::Reason,
+    domain::{conditions, retry, status},
+};
 
 /// How soon a reconcile is redone whose status write met a newer object; the watch brings that object meanwhile.
 const AFTER_CONFLICT: Duration = Duration::from_millis(500);
@@ -69,7 +72,13 @@ async fn once(object: &Guarded, context: &Context) -> Result<Action, Error> {
     }
     let mut pass = Pass::new(context, object);
     let limit = context.settings.aws_timeout;
-    let run = async { if deleting { remove::run(&mut pass).await } else { converge::run(&mut pass).await } };
+    let run = async {
+        if deleting {
+            return remove::run(&mut pass).await;
+        }
+        record::begin(&mut pass).await?;
+        converge::run(&mut pass).await
+    };
     let verdict = match timeout(limit, run).await {
         Ok(Ok(verdict) | Err(Halt::Verdict(verdict))) => verdict,
         Ok(Err(halt)) => {
@@ -87,7 +96,7 @@ async fn once(object: &Guarded, context: &Context) -> Result<Action, Error> {
         ),
     };
     match report::report(&mut pass, &verdict).await {
-        Ok(()) => Ok(next(context, &uid, next_look(&pass), &verdict)),
+        Ok(()) => Ok(next(&pass, next_look(&pass), &verdict)),
         Err(Halt::Kubernetes(error)) => Err(Error::Kubernetes(error)),
         Err(_) => Ok(Action::requeue(AFTER_CONFLICT)),
     }
@@ -101,7 +110,8 @@ fn next_look(pass: &Pass<'_>) -> Duration {
 }
 
 /// The one place that turns a verdict into the time of the next look.
-fn next(context: &Context, uid: &str, interval: Duration, verdict: &Verdict) -> Action {
+fn next(pass: &Pass<'_>, interval: Duration, verdict: &Verdict) -> Action {
+    let (context, uid) = (pass.context, pass.uid.as_str());
     let retries = matches!(verdict, Verdict::Reconciling { retry: Retry::Backoff, .. });
     if !retries {
         context.memory.attempts(uid, |attempts| attempts.backoff = 0);
@@ -112,15 +122,25 @@ fn next(context: &Context, uid: &str, interval: Duration, verdict: &Verdict) -> 
         Verdict::Released => Action::await_change(),
         Verdict::Reconciling { retry: Retry::Now, .. } => Action::requeue(Duration::from_millis(10)),
         Verdict::Reconciling { retry: Retry::After(delay), .. } => Action::requeue(*delay),
-        Verdict::Reconciling { retry: Retry::Backoff, .. } => backoff(context, uid),
+        Verdict::Reconciling { retry: Retry::Backoff, reason, .. } => {
+            let look = pass.look(*reason, "");
+            let is_ready = pass.object.status.as_ref().is_some_and(status::is_ready);
+            let expiry = (is_ready && reason.is_failed_look()).then(|| conditions::time_to_not_checked(&look));
+            let delay = backoff_delay(context, uid);
+            Action::requeue(expiry.map_or(delay, |expiry| delay.min(expiry.max(Duration::from_secs(1)))))
+        }
     }
 }
 
 /// The growing delay of one object or account.
 pub(super) fn backoff(context: &Context, uid: &str) -> Action {
+    Action::requeue(backoff_delay(context, uid))
+}
+
+fn backoff_delay(context: &Context, uid: &str) -> Duration {
     let attempt = context.memory.attempts(uid, |attempts| {
         attempts.backoff += 1;
         attempts.backoff - 1
     });
-    Action::requeue(context.settings.delays.backoff(attempt, Context::fraction()))
+    context.settings.delays.backoff(attempt, Context::fraction())
 }

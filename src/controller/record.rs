@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     caches::status_digest,
-    context::{Context, FINALIZER},
+    context::FINALIZER,
     current, events,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
@@ -109,10 +109,23 @@ pub fn next_status(pass: &Pass<'_>, verdict: &Verdict) -> CrossAccountInvokeStat
             (*reason, message.clone())
         }
     };
-    let generation = pass.object.metadata.generation.unwrap_or_default();
     let inventory = write_inventory(&pass.inventory);
+    let checked = pass.context.memory.last_look(&pass.uid);
+    let look = pass.look(said.0, &said.1);
     let undone = (&pass.drift, &pass.contested);
-    status::next(pass.object.status.as_ref(), generation, said, &pass.facts, undone, inventory, Context::now())
+    status::next(pass.object.status.as_ref(), &look, checked, &pass.facts, undone, inventory)
+}
+
+/// Says that the first look has begun: without conditions kstatus would take the object for finished.
+///
+/// # Errors
+/// As the API server answers.
+pub async fn begin(pass: &mut Pass<'_>) -> Result<(), Halt> {
+    if pass.object.status.as_ref().is_some_and(|status| !status.conditions.is_empty()) {
+        return Ok(());
+    }
+    let status = next_status(pass, &Verdict::progressing("AWS is being looked at for the first time", Retry::Now));
+    write(pass, status).await
 }
 
 /// Replaces the status on the resource version that was read.

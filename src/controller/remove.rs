@@ -48,6 +48,7 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     let mut held = Some(observe::shared(context, sessions, &situation, &mut observed, Purpose::Remove).await?);
     entered.others = others::gather(context, sessions, &situation, &pass.uid, &observed, true).await?;
     let (sessions, situation) = (&entered.sessions, entered.situation(context));
+    pass.saw_everything();
     pass.saw(&situation, &observed);
     invisible(context, &situation, &observed)?;
     let plan = plan::plan_removal(&situation, &observed);

@@ -18,8 +18,11 @@ use super::{
     record, remove,
 };
 use crate::{
-    api::{CrossAccountInvoke, Reason, condition},
-    domain::validate::DEFAULT_INTERVAL,
+    api::{CrossAccountInvoke, Reason},
+    domain::{
+        conditions::{self, Known, Look},
+        validate::DEFAULT_INTERVAL,
+    },
 };
 
 /// Writes the status when it differs in more than time, and lets a finished deletion go.
@@ -36,6 +39,8 @@ pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> 
         pass.context.metrics.forget(&pass.key);
         return remove::let_go(pass).await;
     }
+    let reason = verdict.reason();
+    pass.failed_looks = pass.context.memory.count_look(&pass.uid, reason.is_failed_look());
     if *verdict == Verdict::Converged {
         // Somebody may have taken our finalizer off: without it a deletion would leave everything behind.
         record::hold(pass).await?;
@@ -44,17 +49,14 @@ pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> 
         // Another object's look at what this one needs must find what was seen, not what was about to be made.
         pass.context.memory.claim(&pass.uid, &pass.inventory);
     }
-    let reason = match verdict {
-        Verdict::Converged | Verdict::Released => Reason::Converged,
-        Verdict::Reconciling { reason, .. } | Verdict::Stalled { reason, .. } => *reason,
-    };
+    let status = record::next_status(pass, verdict);
     // One that went meanwhile is counted no more.
     if pass.context.caches.object(&pass.key).is_some() {
+        let reason = conditions::ready_reason(&status.conditions).unwrap_or(reason);
         pass.context.metrics.object(&pass.key, reason.class());
         pass.context.metrics.drift_open(&pass.key, pass.drift.oldest_uncorrected());
         pass.context.metrics.contested(&pass.key, pass.contested.count());
     }
-    let status = record::next_status(pass, verdict);
     if pass.object.status.as_ref() == Some(&status) {
         return Ok(());
     }
@@ -92,7 +94,8 @@ pub async fn undecodable(context: &Context, invalid: &InvalidObject) -> Result<A
     let stored = api.get(name).await.map_err(Box::new)?;
     let known = stored.data.pointer("/status/conditions").cloned().unwrap_or_default();
     let known: Vec<Condition> = serde_json::from_value(known).unwrap_or_default();
-    let conditions = condition::of_reason(&known, reason, &message, generation, Context::now());
+    let look = Look::certain(reason, &message, generation, Context::now());
+    let conditions = conditions::after(&Known { conditions: &known, ..Known::default() }, &look);
     if conditions != known {
         let patch = json!({"status": {"observedGeneration": generation, "conditions": conditions}});
         api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await.map_err(Box::new)?;

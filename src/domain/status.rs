@@ -3,10 +3,18 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{contested::Contested, drift::Drift, observed::Observed, plan::Situation};
+use super::{
+    conditions::{self, Known, Look},
+    contested::Contested,
+    drift::Drift,
+    observed::Observed,
+    plan::Situation,
+};
 use crate::api::{
-    ContestedReason, CrossAccountInvokeStatus, DevAccountStatus, InventoryItem, Reason, ToolsAccountStatus, condition,
+    ContestedReason, CrossAccountInvokeStatus, DevAccountStatus, InventoryItem, Reason, ReasonClass,
+    ToolsAccountStatus, condition,
 };
 
 /// What was read and goes into the status.
@@ -69,54 +77,77 @@ impl Facts {
     }
 }
 
-/// The next status. It equals the previous one, times included, when nothing but time has passed.
+/// The next status: a function of what it said, what was read and the time. It equals the previous one, times included,
+/// when nothing but time has passed; the time of the last look alone counts once in a while.
 #[must_use]
 pub fn next(
     previous: Option<&CrossAccountInvokeStatus>,
-    generation: i64,
-    (reason, message): (Reason, String),
+    look: &Look<'_>,
+    checked: Option<Timestamp>,
     facts: &Facts,
     (drift, contested): (&Drift, &Contested),
     inventory: Vec<InventoryItem>,
-    now: Timestamp,
 ) -> CrossAccountInvokeStatus {
-    let known = previous.map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let mut conditions = condition::of_reason(known, reason, &message, generation, now);
-    if let Some((reason, message)) = drift.said(reason.class()) {
-        conditions.push(condition::drifted(known, reason, &message, generation, now));
+    let known = known(previous);
+    let mut conditions = conditions::after(&known, look);
+    // What hides everything hides drift too.
+    let class = match conditions::ready_reason(&conditions) {
+        Some(Reason::NotChecked) => ReasonClass::Stalled,
+        _ => look.reason.class(),
+    };
+    if let Some((reason, message)) = drift.said(class) {
+        conditions.push(conditions::drifted(known.conditions, reason, &message, look.generation, look.now));
     }
     if let Some(message) = contested.said() {
-        conditions.push(condition::contested(known, ContestedReason::PolicyReturns, &message, generation, now));
+        let reason = ContestedReason::PolicyReturns;
+        conditions.push(conditions::contested(known.conditions, reason, &message, look.generation, look.now));
     }
-    CrossAccountInvokeStatus {
-        observed_generation: Some(generation),
+    let mut status = CrossAccountInvokeStatus {
+        observed_generation: Some(look.generation),
         conditions,
+        last_checked_at: previous.and_then(|previous| previous.last_checked_at.clone()),
         tools_account: (facts.tools != ToolsAccountStatus::default()).then(|| facts.tools.clone()),
         dev_account: (facts.dev != DevAccountStatus::default()).then(|| facts.dev.clone()),
         drift: drift.status(),
         contested: contested.status(),
         inventory,
+    };
+    if previous != Some(&status) || conditions::is_worth_recording(known.last_checked, checked, look.interval) {
+        status.last_checked_at = checked.map(Time).or(status.last_checked_at);
     }
+    status
+}
+
+/// What a status says so far, for [`conditions`].
+#[must_use]
+pub fn known(status: Option<&CrossAccountInvokeStatus>) -> Known<'_> {
+    status.map_or_else(Known::default, |status| Known {
+        conditions: &status.conditions,
+        observed_generation: status.observed_generation,
+        last_checked: status.last_checked_at.as_ref().map(|at| at.0),
+    })
+}
+
+/// Whether the status says that everything is in place, although the latest looks may have failed.
+#[must_use]
+pub fn is_ready(status: &CrossAccountInvokeStatus) -> bool {
+    conditions::is_true(&status.conditions, condition::READY)
 }
 
 /// Whether the status says that something comes back after each correction.
 #[must_use]
 pub fn is_contested(status: Option<&CrossAccountInvokeStatus>) -> bool {
-    status.is_some_and(|status| is_true(status, condition::CONTESTED))
+    status.is_some_and(|status| conditions::is_true(&status.conditions, condition::CONTESTED))
 }
 
 /// Whether the status says that the controller is at work.
 #[must_use]
 pub fn is_reconciling(status: &CrossAccountInvokeStatus) -> bool {
-    is_true(status, condition::RECONCILING)
+    conditions::is_true(&status.conditions, condition::RECONCILING) && !is_ready(status)
 }
 
 /// Whether the status says that somebody has to act.
 #[must_use]
 pub fn is_stalled(status: &CrossAccountInvokeStatus) -> bool {
-    is_true(status, condition::STALLED)
-}
-
-fn is_true(status: &CrossAccountInvokeStatus, kind: &str) -> bool {
-    status.conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True")
+    conditions::is_true(&status.conditions, condition::STALLED)
 }

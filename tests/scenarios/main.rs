@@ -22,6 +22,7 @@ mod lagging;
 mod reading;
 mod refusing;
 mod repairing;
+mod reporting;
 mod resisting;
 mod restarting;
 mod rights;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         gating::scenarios(),
         changing::scenarios(),
         waiting::scenarios(),
+        reporting::scenarios(),
         running::scenarios(),
         sharing::scenarios(),
         deleting::scenarios(),

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 use crossinvoke_harness::{
     Context as _, Error, Result, Scenario,
     accounts::{EXECUTION_ROLE, PIPELINE, PIPELINE_ROLE},
+    objects::{self, has_reason},
     wait::{DEADLINE, eventually},
 };
 use kube::{ResourceExt as _, api::DynamicObject};
@@ -12,19 +13,14 @@ use serde_json::{Value, json};
 
 /// The message of an object's `Ready` condition.
 pub(crate) fn message(object: &DynamicObject) -> String {
-    let conditions = object.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    let ready = conditions.iter().find(|condition| condition["type"] == "Ready");
-    ready.and_then(|ready| ready["message"].as_str()).unwrap_or_default().to_owned()
+    objects::message_of(object, "Ready")
 }
 
-/// Waits for a reason and checks that its message holds all of these.
+/// Waits for a reason whose message holds all of these.
 pub(crate) async fn refused(scenario: &Scenario<'_>, name: &str, reason: &str, parts: &[&str]) -> Result<()> {
-    let object = scenario.until_reason(name, reason).await?;
-    let message = message(&object);
-    for part in parts {
-        assert!(message.contains(part), "{reason} does not say {part:?}: {message}");
-    }
-    Ok(())
+    let says = |object: &DynamicObject| parts.iter().all(|part| message(object).contains(part));
+    let what = format!("reason {reason}, and a message that holds {parts:?}");
+    scenario.until(name, &what, |object| has_reason(object, reason) && says(object)).await.map(drop)
 }
 
 /// Waits until both accounts are entered, then applies an object and waits until it has converged.

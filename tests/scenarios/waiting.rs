@@ -3,6 +3,7 @@
 use crossinvoke_harness::{
     Context as _, Result, Scenario, Setup,
     accounts::PIPELINE,
+    objects::condition,
     wait::{DEADLINE, eventually},
 };
 use fakeaws::{Effect, Fault, Propagation};
@@ -118,9 +119,18 @@ async fn throttling_and_faults_are_waited_out(scenario: &mut Scenario<'_>) -> Re
     scenario.apply(&scenario.invoke("validate")).await?;
     scenario.until_reason("validate", "Throttled").await?;
     scenario.until_reason("validate", "Converged").await?;
-    aws.fault(Fault::next("GetPipeline", Effect::fail("InternalFailure", "busy", 500)).times(4)).context("failing")?;
+    // Nothing is known to be wrong then, and what fails is reported.
+    aws.fault(Fault::next("GetPipeline", Effect::fail("InternalFailure", "busy", 500)).times(1000))
+        .context("failing")?;
     scenario.touch("validate", "look").await?;
-    scenario.until_reason("validate", "AwsUnavailable").await?;
+    scenario
+        .until("validate", "looks fail", |object| {
+            condition(object, "Reconciling") == Some(("True", "AwsUnavailable"))
+                && condition(object, "Ready") == Some(("True", "Converged"))
+        })
+        .await?;
+    aws.clear_faults().context("healing")?;
+    scenario.until("validate", "looks succeed", |object| condition(object, "Reconciling").is_none()).await?;
     scenario.until_reason("validate", "Converged").await?;
     assert_eq!(version(scenario)?, 2);
     Ok(())

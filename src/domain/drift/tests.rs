@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{
+    conditions,
     inventory::Item,
     observed::Resource,
     plan::{FieldValue, Fields},
@@ -183,7 +184,7 @@ fn the_status_carries_drift_over_to_the_next_reconcile() {
     looked(&mut first, &inventory, &part(good, Some(&[("trustPolicy", "x")]), &[]), 10);
     let (reason, message) = first.said(ReasonClass::Reconciling).unwrap();
     let status = CrossAccountInvokeStatus {
-        conditions: vec![condition::drifted(&[], reason, &message, 1, at(10))],
+        conditions: vec![conditions::drifted(&[], reason, &message, 1, at(10))],
         drift: first.status(),
         ..CrossAccountInvokeStatus::default()
     };
@@ -316,7 +317,7 @@ fn what_somebody_else_put_right_is_not_claimed() {
 #[test]
 fn nothing_is_claimed_to_be_in_sync_without_a_look() {
     let in_sync = CrossAccountInvokeStatus {
-        conditions: vec![condition::drifted(&[], DriftReason::InSync, "AWS holds it", 1, at(0))],
+        conditions: vec![conditions::drifted(&[], DriftReason::InSync, "AWS holds it", 1, at(0))],
         ..CrossAccountInvokeStatus::default()
     };
     let drift = Drift::of(Some(&in_sync));

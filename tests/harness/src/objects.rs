@@ -87,6 +87,24 @@ pub fn condition<'a>(object: &'a DynamicObject, kind: &str) -> Option<(&'a str, 
     Some((condition["status"].as_str()?, condition["reason"].as_str()?))
 }
 
+/// All conditions of an object, in their order, as `Ready=True Converged`.
+#[must_use]
+pub fn all_conditions(object: &DynamicObject) -> Vec<String> {
+    let conditions = object.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let word = |condition: &Value, member: &str| condition[member].as_str().unwrap_or_default().to_owned();
+    let words =
+        conditions.iter().map(|it| format!("{}={} {}", word(it, "type"), word(it, "status"), word(it, "reason")));
+    words.collect()
+}
+
+/// The message of one of an object's conditions.
+#[must_use]
+pub fn message_of(object: &DynamicObject, kind: &str) -> String {
+    let conditions = object.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let found = conditions.iter().find(|condition| condition["type"] == kind);
+    found.and_then(|found| found["message"].as_str()).unwrap_or_default().to_owned()
+}
+
 /// Whether the object's status is about its present spec and its `Ready` condition has this reason.
 #[must_use]
 pub fn has_reason(object: &DynamicObject, reason: &str) -> bool {

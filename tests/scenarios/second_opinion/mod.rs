@@ -9,7 +9,7 @@ mod differences;
 use crossinvoke_harness::{
     Context as _, Result, Scenario, Setup,
     accounts::{EXECUTION_ROLE, FUNCTION, PIPELINE_ROLE},
-    objects::condition,
+    objects::all_conditions,
     wait::{DEADLINE, eventually},
 };
 use serde_json::{Value, json};
@@ -41,9 +41,7 @@ fn without_controller() -> Setup {
 async fn create_rerun_and_delete(scenario: &mut Scenario<'_>) -> Result<()> {
     let before = scenario.configuration()?;
     let object = converge(scenario, &scenario.invoke("validate")).await?;
-    for (kind, status) in [("Ready", "True"), ("Reconciling", "False"), ("Stalled", "False")] {
-        assert_eq!(condition(&object, kind), Some((status, "Converged")), "{kind}");
-    }
+    assert_eq!(all_conditions(&object), ["Ready=True Converged", "Drifted=False InSync"]);
     assert_all_is_there(scenario, &invoke_role_name(&object))?;
     let good = scenario.configuration()?;
 
