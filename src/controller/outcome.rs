@@ -98,9 +98,11 @@ fn classify(kind: &AwsErrorKind) -> (Reason, Retry) {
         AwsErrorKind::LimitExceeded => (Reason::QuotaExceeded, Retry::Backoff),
         // Something was read as absent that exists, or as present that is gone: IAM has not caught up with itself, or a
         // role was deleted by hand under its function or pipeline, which may take long to be mended.
-        AwsErrorKind::AlreadyExists | AwsErrorKind::NotFound => (Reason::Progressing, Retry::Backoff),
+        AwsErrorKind::AlreadyExists
+        | AwsErrorKind::NotFound
+        | AwsErrorKind::DeleteConflict
+        | AwsErrorKind::ConcurrentModification => (Reason::Progressing, Retry::Backoff),
         AwsErrorKind::InvalidPrincipal => (Reason::IamPropagating, Retry::Backoff),
-        AwsErrorKind::DeleteConflict | AwsErrorKind::ConcurrentModification => (Reason::Progressing, Retry::Backoff),
         // After an expired token the next look opens a new session; with backoff, in case AWS ends that as soon.
         AwsErrorKind::ExpiredToken | AwsErrorKind::Unavailable | AwsErrorKind::Other => {
             (Reason::AwsUnavailable, Retry::Backoff)
