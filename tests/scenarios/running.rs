@@ -44,7 +44,7 @@ fn quick() -> Setup {
 
 /// The function is the example's handler, and the stage hands it a page of the deployment.
 async fn in_place(scenario: &Scenario<'_>, deployment: &Deployment) -> Result<String> {
-    scenario.use_example_handler().await?;
+    scenario.use_example_handler(deployment).await?;
     let object = converge(scenario, &invoke(scenario, deployment, "/health")).await?;
     Ok(invoke_role_name(&object))
 }

@@ -68,6 +68,7 @@ mod server;
 mod snapshot;
 mod state;
 mod sts;
+mod website;
 mod wire;
 
 pub use self::{
@@ -79,4 +80,5 @@ pub use self::{
     lambda::Behaviour,
     python_environment::{python_environment, virtual_environment},
     snapshot::{AccountSeed, RoleSeed, Seed, UserSeed},
+    website::{Asked, Page, Website},
 };

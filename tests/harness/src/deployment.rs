@@ -1,18 +1,11 @@
 //! What the function of the stage checks: a page of a deployment. The function is the handler of `examples/`, as it is.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::path::Path;
 
-use axum::{
-    Router,
-    extract::State,
-    http::{StatusCode, Uri},
-};
-use fakeaws::Behaviour;
+use fakeaws::{Behaviour, Page, Website};
+use http::StatusCode;
 use serde_json::json;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tempfile::TempDir;
 
 use crate::{
     accounts::FUNCTION,
@@ -24,43 +17,35 @@ use crate::{
 /// What a healthy deployment says.
 const HEALTHY: &str = "all is ok here";
 
-/// A deployment with an HTTP server on loopback. It ends when this is dropped.
+/// A deployment with a website on loopback. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Deployment {
-    address: SocketAddr,
-    page: Arc<Mutex<Page>>,
-    server: JoinHandle<()>,
-}
-
-/// What every path of it answers, and the paths that were asked for.
-#[derive(Debug)]
-struct Page {
-    status: StatusCode,
-    text: String,
-    asked: Vec<String>,
+    website: Website,
+    _folder: TempDir,
 }
 
 impl Deployment {
     /// Starts a healthy one on a free port.
     ///
     /// # Errors
-    /// If there is no port.
+    /// If there is no port, or no place for its certificate.
     pub async fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for a deployment")?;
-        let address = listener.local_addr().context("the port of a deployment")?;
-        let page = Arc::new(Mutex::new(Page { status: StatusCode::OK, text: HEALTHY.to_owned(), asked: Vec::new() }));
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&page));
-        let server = tokio::spawn(async move {
-            // It ends only by being aborted.
-            let _ = axum::serve(listener, router).await;
-        });
-        Ok(Self { address, page, server })
+        let folder = tempfile::tempdir().context("a folder for a certificate")?;
+        let healthy = Page::Text(StatusCode::OK, HEALTHY.to_owned());
+        let website = Website::start(folder.path(), healthy).await.map_err(Error::new)?;
+        Ok(Self { website, _folder: folder })
     }
 
     /// The URL of a path of it.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        self.website.url(path)
+    }
+
+    /// The file with the certificate that the function must trust.
+    #[must_use]
+    pub fn certificate(&self) -> &Path {
+        self.website.certificate()
     }
 
     /// The parameters with which the example's handler checks a path of it.
@@ -71,42 +56,19 @@ impl Deployment {
 
     /// Answers 503 from now on, as a deployment that does not come up.
     pub fn break_down(&self) {
-        self.answer(StatusCode::SERVICE_UNAVAILABLE, "starting");
+        self.website.answer(Page::Text(StatusCode::SERVICE_UNAVAILABLE, "starting".to_owned()));
     }
 
     /// Is healthy again.
     pub fn recover(&self) {
-        self.answer(StatusCode::OK, HEALTHY);
-    }
-
-    fn answer(&self, status: StatusCode, text: &str) {
-        let mut page = lock(&self.page);
-        page.status = status;
-        text.clone_into(&mut page.text);
+        self.website.answer(Page::Text(StatusCode::OK, HEALTHY.to_owned()));
     }
 
     /// The paths that it was asked for so far.
     #[must_use]
     pub fn asked(&self) -> Vec<String> {
-        lock(&self.page).asked.clone()
+        self.website.asked().into_iter().map(|asked| asked.path).collect()
     }
-}
-
-impl Drop for Deployment {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
-async fn answer(State(page): State<Arc<Mutex<Page>>>, uri: Uri) -> (StatusCode, String) {
-    let mut page = lock(&page);
-    page.asked.push(uri.path().to_owned());
-    (page.status, page.text.clone())
-}
-
-fn lock(page: &Mutex<Page>) -> MutexGuard<'_, Page> {
-    // Nothing is left half done under it.
-    page.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Scenario<'_> {
@@ -114,19 +76,20 @@ impl Scenario<'_> {
     ///
     /// # Errors
     /// If its virtual environment cannot be made.
-    pub async fn use_example_handler(&self) -> Result<()> {
-        let handler = example_handler().await?;
+    pub async fn use_example_handler(&self, deployment: &Deployment) -> Result<()> {
+        let handler = example_handler(Some(deployment.certificate())).await?;
         let function = (self.accounts.dev.as_str(), self.accounts.function_region.as_str(), FUNCTION);
         self.aws().set_behaviour(function, handler).context("the function's handler")
     }
 }
 
-/// The handler of `examples/`, as the double runs it.
+/// The handler of `examples/`, as the double runs it, with the certificates that it trusts beside none of the machine's.
 ///
 /// # Errors
 /// If its virtual environment cannot be made.
-pub async fn example_handler() -> Result<Behaviour> {
-    Ok(Behaviour::Python { file: repository().join("examples/validate/index.py"), python: python().await? })
+pub async fn example_handler(trusts: Option<&Path>) -> Result<Behaviour> {
+    let file = repository().join("examples/validate/index.py");
+    Ok(Behaviour::Python { file, python: python().await?, trusts: trusts.map(Path::to_owned) })
 }
 
 /// The interpreter that has boto3; made the first time, which takes a while.

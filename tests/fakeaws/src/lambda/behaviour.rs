@@ -52,6 +52,9 @@ pub enum Behaviour {
         /// The interpreter, whose packages (boto3, for one) the handler gets.
         #[serde(default = "python")]
         python: PathBuf,
+        /// A file with the certificates that the process trusts; those of the machine when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trusts: Option<PathBuf>,
     },
 }
 

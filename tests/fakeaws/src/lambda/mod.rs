@@ -135,10 +135,10 @@ pub(crate) fn deliver(world: &mut World, delivery: Delivery) -> Option<Process> 
     };
     let credentials = world.issue_session(&of, &role, name, role.max_session_duration);
     match function.behaviour.clone().unwrap_or_default() {
-        Behaviour::Python { file, python } => {
+        Behaviour::Python { file, python, trusts } => {
             let partition = world.accounts.get(account).map_or("aws", |account| account.partition.as_str());
             let arn = format!("arn:{partition}:lambda:{region}:{account}:function:{name}");
-            Some(Process { delivery, function, arn, file, python, credentials })
+            Some(Process { delivery, function, arn, file, python, trusts, credentials })
         }
         scripted => {
             let ended = script::run(world, &delivery, &scripted, &credentials);

@@ -32,6 +32,8 @@ pub(crate) struct Process {
     pub(super) arn: String,
     pub(super) file: PathBuf,
     pub(super) python: PathBuf,
+    /// The certificates that it trusts; those of the machine when absent.
+    pub(super) trusts: Option<PathBuf>,
     pub(super) credentials: Issued,
 }
 
@@ -126,6 +128,9 @@ impl Process {
             ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
             ("AWS_EC2_METADATA_DISABLED", "true"),
         ]);
+        if let Some(certificates) = &self.trusts {
+            command.env("SSL_CERT_FILE", certificates);
+        }
         command
     }
 }

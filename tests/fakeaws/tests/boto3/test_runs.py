@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import ssl
 import sys
 import threading
 import urllib.request
@@ -94,15 +95,19 @@ class Runs(ProtocolTestCase):
     def use_example(self, path):
         """Makes the example of this repository the function, and has it look at a page of a deployment."""
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Deployment)
+        certificate = os.environ["WEBSITE_CERTIFICATE"]
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, os.environ["WEBSITE_KEY"])
+        server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
-        url = f"http://127.0.0.1:{server.server_port}{path}"
+        url = f"https://127.0.0.1:{server.server_port}{path}"
         parameters = json.dumps({"url": url, "expect": "ok"})
         self.admin("replace-pipeline", account=TOOLS, region="us-east-1", declaration=declaration(parameters))
         here = os.path.dirname(os.path.abspath(__file__))
         file = os.path.normpath(os.path.join(here, "../../../../examples/validate/index.py"))
-        behaviour = {"type": "python", "file": file, "python": sys.executable}
+        behaviour = {"type": "python", "file": file, "python": sys.executable, "trusts": certificate}
         function = {"role": EXECUTION_ROLE, "handler": "index.handler", "timeout": 60, "behaviour": behaviour}
         self.admin("put-function", **FUNCTION, function=function)
         return url

@@ -1,13 +1,13 @@
-//! The handler of `examples/`, as it is, in a run.
+//! The handlers that a user is shown, as they are, in a run: that of `examples/`, and that of the README.
 
-use std::net::SocketAddr;
+use std::{fs, path::PathBuf};
 
 use aws_sdk_codepipeline::types::PipelineExecutionStatus;
+use fakeaws::{Page, Website};
+use http::StatusCode;
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
-};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
 
 use super::{
     handlers::repository,
@@ -15,24 +15,18 @@ use super::{
 };
 use crate::support::DEV;
 
-/// A deployment: a page that answers every request with this status and text.
-async fn deployment(status: &'static str, text: &'static str) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = [0; 4096];
-            let _ = stream.read(&mut request).await;
-            let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", text.len());
-            let _ = stream.write_all(format!("{head}{text}").as_bytes()).await;
-        }
-    });
-    address
+/// A website whose certificate the handler trusts, and the folder of that certificate.
+async fn website(page: Page) -> (Website, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    (Website::start(folder.path(), page).await.unwrap(), folder)
 }
 
-/// A pipeline that invokes the example with these user parameters.
-async fn with_parameters(parameters: Option<Value>) -> Runs {
+fn page(text: &str) -> Page {
+    Page::Text(StatusCode::OK, text.to_owned())
+}
+
+/// A pipeline that invokes a function with these user parameters.
+async fn pipeline(parameters: Option<Value>) -> Runs {
     let mut action = invoke();
     match parameters {
         Some(parameters) => action["configuration"]["UserParameters"] = json!(parameters.to_string()),
@@ -42,15 +36,29 @@ async fn with_parameters(parameters: Option<Value>) -> Runs {
     }
     let mut deployed = deploy();
     deployed["actions"][0]["configuration"]["ObjectKey"] = json!("#{Checks.ValidatedUrl}");
-    let runs = Runs::of(declaration(vec![source(), stage("Validate", vec![action]), deployed])).await;
+    Runs::of(declaration(vec![source(), stage("Validate", vec![action]), deployed])).await
+}
+
+/// The same with the example as the function.
+async fn with_parameters(parameters: Option<Value>) -> Runs {
+    let runs = pipeline(parameters).await;
     runs.handle(repository("examples/validate/index.py"), "index.handler", json!({"timeout": 60}));
+    runs
+}
+
+/// The example as the function that looks at a path of the website, in this many seconds.
+async fn looking_at(website: &Website, url: &str, seconds: u64) -> Runs {
+    let runs = pipeline(Some(json!({"url": url, "expect": "ok"}))).await;
+    let file = repository("examples/validate/index.py");
+    runs.handle_that_trusts(Some(website.certificate()), file, "index.handler", json!({"timeout": seconds}));
     runs
 }
 
 #[tokio::test]
 async fn a_good_deployment_lets_the_run_go_on() {
-    let url = format!("http://{}/health", deployment("200 OK", "all is ok here").await);
-    let runs = with_parameters(Some(json!({"url": url, "expect": "ok"}))).await;
+    let (website, _folder) = website(page("all is ok here")).await;
+    let url = website.url("/health");
+    let runs = looking_at(&website, &url, 60).await;
     let id = runs.run().await;
     assert_eq!(runs.deliveries(), ["OK"], "{}", runs.log());
     assert_eq!(runs.status(&id).await, PipelineExecutionStatus::Succeeded);
@@ -59,19 +67,28 @@ async fn a_good_deployment_lets_the_run_go_on() {
     assert_eq!(deployed.resolved_configuration().unwrap()["ObjectKey"], url);
     let latest = runs.latest("Invoke").await.unwrap();
     assert_eq!(latest.summary(), Some(format!("{url} answered as expected").as_str()));
+    let invocation = runs.invocations().pop().unwrap();
+    let asked = website.asked().pop().unwrap();
+    assert_eq!(asked.key.as_deref(), invocation["jobId"].as_str(), "the job's id is the idempotency key");
 }
 
 #[tokio::test]
 async fn a_bad_deployment_stops_the_run_with_what_is_wrong() {
-    let broken = deployment("503 Service Unavailable", "").await;
-    let other = deployment("200 OK", "maintenance").await;
-    let nobody = {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap()
-    };
-    for (address, what) in [(broken, "503"), (other, "does not contain 'ok'"), (nobody, "refused")] {
-        let url = format!("http://{address}/health");
-        let runs = with_parameters(Some(json!({"url": url, "expect": "ok"}))).await;
+    let (website, _folder) = website(page("maintenance")).await;
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let elsewhere = format!("https://{nobody}/");
+    let down = || Page::Text(StatusCode::SERVICE_UNAVAILABLE, String::new());
+    let (own, plain) = (website.url("/"), format!("http://{nobody}/"));
+    let cases = [
+        (down(), &own, "503"),
+        (page("maintenance"), &own, "does not contain 'ok'"),
+        (page(""), &elsewhere, "refused"),
+        (Page::Redirect(plain), &own, "unknown url type: http"),
+        (Page::Redirect("file:///proc/self/environ".to_owned()), &own, "not allowed"),
+    ];
+    for (answer, url, what) in cases {
+        website.answer(answer);
+        let runs = looking_at(&website, url, 60).await;
         let id = runs.run().await;
         assert_eq!(runs.deliveries(), ["OK"], "nothing is raised after a report");
         let (_, error) = runs.outcome("Invoke").await;
@@ -82,21 +99,45 @@ async fn a_bad_deployment_stops_the_run_with_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_server_that_sends_a_byte_now_and_then_does_not_take_the_time_of_the_report() {
+    let (website, _folder) = website(Page::Drip).await;
+    let runs = looking_at(&website, &website.url("/"), 10).await;
+    let id = runs.run().await;
+    assert_eq!(runs.deliveries(), ["OK"], "{}", runs.log());
+    let (_, error) = runs.outcome("Invoke").await;
+    assert!(error.starts_with("JobFailed: the check was not done after "), "{error}");
+    assert_eq!(runs.status(&id).await, PipelineExecutionStatus::Failed);
+}
+
+#[tokio::test]
 async fn wrong_parameters_are_named() {
-    for parameters in [None, Some(json!({"address": "x"})), Some(json!([1])), Some(json!("text"))] {
+    let json = "UserParameters must be JSON with a \"url\"";
+    let https = "the url must begin with https://";
+    let cases = [
+        (None, json),
+        (Some(json!({"address": "x"})), json),
+        (Some(json!([1])), json),
+        (Some(json!("text")), json),
+        (Some(json!({"url": 1})), json),
+        (Some(json!({"url": "https://127.0.0.1/", "expect": 1})), json),
+        (Some(json!({"url": "file:///proc/self/environ"})), https),
+        (Some(json!({"url": "http://127.0.0.1/"})), https),
+        (Some(json!({"url": "ftp://127.0.0.1/"})), https),
+    ];
+    for (parameters, expected) in cases {
         let runs = with_parameters(parameters.clone()).await;
         runs.run().await;
         let (_, error) = runs.outcome("Invoke").await;
-        let expected = "ConfigurationError: UserParameters must be JSON with a \"url\"";
-        assert!(error.starts_with(expected), "{parameters:?}: {error}");
+        assert!(error.starts_with(&format!("ConfigurationError: {expected}")), "{parameters:?}: {error}");
+        assert!(!error.contains("AWS_SESSION_TOKEN"), "{error}");
         assert_eq!(runs.deliveries(), ["OK"]);
     }
 }
 
 #[tokio::test]
 async fn a_second_delivery_of_the_event_is_taken_as_done() {
-    let url = format!("http://{}/", deployment("200 OK", "").await);
-    let runs = with_parameters(Some(json!({"url": url}))).await;
+    let (website, _folder) = website(page("ok")).await;
+    let runs = looking_at(&website, &website.url("/"), 60).await;
     let id = runs.run().await;
     runs.aws.admin().deliver_again(FUNCTION).unwrap();
     runs.aws.settled().await;
@@ -105,12 +146,31 @@ async fn a_second_delivery_of_the_event_is_taken_as_done() {
     assert_eq!(runs.deliveries(), ["OK"], "{}", runs.log());
     assert!(runs.log().contains("has its result already"), "{}", runs.log());
     assert_eq!(runs.status(&id).await, PipelineExecutionStatus::Succeeded);
+    let keys: Vec<_> = website.asked().into_iter().map(|asked| asked.key).collect();
+    assert!(keys.len() == 2 && keys[0] == keys[1], "another environment shows the same key: {keys:?}");
+}
+
+#[tokio::test]
+async fn an_environment_that_has_reported_does_not_work_twice() {
+    let (website, folder) = website(page("ok")).await;
+    let runs = pipeline(Some(json!({"url": website.url("/"), "expect": "ok"}))).await;
+    // An environment is a process; the double starts one for each delivery, so this one is handed the event twice.
+    let example = fs::read_to_string(repository("examples/validate/index.py")).unwrap();
+    let twice = "\n\ndef twice(event, context):\n    handler(event, context)\n    handler(event, context)\n";
+    let file = folder.path().join("twice.py");
+    fs::write(&file, example + twice).unwrap();
+    runs.handle_that_trusts(Some(website.certificate()), file, "twice.twice", json!({"timeout": 60}));
+    let id = runs.run().await;
+    assert_eq!(runs.deliveries(), ["OK"], "{}", runs.log());
+    assert_eq!((website.asked().len(), runs.calls("PutJobSuccessResult").len()), (1, 1));
+    assert!(runs.log().contains("was handled before"), "{}", runs.log());
+    assert_eq!(runs.status(&id).await, PipelineExecutionStatus::Succeeded);
 }
 
 #[tokio::test]
 async fn a_report_that_does_not_go_through_is_raised_so_that_lambda_tries_again() {
-    let url = format!("http://{}/", deployment("200 OK", "").await);
-    let runs = with_parameters(Some(json!({"url": url}))).await;
+    let (website, _folder) = website(page("ok")).await;
+    let runs = looking_at(&website, &website.url("/"), 60).await;
     let policy = super::support::callback_policy();
     runs.aws.admin().remove_inline_policy(DEV, "execution", "callback").unwrap();
     let id = runs.run().await;
@@ -120,4 +180,52 @@ async fn a_report_that_does_not_go_through_is_raised_so_that_lambda_tries_again(
     runs.advance(60).await;
     assert_eq!(runs.status(&id).await, PipelineExecutionStatus::Succeeded);
     assert_eq!(runs.deliveries()[1..], ["OK"]);
+}
+
+#[tokio::test]
+async fn a_job_that_the_pipeline_does_not_know_is_an_error_that_is_raised() {
+    let (website, folder) = website(page("ok")).await;
+    let runs = pipeline(Some(json!({"url": website.url("/"), "expect": "ok"}))).await;
+    let example = fs::read_to_string(repository("examples/validate/index.py")).unwrap();
+    let other = "\n\ndef other(event, context):\n    event[\"CodePipeline.job\"][\"id\"] = \"00000000-0000-0000-0000-000000000000\"\n    handler(event, context)\n";
+    let file = folder.path().join("other.py");
+    fs::write(&file, example + other).unwrap();
+    runs.handle_that_trusts(Some(website.certificate()), file, "other.other", json!({"timeout": 60}));
+    runs.run().await;
+    let deliveries = runs.deliveries();
+    assert!(deliveries[0].starts_with("JobNotFoundException: "), "{deliveries:?}");
+    assert!(runs.log().contains("ERROR: CodePipeline does not know the job 00000000-"), "{}", runs.log());
+}
+
+/// The function that the README shows, word for word, with a `validate` of the reader's behind it.
+fn of_the_readme(folder: &TempDir) -> PathBuf {
+    let readme = fs::read_to_string(repository("README.md")).unwrap();
+    let snippet = readme.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let validate =
+        "\n\ndef validate(parameters):\n    if parameters != '\"good\"':\n        raise ValueError('n' * 9000)\n";
+    let file = folder.path().join("readme.py");
+    fs::write(&file, snippet.to_owned() + validate).unwrap();
+    file
+}
+
+#[tokio::test]
+async fn the_handler_of_the_readme_reports_success_and_failure_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = [("good", PipelineExecutionStatus::Succeeded), ("bad", PipelineExecutionStatus::Failed)];
+    for (parameters, expected) in cases {
+        let mut action = invoke();
+        action["configuration"]["UserParameters"] = json!(json!(parameters).to_string());
+        let runs = Runs::of(declaration(vec![source(), stage("Validate", vec![action]), deploy()])).await;
+        runs.handle(of_the_readme(&folder), "readme.handler", json!({}));
+        let id = runs.run().await;
+        assert_eq!(runs.deliveries(), ["OK"], "{}", runs.log());
+        assert_eq!(runs.status(&id).await, expected);
+        if parameters == "bad" {
+            let (_, error) = runs.outcome("Invoke").await;
+            assert_eq!(error, format!("JobFailed: {}", "n".repeat(5000)), "cut to what CodePipeline takes");
+        }
+        runs.aws.admin().deliver_again(FUNCTION).unwrap();
+        runs.aws.settled().await;
+        assert_eq!(runs.deliveries(), ["OK"], "a second delivery raises nothing: {}", runs.log());
+    }
 }

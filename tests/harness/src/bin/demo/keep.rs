@@ -1,7 +1,7 @@
 //! `KEEP=1`: everything stays, with commands to try.
 
 use crossinvoke_harness::{
-    Bench, Result, Scenario,
+    Bench, Deployment, Result, Scenario,
     accounts::{FUNCTION, PIPELINE},
     example_handler,
 };
@@ -13,7 +13,12 @@ use crate::{
 };
 
 /// Prints what to try, and waits to be interrupted.
-pub(crate) async fn stay(screen: &mut Screen, bench: &Bench, scenario: &Scenario<'_>) -> Result<()> {
+pub(crate) async fn stay(
+    screen: &mut Screen,
+    bench: &Bench,
+    scenario: &Scenario<'_>,
+    deployment: &Deployment,
+) -> Result<()> {
     screen.step("It keeps running; in another terminal:", "Ctrl-C stops everything.");
     let (plane, accounts) = (bench.control_plane(), &scenario.accounts);
     let kubectl = plane.tools().kubectl.display();
@@ -24,7 +29,7 @@ pub(crate) async fn stay(screen: &mut Screen, bench: &Bench, scenario: &Scenario
             "behaviour": behaviour,
         })
     };
-    let handler = example_handler().await?;
+    let handler = example_handler(Some(deployment.certificate())).await?;
     // The first version of the AWS CLI reads only the second variable.
     screen.show(&format!(
         "export KUBECONFIG={kubeconfig}\n\

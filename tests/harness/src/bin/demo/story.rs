@@ -30,7 +30,7 @@ pub(crate) async fn tell(screen: &mut Screen, controller: &Path, stay: bool) -> 
     let accounts = Accounts::of_demo();
     let bench = start_control_plane(screen, controller).await?;
     let deployment = Deployment::start().await?;
-    let mut scenario = start_aws(screen, &bench, &accounts).await?;
+    let mut scenario = start_aws(screen, &bench, &accounts, &deployment).await?;
     install(screen, &mut scenario).await?;
     open_accounts(screen, &scenario).await?;
 
@@ -43,7 +43,7 @@ pub(crate) async fn tell(screen: &mut Screen, controller: &Path, stay: bool) -> 
     remove(screen, &scenario, &before).await?;
     screen.say(&format!("Done in {} s.", screen.elapsed().as_secs()));
     if stay {
-        return keep::stay(screen, &bench, &scenario).await;
+        return keep::stay(screen, &bench, &scenario, &deployment).await;
     }
     screen.say("KEEP=1 make demo leaves all of it running, and says what to try.");
     scenario.controller()?.stop().await.map(drop)
@@ -62,14 +62,19 @@ async fn start_control_plane(screen: &mut Screen, controller: &Path) -> Result<B
     Ok(bench)
 }
 
-async fn start_aws<'a>(screen: &mut Screen, bench: &'a Bench, accounts: &Accounts) -> Result<Scenario<'a>> {
+async fn start_aws<'a>(
+    screen: &mut Screen,
+    bench: &'a Bench,
+    accounts: &Accounts,
+    deployment: &Deployment,
+) -> Result<Scenario<'a>> {
     screen.step(
         "Look at two AWS accounts: a pipeline in one, a function in the other",
         "The function checks a deployment. The pipeline shall ask it before it deploys, and cannot reach it yet.",
     );
     let setup = Setup::default().accounts(accounts.clone()).without_controller().without_rights();
     let scenario = screen.waiting("starting the AWS double", Scenario::prepare(bench, NAMESPACE, setup)).await?;
-    screen.waiting("preparing Python with boto3", scenario.use_example_handler()).await?;
+    screen.waiting("preparing Python with boto3", scenario.use_example_handler(deployment)).await?;
     screen.say(&format!("As the tools account {}:", accounts.tools));
     let stages = [
         "import boto3",
