@@ -33,6 +33,9 @@ use super::{null, rules};
 )]
 #[kube(printcolumn = r#"{"name": "Objects", "type": "integer", "jsonPath": ".status.objects"}"#)]
 #[kube(printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#)]
+#[kube(
+    printcolumn = r#"{"name": "Grants", "type": "string", "priority": 1, "jsonPath": ".status.conditions[?(@.type==\"GrantsMatched\")].reason"}"#
+)]
 #[kube(printcolumn = r#"{"name": "Checked", "type": "date", "priority": 1, "jsonPath": ".status.lastCheckedAt"}"#)]
 #[kube(printcolumn = r#"{"name": "Caller", "type": "string", "priority": 1, "jsonPath": ".status.callerARN"}"#)]
 #[kube(
@@ -185,7 +188,7 @@ pub struct AwsAccountStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready; Reconciling and Stalled while they are True.
+    /// Ready and GrantsMatched; Reconciling and Stalled while they are True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

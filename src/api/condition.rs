@@ -11,3 +11,5 @@ pub const STALLED: &str = "Stalled";
 pub const DRIFTED: &str = "Drifted";
 /// True while something comes back after each correction; absent otherwise.
 pub const CONTESTED: &str = "Contested";
+/// Whether the grants of an `AwsAccount` reach anybody; beside Ready, which they do not change.
+pub const GRANTS_MATCHED: &str = "GrantsMatched";

@@ -18,4 +18,4 @@ pub use cross_account_invoke::{
     ToolsAccount, ToolsAccountStatus, TrustMode, UserParameters,
 };
 pub use drift::{DriftHandling, DriftItem, DriftKind, DriftStatus};
-pub use reason::{ContestedReason, DriftReason, Reason, ReasonClass};
+pub use reason::{ContestedReason, DriftReason, GrantsReason, Reason, ReasonClass};

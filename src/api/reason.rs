@@ -177,6 +177,17 @@ pub enum ContestedReason {
     PolicyReturns,
 }
 
+/// What the condition `GrantsMatched` of an `AwsAccount` says. The name is the wire form.
+#[derive(Clone, Copy, Debug, Display, EnumIter, EnumString, Eq, Hash, IntoStaticStr, Ord, PartialEq, PartialOrd)]
+pub enum GrantsReason {
+    /// Every namespace that is named exists, and some namespace is covered.
+    Matched,
+    /// No namespace is covered.
+    GrantsNothing,
+    /// A namespace that is named does not exist.
+    NamespaceNotFound,
+}
+
 impl DriftReason {
     /// The status that the condition has with it.
     #[must_use]

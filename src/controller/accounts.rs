@@ -23,18 +23,21 @@ use super::{
     status_inventory::read_inventory,
 };
 use crate::{
-    api::{AwsAccount, AwsAccountStatus, Reason, ReasonClass},
+    api::{AwsAccount, AwsAccountStatus, GrantsReason, Reason, ReasonClass},
     aws::{AwsError, AwsErrorKind, Session, SessionKey},
     domain::{
         account_status,
         conditions::{self, Look},
         gate::{self, Account},
+        grants,
         ids::{AccountId, Arn, InstallationId},
         retry,
         validate::{DEFAULT_INTERVAL, validate},
     },
 };
 
+/// When an account that waits for its last object is looked at again.
+const UNTIL_RELEASED: Duration = Duration::from_secs(30);
 /// Bytes of names in an event, which can carry a kilobyte in all (Kubernetes API reference, Event `note`).
 const NAMES_MAX: usize = 800;
 
@@ -82,11 +85,14 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
     let users = users(context, &account.spec.account_id);
     let namespaces = context.caches.watched_namespaces();
     let ours = namespaces.iter().any(|(name, labels)| gate::grants_anything(&account.spec, name, labels));
-    if account.metadata.deletion_timestamp.is_some() || !ours {
+    // One that grants nothing is not held, and is reported by the installation that all namespaces are the business of.
+    let reported = ours || context.caches.watches_everything();
+    let left = !ours && held && users.holding.is_empty();
+    if account.metadata.deletion_timestamp.is_some() || !reported || left {
         return leave(account, context, &finalizer, held, &users).await;
     }
     let mut current = account.clone();
-    if !held {
+    if ours && !held {
         current = set_finalizers(account, context, |finalizers| finalizers.push(finalizer)).await?;
     }
     let conflict = Ok(Action::requeue(Duration::from_millis(500)));
@@ -98,15 +104,20 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
             return conflict;
         }
     }
+    let before = account_status::grants(current.status.as_ref());
     let (status, reason) = status(&current, context, &users).await;
     if current.status.as_ref() != Some(&status) && !write(&mut current, context, status).await? {
         return conflict;
     }
+    tell_of_grants(&current, context, before).await;
     let uid = account.uid().unwrap_or_default();
     if reason.class() == ReasonClass::Reconciling {
         return Ok(backoff(context, &uid));
     }
     context.memory.attempts(&uid, |attempts| attempts.backoff = 0);
+    if !ours && held {
+        return Ok(Action::requeue(UNTIL_RELEASED));
+    }
     let fraction = Context::fraction();
     Ok(Action::requeue(match reason.class() {
         ReasonClass::Stalled => context.settings.delays.stalled(DEFAULT_INTERVAL, fraction),
@@ -151,9 +162,9 @@ async fn leave(
         let note =
             format!("Deletion waits: still used by CrossAccountInvoke {}; delete them first", named(&users.holding));
         tracing::info!("{note}");
-        publish(account, context, note).await;
+        publish(account, context, ("InUse", "Delete"), note).await;
     }
-    Ok(Action::requeue(Duration::from_secs(30)))
+    Ok(Action::requeue(UNTIL_RELEASED))
 }
 
 /// As many names as fit an event, and how many more there are.
@@ -171,12 +182,23 @@ fn named(objects: &[String]) -> String {
     shown.join(", ") + &more
 }
 
-async fn publish(account: &AwsAccount, context: &Context, note: String) {
+/// Tells once that the grants reach nobody, or name what does not exist; the gauge follows.
+async fn tell_of_grants(account: &AwsAccount, context: &Context, before: Option<GrantsReason>) {
+    let (reason, message) = grants::matched(&account.spec, &context.caches.namespaces());
+    context.metrics.granting_nothing(&account.name_any(), reason == GrantsReason::GrantsNothing);
+    if reason == GrantsReason::Matched || before == Some(reason) {
+        return;
+    }
+    tracing::warn!(reason = %reason, "{message}");
+    publish(account, context, (reason.into(), "Compare"), message.chars().take(NAMES_MAX).collect()).await;
+}
+
+async fn publish(account: &AwsAccount, context: &Context, (reason, action): (&str, &str), note: String) {
     let event = Event {
         type_: EventType::Warning,
-        reason: "InUse".to_owned(),
+        reason: reason.to_owned(),
         note: Some(note),
-        action: "Delete".to_owned(),
+        action: action.to_owned(),
         secondary: None,
     };
     // A failed event never fails a reconcile.
@@ -276,7 +298,8 @@ fn next_status(
         last_look: conditions::last_look(&known, checked, context.started, DEFAULT_INTERVAL, now),
         now,
     };
-    account_status::next(previous, &look, checked, caller, users.naming)
+    let (granting, of_grants) = grants::matched(&account.spec, &context.caches.namespaces());
+    account_status::next(previous, &look, checked, caller, users.naming, (granting, &of_grants))
 }
 
 async fn enter(account: &AwsAccount, context: &Context) -> (Reason, String, Option<String>) {

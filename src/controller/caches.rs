@@ -234,6 +234,19 @@ impl Caches {
         Some(namespace.labels().clone())
     }
 
+    /// Whether this installation watches all namespaces.
+    #[must_use]
+    pub fn watches_everything(&self) -> bool {
+        self.watched.is_empty()
+    }
+
+    /// Names and labels of all namespaces.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<(String, std::collections::BTreeMap<String, String>)> {
+        let all = self.namespaces.state();
+        all.iter().map(|namespace| (namespace.name_any(), namespace.labels().clone())).collect()
+    }
+
     /// Names and labels of the namespaces that this installation watches.
     #[must_use]
     pub fn watched_namespaces(&self) -> Vec<(String, std::collections::BTreeMap<String, String>)> {
@@ -325,6 +338,9 @@ impl Caches {
                     watcher::Event::Delete(object) => (object, true),
                     watcher::Event::Init | watcher::Event::InitDone => return future::ok(None),
                 };
+                if gone {
+                    caches.metrics.granting_nothing(&object.name_any(), false);
+                }
                 let digest = content(&object);
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                 let changed = seen.insert(object.name_any(), digest) != Some(digest);

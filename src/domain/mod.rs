@@ -5,6 +5,7 @@ pub mod conditions;
 pub mod contested;
 pub mod drift;
 pub mod gate;
+pub mod grants;
 pub mod ids;
 pub mod inventory;
 pub mod names;

@@ -106,6 +106,8 @@ pub struct Metrics {
     drift_found: Family<DriftLabels, Counter>,
     drift_corrected: Family<DriftLabels, Counter>,
     oldest_drift: Gauge,
+    granting_nothing: Gauge,
+    granting_nothing_of: Mutex<BTreeSet<String>>,
     contested: Gauge,
     contested_of: Mutex<HashMap<ObjectKey, usize>>,
     drifted: Mutex<HashMap<ObjectKey, Timestamp>>,
@@ -132,6 +134,12 @@ impl Default for Metrics {
             "Age of the oldest difference that is not put right yet; 0 without one",
             oldest_drift.clone(),
         );
+        let granting_nothing = Gauge::default();
+        registry.register(
+            "accounts_granting_nothing",
+            "AwsAccounts whose grants reach no namespace",
+            granting_nothing.clone(),
+        );
         // A closed set: of other parts nothing is counted yet.
         let of_contested: Family<ContestedLabels, Gauge> = Family::default();
         let contested = of_contested.get_or_create(&ContestedLabels { resource: "InvokeRole" }).clone();
@@ -145,6 +153,8 @@ impl Default for Metrics {
             drift_found,
             drift_corrected,
             oldest_drift,
+            granting_nothing,
+            granting_nothing_of: Mutex::default(),
             contested,
             contested_of: Mutex::default(),
             drifted: Mutex::default(),
@@ -194,6 +204,17 @@ impl Metrics {
             Some(since) => drifted.insert(key.clone(), since),
             None => drifted.remove(key),
         };
+    }
+
+    /// Whether the grants of an account reach no namespace.
+    pub fn granting_nothing(&self, account: &str, nothing: bool) {
+        let mut accounts = self.granting_nothing_of.lock().unwrap_or_else(PoisonError::into_inner);
+        if nothing {
+            accounts.insert(account.to_owned());
+        } else {
+            accounts.remove(account);
+        }
+        self.granting_nothing.set(i64::try_from(accounts.len()).unwrap_or(i64::MAX));
     }
 
     /// How many policies on an object's invoke role come back after each removal.

@@ -19,6 +19,7 @@ mod installing;
 mod keeping;
 mod kubernetes_rights;
 mod lagging;
+mod listing;
 mod reading;
 mod refusing;
 mod repairing;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         serving::scenarios(),
         installing::scenarios(),
         reading::scenarios(),
+        listing::scenarios(),
         second_opinion::scenarios(),
     ])
 }

@@ -15,8 +15,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::validate::DEFAULT_INTERVAL;
 use crate::api::{
-    ContestedReason, DriftReason, Reason, ReasonClass,
-    condition::{CONTESTED, DRIFTED, READY, RECONCILING, STALLED},
+    ContestedReason, DriftReason, GrantsReason, Reason, ReasonClass,
+    condition::{CONTESTED, DRIFTED, GRANTS_MATCHED, READY, RECONCILING, STALLED},
 };
 
 /// Bytes of a condition's message; the API server refuses more.
@@ -120,6 +120,13 @@ pub fn contested(
     now: Timestamp,
 ) -> Condition {
     made(known, (CONTESTED, "True"), (&reason.to_string(), message), generation, now)
+}
+
+/// The condition that says whether an account's grants reach anybody.
+#[must_use]
+pub fn grants(known: &[Condition], reason: GrantsReason, message: &str, generation: i64, now: Timestamp) -> Condition {
+    let status = if reason == GrantsReason::Matched { "True" } else { "False" };
+    made(known, (GRANTS_MATCHED, status), (&reason.to_string(), message), generation, now)
 }
 
 fn condition(known: &[Condition], kind: &str, status: &str, reason: Reason, look: &Look<'_>) -> Condition {

@@ -34,7 +34,9 @@ impl Scenario<'_> {
     pub fn release(&self) -> Release {
         let mut release = bench::release(&self.namespace);
         release.values["installationID"] = json!(self.installation_id);
-        release.values["watchNamespaces"] = json!([self.namespace]);
+        if !self.everywhere {
+            release.values["watchNamespaces"] = json!([self.namespace]);
+        }
         release.values["aws"] = json!({"endpoint": self.aws_endpoint(), "region": self.accounts.region});
         release.values["extraEnvFrom"] = json!([{"secretRef": {"name": CREDENTIALS}}]);
         release

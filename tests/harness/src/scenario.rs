@@ -37,6 +37,8 @@ pub struct Scenario<'bench> {
     pub client: Client,
     pub(crate) aws: Aws<'bench>,
     flags: Vec<String>,
+    /// Whether the controller watches all namespaces.
+    pub(crate) everywhere: bool,
     pub(crate) controller: Option<ControllerProcess>,
     folder: TempDir,
 }
@@ -105,6 +107,7 @@ impl<'bench> Scenario<'bench> {
             installation_id: accounts.installation_id.clone(),
             accounts,
             flags: setup.flags,
+            everywhere: setup.everywhere,
             controller: None,
         };
         scenario.kubectl().run(&["create", "namespace", &scenario.namespace]).await?;
@@ -200,7 +203,7 @@ impl Scenario<'_> {
         plane.write_service_account_kubeconfig(&kubeconfig, &self.namespace, SERVICE_ACCOUNT).await?;
         let options = ControllerOptions {
             program: self.bench.controller().to_path_buf(),
-            namespaces: vec![self.namespace.clone()],
+            namespaces: if self.everywhere { Vec::new() } else { vec![self.namespace.clone()] },
             installation_id: self.installation_id.clone(),
             flags: self.flags.clone(),
             kubeconfig,

@@ -16,6 +16,7 @@ type AwsAccountsChange = Box<dyn FnOnce(&mut Value, &mut Value) + Send>;
 
 /// What differs from the usual scenario.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Setup {
     pub(crate) accounts: Option<Accounts>,
     pub(crate) adjust: Option<AccountsChange>,
@@ -25,6 +26,7 @@ pub struct Setup {
     pub(crate) on_moto: bool,
     pub(crate) without_controller: bool,
     pub(crate) without_rights: bool,
+    pub(crate) everywhere: bool,
 }
 
 impl Setup {
@@ -67,6 +69,13 @@ impl Setup {
     #[must_use]
     pub fn on_moto(mut self) -> Self {
         self.on_moto = true;
+        self
+    }
+
+    /// Lets the controller watch all namespaces. It sees what other scenarios on the same control plane do.
+    #[must_use]
+    pub fn everywhere(mut self) -> Self {
+        self.everywhere = true;
         self
     }
 

@@ -1,0 +1,127 @@
+//! What `kubectl get` shows, and by what it finds objects; and whether an account's grants reach anybody.
+
+use crossinvoke_harness::{
+    Bench, Context as _, Result, Scenario, Setup,
+    objects::condition,
+    wait::{DEADLINE, eventually},
+};
+use kube::api::DynamicObject;
+use serde_json::json;
+
+use crate::{
+    kubernetes_rights,
+    suite::{Case, case, own_bench},
+    support::{converge, entered, patch_account},
+};
+
+pub(crate) fn scenarios() -> Vec<Case> {
+    vec![
+        case("kubectl_lists_both_kinds_by_name_category_and_field", Setup::default, kubectl_lists_both_kinds),
+        // It watches all namespaces, so no other scenario may be about.
+        own_bench("an_account_that_grants_nothing_is_ready_and_says_so", async |controller| {
+            let bench = Bench::start(controller).await?;
+            let scenario = Scenario::with(&bench, "granting", Setup::default().everywhere()).await?;
+            scenario.run(grants_that_reach_nobody).await?;
+            kubernetes_rights::note(bench.control_plane())
+        }),
+    ]
+}
+
+fn header(table: &str) -> Vec<&str> {
+    table.lines().next().unwrap_or_default().split_whitespace().collect()
+}
+
+async fn kubectl_lists_both_kinds(scenario: &mut Scenario<'_>) -> Result<()> {
+    converge(scenario, &scenario.invoke("validate")).await?;
+    let (kubectl, namespace) = (scenario.kubectl(), format!("--namespace={}", scenario.namespace));
+    let (tools, dev) = (scenario.accounts.tools.clone(), scenario.accounts.dev.clone());
+    let narrow = kubectl.run(&["get", "cai", &namespace]).await?;
+    assert_eq!(header(&narrow), ["NAME", "READY", "REASON", "DRIFT", "PIPELINE", "STAGE", "AGE"]);
+    let wide = kubectl.run(&["get", "cai", &namespace, "--output=wide"]).await?;
+    assert_eq!(header(&wide)[7..], ["TOOLS", "DEV", "VERSION", "CHECKED", "MESSAGE"]);
+    for part in [tools.as_str(), &dev, "can invoke"] {
+        assert!(wide.contains(part), "{part:?} is not in {wide}");
+    }
+    let account = format!("{}-dev", scenario.namespace);
+    let narrow = kubectl.run(&["get", "awsa", &account]).await?;
+    assert_eq!(header(&narrow), ["NAME", "ACCOUNT", "READY", "REASON", "OBJECTS", "AGE"]);
+    let wide = kubectl.run(&["get", "awsa", &account, "--output=wide"]).await?;
+    assert_eq!(header(&wide)[6..], ["GRANTS", "CHECKED", "CALLER", "MESSAGE"]);
+    assert!(wide.contains("Matched") && wide.contains("assumed-role/crossinvoke"), "{wide}");
+
+    for category in ["aws", "crossinvoke"] {
+        let listed = kubectl.run(&["get", category, &namespace, "--output=name"]).await?;
+        assert!(listed.contains("crossaccountinvoke.crossinvoke.dev/validate"), "{listed}");
+        assert!(listed.contains(&format!("awsaccount.crossinvoke.dev/{account}")), "{listed}");
+    }
+    for (field, there, elsewhere) in [
+        ("spec.toolsAccount.id", tools.as_str(), "999999999999"),
+        ("spec.devAccount.id", &dev, "999999999999"),
+        ("spec.pipeline.name", "payments-release", "other"),
+        ("spec.function.name", "MyFunction", "Other"),
+    ] {
+        for (value, expected) in [(there, "crossaccountinvoke.crossinvoke.dev/validate"), (elsewhere, "")] {
+            let selector = format!("--field-selector={field}={value}");
+            let found = kubectl.run(&["get", "cai", &namespace, &selector, "--output=name"]).await?;
+            assert_eq!(found.trim(), expected, "{selector}");
+        }
+    }
+    let selector = format!("--field-selector=spec.accountID={dev}");
+    let found = kubectl.run(&["get", "awsa", &selector, "--output=name"]).await?;
+    assert_eq!(found.trim(), format!("awsaccount.crossinvoke.dev/{account}"));
+    Ok(())
+}
+
+/// Waits until the condition about the dev account's grants has this reason.
+async fn until_grants(scenario: &Scenario<'_>, reason: &str) -> Result<DynamicObject> {
+    let name = format!("{}-dev", scenario.namespace);
+    eventually(&format!("GrantsMatched with reason {reason}"), DEADLINE, async || {
+        let account = scenario.aws_accounts().get(&name).await.map_err(|error| error.to_string())?;
+        let found = condition(&account, "GrantsMatched").map(|(_, reason)| reason.to_owned());
+        if found.as_deref() == Some(reason) { Ok(account) } else { Err(format!("{found:?}")) }
+    })
+    .await
+}
+
+/// An account may be applied before the namespaces that it grants something to: it is healthy meanwhile.
+async fn grants_that_reach_nobody(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let other = format!("{}-other", scenario.namespace);
+    let message = |account: &DynamicObject| {
+        let conditions = account.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let matched = conditions.into_iter().find(|condition| condition["type"] == "GrantsMatched").unwrap_or_default();
+        matched["message"].as_str().unwrap_or_default().to_owned()
+    };
+    let tools = scenario.accounts.tools.clone();
+    let named = |names: &[&str]| {
+        json!({"spec": {"grants": [{"name": "functions", "namespaces": {"names": names},
+        "functions": ["MyFunction"], "callers": [&tools]}]}})
+    };
+    until_grants(scenario, "Matched").await?;
+    patch_account(scenario, "dev", &named(&[&scenario.namespace, &other])).await?;
+    let account = until_grants(scenario, "NamespaceNotFound").await?;
+    assert!(message(&account).contains(&other), "{}", message(&account));
+    patch_account(scenario, "dev", &named(&[&other])).await?;
+    let account = until_grants(scenario, "GrantsNothing").await?;
+    assert_eq!(condition(&account, "Ready"), Some(("True", "Converged")), "who grants too early is not unhealthy");
+    assert!(account.metadata.finalizers.unwrap_or_default().is_empty(), "and can be deleted at once");
+    let metric = "crossinvoke_accounts_granting_nothing";
+    let events = async || {
+        let arguments =
+            ["get", "events", "--namespace=default", "--field-selector=reason=GrantsNothing", "--output=name"];
+        scenario.kubectl().run(&arguments).await
+    };
+    eventually("the event", DEADLINE, async || {
+        let found = events().await.map_err(|error| error.to_string())?;
+        if found.trim().is_empty() { Err("no event".to_owned()) } else { Ok(()) }
+    })
+    .await?;
+    let counted = scenario.controller()?.metric(metric).await.context("the metric")?;
+    assert!((counted - 1.0).abs() < f64::EPSILON, "{counted}");
+    scenario.kubectl().run(&["create", "namespace", &other]).await?;
+    until_grants(scenario, "Matched").await?;
+    let controller = scenario.controller()?;
+    let counted = controller.metric(metric).await.context("the metric")?;
+    assert!(counted.abs() < f64::EPSILON, "{counted}");
+    Ok(())
+}
