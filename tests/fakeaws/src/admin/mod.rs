@@ -309,7 +309,7 @@ pub enum Command {
 pub enum ControlPolicy {
     /// Limits what the principals of an account may do.
     Service,
-    /// Limits what may be done with the resources of an account, whoever asks.
+    /// Limits what may be done with the resources of an account, also by principals of other accounts.
     Resource,
 }
 

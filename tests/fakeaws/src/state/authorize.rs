@@ -31,7 +31,7 @@ pub(crate) struct Right<'a> {
     pub(crate) resource: &'a str,
     /// How a denial names it.
     pub(crate) shown: &'a str,
-    /// The keys of this call beside those of its principal.
+    /// The keys of this call besides those of its principal.
     pub(crate) context: Context,
 }
 

@@ -102,3 +102,22 @@ async fn role_names_are_unique_without_case_and_over_paths() {
         assert_eq!(message, format!("Role with name {name} already exists."));
     }
 }
+
+#[tokio::test]
+async fn a_role_has_ten_attached_policies() {
+    let aws = start().await;
+    let iam = iam(&aws, DEV_ROOT);
+    make_role(&iam, "full").await;
+    let attach = |n: usize| {
+        let arn = format!("arn:aws:iam::222222222222:policy/p{n}");
+        aws.admin().put_managed_policy(&arn, allow("s3:*", "*")).unwrap();
+        iam.attach_role_policy().role_name("full").policy_arn(arn).send()
+    };
+    for n in 0..10 {
+        attach(n).await.unwrap();
+    }
+    let (status, code, message) = refusal(attach(10).await);
+    assert_eq!((status, code.as_str()), (409, "LimitExceeded"));
+    assert_eq!(message, "Cannot exceed quota for PoliciesPerRole: 10");
+    attach(9).await.unwrap();
+}

@@ -1,4 +1,4 @@
-//! Partitions and regions beside the commercial ones (AWS General Reference; botocore, `endpoints.json`).
+//! Partitions and regions other than the commercial ones (AWS General Reference; botocore, `endpoints.json`).
 
 use fakeaws::{AccountSeed, FakeAws, RoleSeed, Seed};
 use serde_json::json;

@@ -94,7 +94,7 @@ async fn a_role_is_made_only_with_the_boundary_that_is_demanded() {
     assert_eq!(refusal(make(Some(OTHER_BOUNDARY)).await).1, "AccessDenied");
     make(Some(BOUNDARY)).await.unwrap();
     // PutRolePermissionsBoundary brings the new one, so it cannot be changed; DeleteRolePermissionsBoundary brings the one
-    // that is there, so a statement that demands it lets it be taken off.
+    // that is there, so a statement that demands it allows removing it.
     let put = |boundary: &str| reader.put_role_permissions_boundary().role_name("made").permissions_boundary(boundary);
     assert_eq!(refusal(put(OTHER_BOUNDARY).send().await).1, "AccessDenied");
     put(BOUNDARY).send().await.unwrap();

@@ -45,7 +45,7 @@ async fn two_spellings_in_one_request_are_refused() {
 }
 
 #[tokio::test]
-async fn whoever_tags_behind_the_api_meets_the_same_rule() {
+async fn tags_that_are_set_behind_the_api_follow_the_same_rule() {
     let aws = start().await;
     let iam = iam(&aws, DEV_ROOT);
     make_role(&iam, "made").await;
