@@ -206,11 +206,7 @@ fn two_regions() -> Setup {
         if let Some(tools) = seed.accounts.get_mut(&accounts.tools) {
             let mut far = tools.pipelines[&accounts.region]["payments-release"].clone();
             far["name"] = json!("payments-far");
-            let store = far["artifactStore"].clone();
-            if let Some(members) = far.as_object_mut() {
-                members.remove("artifactStore");
-            }
-            far["artifactStores"] = json!({"us-east-1": store, "eu-west-1": {"type": "S3", "location": "far"}});
+            far["artifactStores"]["eu-west-1"] = json!({"type": "S3", "location": "far"});
             tools.pipelines["eu-west-1"] = json!({"payments-far": far});
         }
     })

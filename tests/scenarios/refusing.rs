@@ -125,9 +125,7 @@ async fn a_missing_artifact_store_is_named(scenario: &mut Scenario<'_>) -> Resul
     scenario.apply(&scenario.invoke("validate")).await?;
     refused(scenario, "validate", "ArtifactStoreMissing", &["eu-west-1", "artifactStores"]).await?;
     let mut with_stores = pipeline(scenario)?;
-    let store = with_stores["artifactStore"].take();
-    with_stores.as_object_mut().unwrap().remove("artifactStore");
-    with_stores["artifactStores"] = json!({"us-east-1": store, "eu-west-1": {"type": "S3", "location": "far"}});
+    with_stores["artifactStores"]["eu-west-1"] = json!({"type": "S3", "location": "far"});
     let (tools, region) = (&scenario.accounts.tools, &scenario.accounts.region);
     scenario.aws().replace_pipeline(tools, region, with_stores).context("adding a store")?;
     scenario.touch("validate", "again").await?;

@@ -57,7 +57,8 @@ fn invoke(scenario: &Scenario<'_>, deployment: &Deployment, path: &str) -> Value
 
 fn assert_succeeded(execution: &Execution) {
     let actions: Vec<_> = execution.actions.iter().map(|run| (run.action.as_str(), run.status.as_str())).collect();
-    let expected = ["Source", "Build", "validate", "Deploy"].map(|action| (action, "Succeeded"));
+    let expected = ["Source", "Rules", "Build", "Package", "Stack", "Checklist", "Approve", "validate", "Deploy"]
+        .map(|action| (action, "Succeeded"));
     assert_eq!((execution.status.as_str(), actions.as_slice()), ("Succeeded", expected.as_slice()), "{execution}");
 }
 
@@ -236,7 +237,7 @@ async fn is_never_cancelled(scenario: &mut Scenario<'_>) -> Result<()> {
     assert_eq!(pipeline(scenario)?, declared);
 
     aws.set_action(at, ("Build", "Build"), ActionOutcome::default()).context("the build ends")?;
-    scenario.settled().await;
+    scenario.approve().await?;
     let execution = scenario.execution(&id).await?;
     assert_succeeded(&execution);
     assert_eq!(deployment.asked(), ["/health"], "the run has what it began with");

@@ -25,7 +25,8 @@
 //! ```
 //!
 //! Pipelines run: `StartPipelineExecution` walks stages and actions, a Lambda action goes from role to role to the function
-//! (each hop judged), and the function calls back, or does not. What is no function and no approval succeeds at once.
+//! (each hop judged), and the function calls back, or does not. What is no function and no approval succeeds at once,
+//! and so do the rules of conditions; `set_action` and `set_rule` say otherwise.
 //!
 //! ```no_run
 //! # async fn example(aws: fakeaws::FakeAws) -> Result<(), Box<dyn std::error::Error>> {
@@ -81,4 +82,5 @@ pub use self::{
     python_environment::{python_environment, virtual_environment},
     snapshot::{AccountSeed, RoleSeed, Seed, UserSeed},
     website::{Asked, Page, Website},
+    wire::exact::exact_number,
 };

@@ -23,6 +23,8 @@ use crate::{
 pub const PIPELINE: &str = "payments-release";
 /// Its service role, under `/service-role/`.
 pub const PIPELINE_ROLE: &str = "AWSCodePipelineServiceRole-payments-release";
+/// The role of the tools account that a rule of the pipeline runs with.
+pub const CHECKS_ROLE: &str = "payments-release-checks";
 /// The function of the dev account.
 pub const FUNCTION: &str = "MyFunction";
 /// Its execution role, under `/service-role/`.
@@ -173,7 +175,10 @@ impl Accounts {
             &json!("*"),
         );
         service.inline_policies.insert("pipeline".to_owned(), own);
-        let mut account = self.account([(CONTROLLER_ROLE, entrance), (PIPELINE_ROLE, service)]);
+        let mut checks = RoleSeed::trusting(trust_of(&json!({"AWS": self.pipeline_role_arn()}), None));
+        checks.inline_policies.insert("checks".to_owned(), allow(&json!("lambda:InvokeFunction"), &json!("*")));
+        let roles = [(CONTROLLER_ROLE, entrance), (PIPELINE_ROLE, service), (CHECKS_ROLE, checks)];
+        let mut account = self.account(roles);
         account.pipelines = json!({&self.region: {PIPELINE: self.pipeline()}});
         Ok(account)
     }
@@ -201,47 +206,6 @@ impl Accounts {
         json!({"AWS": self.iam_arn(&self.platform, &format!("role/{CONTROLLER_IDENTITY}"))})
     }
 
-    /// The declaration of the pipeline: three stages, and members that a lossless edit must keep.
-    #[must_use]
-    pub fn pipeline(&self) -> Value {
-        let connection = format!(
-            "arn:{}:codeconnections:{}:{}:connection/0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
-            self.partition, self.region, self.tools
-        );
-        json!({
-            "name": PIPELINE,
-            "roleArn": self.pipeline_role_arn(),
-            "artifactStore": {"type": "S3", "location": format!("codepipeline-{}-{}", self.region, self.tools)},
-            "pipelineType": "V2",
-            "executionMode": "QUEUED",
-            "variables": [{"name": "Suite", "defaultValue": "smoke", "description": "Which tests run"}],
-            "triggers": [{
-                "providerType": "CodeStarSourceConnection",
-                "gitConfiguration": {"sourceActionName": "Source", "push": [{"branches": {"includes": ["main"]}}]},
-            }],
-            "stages": [
-                {"name": "Source", "actions": [action(
-                    "Source",
-                    &["Source", "AWS", "CodeStarSourceConnection"],
-                    &json!({"ConnectionArn": connection, "FullRepositoryId": "example/payments", "BranchName": "main"}),
-                    (&[], &["SourceOutput"]),
-                )]},
-                {"name": "Build", "actions": [action(
-                    "Build",
-                    &["Build", "AWS", "CodeBuild"],
-                    &json!({"ProjectName": "payments"}),
-                    (&["SourceOutput"], &["BuildOutput"]),
-                )]},
-                {"name": "Deploy", "actions": [action(
-                    "Deploy",
-                    &["Deploy", "AWS", "S3"],
-                    &json!({"BucketName": format!("payments-{}", self.tools), "Extract": "true"}),
-                    (&["BuildOutput"], &[]),
-                )]},
-            ],
-        })
-    }
-
     /// A policy of deploy/iam with its placeholders filled in.
     ///
     /// # Errors
@@ -260,6 +224,7 @@ impl Accounts {
             "DevAccountId" => self.dev.clone(),
             // As a user would narrow them who keeps such roles under one path.
             "PipelineRoleArn" => self.iam_arn(&self.tools, "role/service-role/*"),
+            "CloudFormationRoleArn" => self.iam_arn(&self.tools, "role/payments-cloudformation"),
             "ExecutionRoleArn" => self.iam_arn(&self.dev, "role/service-role/*"),
             _ => return None,
         })
@@ -291,23 +256,6 @@ fn trust_of(principal: &Value, external_id: Option<&str>) -> Value {
         statement["Condition"] = json!({"StringEquals": {"sts:ExternalId": id}});
     }
     json!({"Version": "2012-10-17", "Statement": [statement]})
-}
-
-fn action(
-    name: &str,
-    [category, owner, provider]: &[&str; 3],
-    configuration: &Value,
-    artifacts: (&[&str], &[&str]),
-) -> Value {
-    let names = |names: &[&str]| names.iter().map(|name| json!({"name": name})).collect::<Value>();
-    json!({
-        "name": name,
-        "actionTypeId": {"category": category, "owner": owner, "provider": provider, "version": "1"},
-        "runOrder": 1,
-        "configuration": configuration,
-        "inputArtifacts": names(artifacts.0),
-        "outputArtifacts": names(artifacts.1),
-    })
 }
 
 #[cfg(test)]

@@ -7,13 +7,14 @@ use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_codepipeline::{
     Client,
     error::DisplayErrorContext,
-    types::{ActionExecutionDetail, ActionExecutionFilter},
+    types::{ActionExecutionDetail, ActionExecutionFilter, ApprovalResult, ApprovalStatus, PipelineVariable},
 };
 use aws_smithy_types::retry::RetryConfig;
 
 use crate::{
     accounts::PIPELINE,
-    error::{Error, Result},
+    error::{Context as _, Error, Result},
+    pipeline::TICKET,
     scenario::{Aws, Scenario},
 };
 
@@ -70,13 +71,13 @@ impl fmt::Display for Execution {
 
 /// Runs.
 impl Scenario<'_> {
-    /// Starts an execution, waits until it can go no further by itself, and returns it.
+    /// Starts an execution, approves what asks for it, waits until it can go no further by itself, and returns it.
     ///
     /// # Errors
     /// If AWS refuses a call.
     pub async fn run_pipeline(&self) -> Result<Execution> {
         let id = self.start_execution().await?;
-        self.settled().await;
+        self.approve().await?;
         self.execution(&id).await
     }
 
@@ -85,9 +86,36 @@ impl Scenario<'_> {
     /// # Errors
     /// If AWS refuses.
     pub async fn start_execution(&self) -> Result<String> {
-        let started = self.codepipeline().start_pipeline_execution().name(PIPELINE).send().await;
+        let ticket = PipelineVariable::builder().name(TICKET.0).value(TICKET.1).build().context("a variable")?;
+        let start = self.codepipeline().start_pipeline_execution().name(PIPELINE).variables(ticket);
+        let started = start.send().await;
         let started = started.map_err(|error| refused("StartPipelineExecution", &error))?;
         started.pipeline_execution_id().map(str::to_owned).ok_or_else(|| Error::new("an execution without an id"))
+    }
+
+    /// Approves whatever waits for an approval, as somebody in the tools account, until nothing does.
+    ///
+    /// # Errors
+    /// If AWS refuses.
+    pub async fn approve(&self) -> Result<()> {
+        loop {
+            self.settled().await;
+            let client = self.codepipeline();
+            let shown = client.get_pipeline_state().name(PIPELINE).send().await;
+            let shown = shown.map_err(|error| refused("GetPipelineState", &error))?;
+            let waiting = shown.stage_states().iter().find_map(|stage| {
+                let mut actions = stage.action_states().iter();
+                let token = |action: &aws_sdk_codepipeline::types::ActionState| {
+                    Some((action.action_name()?.to_owned(), action.latest_execution()?.token()?.to_owned()))
+                };
+                actions.find_map(token).map(|waiting| (stage.stage_name().unwrap_or_default().to_owned(), waiting))
+            });
+            let Some((stage, (action, token))) = waiting else { return Ok(()) };
+            let result = ApprovalResult::builder().status(ApprovalStatus::Approved).summary("go").build();
+            let put = client.put_approval_result().pipeline_name(PIPELINE).stage_name(stage).action_name(action);
+            let put = put.token(token).result(result.context("a result")?).send().await;
+            put.map_err(|error| refused("PutApprovalResult", &error))?;
+        }
     }
 
     /// Waits until functions have ended and pipelines have come as far as they can by themselves.

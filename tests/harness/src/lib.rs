@@ -28,6 +28,7 @@ mod kubectl;
 mod moto;
 pub mod objects;
 mod person;
+pub mod pipeline;
 mod pki;
 pub mod process;
 mod scenario;

@@ -4,6 +4,7 @@
 use crossinvoke_harness::{
     Accounts, BotoAnswer, BotoCall, Context as _, Error, Moto, Result, Scenario,
     accounts::{EXECUTION_ROLE, PIPELINE},
+    pipeline::TICKET,
     repository,
 };
 use serde_json::{Value, json};
@@ -227,11 +228,13 @@ const DIFFERENCES: &[Difference] = &[
         ask: |side| {
             side.update(|pipeline| {
                 let approval = json!({"category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1"});
-                let action = json!({"name": "Approve", "runOrder": 1, "actionTypeId": approval});
+                let action = json!({"name": "Look", "runOrder": 1, "actionTypeId": approval});
                 pipeline["stages"][1]["actions"].as_array_mut().unwrap().push(action);
             })?
             .context("an update")?;
-            side.tools("start_pipeline_execution", json!({"name": PIPELINE}))?.context("a start")?;
+            let ticket = json!([{"name": TICKET.0, "value": TICKET.1}]);
+            side.tools("start_pipeline_execution", json!({"name": PIPELINE, "variables": ticket}))?
+                .context("a start")?;
             let answer = side.tools("list_pipeline_executions", json!({"pipelineName": PIPELINE}))?;
             Ok(format!("`{}`", member(answer, "/pipelineExecutionSummaries/0/status")?))
         },

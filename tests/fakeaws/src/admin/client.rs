@@ -284,6 +284,17 @@ impl Admin {
         self.done(Command::RemovePipeline { account, region, name })
     }
 
+    /// Says where an artifact bucket is; `None` says that there is none of this name.
+    pub fn set_bucket(&self, bucket: &str, region: Option<&str>) -> Done {
+        self.done(Command::SetBucket { bucket: bucket.to_owned(), region: region.map(str::to_owned) })
+    }
+
+    /// Says whether a region has an action type, such as `Compute/AWS/Commands/1`.
+    pub fn set_action_type(&self, region: &str, action_type: &str, available: bool) -> Done {
+        let (region, action_type) = (region.to_owned(), action_type.to_owned());
+        self.done(Command::SetActionType { region, action_type, available })
+    }
+
     /// Makes a new execution (`execution` is `None`) or changes one; without a `stage` it stands between two stages.
     /// Returns its id.
     pub fn put_execution(
@@ -335,6 +346,19 @@ impl Admin {
         let (account, region, name) = (account.to_owned(), region.to_owned(), pipeline.to_owned());
         let (stage, action) = (stage.to_owned(), action.to_owned());
         self.done(Command::SetAction { account, region, name, stage, action, outcome })
+    }
+
+    /// What becomes of a rule of a stage's condition (`beforeEntry`, `onSuccess` or `onFailure`), from now on and where it
+    /// is held.
+    pub fn set_rule(
+        &self,
+        (account, region, pipeline): (&str, &str, &str),
+        (stage, condition, rule): (&str, &str, &str),
+        outcome: ActionOutcome,
+    ) -> Done {
+        let (account, region, name) = (account.to_owned(), region.to_owned(), pipeline.to_owned());
+        let (stage, condition, rule) = (stage.to_owned(), condition.to_owned(), rule.to_owned());
+        self.done(Command::SetRule { account, region, name, stage, condition, rule, outcome })
     }
 
     /// What a function does from now on.

@@ -188,6 +188,13 @@ fn change_pipelines(world: &mut World, command: Command) -> Result<Value, String
             let arguments = json!({"name": name, "stage": stage, "action": action, "outcome": outcome});
             codepipeline::admin(world, &account, &region, "set-action", &arguments)
         }
+        Command::SetRule { account, region, name, stage, condition, rule, outcome } => {
+            known(world, &account)?;
+            let arguments = json!({
+                "name": name, "stage": stage, "condition": condition, "rule": rule, "outcome": outcome,
+            });
+            codepipeline::admin(world, &account, &region, "set-rule", &arguments)
+        }
         other => Err(format!("{other:?} is not a change of state")),
     }
 }

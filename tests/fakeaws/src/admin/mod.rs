@@ -197,7 +197,7 @@ pub enum Command {
         region: String,
         /// Function name.
         name: String,
-        /// `{role, runtime?, handler?, description?, timeout?, environment?, behaviour?, tags?}`.
+        /// `{role, runtime?, handler?, description?, timeout?, state?, vpcConfig?, environment?, behaviour?, tags?, …}`.
         function: Value,
     },
     /// Removes a function.
@@ -285,6 +285,22 @@ pub enum Command {
         #[serde(default)]
         status: Option<String>,
     },
+    /// Says where an artifact bucket is. A bucket of which nothing was said is wherever a pipeline needs it.
+    SetBucket {
+        /// The bucket's name.
+        bucket: String,
+        /// Its region; `None` says that there is no such bucket.
+        region: Option<String>,
+    },
+    /// Says whether a region has an action type. One of which nothing was said is available.
+    SetActionType {
+        /// Region.
+        region: String,
+        /// Category, owner, provider and version: `Compute/AWS/Commands/1`.
+        action_type: String,
+        /// Whether it is available there.
+        available: bool,
+    },
     /// Says what becomes of an action that the double does not run itself (a source, a build, a deployment), from now on
     /// and where it is held.
     SetAction {
@@ -298,6 +314,23 @@ pub enum Command {
         stage: String,
         /// Action name.
         action: String,
+        /// What becomes of it.
+        outcome: ActionOutcome,
+    },
+    /// Says what becomes of a rule of a stage's condition, from now on and where it is held.
+    SetRule {
+        /// Account id.
+        account: String,
+        /// Region.
+        region: String,
+        /// Pipeline name.
+        name: String,
+        /// Stage name.
+        stage: String,
+        /// `beforeEntry`, `onSuccess` or `onFailure`.
+        condition: String,
+        /// Rule name.
+        rule: String,
         /// What becomes of it.
         outcome: ActionOutcome,
     },
@@ -332,6 +365,10 @@ pub(crate) fn run(world: &mut World, command: Command) -> Result<Value, String> 
         Command::ResetCounters {} => world.log.reset_counters(),
         Command::Snapshot {} => return Ok(world.snapshot()),
         Command::ExpireSessions {} => world.expire_sessions(),
+        Command::SetBucket { bucket, region } => world.places.set_bucket(bucket, region),
+        Command::SetActionType { region, action_type, available } => {
+            world.places.set_action_type(region, action_type, available);
+        }
         other => return direct::change(world, other),
     }
     done

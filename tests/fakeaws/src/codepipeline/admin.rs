@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::{
     declaration::{self, text},
-    executions, pipelines,
+    executions,
+    gates::{self, Gate},
+    pipelines,
     run::{self, At, Execution},
     state::Status,
 };
@@ -18,7 +20,8 @@ use crate::state::World;
 ///   unfinished, it stands in `stage`, or without one between two stages. One that walked stops walking;
 /// - `set-started-executions` `{name, status?}` → `{}`: what becomes of executions that are started from now on;
 /// - `set-action` `{name, stage, action, outcome}` → `{}`: what becomes of an action that the double does not run
-///   itself, from now on and where it is held.
+///   itself, from now on and where it is held;
+/// - `set-rule` `{name, stage, condition, rule, outcome}` → `{}`: what becomes of a rule of a stage's condition.
 pub(crate) fn run(
     world: &mut World,
     account: &str,
@@ -47,6 +50,7 @@ pub(crate) fn run(
             Ok(json!({}))
         }
         "set-action" => set_action(world, account, region, arguments),
+        "set-rule" => set_rule(world, account, region, arguments),
         other => Err(format!("no admin command {other} for pipelines")),
     }
 }
@@ -70,6 +74,24 @@ fn set_action(world: &mut World, account: &str, region: &str, arguments: &Value)
     }
     pipelines.set_outcome((region, &name), stage, action, outcome);
     run::release(world, &At::new(account, region, &name), stage, action);
+    Ok(json!({}))
+}
+
+fn set_rule(world: &mut World, account: &str, region: &str, arguments: &Value) -> Result<Value, String> {
+    let name = existing(world, account, region, arguments)?;
+    let (stage, condition, rule) = (text(arguments, "stage"), text(arguments, "condition"), text(arguments, "rule"));
+    let outcome: run::ActionOutcome =
+        serde_json::from_value(arguments["outcome"].clone()).map_err(|error| error.to_string())?;
+    let gate = Gate::ALL.into_iter().find(|gate| gate.member() == condition);
+    let pipelines = &mut world.account_mut(account).pipelines;
+    let declared = pipelines.current(region, &name).map(|pipeline| declaration::stages(pipeline.current()));
+    let declared = declared.into_iter().flatten().find(|declared| text(declared, "name") == stage);
+    let has_rule = |gate| declared.is_some_and(|of| gates::of_gate(of, gate).any(|found| text(found, "name") == rule));
+    let Some(gate) = gate.filter(|gate| has_rule(*gate)) else {
+        return Err(format!("pipeline {name} has no rule {rule} in {condition} of {stage}"));
+    };
+    pipelines.set_outcome((region, &name), stage, &run::rule_key(condition, rule), outcome.clone());
+    run::release_rule(world, &At::new(account, region, &name), stage, (gate, rule), &outcome);
     Ok(json!({}))
 }
 

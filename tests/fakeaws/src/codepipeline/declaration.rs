@@ -2,12 +2,20 @@
 
 use serde_json::{Map, Value, json};
 
+use super::shapes;
+
 /// What the API shows in the place of a secret.
 pub(super) const MASK: &str = "****";
 
-/// Configuration keys whose values are secrets (User Guide, "GitHub (OAuth app)" and "Alexa Skills Kit" action
-/// references). Actions of owner AWS have none; custom action types, which can mark their own, are not modelled.
-const SECRETS: [&str; 3] = ["OAuthToken", "ClientSecret", "RefreshToken"];
+/// Owners of actions, and configuration keys whose values are secrets (User Guide, "GitHub (OAuth app)" and "Alexa Skills
+/// Kit" action references). Actions of owner AWS have none. A custom action type marks its own (API reference,
+/// `ActionConfigurationProperty`, `secret`); every one of the double marks `ApiToken`, and nothing else.
+const SECRETS: [(&str, &str); 4] = [
+    ("ThirdParty", "OAuthToken"),
+    ("ThirdParty", "ClientSecret"),
+    ("ThirdParty", "RefreshToken"),
+    ("Custom", "ApiToken"),
+];
 
 /// The stages of a declaration.
 pub(super) fn stages(declaration: &Value) -> &[Value] {
@@ -44,14 +52,14 @@ pub(super) fn run_order(action: &Value) -> i64 {
     action.get("runOrder").and_then(Value::as_i64).unwrap_or(1)
 }
 
-/// A declaration as AWS keeps it: without `version` and nulls, actions ordered by runOrder, with their defaults filled
+/// A declaration as AWS keeps it: without `version` and the nulls of members it knows, actions ordered by runOrder, with their defaults filled
 /// in (`runOrder`, `region`, artifact lists, execution mode, pipeline type).
 ///
 /// # Errors
 /// If stages or actions are no lists of objects.
 pub(super) fn normalised(given: &Value, region: &str) -> Result<Value, String> {
     let mut declaration = given.clone();
-    strip_nulls(&mut declaration);
+    shapes::strip_nulls(&mut declaration);
     let members = declaration.as_object_mut().ok_or("a declaration is no object")?;
     members.shift_remove("version");
     let needs_v2 = needs_v2(members).is_some();
@@ -98,19 +106,8 @@ pub(super) enum V2 {
     Conditions,
 }
 
-fn strip_nulls(value: &mut Value) {
-    match value {
-        Value::Object(members) => {
-            members.retain(|_, member| !member.is_null());
-            members.values_mut().for_each(strip_nulls);
-        }
-        Value::Array(values) => values.iter_mut().for_each(strip_nulls),
-        _ => {}
-    }
-}
-
 fn is_secret(action: &Value, key: &str) -> bool {
-    text(&action["actionTypeId"], "owner") != "AWS" && SECRETS.contains(&key)
+    SECRETS.contains(&(text(&action["actionTypeId"], "owner"), key))
 }
 
 /// The declaration with every secret masked.

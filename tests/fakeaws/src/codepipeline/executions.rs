@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     check_text, constraints, current,
-    declaration::{list as list_of, stages, text},
+    declaration::{list as list_of, text},
     on_pipeline, page,
     run::{self, At, Execution, Mode, StageRun},
     state::Status,
@@ -37,11 +37,6 @@ pub(super) fn start(world: &mut World, caller: &Caller, body: &Value) -> Result<
     if Mode::of(pipeline.current()) != Mode::Superseded && unfinished >= MOST_CONCURRENT {
         let text = "The pipeline has reached the limit for concurrent pipeline executions.";
         return Err(ServiceError::new("ConcurrentPipelineExecutionsLimitExceededException", text));
-    }
-    let is_gated =
-        |stage: &Value| ["beforeEntry", "onSuccess", "onFailure"].iter().any(|gate| stage.get(gate).is_some());
-    if pipeline.started_as.is_none() && stages(pipeline.current()).iter().any(is_gated) {
-        return Err(ServiceError::unsupported("run a pipeline whose stages have conditions"));
     }
     let names: Vec<String> = pipeline.stage_names().into_iter().map(str::to_owned).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -109,8 +104,12 @@ pub(super) fn list(world: &mut World, caller: &Caller, body: &Value) -> Result<V
     let name = on_pipeline(world, caller, "ListPipelineExecutions", body, "pipelineName")?;
     let mode = current(world, caller, name)?.current()["executionMode"].clone();
     let only = body.pointer("/filter/succeededInStage/stageName").and_then(Value::as_str);
+    let horizon = horizon(world.now());
     let wanted = |execution: &&Execution| {
-        only.is_none_or(|stage| execution.stages.iter().any(|run| run.name == stage && run.status == Status::Succeeded))
+        execution.started >= horizon
+            && only.is_none_or(|stage| {
+                execution.stages.iter().any(|run| run.name == stage && run.status == Status::Succeeded)
+            })
     };
     let newest_first: Vec<&Execution> = all(world, caller, name).iter().rev().filter(wanted).collect();
     let (shown, next) = page(&newest_first, |execution| &execution.id, body, 100)?;
@@ -134,6 +133,11 @@ pub(super) fn list(world: &mut World, caller: &Caller, body: &Value) -> Result<V
     Ok(answer)
 }
 
+/// History is kept for twelve months from the start of an execution (API reference, `ListPipelineExecutions`).
+pub(super) fn horizon(now: jiff::Timestamp) -> jiff::Timestamp {
+    now.checked_sub(jiff::SignedDuration::from_hours(365 * 24)).unwrap_or(jiff::Timestamp::MIN)
+}
+
 fn common(execution: &Execution, mode: &Value) -> Map<String, Value> {
     let mut members = Map::new();
     members.insert("pipelineExecutionId".to_owned(), json!(execution.id));
@@ -143,7 +147,11 @@ fn common(execution: &Execution, mode: &Value) -> Map<String, Value> {
     }
     members.insert("trigger".to_owned(), execution.trigger.clone());
     members.insert("executionMode".to_owned(), mode.clone());
-    members.insert("executionType".to_owned(), json!("STANDARD"));
+    members.insert("executionType".to_owned(), json!(execution.kind()));
+    if let Some(rollback) = &execution.rollback {
+        let metadata = json!({"rollbackTargetPipelineExecutionId": rollback.target});
+        members.insert("rollbackMetadata".to_owned(), metadata);
+    }
     members
 }
 

@@ -11,8 +11,13 @@ mod admin;
 mod constraints;
 mod declaration;
 mod executions;
+mod gates;
+mod namespaces;
+mod passed;
 mod pipelines;
+mod places;
 pub(crate) mod run;
+mod shapes;
 mod state;
 mod structure;
 
@@ -20,7 +25,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub use self::run::ActionOutcome;
-pub(crate) use self::{admin::run as admin, run::Jobs, state::Pipelines};
+pub(crate) use self::{admin::run as admin, places::Places, run::Jobs, state::Pipelines};
 use self::{
     constraints::{Rule, Violations},
     state::Pipeline,
@@ -45,6 +50,7 @@ pub(crate) fn handle(world: &mut World, caller: &Caller, operation: &str, body: 
         "StartPipelineExecution" => executions::start,
         "StopPipelineExecution" => executions::stop,
         "RetryStageExecution" => run::retry_stage,
+        "RollbackStage" => run::roll_back_stage,
         "DisableStageTransition" => run::disable_transition,
         "EnableStageTransition" => run::enable_transition,
         "PutApprovalResult" => run::put_approval_result,

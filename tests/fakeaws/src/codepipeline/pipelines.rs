@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::{
     check_text, constraints, current,
     declaration::{self, all_actions, text},
-    not_found, on_pipeline, page, pipeline_arn, read,
+    gates, not_found, on_pipeline, page, passed, pipeline_arn, read,
     run::{self, At},
+    shapes,
     state::{Pipeline, Status},
     structure, time,
 };
@@ -25,7 +26,7 @@ pub(super) fn create(world: &mut World, caller: &Caller, body: &Value) -> Result
     if !tags.is_empty() {
         world.authorize(caller, "codepipeline:TagResource", &pipeline_arn(caller, &name), &[])?;
     }
-    constraints::declaration(given)?;
+    shapes::declaration(given)?;
     if current(world, caller, &name).is_ok() {
         let text = format!("A pipeline with the name '{name}' already exists in account '{}'", caller.account);
         return Err(ServiceError::new("PipelineNameInUseException", text));
@@ -44,7 +45,7 @@ pub(super) fn create(world: &mut World, caller: &Caller, body: &Value) -> Result
 pub(super) fn update(world: &mut World, caller: &Caller, body: &Value) -> Result<Value, ServiceError> {
     let given = body.get("pipeline").unwrap_or(&Value::Null);
     let name = named(world, caller, "UpdatePipeline", given)?;
-    constraints::declaration(given)?;
+    shapes::declaration(given)?;
     let given = declaration::unmasked(given, current(world, caller, &name)?.current());
     let declaration = accepted(world, caller, &given)?;
     let version = replace(world, &caller.account, &caller.region, &name, declaration);
@@ -98,15 +99,11 @@ fn named(world: &mut World, caller: &Caller, operation: &str, given: &Value) -> 
 
 /// The declaration as it will be kept, if `CodePipeline` takes it: structure, and the roles it needs.
 fn accepted(world: &mut World, caller: &Caller, given: &Value) -> Result<Value, ServiceError> {
-    let pass_role = ("iam:PassedToService", "codepipeline.amazonaws.com");
-    let role = text(given, "roleArn");
-    world.authorize(caller, "iam:PassRole", role, &[pass_role])?;
-    if role.split(':').nth(4) != Some(&caller.account) {
-        return Err(caller.service.access_denied("Cross-account pass role is not allowed."));
-    }
+    passed::authorize(world, caller, given)?;
     let normal = declaration::normalised(given, &caller.region)
         .map_err(|error| ServiceError::new("SerializationException", error))?;
     structure::check(&normal, &caller.region)?;
+    world.places.check(&normal, &caller.region)?;
     roles(world, &normal)?;
     Ok(normal)
 }
@@ -126,8 +123,21 @@ fn roles(world: &World, declaration: &Value) -> Result<(), ServiceError> {
             ));
         }
     }
+    // A rule that names the pipeline's role itself names no role to assume.
+    for rule in declaration::stages(declaration).iter().flat_map(gates::rules) {
+        let rule_role = text(rule.declaration, "roleArn");
+        if !rule_role.is_empty() && rule_role != role && !world.may_assume(Assumer::Role(role), rule_role, None)? {
+            let name = text(rule.declaration, "name");
+            return refused(format!(
+                "Pipeline role {role} is not authorized to perform AssumeRole on role {rule_role} of rule {name}"
+            ));
+        }
+    }
     Ok(())
 }
+
+/// How many versions can be read (found by users; not documented): an older one is answered as a pipeline that is missing.
+const VERSIONS_KEPT: usize = 10;
 
 pub(super) fn get(world: &mut World, caller: &Caller, body: &Value) -> Result<Value, ServiceError> {
     let name = on_pipeline(world, caller, "GetPipeline", body, "name")?;
@@ -137,6 +147,9 @@ pub(super) fn get(world: &mut World, caller: &Caller, body: &Value) -> Result<Va
     let pipeline = read(world, caller, name)?;
     let asked = body.get("version").and_then(Value::as_u64).and_then(|version| usize::try_from(version).ok());
     let version = asked.unwrap_or_else(|| pipeline.version());
+    if version + VERSIONS_KEPT <= pipeline.version() {
+        return Err(not_found(caller, name));
+    }
     let shown = pipeline.shown(version).ok_or_else(|| {
         let text = format!("Pipeline '{name}' in account '{}' does not have version '{version}'", caller.account);
         ServiceError::new("PipelineVersionNotFoundException", text)

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    constraints, declaration,
-    run::{ActionOutcome, Disabled, Execution},
-    structure,
+    declaration,
+    run::{ActionOutcome, Execution, Switch},
+    shapes, structure,
 };
 use crate::state::versioned::Versioned;
 
@@ -20,8 +20,8 @@ pub(crate) struct Pipelines {
     executions: BTreeMap<(String, String), Vec<Execution>>,
     /// What becomes of actions that the double does not run itself, by region, pipeline, stage and action.
     outcomes: BTreeMap<ActionKey, ActionOutcome>,
-    /// Transitions into stages that are disabled, by region, pipeline and stage.
-    disabled: BTreeMap<(String, String, String), Disabled>,
+    /// Transitions into stages that were switched, by region, pipeline and stage.
+    switches: BTreeMap<(String, String, String), Switch>,
 }
 
 /// Region, pipeline, stage and action.
@@ -49,6 +49,8 @@ pub(crate) enum Status {
     Stopped,
     Cancelled,
     Superseded,
+    /// Of a stage only: its entry condition, or its failure, let the execution pass by.
+    Skipped,
 }
 
 impl Status {
@@ -76,6 +78,7 @@ impl Status {
             Self::Stopped => "Stopped",
             Self::Cancelled => "Cancelled",
             Self::Superseded => "Superseded",
+            Self::Skipped => "Skipped",
         }
     }
 
@@ -135,7 +138,7 @@ impl Pipelines {
                     return Err(format!("{region}, {name}: the declaration's name is {}", given["name"]));
                 }
                 let refused = |error: &dyn std::fmt::Display| format!("{region}, {name}: {error}");
-                constraints::declaration(given).map_err(|error| refused(&error))?;
+                shapes::declaration(given).map_err(|error| refused(&error))?;
                 let normal = declaration::normalised(given, region).map_err(|error| refused(&error))?;
                 structure::check(&normal, region).map_err(|error| refused(&error))?;
                 let pipeline = Pipeline::new(normal, Timestamp::UNIX_EPOCH);
@@ -193,7 +196,7 @@ impl Pipelines {
         if pipeline.is_none() {
             self.executions.remove(&(region.to_owned(), name.to_owned()));
             self.outcomes.retain(|(in_region, of, ..), _| (in_region.as_str(), of.as_str()) != (region, name));
-            self.disabled.retain(|(in_region, of, _), _| (in_region.as_str(), of.as_str()) != (region, name));
+            self.switches.retain(|(in_region, of, _), _| (in_region.as_str(), of.as_str()) != (region, name));
         }
         let of_region = self.regions.entry(region.to_owned()).or_default();
         of_region.entry(name.to_owned()).or_default().set(now, pipeline);
@@ -226,18 +229,14 @@ impl Pipelines {
         self.outcomes.insert(key, to);
     }
 
-    /// Who disabled the transition into a stage, and why; `None` if it is enabled.
-    pub(super) fn disabled(&self, region: &str, name: &str, stage: &str) -> Option<&Disabled> {
-        self.disabled.get(&(region.to_owned(), name.to_owned(), stage.to_owned()))
+    /// How the transition into a stage was switched last, if it ever was.
+    pub(super) fn switch(&self, region: &str, name: &str, stage: &str) -> Option<&Switch> {
+        self.switches.get(&(region.to_owned(), name.to_owned(), stage.to_owned()))
     }
 
-    /// Disables the transition into a stage, or enables it.
-    pub(super) fn set_disabled(&mut self, (region, name): (&str, &str), stage: &str, disabled: Option<Disabled>) {
-        let key = (region.to_owned(), name.to_owned(), stage.to_owned());
-        match disabled {
-            Some(disabled) => self.disabled.insert(key, disabled),
-            None => self.disabled.remove(&key),
-        };
+    /// Switches the transition into a stage.
+    pub(super) fn set_switch(&mut self, (region, name): (&str, &str), stage: &str, switch: Switch) {
+        self.switches.insert((region.to_owned(), name.to_owned(), stage.to_owned()), switch);
     }
 }
 

@@ -7,20 +7,23 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::declaration::{self, V2, actions, all_actions, category, list, run_order, stages, text};
+use super::{
+    declaration::{self, V2, actions, all_actions, category, list, run_order, stages, text},
+    gates, namespaces,
+};
 use crate::error::ServiceError;
 
 type Checked = Result<(), ServiceError>;
 
-fn invalid_structure(message: impl Into<String>) -> ServiceError {
+pub(super) fn invalid_structure(message: impl Into<String>) -> ServiceError {
     ServiceError::new("InvalidStructureException", message)
 }
 
-fn invalid_stage(message: impl Into<String>) -> ServiceError {
+pub(super) fn invalid_stage(message: impl Into<String>) -> ServiceError {
     ServiceError::new("InvalidStageDeclarationException", message)
 }
 
-fn invalid_action(message: impl Into<String>) -> ServiceError {
+pub(super) fn invalid_action(message: impl Into<String>) -> ServiceError {
     ServiceError::new("InvalidActionDeclarationException", message)
 }
 
@@ -36,6 +39,9 @@ pub(super) fn check(declaration: &Value, region: &str) -> Checked {
     sources(declaration)?;
     artifacts(declaration)?;
     configurations(declaration)?;
+    gates::check(declaration)?;
+    triggers(declaration)?;
+    namespaces::check(declaration)?;
     artifact_stores(declaration, region)
 }
 
@@ -160,10 +166,35 @@ fn configurations(declaration: &Value) -> Checked {
         if action.get("roleArn").is_some() && text(&action["actionTypeId"], "owner") != "AWS" {
             return Err(invalid_action(format!("Action '{name}' has a roleArn, but its owner is not AWS")));
         }
+        let commands = action.get("commands").is_some();
+        match (category(action), text(&action["actionTypeId"], "provider")) {
+            // User Guide, "Commands action reference": the commands are what the action is made of.
+            ("Compute", "Commands") if !commands => {
+                return Err(invalid_action(format!("Action '{name}' has no commands")));
+            }
+            ("Compute", _) => {}
+            _ if commands => {
+                return Err(invalid_action(format!("Action '{name}' has commands, but its category is not Compute")));
+            }
+            _ => {}
+        }
         let missing = required_keys(action).iter().find(|key| action["configuration"].get(**key).is_none());
         if let Some(key) = missing {
             let text = format!("Action configuration for action '{name}' is missing required configuration '{key}'");
             return Err(invalid_action(text));
+        }
+    }
+    Ok(())
+}
+
+/// A trigger belongs to a source action of the pipeline (User Guide, "Pipeline triggers").
+fn triggers(declaration: &Value) -> Checked {
+    let sources = stages(declaration).iter().flat_map(actions).filter(|action| category(action) == "Source");
+    let sources: BTreeSet<&str> = sources.map(|action| text(action, "name")).collect();
+    for trigger in list(declaration, "triggers") {
+        let named = text(&trigger["gitConfiguration"], "sourceActionName");
+        if !sources.contains(named) {
+            return Err(invalid_structure(format!("The trigger's source action '{named}' is not a source action")));
         }
     }
     Ok(())

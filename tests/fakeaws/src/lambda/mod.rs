@@ -7,6 +7,7 @@ mod invocations;
 mod python;
 mod script;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 pub use self::behaviour::Behaviour;
@@ -78,7 +79,9 @@ fn find(world: &mut World, caller: &Caller, action: &str, input: &Value) -> Resu
     let function = functions.and_then(|functions| functions.get(name)).filter(|_| latest).ok_or_else(|| {
         ServiceError::new("ResourceNotFoundException", format!("Function not found: {asked}")).with_status(404)
     })?;
-    Ok((name.to_owned(), function.clone()))
+    let mut function = function.clone();
+    function.settle(world.now());
+    Ok((name.to_owned(), function))
 }
 
 /// An invocation that was accepted.
@@ -98,12 +101,49 @@ pub(crate) fn invoke(
     event: Value,
 ) -> Result<Accepted, ServiceError> {
     let (name, found) = find(world, caller, "lambda:InvokeFunction", &json!({"FunctionName": function}))?;
+    // User Guide, "AWS Lambda action reference": the role needs lambda:ListFunctions as well, "otherwise, pipelines that
+    // include Lambda actions fail". In what words they fail is not documented.
+    world.authorize(caller, "lambda:ListFunctions", "*", &[])?;
+    is_ready(world, caller, &name, &found)?;
     let function = FunctionAt { account: caller.account.clone(), region: caller.region.clone(), name };
     let request = request_id();
     let now = world.now();
     world.invocations.push(function.clone(), request.clone(), event, now);
     world.signals.changed();
     Ok(Accepted { request, function, execution_role: found.role })
+}
+
+/// How long a function that was idle takes to get its resources back; AWS names no bound.
+const WAKING: SignedDuration = SignedDuration::from_mins(1);
+
+/// A function that is not active takes no invocation; an idle one is woken by it (Lambda Developer Guide, "Lambda function
+/// states": the invocation fails, and the function is Pending until its resources are there again).
+fn is_ready(world: &mut World, caller: &Caller, name: &str, found: &Function) -> Result<(), ServiceError> {
+    if found.state == "Active" {
+        return Ok(());
+    }
+    let now = world.now();
+    let functions = world.account_mut(&caller.account).functions.get_mut(&caller.region);
+    if let Some(function) = functions.and_then(|functions| functions.get_mut(name)).filter(|of| of.state == "Inactive")
+    {
+        "Pending".clone_into(&mut function.state);
+        function.state_reason = Some("The function is being restored.".to_owned());
+        function.state_reason_code = Some("Restoring".to_owned());
+        function.awake_at = Some(now + WAKING);
+    }
+    let state = &found.state;
+    let text = "The operation cannot be performed at this time. The function is currently in the following state:";
+    Err(ServiceError::new("ResourceConflictException", format!("{text} {state}")).with_status(409))
+}
+
+impl Function {
+    /// What a woken function is by now.
+    fn settle(&mut self, now: Timestamp) {
+        if self.awake_at.is_some_and(|awake| awake <= now) {
+            "Active".clone_into(&mut self.state);
+            (self.state_reason, self.state_reason_code, self.awake_at) = (None, None, None);
+        }
+    }
 }
 
 /// Delivers the latest event of a function once more.
@@ -162,11 +202,23 @@ fn configuration(caller: &Caller, name: &str, function: &Function) -> Value {
         "CodeSha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
         "LastModified": "2026-01-01T00:00:00.000+0000",
         "Version": "$LATEST",
-        "State": "Active",
-        "LastUpdateStatus": "Successful",
+        "State": function.state,
+        "LastUpdateStatus": function.last_update_status,
         "PackageType": "Zip",
         "Architectures": ["x86_64"],
     });
+    for (member, value) in [
+        ("StateReason", &function.state_reason),
+        ("StateReasonCode", &function.state_reason_code),
+        ("LastUpdateStatusReason", &function.last_update_status_reason),
+    ] {
+        if let Some(value) = value {
+            shown[member] = json!(value);
+        }
+    }
+    if let Some(vpc) = &function.vpc_config {
+        shown["VpcConfig"] = vpc.clone();
+    }
     if !function.environment.is_empty() {
         shown["Environment"] = json!({"Variables": function.environment});
     }
@@ -212,10 +264,19 @@ fn list(world: &mut World, caller: &Caller, input: &Value) -> Result<Value, Serv
     let number = |member: &str| text(input, member).and_then(|text| text.parse::<usize>().ok());
     let start = number("Marker").unwrap_or(0);
     let size = number("MaxItems").unwrap_or(50).clamp(1, 50);
+    let now = world.now();
     let functions = world.accounts.get(&caller.account).and_then(|account| account.functions.get(&caller.region));
     let all = functions.into_iter().flatten();
-    let page: Vec<Value> =
-        all.clone().skip(start).take(size).map(|(name, function)| configuration(caller, name, function)).collect();
+    let page: Vec<Value> = all
+        .clone()
+        .skip(start)
+        .take(size)
+        .map(|(name, function)| {
+            let mut function = function.clone();
+            function.settle(now);
+            configuration(caller, name, &function)
+        })
+        .collect();
     let mut answer = json!({"Functions": page});
     if all.count() > start + size {
         answer["NextMarker"] = json!((start + size).to_string());

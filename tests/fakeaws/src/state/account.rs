@@ -102,6 +102,25 @@ pub(crate) struct Function {
     /// Seconds.
     #[serde(default = "three_seconds")]
     pub(crate) timeout: u64,
+    /// `Active`, `Inactive`, `Pending` or `Failed`.
+    #[serde(default = "active", skip_serializing_if = "is_active")]
+    pub(crate) state: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) state_reason: Option<String>,
+    /// `Idle`, `Creating`, `SubnetOutOfIPAddresses`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) state_reason_code: Option<String>,
+    /// `Successful`, `InProgress` or `Failed`.
+    #[serde(default = "successful", skip_serializing_if = "is_successful")]
+    pub(crate) last_update_status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_update_status_reason: Option<String>,
+    /// `{SubnetIds, SecurityGroupIds, VpcId}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) vpc_config: Option<Value>,
+    /// When it will be active again, after it was woken by an invocation.
+    #[serde(skip)]
+    pub(crate) awake_at: Option<Timestamp>,
     /// Environment variables.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) environment: BTreeMap<String, String>,
@@ -110,6 +129,22 @@ pub(crate) struct Function {
     pub(crate) behaviour: Option<Behaviour>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) tags: BTreeMap<String, String>,
+}
+
+fn active() -> String {
+    "Active".to_owned()
+}
+
+fn is_active(state: &String) -> bool {
+    *state == active()
+}
+
+fn successful() -> String {
+    "Successful".to_owned()
+}
+
+fn is_successful(status: &String) -> bool {
+    *status == successful()
 }
 
 fn python() -> String {

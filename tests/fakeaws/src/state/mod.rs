@@ -19,7 +19,7 @@ pub(crate) use self::{
 use crate::{
     call_log::{Authorisation, CallLog},
     clock::Clock,
-    codepipeline::{Jobs, Pipelines, run::At},
+    codepipeline::{Jobs, Pipelines, Places, run::At},
     knobs::Knobs,
     lambda::Invocations,
     state::{signals::Signals, versioned::Versioned},
@@ -43,6 +43,8 @@ pub(crate) struct World {
     pub(crate) authorised: Vec<Authorisation>,
     /// What `CodePipeline` waits for from functions.
     pub(crate) jobs: Jobs,
+    /// Artifact buckets and action types as far as they are not simply there.
+    pub(crate) places: Places,
     /// Asynchronous invocations of functions.
     pub(crate) invocations: Invocations,
     /// How the background task learns that there is something to do.

@@ -15,7 +15,7 @@ const EPOCH_TIME: u64 = 1;
 
 /// Where answers hold times: operation, and the members on the way there (`*` is every element of a list). CBOR tags
 /// them, while the same number elsewhere (in a member that is only carried along) is a number.
-const TIMES: [(&str, &[&str]); 14] = [
+const TIMES: [(&str, &[&str]); 20] = [
     ("GetPipeline", &["metadata", "created"]),
     ("GetPipeline", &["metadata", "updated"]),
     ("ListPipelines", &["pipelines", "*", "created"]),
@@ -24,6 +24,68 @@ const TIMES: [(&str, &[&str]); 14] = [
     ("GetPipelineState", &["updated"]),
     ("GetPipelineState", &["stageStates", "*", "inboundTransitionState", "lastChangedAt"]),
     ("GetPipelineState", &["stageStates", "*", "actionStates", "*", "latestExecution", "lastStatusChange"]),
+    (
+        "GetPipelineState",
+        &[
+            "stageStates",
+            "*",
+            "beforeEntryConditionState",
+            "conditionStates",
+            "*",
+            "latestExecution",
+            "lastStatusChange",
+        ],
+    ),
+    (
+        "GetPipelineState",
+        &[
+            "stageStates",
+            "*",
+            "beforeEntryConditionState",
+            "conditionStates",
+            "*",
+            "ruleStates",
+            "*",
+            "latestExecution",
+            "lastStatusChange",
+        ],
+    ),
+    (
+        "GetPipelineState",
+        &["stageStates", "*", "onSuccessConditionState", "conditionStates", "*", "latestExecution", "lastStatusChange"],
+    ),
+    (
+        "GetPipelineState",
+        &[
+            "stageStates",
+            "*",
+            "onSuccessConditionState",
+            "conditionStates",
+            "*",
+            "ruleStates",
+            "*",
+            "latestExecution",
+            "lastStatusChange",
+        ],
+    ),
+    (
+        "GetPipelineState",
+        &["stageStates", "*", "onFailureConditionState", "conditionStates", "*", "latestExecution", "lastStatusChange"],
+    ),
+    (
+        "GetPipelineState",
+        &[
+            "stageStates",
+            "*",
+            "onFailureConditionState",
+            "conditionStates",
+            "*",
+            "ruleStates",
+            "*",
+            "latestExecution",
+            "lastStatusChange",
+        ],
+    ),
     ("ListPipelineExecutions", &["pipelineExecutionSummaries", "*", "startTime"]),
     ("ListPipelineExecutions", &["pipelineExecutionSummaries", "*", "lastUpdateTime"]),
     ("ListActionExecutions", &["actionExecutionDetails", "*", "startTime"]),

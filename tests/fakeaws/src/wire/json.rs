@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Request};
+use super::{Answer, Request, exact};
 use crate::error::ServiceError;
 
 const TARGET: &str = "CodePipeline_20150709.";
@@ -19,7 +19,9 @@ pub(crate) fn decode(body: &[u8]) -> Result<Value, ServiceError> {
     if body.is_empty() {
         return Ok(json!({}));
     }
-    serde_json::from_slice(body)
+    let text = std::str::from_utf8(body)
+        .map_err(|error| ServiceError::new("SerializationException", format!("the body is no UTF-8: {error}")))?;
+    serde_json::from_str(&exact::hide(text))
         .map_err(|error| ServiceError::new("SerializationException", format!("the body is no JSON: {error}")))
 }
 
@@ -29,7 +31,7 @@ pub(crate) fn encode(_operation: &str, outcome: &Result<Value, ServiceError>) ->
     let headers = vec![("content-type", "application/x-amz-json-1.1".to_owned()), ("x-amzn-requestid", id)];
     let (status, body) = match outcome {
         Ok(Value::Null) => (200, Vec::new()),
-        Ok(output) => (200, output.to_string().into_bytes()),
+        Ok(output) => (200, exact::show(&output.to_string()).into_bytes()),
         Err(error) => {
             let body = json!({"__type": error.code, "message": error.message});
             (error.status, body.to_string().into_bytes())

@@ -1,6 +1,7 @@
 //! The wire protocols. Each module turns a request into an operation with its input, and an outcome into an answer.
 
 pub(crate) mod cbor;
+pub(crate) mod exact;
 pub(crate) mod json;
 pub(crate) mod query;
 pub(crate) mod rest;

@@ -50,7 +50,7 @@ impl Default for ActionOutcome {
 }
 
 impl ActionOutcome {
-    fn outcome(self) -> Option<Outcome> {
+    pub(super) fn outcome(self) -> Option<Outcome> {
         match self {
             Self::Succeed { output_variables } => Some(Outcome::Succeeded(output_variables)),
             Self::Fail { code, message } => Some(Outcome::Failed(Failure::new(code, message))),
@@ -97,7 +97,7 @@ pub(super) fn begin(world: &mut World, at: &At, execution: &str, declaration: &V
         }
         _ => {
             let outcome = world.pipelines_mut(at).outcome(&at.region, &at.pipeline, &stage, text(action, "name"));
-            let outcome = outcome.outcome();
+            let outcome = outcome.outcome().map(|outcome| with_usual_variables(outcome, action));
             if outcome.is_none() {
                 run.waits_for = WaitsFor::Release;
             }
@@ -112,6 +112,30 @@ pub(super) fn begin(world: &mut World, at: &At, execution: &str, declaration: &V
     if let Some(stage) = execution.and_then(|execution| execution.stages.last_mut()) {
         stage.actions.push(run);
     }
+}
+
+/// Output variables that such an action always has, where the test gave none (User Guide, "Variables reference"; a Commands
+/// action has those it declares).
+fn with_usual_variables(outcome: Outcome, action: &Value) -> Outcome {
+    let Outcome::Succeeded(variables) = outcome else { return outcome };
+    if !variables.is_empty() {
+        return Outcome::Succeeded(variables);
+    }
+    let configured = |key: &str| text(&action["configuration"], key).to_owned();
+    let declared = declaration::list(action, "outputVariables").iter().filter_map(Value::as_str);
+    let mut usual: BTreeMap<String, String> =
+        declared.map(|name| (name.to_owned(), format!("a value of {name}"))).collect();
+    if text(&action["actionTypeId"], "provider") == "CodeStarSourceConnection" {
+        usual.extend([
+            ("AuthorDate".to_owned(), "2026-11-02T08:00:00Z".to_owned()),
+            ("BranchName".to_owned(), configured("BranchName")),
+            ("CommitId".to_owned(), "0123456789abcdef0123456789abcdef01234567".to_owned()),
+            ("CommitMessage".to_owned(), "A commit".to_owned()),
+            ("ConnectionArn".to_owned(), configured("ConnectionArn")),
+            ("FullRepositoryName".to_owned(), configured("FullRepositoryId")),
+        ]);
+    }
+    Outcome::Succeeded(usual)
 }
 
 fn found<'w>(world: &'w World, at: &At, execution: &str) -> Option<&'w Execution> {

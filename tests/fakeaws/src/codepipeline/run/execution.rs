@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::{codepipeline::state::Status, wire::request_id};
+use super::{checks::Check, rollback::Rollback};
+use crate::{
+    codepipeline::{gates::Gate, state::Status},
+    wire::request_id,
+};
 
 /// Which pipeline.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -73,6 +77,10 @@ pub(crate) struct Execution {
     pub(crate) token: Option<String>,
     /// Whether it walks through its stages by itself; otherwise it is moved by hand.
     pub(crate) walks: bool,
+    /// What it goes back to, if its type is ROLLBACK.
+    pub(crate) rollback: Option<Rollback>,
+    /// Output variables by namespace that it has from the execution it goes back to.
+    pub(crate) inherited: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// A stage that an execution has entered.
@@ -82,6 +90,18 @@ pub(crate) struct StageRun {
     pub(crate) status: Status,
     /// The runs of its actions in the order of their beginning; an action that was retried has several.
     pub(crate) actions: Vec<ActionRun>,
+    /// The conditions that were checked.
+    pub(crate) checks: Vec<Check>,
+    pub(crate) retries: Retries,
+}
+
+/// How often a stage was tried again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Retries {
+    pub(crate) automatic: u32,
+    pub(crate) manual: u32,
+    /// `AutomatedStageRetry` or `ManualStageRetry`.
+    pub(crate) latest: Option<&'static str>,
 }
 
 /// What a run of an action is doing (API reference, `ActionExecution`).
@@ -110,7 +130,7 @@ impl ActionStatus {
             Status::InProgress | Status::Stopping => Self::InProgress,
             Status::Succeeded => Self::Succeeded,
             Status::Failed => Self::Failed,
-            Status::Stopped | Status::Cancelled | Status::Superseded => Self::Abandoned,
+            Status::Stopped | Status::Cancelled | Status::Superseded | Status::Skipped => Self::Abandoned,
         }
     }
 }
@@ -227,7 +247,22 @@ impl ActionRun {
 
 impl StageRun {
     pub(crate) fn new(name: &str, status: Status) -> Self {
-        Self { name: name.to_owned(), status, actions: Vec::new() }
+        let (actions, checks) = (Vec::new(), Vec::new());
+        Self { name: name.to_owned(), status, actions, checks, retries: Retries::default() }
+    }
+
+    /// A gate as it was checked.
+    pub(crate) fn check(&self, gate: Gate) -> Option<&Check> {
+        self.checks.iter().rev().find(|check| check.gate == gate)
+    }
+
+    /// Runs again what failed, or (`all`) everything; the conditions that did not let it through are checked again.
+    pub(crate) fn retry(&mut self, all: bool) {
+        for action in &mut self.actions {
+            action.retried |= all || action.status != ActionStatus::Succeeded;
+        }
+        self.checks.retain(|check| check.gate == Gate::BeforeEntry && check.status() == ActionStatus::Succeeded);
+        self.status = Status::InProgress;
     }
 
     /// The run of an action that counts.
@@ -251,7 +286,14 @@ impl Execution {
             variables: BTreeMap::new(),
             token: None,
             walks: false,
+            rollback: None,
+            inherited: BTreeMap::new(),
         }
+    }
+
+    /// `STANDARD` or `ROLLBACK`.
+    pub(crate) fn kind(&self) -> &'static str {
+        if self.rollback.is_some() { "ROLLBACK" } else { "STANDARD" }
     }
 
     /// Puts the execution into a stage, after the stages before it, or (`None`) between two stages, after the ones
@@ -283,8 +325,20 @@ impl Execution {
         self.stages.last().filter(|stage| stage.status.is_unfinished())
     }
 
-    /// Gives up the actions that are in progress. Returns the jobs that nobody waits for any more.
+    /// Output variables of its actions by namespace.
+    pub(crate) fn outputs(&self) -> BTreeMap<String, BTreeMap<String, String>> {
+        let mut outputs = self.inherited.clone();
+        for (_, run) in self.runs().filter(|(_, run)| run.status == ActionStatus::Succeeded) {
+            if let Some(namespace) = &run.namespace {
+                outputs.insert(namespace.clone(), run.output_variables.clone());
+            }
+        }
+        outputs
+    }
+
+    /// Gives up the actions and rules that are in progress. Returns the jobs that nobody waits for any more.
     pub(crate) fn abandon_actions(&mut self, now: Timestamp) -> Vec<String> {
+        self.stages.iter_mut().flat_map(|stage| &mut stage.checks).for_each(|check| check.abandon(now));
         let running = self.runs_mut().filter(|run| run.status == ActionStatus::InProgress);
         let abandoned = running.filter_map(|run| {
             run.status = ActionStatus::Abandoned;

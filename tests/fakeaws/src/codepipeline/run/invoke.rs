@@ -2,8 +2,8 @@
 //!
 //! Sources: User Guide, "Invoke an AWS Lambda function in a pipeline" (`actions-invoke-lambda-function`; the event) and
 //! "AWS Lambda action reference"; Lambda Developer Guide, "Invoke Lambda with CodePipeline" (the invocation is
-//! asynchronous). Without `roleArn` the pipeline's role invokes. `lambda:ListFunctions`, which the guide asks for as
-//! well, is not required here: whether AWS needs it is not settled.
+//! asynchronous). Without `roleArn` the pipeline's role invokes. The role needs `lambda:ListFunctions` as well, as the
+//! guide says.
 //!
 //! Not documented by AWS, and so inferred: the job belongs to the account of the role that invokes and to the region of
 //! the action (the callbacks of functions in other accounts and regions arrive there), and the texts of denied hops at
@@ -124,6 +124,7 @@ fn refused(error: &ServiceError) -> Failure {
     let code = match error.code.as_str() {
         "AccessDenied" | "AccessDeniedException" => "PermissionError",
         "ResourceNotFoundException" => "ConfigurationError",
+        "ResourceConflictException" => "JobFailed",
         _ => "SystemUnavailable",
     };
     Failure::new(code, &error.message)

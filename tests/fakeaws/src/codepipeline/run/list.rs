@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::execution::{ActionRun, ActionStatus, Execution, StageRun};
 use crate::{
-    codepipeline::{current, declaration::text, on_pipeline, page, time},
+    codepipeline::{current, declaration::text, executions::horizon, on_pipeline, page, time},
     error::ServiceError,
     state::{Caller, World},
 };
@@ -26,8 +26,11 @@ pub(crate) fn list(world: &mut World, caller: &Caller, body: &Value) -> Result<V
     }
     // "Latest" is the last attempt of each action; "All" is every one (API reference, LatestInPipelineExecutionFilter).
     let last_only = text(latest, "startTimeRange") == "Latest";
-    let wanted =
-        |(execution, _, run): &Run<'_>| only.is_none_or(|id| execution.id == id) && !(last_only && run.retried);
+    let horizon = horizon(world.now());
+    let recent = |execution: &Execution| execution.started >= horizon;
+    let wanted = |(execution, _, run): &Run<'_>| {
+        recent(execution) && only.is_none_or(|id| execution.id == id) && !(last_only && run.retried)
+    };
     let runs =
         executions.iter().flat_map(|execution| execution.runs().map(move |(stage, run)| (execution, stage, run)));
     let mut newest_first: Vec<Run<'_>> = runs.filter(wanted).collect();

@@ -12,10 +12,12 @@
 mod approval;
 mod begin;
 mod callback;
+mod checks;
 mod execution;
 mod invoke;
 mod jobs;
 mod list;
+mod rollback;
 mod shown;
 mod stages;
 mod timers;
@@ -28,6 +30,7 @@ pub(super) use self::{
     callback::{failure as put_job_failure_result, success as put_job_success_result},
     execution::{Mode, StageRun},
     list::list as list_action_executions,
+    rollback::roll_back as roll_back_stage,
     shown::state,
     stages::{disable as disable_transition, enable as enable_transition, retry as retry_stage},
     variables::of_pipeline as pipeline_variables,
@@ -35,8 +38,9 @@ pub(super) use self::{
 };
 pub(crate) use self::{
     begin::release,
+    checks::{key as rule_key, release as release_rule},
     execution::{At, Execution},
     jobs::Jobs,
-    stages::Disabled,
+    stages::Switch,
     timers::{due, run as run_timers},
 };

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     codepipeline::{
         declaration::{actions, stages, text},
+        gates::Gate,
         on_pipeline, read,
         state::Pipelines,
         time,
@@ -17,7 +18,8 @@ use crate::{
     state::{Caller, World},
 };
 
-/// Per stage the latest execution that entered it. An execution between two stages shows in none as running.
+/// Per stage the latest execution that entered it, the ones that wait before it, its transition, its conditions and its
+/// retries. A pipeline in PARALLEL mode shows no executions here (User Guide, "View executions"): it has no latest one. An execution between two stages shows in none as running.
 pub(crate) fn state(world: &mut World, caller: &Caller, body: &Value) -> Result<Value, ServiceError> {
     let name = on_pipeline(world, caller, "GetPipelineState", body, "name")?;
     let pipeline = read(world, caller, name)?;
@@ -59,6 +61,9 @@ impl View<'_> {
         if place > 0 {
             shown["inboundTransitionState"] = self.transition(stage_name);
         }
+        if self.mode == Mode::Parallel {
+            return shown;
+        }
         let inbound = self.executions().iter().filter(|execution| waits_at(execution) == Some(place));
         let inbound: Vec<Value> = inbound.map(|execution| stage_execution(execution, "InProgress")).collect();
         if let Some(latest) = inbound.last() {
@@ -67,6 +72,18 @@ impl View<'_> {
         }
         if let Some((execution, run)) = self.entered(stage_name).next() {
             shown["latestExecution"] = stage_execution(execution, run.status.as_str());
+            for gate in Gate::ALL {
+                if let Some(check) = run.check(gate) {
+                    shown[format!("{}ConditionState", gate.member())] = check.shown();
+                }
+            }
+            if let Some(latest) = run.retries.latest {
+                shown["retryStageMetadata"] = json!({
+                    "autoStageRetryAttempt": run.retries.automatic,
+                    "manualStageRetryAttempt": run.retries.manual,
+                    "latestRetryTrigger": latest,
+                });
+            }
         }
         shown
     }
@@ -79,22 +96,28 @@ impl View<'_> {
     }
 
     fn transition(&self, stage: &str) -> Value {
-        match self.pipelines.disabled(self.region, self.name, stage) {
-            None => json!({"enabled": true}),
-            Some(disabled) => json!({
-                "enabled": false,
-                "lastChangedBy": disabled.by,
-                "lastChangedAt": time(disabled.at),
-                "disabledReason": disabled.reason,
-            }),
+        let Some(switch) = self.pipelines.switch(self.region, self.name, stage) else {
+            return json!({"enabled": true});
+        };
+        let mut shown = json!({
+            "enabled": switch.reason.is_none(),
+            "lastChangedBy": switch.by,
+            "lastChangedAt": time(switch.at),
+        });
+        if let Some(reason) = &switch.reason {
+            shown["disabledReason"] = json!(reason);
         }
+        shown
     }
 
     /// The latest run of an action. What was moved by hand has no runs: its actions do what their stage does.
     fn action(&self, stage: &str, action: &str) -> Value {
         let mut shown = json!({"actionName": action});
+        if self.mode == Mode::Parallel {
+            return shown;
+        }
         let latest = self.entered(stage).find_map(|(execution, run)| match run.action(action) {
-            Some(action) => Some(self.run(action)),
+            Some(action) => Some(Self::run(action)),
             None if execution.walks => None,
             None => {
                 let status = ActionStatus::of_stage(run.status).as_str();
@@ -107,7 +130,7 @@ impl View<'_> {
         shown
     }
 
-    fn run(&self, run: &ActionRun) -> Value {
+    fn run(run: &ActionRun) -> Value {
         let mut shown = json!({
             "actionExecutionId": run.id,
             "status": run.status.as_str(),
@@ -122,8 +145,7 @@ impl View<'_> {
         member("lastUpdatedBy", run.updated_by.as_ref().map(|by| json!(by)));
         member("externalExecutionId", run.external_id.as_ref().map(|id| json!(id)));
         member("errorDetails", run.error.as_ref().map(super::execution::Failure::shown));
-        // In PARALLEL mode there is no token here (API reference, PutApprovalResult).
-        if let (WaitsFor::Approval { token, .. }, true) = (&run.waits_for, self.mode != Mode::Parallel) {
+        if let WaitsFor::Approval { token, .. } = &run.waits_for {
             member("token", Some(json!(token)));
         }
         shown
@@ -131,5 +153,5 @@ impl View<'_> {
 }
 
 fn stage_execution(execution: &Execution, status: &str) -> Value {
-    json!({"pipelineExecutionId": execution.id, "status": status, "type": "STANDARD"})
+    json!({"pipelineExecutionId": execution.id, "status": status, "type": execution.kind()})
 }

@@ -3,10 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{
-    execution::{ActionStatus, At},
-    walk::walk,
-};
+use super::{execution::At, walk::walk};
 use crate::{
     codepipeline::{
         constraints::{self, Violations},
@@ -19,16 +16,17 @@ use crate::{
     state::{Caller, World},
 };
 
-/// A transition that nothing passes.
+/// How a transition was switched last.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Disabled {
+pub(crate) struct Switch {
     pub(super) by: String,
     pub(super) at: Timestamp,
-    pub(super) reason: String,
+    /// Why nothing passes; `None` where it is enabled.
+    pub(crate) reason: Option<String>,
 }
 
 /// The pipeline and the stage that a request names, after the operation was authorised on the stage.
-fn named<'b>(
+pub(super) fn named<'b>(
     world: &mut World,
     caller: &Caller,
     operation: &str,
@@ -45,7 +43,7 @@ fn named<'b>(
     Ok((At::new(&caller.account, &caller.region, pipeline), stage))
 }
 
-fn check_names(body: &Value) -> Violations {
+pub(super) fn check_names(body: &Value) -> Violations {
     let mut violations = Violations::default();
     violations.text(body, "", "pipelineName", &constraints::name());
     violations.text(body, "", "stageName", &constraints::name());
@@ -54,20 +52,18 @@ fn check_names(body: &Value) -> Violations {
 
 /// Only the inbound transition is modelled: what is in the stage goes on, what comes waits.
 pub(crate) fn disable(world: &mut World, caller: &Caller, body: &Value) -> Result<Value, ServiceError> {
-    transition(world, caller, ("DisableStageTransition", body), |world| {
-        Some(Disabled { by: caller.arn.clone(), at: world.now(), reason: text(body, "reason").to_owned() })
-    })
+    transition(world, caller, ("DisableStageTransition", body), Some(text(body, "reason").to_owned()))
 }
 
 pub(crate) fn enable(world: &mut World, caller: &Caller, body: &Value) -> Result<Value, ServiceError> {
-    transition(world, caller, ("EnableStageTransition", body), |_| None)
+    transition(world, caller, ("EnableStageTransition", body), None)
 }
 
 fn transition(
     world: &mut World,
     caller: &Caller,
     (operation, body): (&str, &Value),
-    to: impl FnOnce(&World) -> Option<Disabled>,
+    reason: Option<String>,
 ) -> Result<Value, ServiceError> {
     let mut violations = check_names(body);
     violations.text(body, "", "transitionType", &constraints::transition_type());
@@ -79,8 +75,8 @@ fn transition(
         return Err(ServiceError::unsupported(format!("{operation} of outbound transitions")));
     }
     let (at, stage) = named(world, caller, operation, body)?;
-    let disabled = to(world);
-    world.pipelines_mut(&at).set_disabled((&at.region, &at.pipeline), stage, disabled);
+    let switch = Switch { by: caller.arn.clone(), at: world.now(), reason };
+    world.pipelines_mut(&at).set_switch((&at.region, &at.pipeline), stage, switch);
     walk(world, &at);
     Ok(Value::Null)
 }
@@ -115,10 +111,9 @@ pub(crate) fn retry(world: &mut World, caller: &Caller, body: &Value) -> Result<
         return Err(ServiceError::new("StageNotRetryableException", text));
     };
     let all = text(body, "retryMode") == "ALL_ACTIONS";
-    for action in &mut run.actions {
-        action.retried |= all || action.status != ActionStatus::Succeeded;
-    }
-    run.status = Status::InProgress;
+    run.retry(all);
+    run.retries.manual += 1;
+    run.retries.latest = Some("ManualStageRetry");
     execution.status = Status::InProgress;
     execution.updated = now;
     walk(world, &at);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::execution::{ActionStatus, Execution, Failure};
+use super::execution::{Execution, Failure};
 use crate::{
     codepipeline::declaration::{list, text},
     error::ServiceError,
@@ -69,12 +69,7 @@ fn lookup(declaration: &Value, execution: &Execution, namespace: &str, name: &st
         "codepipeline" if name == "PipelineExecutionId" => Some(execution.id.clone()),
         "codepipeline" => None,
         "variables" if !list(declaration, "variables").is_empty() => execution.variables.get(name).cloned(),
-        _ => {
-            let in_namespace = |(_, run): &(_, &super::execution::ActionRun)| {
-                run.namespace.as_deref() == Some(namespace) && run.status == ActionStatus::Succeeded
-            };
-            execution.runs().rev().find(in_namespace).and_then(|(_, run)| run.output_variables.get(name).cloned())
-        }
+        _ => execution.outputs().get(namespace).and_then(|variables| variables.get(name).cloned()),
     }
 }
 

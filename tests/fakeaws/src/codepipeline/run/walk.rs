@@ -8,11 +8,14 @@ use serde_json::Value;
 
 use super::{
     begin,
+    checks::{self, Passage},
     execution::{ActionRun, ActionStatus, At, Execution, Mode, Outcome, Place, StageRun},
+    rollback,
 };
 use crate::{
     codepipeline::{
         declaration::{actions, run_order, stages, text},
+        gates::{self, Gate},
         state::{Pipelines, Status},
     },
     state::World,
@@ -70,20 +73,48 @@ fn step(world: &mut World, at: &At) -> bool {
         Some((execution.id.clone(), declaration, transition?))
     });
     let Some((id, declaration, transition)) = decided else { return false };
-    if let Transition::Begin(action) = &transition {
-        begin::begin(world, at, &id, &declaration, action);
-        return true;
+    match &transition {
+        Transition::Begin(action) => {
+            begin::begin(world, at, &id, &declaration, action);
+            return true;
+        }
+        Transition::Check(stage, gate) => {
+            checks::begin(world, at, &id, &declaration, stage, *gate);
+            return true;
+        }
+        _ => {}
     }
     let now = world.now();
     let executions = world.pipelines_mut(at).executions_mut(&at.region, &at.pipeline);
-    if let Some(execution) = executions.iter_mut().find(|execution| execution.id == id) {
-        match transition {
-            Transition::Begin(_) => {}
-            Transition::Enter(stage) => execution.stages.push(StageRun::new(&stage, Status::InProgress)),
-            Transition::Leave => execution.stages.iter_mut().for_each(|stage| stage.status = Status::Succeeded),
-            Transition::End(status) => execution.turn(status, now),
+    let Some(execution) = executions.iter_mut().find(|execution| execution.id == id) else { return false };
+    execution.updated = now;
+    let leave = |execution: &mut Execution, status| {
+        if let Some(stage) = execution.stages.last_mut() {
+            stage.status = status;
         }
-        execution.updated = now;
+    };
+    match transition {
+        Transition::Begin(_) | Transition::Check(..) => {}
+        Transition::Enter(stage) => execution.stages.push(StageRun::new(&stage, Status::InProgress)),
+        Transition::Leave => leave(execution, Status::Succeeded),
+        Transition::Skip => leave(execution, Status::Skipped),
+        Transition::Retry { all } => {
+            if let Some(stage) = execution.stages.last_mut() {
+                stage.retry(all);
+                stage.retries.automatic += 1;
+                stage.retries.latest = Some("AutomatedStageRetry");
+            }
+        }
+        Transition::End(status) => execution.turn(status, now),
+        Transition::RollBack(stage) => {
+            execution.turn(Status::Failed, now);
+            let failed = execution.clone();
+            let place = stages(&declaration).iter().position(|declared| text(declared, "name") == stage);
+            // A rollback that fails is not rolled back itself.
+            if let (Some(place), None) = (place, &failed.rollback) {
+                rollback::automatic(world, at, &failed, &stage, place);
+            }
+        }
     }
     true
 }
@@ -95,8 +126,16 @@ enum Transition {
     Begin(Value),
     /// Enters a stage.
     Enter(String),
+    /// Checks a gate of the stage that it is in.
+    Check(Value, Gate),
     /// Has come through its stage.
     Leave,
+    /// Passes by its stage.
+    Skip,
+    /// Tries its stage again: what failed, or all of it.
+    Retry { all: bool },
+    /// Has failed in a stage that is rolled back.
+    RollBack(String),
     /// Is over, and with it the stage that it is in.
     End(Status),
 }
@@ -110,6 +149,13 @@ fn within(declaration: &Value, run: &StageRun, status: Status) -> Option<Transit
     if status == Status::Stopping {
         return (!running).then_some(Transition::End(Status::Stopped));
     }
+    match Passage::of(stage, run, Gate::BeforeEntry) {
+        Passage::Open => {}
+        Passage::Unchecked => return Some(Transition::Check(stage.clone(), Gate::BeforeEntry)),
+        Passage::Waits => return None,
+        Passage::Closed if gates::result(stage, Gate::BeforeEntry) == "SKIP" => return Some(Transition::Skip),
+        Passage::Closed => return Some(Transition::End(Status::Failed)),
+    }
     for group in actions(stage).chunk_by(|one, other| run_order(one) == run_order(other)) {
         if let Some(action) = group.iter().find(|action| status_of(action).is_none()) {
             return Some(Transition::Begin(action.clone()));
@@ -118,15 +164,43 @@ fn within(declaration: &Value, run: &StageRun, status: Status) -> Option<Transit
             return None;
         }
         if group.iter().any(|action| status_of(action) != Some(ActionStatus::Succeeded)) {
-            return Some(Transition::End(Status::Failed));
+            return failed(stage, run);
         }
     }
-    Some(Transition::Leave)
+    match Passage::of(stage, run, Gate::OnSuccess) {
+        Passage::Open => Some(Transition::Leave),
+        Passage::Unchecked => Some(Transition::Check(stage.clone(), Gate::OnSuccess)),
+        Passage::Waits => None,
+        Passage::Closed if gates::result(stage, Gate::OnSuccess) == "ROLLBACK" => {
+            Some(Transition::RollBack(run.name.clone()))
+        }
+        Passage::Closed => Some(Transition::End(Status::Failed)),
+    }
+}
+
+/// What to do after an action has failed. A stage is tried again by itself once (API reference, `RetryStageMetadata`).
+fn failed(stage: &Value, run: &StageRun) -> Option<Transition> {
+    let has_rules = gates::of_gate(stage, Gate::OnFailure).next().is_some();
+    match Passage::of(stage, run, Gate::OnFailure) {
+        Passage::Unchecked => return Some(Transition::Check(stage.clone(), Gate::OnFailure)),
+        Passage::Waits => return None,
+        Passage::Open if has_rules => return Some(Transition::End(Status::Failed)),
+        Passage::Open | Passage::Closed => {}
+    }
+    Some(match gates::result(stage, Gate::OnFailure) {
+        "RETRY" if run.retries.automatic == 0 => {
+            let mode = stage.pointer("/onFailure/retryConfiguration/retryMode").and_then(Value::as_str);
+            Transition::Retry { all: mode == Some("ALL_ACTIONS") }
+        }
+        "ROLLBACK" => Transition::RollBack(run.name.clone()),
+        "SKIP" => Transition::Skip,
+        _ => Transition::End(Status::Failed),
+    })
 }
 
 /// What to do between two stages, or before the first.
 fn between(declaration: &Value, pipelines: &Pipelines, at: &At, execution: &Execution) -> Option<Transition> {
-    let Some(stage) = stages(declaration).get(execution.stages.len()) else {
+    let Some(stage) = stages(declaration).get(next_place(execution)) else {
         return Some(Transition::End(Status::Succeeded));
     };
     let name = text(stage, "name");
@@ -134,11 +208,13 @@ fn between(declaration: &Value, pipelines: &Pipelines, at: &At, execution: &Exec
     let mode = Mode::of(declaration);
     let executions = pipelines.executions(&at.region, &at.pipeline);
     let younger = executions.iter().rev().take_while(|other| other.id != execution.id);
-    let waits = |other: &Execution| waits_at(other) == Some(execution.stages.len());
-    if mode == Mode::Superseded && younger.into_iter().any(waits) {
+    let waits = |other: &Execution| waits_at(other) == Some(next_place(execution));
+    if mode == Mode::Superseded && execution.rollback.is_none() && younger.into_iter().any(waits) {
         return Some(Transition::End(Status::Superseded));
     }
-    if pipelines.disabled(&at.region, &at.pipeline, name).is_some() {
+    // A rollback does not come through the transition.
+    let switch = pipelines.switch(&at.region, &at.pipeline, name).filter(|_| execution.rollback.is_none());
+    if switch.is_some_and(|switch| switch.reason.is_some()) {
         return None;
     }
     if mode == Mode::Parallel {
@@ -149,10 +225,19 @@ fn between(declaration: &Value, pipelines: &Pipelines, at: &At, execution: &Exec
     if occupied { None } else { enter }
 }
 
-/// How many stages an execution has behind it that waits for its next one.
+/// The place of the stage that an execution enters next. A rollback has one stage only.
+fn next_place(execution: &Execution) -> usize {
+    match &execution.rollback {
+        Some(rollback) if execution.stages.is_empty() => rollback.place,
+        Some(_) => usize::MAX,
+        None => execution.stages.len(),
+    }
+}
+
+/// The place of the stage that an execution waits for.
 pub(super) fn waits_at(execution: &Execution) -> Option<usize> {
     let waits = execution.walks && execution.status.is_unfinished() && execution.stage().is_none();
-    waits.then_some(execution.stages.len())
+    waits.then_some(next_place(execution))
 }
 
 #[cfg(test)]

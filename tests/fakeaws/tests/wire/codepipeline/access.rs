@@ -1,7 +1,7 @@
 //! Who may do what to a pipeline, and which roles a pipeline may name.
 
 use aws_sdk_codepipeline::Client;
-use fakeaws::{FakeAws, Propagation};
+use fakeaws::{FakeAws, Propagation, RoleSeed};
 use serde_json::{Value, json};
 
 use super::support::{INVOKE_ROLE, PIPELINE, PIPELINE_ROLE, client, declaration, start_with_pipeline, typed};
@@ -188,4 +188,118 @@ async fn a_role_of_another_account_cannot_be_passed() {
     let outcome = client(&aws, TOOLS_ROOT).update_pipeline().pipeline(typed(&foreign)).send().await;
     let (_, code, message) = refusal(outcome);
     assert_eq!((code.as_str(), message.as_str()), ("AccessDeniedException", "Cross-account pass role is not allowed."));
+}
+
+/// The rights that an update of this declaration was judged by, beside the one on the pipeline.
+async fn judged(aws: &FakeAws, declaration: &Value) -> Vec<(String, String)> {
+    let (status, answer) = super::support::call(aws, "UpdatePipeline", json!({"pipeline": declaration})).await;
+    assert_eq!(status, 200, "{answer}");
+    let calls = aws.admin().calls().unwrap();
+    let rights = calls.last().unwrap().authorised.iter().skip(1);
+    rights.map(|right| (right.action.clone(), right.resource.clone())).collect()
+}
+
+fn connected(arn: &str) -> Value {
+    let mut declaration = declaration();
+    let source = &mut declaration["stages"][0]["actions"][0];
+    source["actionTypeId"] =
+        json!({"category": "Source", "owner": "AWS", "provider": "CodeStarSourceConnection", "version": "1"});
+    source["configuration"] = json!({"ConnectionArn": arn, "FullRepositoryId": "o/r", "BranchName": "main"});
+    declaration
+}
+
+#[tokio::test]
+async fn an_update_needs_the_right_to_pass_each_connection_of_a_source() {
+    let aws = start_with_pipeline().await;
+    let pair = |action: &str, resource: &str| (action.to_owned(), resource.to_owned());
+    for service in ["codestar-connections", "codeconnections"] {
+        let arn = format!("arn:aws:{service}:us-east-1:111111111111:connection/0f1e2d3c");
+        let expected = [
+            pair("iam:PassRole", PIPELINE_ROLE),
+            pair("codestar-connections:PassConnection", &arn),
+            pair("codeconnections:PassConnection", &arn),
+        ];
+        assert_eq!(judged(&aws, &connected(&arn)).await, expected);
+        // The connection is unchanged, and is asked for all the same.
+        assert_eq!(judged(&aws, &connected(&arn)).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_may_not_be_passed_is_named_in_the_refusal() {
+    let aws = start_with_pipeline().await;
+    let (admin, arn) = (aws.admin(), "arn:aws:codestar-connections:us-east-1:111111111111:connection/0f1e2d3c");
+    admin.put_inline_policy(TOOLS, "crossinvoke", "update", allow("codepipeline:*", "*")).unwrap();
+    let mut pipeline = typed(&declaration());
+    pipeline.stages[0].actions[0].action_type_id.as_mut().unwrap().owner = "AWS".into();
+    pipeline.stages[0].actions[0].action_type_id.as_mut().unwrap().provider = "CodeStarSourceConnection".to_owned();
+    let configuration = pipeline.stages[0].actions[0].configuration.as_mut().unwrap();
+    configuration.insert("ConnectionArn".to_owned(), arn.to_owned());
+    let client = session(&aws).await;
+    let update = async || {
+        let outcome = client.update_pipeline().pipeline(pipeline.clone()).send().await;
+        if outcome.is_ok() { String::new() } else { refusal(outcome).2 }
+    };
+    let denied = |action: &str| {
+        format!(
+            "User: arn:aws:sts::111111111111:assumed-role/crossinvoke/session is not authorized to perform: {action} on \
+             resource: {arn} because no identity-based policy allows the {action} action"
+        )
+    };
+    assert_eq!(update().await, denied("codestar-connections:PassConnection"));
+    admin.put_inline_policy(TOOLS, "crossinvoke", "old", allow("codestar-connections:PassConnection", arn)).unwrap();
+    assert_eq!(update().await, denied("codeconnections:PassConnection"));
+    admin.put_inline_policy(TOOLS, "crossinvoke", "new", allow("codeconnections:PassConnection", arn)).unwrap();
+    assert_eq!(update().await, "");
+}
+
+#[tokio::test]
+async fn an_update_needs_the_right_to_pass_roles_to_cloudformation_and_codebuild() {
+    let aws = start_with_pipeline().await;
+    let (stack, builder) = ("arn:aws:iam::111111111111:role/stack", "arn:aws:iam::111111111111:role/builder");
+    aws.admin().put_role(TOOLS, "builder", RoleSeed::trusting(trust(json!({"AWS": PIPELINE_ROLE})))).unwrap();
+    let action = |name: &str, [category, provider]: [&str; 2], members: Value| {
+        let mut action = json!({"name": name, "actionTypeId":
+            {"category": category, "owner": "AWS", "provider": provider, "version": "1"}});
+        action.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        action
+    };
+    let mut declaration = declaration();
+    declaration["stages"].as_array_mut().unwrap().push(json!({"name": "Out", "actions": [
+        action("Stack", ["Deploy", "CloudFormation"], json!({"configuration": {"RoleArn": stack}})),
+        // A role of another account is passed there, and not by whoever updates the pipeline.
+        action("Far", ["Deploy", "CloudFormation"],
+            json!({"configuration": {"RoleArn": "arn:aws:iam::222222222222:role/stack"}, "roleArn": INVOKE_ROLE})),
+        action("Pack", ["Compute", "Commands"], json!({"commands": ["make"]})),
+        action("Image", ["Build", "ECRBuildAndPublish"], json!({"roleArn": builder})),
+        action("Plain", ["Build", "CodeBuild"], json!({"configuration": {"ProjectName": "p"}})),
+    ]}));
+    aws.admin().clear_calls().unwrap();
+    let pair = |resource: &str| ("iam:PassRole".to_owned(), resource.to_owned());
+    let expected = [pair(PIPELINE_ROLE), pair(stack), pair(PIPELINE_ROLE), pair(builder)];
+    assert_eq!(judged(&aws, &declaration).await, expected);
+    // By service: the same role is passed twice.
+    let pass = |services: &[&str]| {
+        let mut policy = allow("iam:PassRole", "*");
+        policy["Statement"][0]["Condition"] = json!({"StringEquals": {"iam:PassedToService": services}});
+        policy
+    };
+    let admin = aws.admin();
+    admin.remove_inline_policy(TOOLS, "crossinvoke", "roles").unwrap();
+    admin.put_inline_policy(TOOLS, "crossinvoke", "update", allow("codepipeline:*", "*")).unwrap();
+    let arn = "arn:aws:iam::111111111111:role/crossinvoke".to_owned();
+    admin.run(fakeaws::Command::PutKey { key: "AKIACROSSINVOKE".to_owned(), arn }).unwrap();
+    let services = ["codepipeline.amazonaws.com", "cloudformation.amazonaws.com", "codebuild.amazonaws.com"];
+    for (granted, denied) in [(1, Some(stack)), (2, Some(PIPELINE_ROLE)), (3, None)] {
+        admin.put_inline_policy(TOOLS, "crossinvoke", "pass", pass(&services[..granted])).unwrap();
+        let body = json!({"pipeline": declaration}).to_string();
+        let head = "x-amz-target: CodePipeline_20150709.UpdatePipeline\r\ncontent-type: application/x-amz-json-1.1";
+        let caller = ("AKIACROSSINVOKE", "codepipeline");
+        let (status, _, body) = crate::support::post(&aws, caller, "/", head, body.as_bytes()).await;
+        let body = String::from_utf8(body).unwrap();
+        match denied {
+            Some(role) => assert!(body.contains(&format!("iam:PassRole on resource: {role} because")), "{body}"),
+            None => assert_eq!(status, 200, "{body}"),
+        }
+    }
 }

@@ -174,7 +174,8 @@ async fn unknown_members_are_kept_at_every_level() {
     for place in places {
         answer["pipeline"].pointer_mut(place).unwrap()["fromTheFuture"] = unknown.clone();
     }
-    answer["pipeline"]["triggers"] = json!([{"providerType": "FromTheFuture"}]);
+    answer["pipeline"]["triggers"] =
+        json!([{"providerType": "FromTheFuture", "gitConfiguration": {"sourceActionName": "Fetch"}}]);
     answer["pipeline"]["pipelineType"] = json!("V3");
     let (status, updated) = call(&aws, "UpdatePipeline", json!({"pipeline": answer["pipeline"]})).await;
     assert_eq!(status, 200, "{updated}");

@@ -4,6 +4,10 @@
 mod access;
 mod declarations;
 mod executions;
+mod namespaces;
+mod places;
 mod protocols;
 mod structure;
 mod support;
+mod today;
+mod versions;

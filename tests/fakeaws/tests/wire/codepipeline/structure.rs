@@ -126,7 +126,11 @@ async fn an_input_may_come_from_a_smaller_run_order_of_the_same_stage() {
 async fn what_a_v1_pipeline_cannot_have() {
     let aws = start_with_pipeline().await;
     let cases = [
-        ("/triggers", json!([{"providerType": "x"}]), "Triggers on tag can only be used with V2 pipelines"),
+        (
+            "/triggers",
+            json!([{"providerType": "x", "gitConfiguration": {"sourceActionName": "Fetch"}}]),
+            "Triggers on tag can only be used with V2 pipelines",
+        ),
         ("/variables", json!([{"name": "v"}]), "Pipeline variable can only be used with V2 pipelines"),
         ("/executionMode", json!("QUEUED"), "QUEUED or PARALLEL mode can only be used with V2 pipelines"),
         ("/stages/1/onFailure", json!({"result": "RETRY"}), "Stage level conditions can only be used with V2"),

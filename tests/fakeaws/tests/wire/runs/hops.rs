@@ -67,6 +67,7 @@ const CASES: [Case; 6] = [
             let mut role = fakeaws::RoleSeed::trusting(invoke_trust());
             let policy = allow("lambda:InvokeFunction", super::support::FUNCTION_ARN);
             role.inline_policies.insert("invoke".to_owned(), policy);
+            role.inline_policies.insert("list".to_owned(), allow("lambda:ListFunctions", "*"));
             runs.aws.admin().put_role(DEV, "invoke", role).unwrap();
         },
         Hop::Assume,

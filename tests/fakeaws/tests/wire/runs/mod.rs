@@ -4,6 +4,7 @@
 mod approvals;
 mod callbacks;
 mod clocks;
+mod conditions;
 mod events;
 mod example;
 mod handlers;
@@ -14,5 +15,6 @@ mod modes;
 mod passing;
 mod processes;
 mod retries;
+mod states;
 mod stopping;
 mod support;

@@ -103,6 +103,7 @@ impl Runs {
         let admin = aws.admin();
         let mut role = RoleSeed::trusting(invoke_trust());
         role.inline_policies.insert("invoke".to_owned(), allow("lambda:InvokeFunction", FUNCTION_ARN));
+        role.inline_policies.insert("list".to_owned(), allow("lambda:ListFunctions", "*"));
         admin.put_role(DEV, "invoke", role).unwrap();
         admin.put_inline_policy(DEV, "execution", "callback", callback_policy()).unwrap();
         admin.run(fakeaws::Command::PutKey { key: EXECUTION.to_owned(), arn: EXECUTION_ROLE.to_owned() }).unwrap();

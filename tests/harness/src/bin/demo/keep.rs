@@ -4,6 +4,7 @@ use crossinvoke_harness::{
     Bench, Deployment, Result, Scenario,
     accounts::{FUNCTION, PIPELINE},
     example_handler,
+    pipeline::TICKET,
 };
 use fakeaws::Behaviour;
 
@@ -42,7 +43,10 @@ pub(crate) async fn stay(
          export AWS_ENDPOINT_URL={endpoint} AWS_REGION={region} AWS_DEFAULT_REGION={region}\n\
          export AWS_ACCESS_KEY_ID={tools_key} AWS_SECRET_ACCESS_KEY=any\n\
          aws codepipeline get-pipeline --name {PIPELINE}\n\
-         aws codepipeline start-pipeline-execution --name {PIPELINE}\n\
+         aws codepipeline start-pipeline-execution --name {PIPELINE} --variables name={variable},value={value}\n\
+         aws codepipeline get-pipeline-state --name {PIPELINE}\n\
+         aws codepipeline put-approval-result --pipeline-name {PIPELINE} --stage-name Build --action-name Approve \
+         --result status=Approved,summary=go --token TOKEN_FROM_THE_STATE\n\
          aws codepipeline list-action-executions --pipeline-name {PIPELINE}\n\
          \n\
          # A function that reports a failure from now on, the handler of examples/ again, and all that AWS holds:\n\
@@ -51,6 +55,8 @@ pub(crate) async fn stay(
          curl -s {endpoint}/_fakeaws/snapshot",
         kubeconfig = plane.kubeconfig().display(),
         file = scenario.folder().join("validate.yaml").display(),
+        variable = TICKET.0,
+        value = TICKET.1,
         dev_key = accounts.root_key(&accounts.dev),
         tools_key = accounts.root_key(&accounts.tools),
         fail = behaves(&Behaviour::Fail { message: "not today".to_owned(), failure_type: "JobFailed".to_owned() }),

@@ -3,6 +3,7 @@
 use crossinvoke_harness::{
     Calls, Deployment, Error, Execution, Hop, Result, Scenario,
     accounts::{EXECUTION_ROLE, PIPELINE, PIPELINE_ROLE},
+    pipeline::TICKET,
 };
 
 use crate::{
@@ -65,12 +66,13 @@ pub(crate) async fn run(screen: &Screen, scenario: &Scenario<'_>) -> Result<(Exe
     let mark = scenario.mark()?;
     let start = [
         "import boto3",
-        &format!("started = boto3.client('codepipeline').start_pipeline_execution(name='{PIPELINE}')"),
+        "started = boto3.client('codepipeline').start_pipeline_execution(",
+        &format!("    name='{PIPELINE}', variables=[{{'name': '{}', 'value': '{}'}}])", TICKET.0, TICKET.1),
         "print(started['pipelineExecutionId'])",
     ];
     screen.say(&format!("As the tools account {}:", scenario.accounts.tools));
     let id = boto3(screen, scenario, &scenario.accounts.tools, &start).await?;
-    screen.waiting("the pipeline runs", scenario.settled()).await;
+    screen.waiting("the pipeline runs, and somebody approves it", scenario.approve()).await?;
     let execution = scenario.execution(id.trim()).await?;
     screen.show(&execution.to_string());
     Ok((execution, scenario.calls_since(mark)?))
