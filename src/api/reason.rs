@@ -111,6 +111,8 @@ pub enum Reason {
     /// A policy would be larger than IAM allows.
     #[strum(message = "Remove other inline policies of the role that the message names.")]
     PolicySizeExceeded,
+    /// The status has no room for what would be made.
+    InventoryFull,
     /// A quota of the account is used up.
     #[strum(message = "Request an increase of the quota that AWS names, or remove what is not needed.")]
     QuotaExceeded,

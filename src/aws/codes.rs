@@ -29,9 +29,10 @@ const UNAVAILABLE: &[&str] = &[
     "RequestTimeoutException",
 ];
 const EXPIRED: &[&str] = &["ExpiredToken", "ExpiredTokenException"];
+/// What AWS answers to the session of a role that was deleted, also where a role of that name was made since: the key is
+/// not in its records any more (common errors of IAM and of Lambda).
+const DEAD: &[&str] = &["InvalidClientTokenId", "UnrecognizedClientException"];
 const NO_CREDENTIALS: &[&str] = &[
-    "InvalidClientTokenId",
-    "UnrecognizedClientException",
     "InvalidAccessKeyId",
     "AuthFailure",
     "OptInRequired",
@@ -56,6 +57,16 @@ const CONCURRENT: &[&str] = &[
     "ConflictException",
 ];
 
+/// Whether credentials that get this answer are of no more use.
+pub(super) fn ends_session(code: &str) -> bool {
+    EXPIRED.contains(&code) || DEAD.contains(&code)
+}
+
+/// Whether this is the answer to a call that lacks a right.
+pub(super) fn is_denial(code: &str) -> bool {
+    DENIED.contains(&code)
+}
+
 /// What a code means. Where a code stands for several things, the message decides.
 pub(super) fn kind_of(service: &str, operation: &str, code: &str, message: &str) -> AwsErrorKind {
     let assuming = service == "sts" && operation == "AssumeRole";
@@ -64,8 +75,8 @@ pub(super) fn kind_of(service: &str, operation: &str, code: &str, message: &str)
         () if is(THROTTLED) => AwsErrorKind::Throttled,
         () if is(UNAVAILABLE) => AwsErrorKind::Unavailable,
         // STS says it of the controller's own credentials, which a new session would only be refused with again.
-        () if is(EXPIRED) && service != "sts" => AwsErrorKind::ExpiredToken,
-        () if is(EXPIRED) || is(NO_CREDENTIALS) => AwsErrorKind::NoCredentials,
+        () if ends_session(code) && service != "sts" => AwsErrorKind::ExpiredToken,
+        () if ends_session(code) || is(NO_CREDENTIALS) => AwsErrorKind::NoCredentials,
         () if assuming && (is(DENIED) || is(NOT_ASSUMABLE)) => AwsErrorKind::AssumeRoleDenied,
         () if is(DENIED) => denied(message, || format!("{service}:{operation}")),
         () if is_about_boundary(operation, code, message) => AwsErrorKind::InvalidBoundary,
@@ -274,8 +285,8 @@ mod tests {
             ("lambda", "GetFunctionConfiguration", "ServiceException", "", K::Unavailable),
             ("iam", "GetRole", "ExpiredToken", "", K::ExpiredToken),
             ("codepipeline", "GetPipeline", "ExpiredTokenException", "", K::ExpiredToken),
-            ("iam", "GetRole", "InvalidClientTokenId", "", K::NoCredentials),
-            ("lambda", "GetFunctionConfiguration", "UnrecognizedClientException", "", K::NoCredentials),
+            ("iam", "GetRole", "InvalidClientTokenId", "", K::ExpiredToken),
+            ("lambda", "GetFunctionConfiguration", "UnrecognizedClientException", "", K::ExpiredToken),
             ("codepipeline", "GetPipeline", "InvalidSignatureException", "Signature expired", K::NoCredentials),
             ("iam", "GetRole", "SomethingNew", "", K::Other),
         ]);

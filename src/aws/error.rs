@@ -30,7 +30,8 @@ pub enum AwsErrorKind {
     InvalidBoundary,
     /// The process has no AWS credentials, or AWS does not accept them.
     NoCredentials,
-    /// The session's token has expired; the next session is a new one.
+    /// AWS no longer takes the session: its token has expired, or the role that it is of was deleted. The next session is
+    /// a new one.
     ExpiredToken,
     /// The credentials belong to another account.
     AccountMismatch {

@@ -28,6 +28,15 @@ pub struct RoleRead {
     pub boundary: Option<Arn>,
 }
 
+/// A role as a list of roles describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoleListed {
+    /// Its ARN, path included.
+    pub arn: Arn,
+    /// Its trust policy; null where it cannot be read.
+    pub trust: Value,
+}
+
 /// A role to be made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewRole {
@@ -44,6 +53,9 @@ pub struct NewRole {
     /// What it is for.
     pub description: Option<String>,
 }
+
+/// The most that IAM returns of a list at a time (IAM API reference, `ListRoles`).
+const ROLES_A_PAGE: i32 = 1_000;
 
 /// IAM in one account.
 #[derive(Clone, Debug)]
@@ -98,6 +110,31 @@ impl Iam {
             tags: role.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect(),
             boundary: boundary.map(|arn| arn.parse().map_err(|_| unusable("PermissionsBoundary"))).transpose()?,
         }))
+    }
+
+    /// All roles at a path, as far as a list tells of them: without tags.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub async fn list_roles(&self, path: &RolePath) -> Result<Vec<RoleListed>, AwsError> {
+        let call = self.subject.call("iam", "ListRoles", format!("roles at path {path}"));
+        let mut roles = Vec::new();
+        let mut marker = None;
+        loop {
+            let request = self.reading.list_roles().path_prefix(path.as_str()).max_items(ROLES_A_PAGE);
+            let page = send!(call, request.set_marker(marker))?;
+            for role in page.roles() {
+                let arn = role.arn().parse().map_err(|_| call.unusable("a role has no usable Arn"))?;
+                // Somebody else's role may stand at the path; what cannot be read of it stops nobody.
+                let trust = role.assume_role_policy_document().and_then(|text| document(&call, "trust", text).ok());
+                let trust = trust.unwrap_or(Value::Null);
+                roles.push(RoleListed { arn, trust });
+            }
+            marker = page.marker().map(str::to_owned);
+            if marker.is_none() {
+                return Ok(roles);
+            }
+        }
     }
 
     /// An inline policy's document; `None` when the policy or the role does not exist.

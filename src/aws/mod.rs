@@ -14,7 +14,7 @@ mod tests;
 
 pub use codepipeline::{CodePipeline, Execution, PipelineRead};
 pub use error::{AwsError, AwsErrorKind, DenyingPolicy};
-pub use iam::{Iam, NewRole, RoleRead};
+pub use iam::{Iam, NewRole, RoleListed, RoleRead};
 pub use lambda::{FunctionRead, Lambda};
 pub use observe_calls::CallObserver;
 pub use session::{Aws, AwsConfig, Session, SessionKey, load_base_config};

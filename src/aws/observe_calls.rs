@@ -19,23 +19,54 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::config_bag::ConfigBag;
 
+use super::codes;
+
 /// Is told of every AWS call that ended.
 pub trait CallObserver: Send + Sync {
     /// `code` is `ok`, AWS's error code, `timeout` where no answer came in time, or `dispatch` where none came at all.
     fn called(&self, service: &'static str, operation: &str, code: &str);
 }
 
+/// Whether a session is over, by what AWS answered to its calls. The next use then opens a new one.
+#[derive(Debug, Default)]
+pub(super) struct SessionEnd {
+    /// AWS takes the credentials no more: the token has expired, or the role was deleted, perhaps to be made again.
+    refused: AtomicBool,
+    /// A call was denied. The role may have been made again under the old session, whose calls are then denied.
+    denied: AtomicBool,
+}
+
+impl SessionEnd {
+    /// Whether AWS no longer takes the credentials.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Whether a call was denied.
+    pub(super) fn is_denied(&self) -> bool {
+        self.denied.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, service: &str, code: &str) {
+        match code {
+            code if codes::ends_session(code) => self.refused.store(true, Ordering::Relaxed),
+            // What STS denies was asked with other credentials.
+            code if codes::is_denial(code) && service != "sts" => self.denied.store(true, Ordering::Relaxed),
+            _ => {}
+        }
+    }
+}
+
 /// The interceptor of one service's client.
 pub(super) struct ObserveCalls {
     service: &'static str,
     observer: Arc<dyn CallObserver>,
-    /// Set when AWS says that the session's token has expired, so that the next use opens a new session.
-    expired: Arc<AtomicBool>,
+    end: Arc<SessionEnd>,
 }
 
 impl ObserveCalls {
-    pub(super) fn new(service: &'static str, observer: Arc<dyn CallObserver>, expired: Arc<AtomicBool>) -> Self {
-        Self { service, observer, expired }
+    pub(super) fn new(service: &'static str, observer: Arc<dyn CallObserver>, end: Arc<SessionEnd>) -> Self {
+        Self { service, observer, end }
     }
 }
 
@@ -67,9 +98,7 @@ impl Intercept for ObserveCalls {
                 context.response().and_then(error_code).unwrap_or_else(|| unanswered.to_owned())
             }
         };
-        if matches!(code.as_str(), "ExpiredToken" | "ExpiredTokenException") {
-            self.expired.store(true, Ordering::Relaxed);
-        }
+        self.end.note(self.service, &code);
         self.observer.called(self.service, operation, &code);
         Ok(())
     }

@@ -4,14 +4,7 @@
 //! and evicts at random: both make a storm of STS calls. A session therefore holds the credentials that one `AssumeRole`
 //! gave it, and lives a little shorter than they do.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use aws_config::{
     BehaviorVersion, ConfigLoader, SdkConfig, identity::IdentityCache, retry::RetryConfig, timeout::TimeoutConfig,
@@ -27,7 +20,9 @@ use aws_types::service_config::ServiceConfigKey;
 use moka::{future::Cache, ops::compute::Op};
 
 use super::{
-    AwsError, AwsErrorKind, CallObserver, CodePipeline, Iam, Lambda, call::Subject, observe_calls::ObserveCalls,
+    AwsError, AwsErrorKind, CallObserver, CodePipeline, Iam, Lambda,
+    call::Subject,
+    observe_calls::{ObserveCalls, SessionEnd},
 };
 use crate::domain::ids::{AccountId, Arn, InvalidId, Region};
 
@@ -73,6 +68,8 @@ pub struct Aws {
     config: Arc<AwsConfig>,
     observer: Arc<dyn CallObserver>,
     sessions: Cache<SessionKey, Session>,
+    /// Accounts whose session was ended by a denial. For as long as a session lives, further denials are what they say.
+    denied: Cache<SessionKey, ()>,
 }
 
 /// Clients in one account, by region.
@@ -87,14 +84,14 @@ pub struct Session {
 pub(super) struct Clients {
     pub(super) config: SdkConfig,
     observer: Arc<dyn CallObserver>,
-    expired: Arc<AtomicBool>,
+    end: Arc<SessionEnd>,
     subject: Subject,
 }
 
 impl Clients {
     /// The interceptor that reports the calls of one service.
     pub(super) fn observe(&self, service: &'static str) -> ObserveCalls {
-        ObserveCalls::new(service, self.observer.clone(), self.expired.clone())
+        ObserveCalls::new(service, self.observer.clone(), self.end.clone())
     }
 
     /// Who calls, and where.
@@ -133,7 +130,8 @@ impl Aws {
         let lifetime = config.session_duration.saturating_sub(RENEW_BEFORE).max(RENEW_BEFORE);
         // Without a capacity: there are as many sessions as AwsAccounts, and evicting one costs an AssumeRole.
         let sessions = Cache::builder().time_to_live(lifetime).build();
-        Self { config: Arc::new(config), observer, sessions }
+        let denied = Cache::builder().time_to_live(lifetime).build();
+        Self { config: Arc::new(config), observer, sessions, denied }
     }
 
     /// The session of this key, opened once however many ask at the same time. A failure is not kept.
@@ -142,12 +140,25 @@ impl Aws {
     /// The role cannot be assumed, or the credentials belong to another account.
     pub async fn session(&self, key: &SessionKey) -> Result<Session, AwsError> {
         if let Some(session) = self.sessions.get(key).await
-            && session.clients.expired.load(Ordering::Relaxed)
+            && self.is_over(key, &session.clients.end).await
         {
             self.drop_session(key, &session).await;
         }
         let opened = self.sessions.try_get_with_by_ref(key, Box::pin(self.open(key))).await;
         opened.map_err(|error| (*error).clone())
+    }
+
+    /// Whether a session is of no more use. A denial ends one only once: a right that is really missing would otherwise
+    /// cost an `AssumeRole` at every look.
+    async fn is_over(&self, key: &SessionKey, end: &SessionEnd) -> bool {
+        if end.is_refused() {
+            return true;
+        }
+        if !end.is_denied() || self.denied.contains_key(key) {
+            return false;
+        }
+        self.denied.insert(key.clone(), ()).await;
+        true
     }
 
     /// Forgets a session: its account has gone or is entered differently now.
@@ -158,7 +169,7 @@ impl Aws {
     /// Drops this very session. Many calls find out at once that a token has expired; whoever comes late must not drop
     /// the session that another has opened since.
     pub(super) async fn drop_session(&self, key: &SessionKey, session: &Session) {
-        let same = |other: &Session| Arc::ptr_eq(&other.clients.expired, &session.clients.expired);
+        let same = |other: &Session| Arc::ptr_eq(&other.clients.end, &session.clients.end);
         let entry = self.sessions.entry_by_ref(key);
         entry
             .and_compute_with(|current| {
@@ -187,7 +198,7 @@ impl Aws {
             None => base.into_builder().identity_cache(IdentityCache::lazy().build()).build(),
         };
         let subject = Subject { account: key.account.clone(), caller: key.role.as_ref().map(ToString::to_string) };
-        let clients = Clients { config, observer: self.observer.clone(), expired: Arc::default(), subject };
+        let clients = Clients { config, observer: self.observer.clone(), end: Arc::default(), subject };
         identify(clients, key).await
     }
 

@@ -7,6 +7,7 @@ use super::{
     context::Context,
     entered::Entered,
     events::Deed,
+    evidence,
     locks::Held,
     observe::{self, Purpose},
     others,
@@ -44,7 +45,11 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     }
     let held = observe::shared(context, sessions, &situation, &mut observed, Purpose::Converge).await?;
     let may_release = !nothing_is_left_over(&situation, &observed);
-    entered.others = others::gather(context, sessions, &situation, &pass.uid, &observed, may_release).await?;
+    let mut others = others::gather(context, sessions, &situation, &pass.uid, &observed).await;
+    if may_release {
+        evidence::of_callbacks(context, sessions, &situation, &observed, &mut others).await?;
+    }
+    entered.others = others;
     pass.saw_everything();
     phases(pass, &entered.sessions, &entered.situation(context), observed, held).await
 }
@@ -90,6 +95,7 @@ async fn phases(
                 context.memory.claim(&pass.uid, &pass.inventory);
             }
             pass.facts.kept_for(plan::users_of_old_roles(situation, &observed));
+            pass.facts.unexplained(plan::unexplained_entries(situation, &observed).len());
             pass.compare(situation, &observed);
             return Ok(Verdict::Converged);
         };

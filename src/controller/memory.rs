@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -11,7 +12,11 @@ use crate::domain::{
     ids::{AccountId, Arn, FunctionName, PipelineName, Region, RoleId},
     inventory::{Inventory, Part},
     own_writes::OwnWrites,
+    shared_policy::Behind,
 };
+
+/// How long it is remembered what stands behind things that no object asks for.
+const EVIDENCE_FOR: Duration = Duration::from_mins(10);
 
 /// How many of our own status writes are told from other people's; a reconcile makes at most four.
 const OWN_STATUS_WRITES: usize = 5;
@@ -63,6 +68,10 @@ struct Inner {
     finished: BTreeSet<String>,
     pipeline_roles: BTreeMap<PipelineKey, Arn>,
     execution_roles: BTreeMap<FunctionKey, Arn>,
+    /// What stands behind entries that no object asks for, and when that was read.
+    behind: HashMap<Arn, (Timestamp, Behind)>,
+    /// The execution roles that invoke roles need which no object asks for; `None` for any.
+    callback_needs: HashMap<Arn, (Timestamp, Option<BTreeSet<RoleId>>)>,
     own_statuses: HashMap<String, VecDeque<u64>>,
     seen: HashMap<String, Seen>,
 }
@@ -210,6 +219,33 @@ impl Memory {
         self.lock().execution_roles.get(key).cloned()
     }
 
+    /// What was read behind an entry a short while ago.
+    pub fn behind(&self, entry: &Arn, now: Timestamp) -> Option<Behind> {
+        let inner = self.lock();
+        inner.behind.get(entry).filter(|(at, _)| is_fresh(*at, now)).map(|(_, behind)| behind.clone())
+    }
+
+    /// Remembers what was read behind an entry.
+    pub fn note_behind(&self, entry: &Arn, behind: &Behind, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.behind.retain(|_, (at, _)| is_fresh(*at, now));
+        inner.behind.insert(entry.clone(), (now, behind.clone()));
+    }
+
+    /// The execution roles that an invoke role was found to need a short while ago; `None` inside for any.
+    #[allow(clippy::option_option, reason = "nothing known is not the same as any")]
+    pub fn callback_needs(&self, role: &Arn, now: Timestamp) -> Option<Option<BTreeSet<RoleId>>> {
+        let inner = self.lock();
+        inner.callback_needs.get(role).filter(|(at, _)| is_fresh(*at, now)).map(|(_, needs)| needs.clone())
+    }
+
+    /// Remembers the execution roles that an invoke role needs.
+    pub fn note_callback_needs(&self, role: &Arn, needs: Option<&BTreeSet<RoleId>>, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.callback_needs.retain(|_, (at, _)| is_fresh(*at, now));
+        inner.callback_needs.insert(role.clone(), (now, needs.cloned()));
+    }
+
     /// Remembers the digest of a status that is about to be written, before it is sent: its watch event may come first.
     pub fn note_own_status(&self, uid: &str, digest: u64) {
         let mut inner = self.lock();
@@ -232,6 +268,11 @@ impl Memory {
         inner.seen.insert(uid.to_owned(), Seen { content, foreign, filled });
         before.is_none_or(|before| before.content != content || (foreign.is_some() && before.foreign != foreign))
     }
+}
+
+/// Whether evidence that was read then still counts.
+fn is_fresh(read: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(read).unsigned_abs() < EVIDENCE_FOR
 }
 
 fn note<K: Ord>(roles: &mut BTreeMap<K, Arn>, key: K, role: Option<&Arn>) {

@@ -13,6 +13,7 @@ pub mod converge;
 pub mod current;
 pub mod entered;
 pub mod events;
+mod evidence;
 pub mod gate_input;
 pub mod locks;
 pub mod memory;

@@ -6,22 +6,14 @@ use std::{collections::BTreeSet, sync::Arc};
 use kube::ResourceExt;
 
 use super::{
-    caches::key_of,
-    context::Context,
-    gate_input,
-    outcome::{Retry, Verdict},
-    pass::Halt,
-    sessions::Sessions,
-    status_inventory::read_inventory,
+    caches::key_of, context::Context, evidence, gate_input, sessions::Sessions, status_inventory::read_inventory,
 };
 use crate::{
     api::CrossAccountInvoke,
-    aws::AwsError,
     domain::{
         gate::{self, Account, Input},
         ids::{Arn, ObjectKey, RoleId, StageName},
         inventory::{Inventory, Item, Part},
-        names,
         observed::Observed,
         plan::{Others, Situation},
         shared_policy::{AssumeUser, Usage, WantedRole},
@@ -46,32 +38,28 @@ struct Other {
     granted: bool,
 }
 
-/// Gathers them. With `resolve`, a function that this process has not read yet is read, so that a callback policy is
-/// deleted only when nobody needs it.
-///
-/// # Errors
-/// Such a read failed.
+/// Gathers them, and what AWS shows of entries that none of them asks for. What cannot be read fails nothing: it stays.
 pub async fn gather(
     context: &Context,
     sessions: &Sessions,
     situation: &Situation<'_>,
     own_uid: &str,
     observed: &Observed,
-    resolve: bool,
-) -> Result<Others, Halt> {
-    let others = existing(context, situation, own_uid);
+) -> Others {
+    let (others, released) = existing(context, situation, own_uid);
     let mut gathered = Others::default();
+    gathered.proof.released = released;
+    gathered.proof.nothing_else_leaves = undecodable(context).is_some();
     for other in &others {
         gathered.stages_made.extend(stages_made(context, other));
+        known_needs(context, situation, other, &mut gathered);
     }
     for holder in observed.assume.keys() {
         let users = others.iter().filter_map(|other| assume_user(context, situation, other, holder)).collect();
         gathered.assume.insert(holder.clone(), users);
     }
-    for other in others.iter().filter(|_| !observed.callback.is_empty()) {
-        needed_for_callback(context, sessions, situation, other, resolve, &mut gathered).await?;
-    }
-    Ok(gathered)
+    evidence::of_entries(context, sessions, situation, observed, &mut gathered).await;
+    gathered
 }
 
 /// Whether an object that does not decode stands in the way of shared writes; its name if so.
@@ -81,26 +69,26 @@ pub fn undecodable(context: &Context) -> Option<String> {
 }
 
 /// The other objects of the same accounts, whatever their state: in a rebuilt cluster they have no finalizer yet, a
-/// namespace may have lost its label for a moment, and what they need is in place all the same.
-fn existing(context: &Context, situation: &Situation<'_>, own_uid: &str) -> Vec<Other> {
+/// namespace may have lost its label for a moment, and what they need is in place all the same. And the keys of those
+/// that need nothing any more.
+fn existing(context: &Context, situation: &Situation<'_>, own_uid: &str) -> (Vec<Other>, BTreeSet<ObjectKey>) {
     let accounts = gate_input::accounts(context);
     let objects = context.caches.objects();
     let others = objects.iter().filter_map(|object| object.0.as_ref().ok());
-    let others = others.filter_map(|object| existing_one(context, situation, own_uid, &accounts, object));
-    others.collect()
+    let others = others.filter(|object| object.uid().as_deref() != Some(own_uid));
+    let (released, existing): (Vec<_>, Vec<_>) =
+        others.partition(|object| context.memory.is_released(object.uid().as_deref().unwrap_or_default()));
+    let existing = existing.into_iter().filter_map(|object| existing_one(context, situation, &accounts, object));
+    (existing.collect(), released.into_iter().map(key_of).collect())
 }
 
 fn existing_one(
     context: &Context,
     situation: &Situation<'_>,
-    own_uid: &str,
     accounts: &Arc<[Account]>,
     object: &CrossAccountInvoke,
 ) -> Option<Other> {
     let (key, uid) = (key_of(object), object.uid().unwrap_or_default());
-    if uid == own_uid || context.memory.is_released(&uid) {
-        return None;
-    }
     let declared = validate(&key, &object.spec, situation.installation).ok();
     // What this process recorded is younger than what the watch shows, and may hold less.
     let claims = context.memory.claims(&uid).unwrap_or_else(|| read_inventory(object));
@@ -164,60 +152,30 @@ fn assume_user(context: &Context, situation: &Situation<'_>, other: &Other, hold
     Some(AssumeUser { usage, invoke_role, granted: other.granted, ..user })
 }
 
-/// Adds the execution roles whose callback policy an object needs.
-async fn needed_for_callback(
-    context: &Context,
-    sessions: &Sessions,
-    situation: &Situation<'_>,
-    other: &Other,
-    resolve: bool,
-    gathered: &mut Others,
-) -> Result<(), Halt> {
+/// Adds the execution roles whose callback policy an object needs, as far as this process or a granted object's status
+/// says so. Of everybody else AWS tells, when a callback policy is about to go: an object that is granted nothing may
+/// name any function and write any status.
+fn known_needs(context: &Context, situation: &Situation<'_>, other: &Other, gathered: &mut Others) {
     let planned = context.memory.planned(&other.uid);
-    if !other.granted && planned.0.is_empty() && !(resolve && owns_a_role(sessions, situation, other).await?) {
-        // Whoever is granted nothing, and never was, may name any function and write any status.
-        return Ok(());
+    if !other.granted && planned.0.is_empty() {
+        return;
     }
     gathered.callback.extend(planned.roles(Part::CallbackPolicy));
     gathered.callback.extend(other.claims.roles(Part::CallbackPolicy));
-    let own = situation.declared;
-    let declared = other.declared.as_ref().filter(|declared| declared.dev.account == own.dev.account);
-    let Some(declared) = declared else { return Ok(()) };
-    let function = (declared.dev.account.clone(), declared.dev.region.clone(), declared.function.clone());
-    if let Some(role) = context.memory.execution_role(&function) {
-        gathered.callback.extend(role.role());
-        return Ok(());
-    }
-    if !resolve {
-        return Ok(());
-    }
-    let found = sessions.dev_session.lambda(&declared.dev.region).get_function(&declared.function).await;
-    let role = found.map_err(|error| untold(other, declared, &error))?.map(|function| function.role);
-    context.memory.note_function(function, role.as_ref());
-    gathered.callback.extend(role.and_then(|role| role.role()));
-    Ok(())
-}
-
-/// Whether AWS has the object's invoke role: it was granted what it asks for once.
-async fn owns_a_role(sessions: &Sessions, situation: &Situation<'_>, other: &Other) -> Result<bool, AwsError> {
+    let says = |of: &Inventory| of.of(Part::CallbackPolicy).next().is_some();
+    let is_known = says(&planned) || (other.granted && says(&other.claims));
     let own = situation.declared;
     let Some(declared) = other.declared.as_ref().filter(|declared| declared.dev.account == own.dev.account) else {
-        return Ok(false);
+        return;
     };
-    let role = sessions.dev_iam.get_role(&declared.role_name).await?;
-    Ok(role.is_some_and(|role| names::owned(&role.tags, situation.installation, &other.key)))
-}
-
-/// Without its function it cannot be told whether another object needs a policy that is about to go.
-fn untold(other: &Other, declared: &Declared, error: &AwsError) -> Halt {
-    let verdict = Verdict::from(error.clone());
-    let (Verdict::Reconciling { reason, .. } | Verdict::Stalled { reason, .. }) = verdict else {
-        return Halt::Verdict(verdict);
-    };
-    let message = format!(
-        "whether CrossAccountInvoke {} still needs what is to be removed cannot be told, since its function {} in {} cannot be \
-         looked up: {error}. Correct that object's spec.devAccount.region and spec.function, or delete it",
-        other.key, declared.function, declared.dev.region
-    );
-    Halt::Verdict(Verdict::of(reason, message, Retry::Backoff))
+    let function = (declared.dev.account.clone(), declared.dev.region.clone(), declared.function.clone());
+    gathered.callback.extend(context.memory.execution_role(&function).and_then(|role| role.role()));
+    if is_known {
+        gathered.explained.extend(planned.roles(Part::InvokeRole));
+        if !declared.role_is_named {
+            gathered
+                .explained
+                .insert(RoleId { account: declared.dev.account.clone(), name: declared.role_name.clone() });
+        }
+    }
 }

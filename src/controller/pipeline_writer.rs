@@ -244,11 +244,14 @@ fn refused_for_another(situation: &Situation<'_>, pipeline: &Pipeline, edit: &Ed
         .map_or_else(|| "an action".to_owned(), |(stage, action)| format!("action {action} of stage {stage}"));
     let neighbour = situation.others.assume.values().flatten().find(|user| user.has(role));
     let own = situation.inventory.0.iter().any(|item| item.holder == *role || item.entry.as_ref() == Some(role));
+    let reader = &situation.declared.key;
     let whose = match neighbour {
-        Some(user) => format!("CrossAccountInvoke {} made; its status says what it lacks", user.key),
+        Some(user) => format!("{} made; its status says what it lacks", user.key.as_seen_by(reader)),
         None if own => "an older spec of this object made; it is put right first".to_owned(),
         None => "this object did not make; repair that action's role, or remove the action".to_owned(),
     };
+    let theirs = neighbour.is_some_and(|user| user.key.namespace != reader.namespace);
+    let role = if theirs { "a role".to_owned() } else { role.to_string() };
     Verdict::Stalled {
         reason: Reason::PipelineRefused,
         message: format!(

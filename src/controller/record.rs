@@ -20,7 +20,7 @@ use super::{
 use crate::{
     api::{CrossAccountInvoke, CrossAccountInvokeStatus, Reason},
     domain::{
-        drift,
+        drift, inventory,
         observed::Observed,
         plan::{self, Phase, Situation, Step},
         status::{self, is_reconciling, is_stalled},
@@ -53,7 +53,11 @@ pub async fn record(
             let access = steps.iter().filter(|step| step.phase == Phase::Access);
             let written: BTreeSet<_> = access.map(|step| step.part).collect();
             pass.drop_actions_that_are_gone(situation.declared, desired, observed);
-            pass.inventory = pass.with_desired(desired, &written);
+            let recorded = pass.with_desired(desired, &written);
+            if recorded.0.len() > inventory::MAX {
+                return Err(full(recorded.0.len()).into());
+            }
+            pass.inventory = recorded;
         }
     }
     // Before the look at the grants: an AwsAccount that goes meanwhile either sees this claim or is seen going.
@@ -77,6 +81,19 @@ pub async fn record(
         pass.context.memory.plan(&pass.uid, desired);
     }
     Ok(())
+}
+
+/// Nothing is written to AWS that the status has no room to name.
+fn full(items: usize) -> Verdict {
+    Verdict::Stalled {
+        reason: Reason::InventoryFull,
+        message: format!(
+            "status.inventory would list {items} things in AWS, and it holds {}: the spec was edited again and again before the \
+             edits before were finished. Set the spec back to an earlier state and let it become Ready before the next edit, or \
+             delete the object",
+            inventory::MAX
+        ),
+    }
 }
 
 /// Whether the status says that work is under way, or that it is stuck over this very spec: a stalled object that is tried
@@ -109,11 +126,11 @@ pub fn next_status(pass: &Pass<'_>, verdict: &Verdict) -> CrossAccountInvokeStat
             (*reason, message.clone())
         }
     };
-    let inventory = write_inventory(&pass.inventory);
+    let items = write_inventory(&pass.inventory);
     let checked = pass.context.memory.last_look(&pass.uid);
     let look = pass.look(said.0, &said.1);
     let undone = (&pass.drift, &pass.contested);
-    status::next(pass.object.status.as_ref(), &look, checked, &pass.facts, undone, inventory)
+    status::next(pass.object.status.as_ref(), &look, checked, &pass.facts, undone, items)
 }
 
 /// Says that the first look has begun: without conditions kstatus would take the object for finished.

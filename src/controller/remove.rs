@@ -15,6 +15,7 @@ use super::{
     context::{Context, FINALIZER},
     converge::edit_pipeline,
     entered::Entered,
+    evidence,
     observe::{self, Purpose},
     others,
     outcome::{Retry, Verdict},
@@ -46,12 +47,19 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     let mut observed = observe::named(sessions, &entered.situation(context), Purpose::Remove).await?;
     let situation = entered.situation(context);
     let mut held = Some(observe::shared(context, sessions, &situation, &mut observed, Purpose::Remove).await?);
-    entered.others = others::gather(context, sessions, &situation, &pass.uid, &observed, true).await?;
+    entered.others = others::gather(context, sessions, &situation, &pass.uid, &observed).await;
+    pass.saw(&entered.situation(context), &observed);
+    invisible(context, &entered.situation(context), &observed)?;
+    let mut plan = plan::plan_removal(&entered.situation(context), &observed);
+    if plan.steps.iter().any(|step| step.part == Part::CallbackPolicy) {
+        let mut others = std::mem::take(&mut entered.others);
+        let (sessions, situation) = (&entered.sessions, entered.situation(context));
+        evidence::of_callbacks(context, sessions, &situation, &observed, &mut others).await?;
+        entered.others = others;
+        plan = plan::plan_removal(&entered.situation(context), &observed);
+    }
     let (sessions, situation) = (&entered.sessions, entered.situation(context));
     pass.saw_everything();
-    pass.saw(&situation, &observed);
-    invisible(context, &situation, &observed)?;
-    let plan = plan::plan_removal(&situation, &observed);
     if let Some(blocker) = plan.blockers.into_iter().next() {
         return Ok(blocker.into());
     }

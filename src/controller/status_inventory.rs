@@ -43,10 +43,10 @@ fn read(item: &InventoryItem) -> Option<Item> {
     })
 }
 
-/// The inventory as it goes into the status; times in whole seconds, as Kubernetes keeps them.
+/// The inventory as it goes into the status, as far as it fits; times in whole seconds, as Kubernetes keeps them.
 #[must_use]
 pub fn write_inventory(inventory: &Inventory) -> Vec<InventoryItem> {
-    inventory.0.iter().map(write).collect()
+    inventory.fitting().0.iter().map(write).collect()
 }
 
 fn write(item: &Item) -> InventoryItem {

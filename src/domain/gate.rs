@@ -147,6 +147,14 @@ pub fn access_for_removal(
     })
 }
 
+/// The way into one account, whoever asks: for reading what nobody of this installation explains.
+///
+/// # Errors
+/// There is no `AwsAccount` of that id, or there are two, or its values cannot be used.
+pub fn way_into(input: &Input, id: &AccountId) -> Result<Access, Blocker> {
+    access(sole(input, id, "dev")?)
+}
+
 /// The path of roles in an account, or the default when it is not (or not only once) declared.
 #[must_use]
 pub fn role_path(input: &Input, installation: &InstallationId, account: &AccountId) -> RolePath {

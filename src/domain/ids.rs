@@ -272,9 +272,39 @@ pub struct ObjectKey {
     pub name: String,
 }
 
+impl ObjectKey {
+    /// This object in a message for `reader`: nobody learns what is in somebody else's namespace.
+    #[must_use]
+    pub fn as_seen_by(&self, reader: &Self) -> String {
+        if self.namespace == reader.namespace {
+            format!("CrossAccountInvoke {self}")
+        } else {
+            "a CrossAccountInvoke of another namespace".to_owned()
+        }
+    }
+}
+
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl FromStr for ObjectKey {
+    type Err = InvalidId;
+
+    fn from_str(value: &str) -> Result<Self, InvalidId> {
+        match value.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            _ => Err(InvalidId {
+                value: value.to_owned(),
+                what: "the key of an object",
+                rule: "namespace and name with a slash between them",
+                example: "payments/validate",
+            }),
+        }
     }
 }
 

@@ -25,6 +25,9 @@ pub enum Part {
     PipelineAction,
 }
 
+/// The items that a status holds.
+pub const MAX: usize = 200;
+
 /// One thing that exists, or is about to be made.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Item {
@@ -113,6 +116,25 @@ impl Inventory {
         Self(items)
     }
 
+    /// As much as a status holds. What cannot be found again without the record comes first: actions and roles that an
+    /// older spec named, and the roles that carry entries of ours.
+    #[must_use]
+    pub fn fitting(&self) -> Self {
+        if self.0.len() <= MAX {
+            return self.clone();
+        }
+        let place = |item: &Item| match item.part {
+            Part::PipelineAction => 0,
+            Part::InvokeRole => 1,
+            Part::AssumePolicy => 2,
+            Part::CallbackPolicy => 3,
+            Part::InvokePolicy => 4,
+        };
+        let mut items: Vec<&Item> = self.0.iter().collect();
+        items.sort_by_key(|item| (item.digest.is_none(), place(item)));
+        Self::default().union(&Self(items.into_iter().take(MAX).cloned().collect()))
+    }
+
     /// The roles that hold this part.
     pub fn roles(&self, part: Part) -> impl Iterator<Item = RoleId> {
         self.of(part).filter_map(|item| item.holder.role())
@@ -135,5 +157,30 @@ impl Inventory {
     #[must_use]
     pub fn accounts(&self) -> BTreeSet<AccountId> {
         self.0.iter().filter_map(|item| item.holder.account().parse().ok()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_keeps_what_cannot_be_found_again_without_it() {
+        let item = |part, number: usize| Item {
+            part,
+            holder: format!("arn:aws:iam::222222222222:role/r{number}").parse().unwrap(),
+            entry: None,
+            action: None,
+            stage_made: false,
+            written_at: Timestamp::UNIX_EPOCH,
+            read_back: false,
+            digest: None,
+        };
+        let few = Inventory((0..MAX).map(|number| item(Part::InvokePolicy, number)).collect());
+        assert_eq!(few.fitting(), few);
+        let many = Inventory([few.0.clone(), vec![item(Part::PipelineAction, 0), item(Part::InvokeRole, 0)]].concat());
+        let fitting = many.fitting();
+        assert_eq!(fitting.0.len(), MAX);
+        assert_eq!((fitting.of(Part::PipelineAction).count(), fitting.of(Part::InvokeRole).count()), (1, 1));
     }
 }

@@ -89,14 +89,31 @@ pub fn owned(tags: &BTreeMap<String, String>, installation: &InstallationId, key
     ownership_tags(installation, key).iter().all(|(name, value)| tags.get(name) == Some(value))
 }
 
-/// Whose role it is, in words, for a person who meets a conflict.
+/// Whether a role carries both of our tags, whatever they say.
 #[must_use]
-pub fn describe_owner(tags: &BTreeMap<String, String>) -> String {
-    match (tags.get(INSTALLATION_TAG), tags.get(OWNER_TAG)) {
-        (Some(installation), Some(owner)) => {
-            format!("it belongs to CrossAccountInvoke {owner} of installation {installation}")
+pub fn is_tagged(tags: &BTreeMap<String, String>) -> bool {
+    tags.contains_key(INSTALLATION_TAG) && tags.contains_key(OWNER_TAG)
+}
+
+/// The tags that make a role this object's, as a person would put them back.
+#[must_use]
+pub fn tags_to_put_back(installation: &InstallationId, key: &ObjectKey) -> String {
+    let tags = ownership_tags(installation, key);
+    tags.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" and ")
+}
+
+/// Whose role it is, in words, for the owner of `reader`, who meets a conflict.
+#[must_use]
+pub fn describe_owner(tags: &BTreeMap<String, String>, installation: &InstallationId, reader: &ObjectKey) -> String {
+    match (tags.get(INSTALLATION_TAG), tags.get(OWNER_TAG).and_then(|owner| owner.parse::<ObjectKey>().ok())) {
+        (Some(found), Some(owner)) if found == installation.as_str() => {
+            format!("it belongs to {}", owner.as_seen_by(reader))
         }
-        _ => "it carries no tags of crossinvoke, so somebody else made it".to_owned(),
+        (Some(found), Some(_)) => format!("it belongs to installation {found} of crossinvoke"),
+        _ => format!(
+            "it does not carry the tags of crossinvoke. If this object made it, put back the tags {}; if somebody else made it",
+            tags_to_put_back(installation, reader)
+        ),
     }
 }
 

@@ -1,12 +1,17 @@
-//! What a policy that several objects share must hold. An entry leaves only when its object releases it.
+//! What a policy that several objects share must hold. An entry leaves only on proof: its object releases it, or AWS
+//! shows that no role of this installation stands behind it. That no known object asks for an entry proves nothing,
+//! since an object may be in a namespace that is not watched, or may not decode.
 //!
 //! Three sources say what the other objects need, and they are trusted differently, because status can be written by a
 //! tenant: what is *in place* may be kept on anybody's word, since keeping it gives nobody anything new; what is *added*
 //! must have been recorded by this process, or be the object's own role under a grant that holds now.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::ids::{Arn, ObjectKey, RoleId, RolePath};
+use super::{
+    ids::{Arn, InstallationId, ObjectKey, RoleId, RolePath},
+    names::{INSTALLATION_TAG, OWNER_TAG},
+};
 
 /// Whether another object's pipeline or function uses the role in question.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -91,6 +96,95 @@ pub fn union(in_place: &BTreeSet<Arn>, own: &BTreeSet<Arn>, others: &[AssumeUser
     entries
 }
 
+/// What AWS showed of the role that an entry names.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Behind {
+    /// No role of this ARN exists.
+    Nothing,
+    /// A role without this installation's tag.
+    Foreign,
+    /// A role with this installation's tag, and the object that its owner tag names.
+    Ours(Option<ObjectKey>),
+    /// The role could not be read, or was not asked for.
+    Unknown,
+}
+
+impl Behind {
+    /// What a role with these tags is.
+    #[must_use]
+    pub fn of_tags(tags: &BTreeMap<String, String>, installation: &InstallationId) -> Self {
+        if tags.get(INSTALLATION_TAG).map(String::as_str) != Some(installation.as_str()) {
+            return Self::Foreign;
+        }
+        Self::Ours(tags.get(OWNER_TAG).and_then(|owner| owner.parse().ok()))
+    }
+}
+
+/// What decides whether an entry that no object asks for may leave.
+#[derive(Clone, Debug, Default)]
+pub struct Proof {
+    /// What stands behind entries that no object asks for.
+    pub behind: BTreeMap<Arn, Behind>,
+    /// Objects that release what they have: they are being deleted and their actions are gone.
+    pub released: BTreeSet<ObjectKey>,
+    /// While some object is not known, only what the object at hand releases may leave.
+    pub nothing_else_leaves: bool,
+}
+
+impl Proof {
+    /// Whether a role belongs to an object that is known to need nothing: `own`, which is asked otherwise, or one that
+    /// releases what it has.
+    #[must_use]
+    pub fn is_released(&self, behind: &Behind, own: &ObjectKey) -> bool {
+        matches!(behind, Behind::Ours(Some(owner)) if owner == own || self.released.contains(owner))
+    }
+
+    /// Whether nothing stands behind an entry, or only what is released.
+    #[must_use]
+    pub fn lets_go(&self, behind: Option<&Behind>, own: &ObjectKey) -> bool {
+        match behind {
+            Some(Behind::Ours(Some(owner))) if owner == own => true,
+            _ if self.nothing_else_leaves => false,
+            Some(Behind::Nothing | Behind::Foreign) => true,
+            Some(behind @ Behind::Ours(_)) => self.is_released(behind, own),
+            Some(Behind::Unknown) | None => false,
+        }
+    }
+}
+
+/// The entries of an assume policy.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Entries {
+    /// All that it must name.
+    pub named: BTreeSet<Arn>,
+    /// Those of them that no object asks for, and that stay because nothing proves that they may go.
+    pub unexplained: BTreeSet<Arn>,
+}
+
+/// The entries in place that neither `own` nor any of the others explains.
+#[must_use]
+pub fn unexplained(in_place: &BTreeSet<Arn>, own: &BTreeSet<Arn>, others: &[AssumeUser]) -> BTreeSet<Arn> {
+    in_place.difference(&union(in_place, own, others)).cloned().collect()
+}
+
+/// What the assume policy must name: what objects ask for, what an action of the pipeline uses, and everything else in
+/// place that `may_leave` does not let go.
+#[must_use]
+pub fn entries(
+    in_place: &BTreeSet<Arn>,
+    own: &BTreeSet<Arn>,
+    others: &[AssumeUser],
+    used: &BTreeSet<Arn>,
+    may_leave: impl Fn(&Arn) -> bool,
+) -> Entries {
+    let mut named = union(in_place, own, others);
+    // CodePipeline refuses every update of a pipeline that names a role which its own role may not assume.
+    named.extend(in_place.intersection(used).cloned());
+    let unexplained: BTreeSet<Arn> = in_place.difference(&named).filter(|entry| !may_leave(entry)).cloned().collect();
+    named.extend(unexplained.iter().cloned());
+    Entries { named, unexplained }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,7 +241,58 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_of_nobody_goes() {
-        assert_eq!(union(&set(&["stray", "own"]), &set(&["own"]), &[]), set(&["own"]));
+    fn an_entry_that_no_object_asks_for_goes_only_on_proof() {
+        let key = |name: &str| ObjectKey { namespace: "n".to_owned(), name: name.to_owned() };
+        let proof = Proof { released: BTreeSet::from([key("released")]), ..Proof::default() };
+        let own = key("own");
+        let cases: [(&str, Option<Behind>, bool); 8] = [
+            ("no role stands behind it", Some(Behind::Nothing), false),
+            ("a role of somebody else", Some(Behind::Foreign), false),
+            ("a role of an object that is not known here", Some(Behind::Ours(Some(key("elsewhere")))), true),
+            ("a role of this installation without an owner", Some(Behind::Ours(None)), true),
+            ("an older role of the object at hand", Some(Behind::Ours(Some(own.clone()))), false),
+            ("a role of an object that releases it", Some(Behind::Ours(Some(key("released")))), false),
+            ("a role that could not be read", Some(Behind::Unknown), true),
+            ("a role that was not asked for", None, true),
+        ];
+        for (what, behind, stays) in cases {
+            let let_go = |_: &Arn| proof.lets_go(behind.as_ref(), &own);
+            let found = entries(&set(&["stray", "own"]), &set(&["own"]), &[], &BTreeSet::new(), let_go);
+            let unexplained = if stays { set(&["stray"]) } else { BTreeSet::new() };
+            assert_eq!(found.unexplained, unexplained, "{what}");
+            assert_eq!(found.named, unexplained.union(&set(&["own"])).cloned().collect(), "{what}");
+        }
+    }
+
+    #[test]
+    fn while_an_object_is_not_known_only_what_is_released_here_leaves() {
+        let key = |name: &str| ObjectKey { namespace: "n".to_owned(), name: name.to_owned() };
+        let proof = Proof { nothing_else_leaves: true, released: BTreeSet::from([key("other")]), ..Proof::default() };
+        let lets_go = |behind: Behind| proof.lets_go(Some(&behind), &key("own"));
+        assert!(lets_go(Behind::Ours(Some(key("own")))));
+        assert!(!lets_go(Behind::Ours(Some(key("other")))) && !lets_go(Behind::Nothing) && !lets_go(Behind::Foreign));
+    }
+
+    #[test]
+    fn an_entry_that_an_action_of_the_pipeline_uses_stays_and_is_never_added() {
+        let found = |in_place: &[&str]| entries(&set(in_place), &set(&["own"]), &[], &set(&["used"]), |_| true);
+        assert_eq!(found(&["used", "stray"]).named, set(&["own", "used"]));
+        assert_eq!(found(&["stray"]).named, set(&["own"]));
+    }
+
+    #[test]
+    fn tags_tell_whose_role_it_is() {
+        let installation: InstallationId = "installed".parse().unwrap();
+        let tags = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let key = ObjectKey { namespace: "n".to_owned(), name: "x".to_owned() };
+        for (tags, expected) in [
+            (tags(&[]), Behind::Foreign),
+            (tags(&[(OWNER_TAG, "n/x")]), Behind::Foreign),
+            (tags(&[(INSTALLATION_TAG, "another"), (OWNER_TAG, "n/x")]), Behind::Foreign),
+            (tags(&[(INSTALLATION_TAG, "installed")]), Behind::Ours(None)),
+            (tags(&[(INSTALLATION_TAG, "installed"), (OWNER_TAG, "n/x")]), Behind::Ours(Some(key))),
+        ] {
+            assert_eq!(Behind::of_tags(&tags, &installation), expected, "{tags:?}");
+        }
     }
 }

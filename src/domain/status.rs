@@ -24,6 +24,8 @@ pub struct Facts {
     dev: DevAccountStatus,
     /// Actions that are not ours and keep something of an older spec in place.
     old_role_users: BTreeSet<String>,
+    /// How many entries stay in the assume policy although no known object asks for them.
+    unexplained: usize,
 }
 
 impl Facts {
@@ -32,7 +34,7 @@ impl Facts {
     pub fn of(status: Option<&CrossAccountInvokeStatus>) -> Self {
         let tools = status.and_then(|status| status.tools_account.clone()).unwrap_or_default();
         let dev = status.and_then(|status| status.dev_account.clone()).unwrap_or_default();
-        Self { tools, dev, old_role_users: BTreeSet::new() }
+        Self { tools, dev, ..Self::default() }
     }
 
     /// Takes note of what was read; what was not found is no longer said.
@@ -56,6 +58,11 @@ impl Facts {
         self.old_role_users = users;
     }
 
+    /// Takes note of how many entries stay in the assume policy although no known object asks for them.
+    pub fn unexplained(&mut self, entries: usize) {
+        self.unexplained = entries;
+    }
+
     /// What to say when everything is in place.
     #[must_use]
     pub fn converged_message(&self) -> String {
@@ -68,6 +75,16 @@ impl Facts {
                 "; what an older spec made stays, since {} still names its invoke role: give that action another role or remove it",
                 users.join(", ")
             )
+        };
+        let kept = match self.unexplained {
+            0 => kept,
+            // Whose they are is for the platform team, which has the log.
+            1 => format!("{kept}; the pipeline role's assume policy also keeps 1 entry that no known object asks for"),
+            more => {
+                format!(
+                    "{kept}; the pipeline role's assume policy also keeps {more} entries that no known object asks for"
+                )
+            }
         };
         format!(
             "{} can invoke {} and is told its result{kept}",

@@ -20,6 +20,7 @@ mod keeping;
 mod kubernetes_rights;
 mod lagging;
 mod listing;
+mod proving;
 mod reading;
 mod refusing;
 mod repairing;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         reporting::scenarios(),
         running::scenarios(),
         sharing::scenarios(),
+        proving::scenarios(),
         deleting::scenarios(),
         restarting::scenarios(),
         entering::scenarios(),

@@ -97,7 +97,8 @@ async fn adds_nothing(scenario: &mut Scenario<'_>) -> Result<()> {
     // The other object writes the shared policy meanwhile.
     let name = format!("crossinvoke-{}-assume", scenario.installation_id);
     let mut stray = pipeline_role(scenario)?["inlinePolicies"][&name].clone();
-    stray["Statement"][0]["Resource"].as_array_mut().unwrap().push(json!("arn:aws:iam::999999999999:role/stray"));
+    let nobodys = format!("arn:aws:iam::{}:role/stray", scenario.accounts.dev);
+    stray["Statement"][0]["Resource"].as_array_mut().unwrap().push(json!(nobodys));
     scenario.aws().put_inline_policy(&tools, PIPELINE_ROLE, &name, stray).context("a stray entry")?;
     scenario.touch("one", "look").await?;
     eventually("one puts the shared policy right", DEADLINE, async || {

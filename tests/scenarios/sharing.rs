@@ -135,7 +135,9 @@ async fn a_stray_entry_in_a_shared_policy_goes_and_the_others_stay(scenario: &mu
     let name = format!("crossinvoke-{id}-assume");
     let mut stray = pipeline_role(scenario)?["inlinePolicies"][&name].clone();
     let resource = &mut stray["Statement"][0]["Resource"];
-    resource.as_array_mut().unwrap().push(json!("arn:aws:iam::999999999999:role/stray"));
+    // Whether a role stands behind it can be read: none does.
+    let role = format!("arn:aws:iam::{}:role/stray", scenario.accounts.dev);
+    resource.as_array_mut().unwrap().push(json!(role));
     scenario.aws().put_inline_policy(&scenario.accounts.tools, PIPELINE_ROLE, &name, stray).context("a stray entry")?;
     repaired(scenario, "one", "a stray entry", &good).await?;
     Ok(())

@@ -32,6 +32,17 @@ fn iam_answer(asked: &Asked) -> Answer {
         "GetRolePolicy" => "<RoleName>r</RoleName><PolicyName>p</PolicyName>\
             <PolicyDocument>%7B%22a%22%3A%22x+y%20z%22%7D</PolicyDocument>"
             .to_owned(),
+        "ListRoles" => {
+            let role = |name: &str, trust: &str| {
+                format!(
+                    "<member><Path>/crossinvoke/x/</Path><RoleName>{name}</RoleName><RoleId>AROA1</RoleId>\
+                     <Arn>arn:aws:iam::222222222222:role/crossinvoke/x/{name}</Arn>\
+                     <CreateDate>2026-01-01T00:00:00Z</CreateDate>\
+                     <AssumeRolePolicyDocument>{trust}</AssumeRolePolicyDocument></member>"
+                )
+            };
+            paged("Roles", &role("a", "%7B%22a%22%3A1%7D"), &role("b", "%7B"))
+        }
         "ListRolePolicies" => paged("PolicyNames", "<member>a</member>", "<member>b</member>"),
         "ListAttachedRolePolicies" => {
             let policy = |name| {
@@ -194,6 +205,7 @@ async fn send_everything(stub: &Stub) -> BTreeSet<String> {
     let (role, arn) = (role(), "arn:aws:iam::222222222222:policy/b".parse().unwrap());
     let _ = session.lambda(&region()).get_function(&"f".parse().unwrap()).await;
     let _ = iam.get_role(&role).await;
+    let _ = iam.list_roles(&new_role().path).await;
     let _ = iam.get_role_policy(&role, "p").await;
     let _ = iam.list_role_policies(&role).await;
     let _ = iam.list_attached_role_policies(&role).await;
@@ -211,6 +223,16 @@ async fn send_everything(stub: &Stub) -> BTreeSet<String> {
     let _ = pipelines.update_pipeline(&json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"})).await;
     let _ = pipelines.unfinished_execution(&"p".parse().unwrap()).await;
     observed.all().iter().map(|call| call.split(' ').nth(1).unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn roles_are_listed_to_the_last_page_and_an_unreadable_trust_policy_stops_nobody() {
+    let stub = Stub::start(iam_answer).await;
+    let session = dev_session(&stub).await;
+    let roles = session.iam(&region()).list_roles(&"/crossinvoke/x/".parse().unwrap()).await.unwrap();
+    let found: Vec<(&str, Value)> = roles.iter().map(|role| (role.arn.resource(), role.trust.clone())).collect();
+    assert_eq!(found, [("role/crossinvoke/x/a", json!({"a": 1})), ("role/crossinvoke/x/b", Value::Null)]);
+    assert_eq!(stub.asked()[2].value("PathPrefix").as_deref(), Some("/crossinvoke/x/"));
 }
 
 #[tokio::test]
@@ -239,13 +261,18 @@ fn the_policy_files_grant_exactly_the_rights() {
         let mut granted = BTreeSet::new();
         for statement in policy["Statement"].as_array().unwrap() {
             assert_eq!(statement["Effect"], "Allow", "{file}");
+            let actions = strings(&statement["Action"]);
             for resource in strings(&statement["Resource"]) {
+                if resource == "*" {
+                    // It supports no resource (Service Authorization Reference, IAM).
+                    assert_eq!(actions, ["iam:ListRoles"], "{file}");
+                    continue;
+                }
                 assert!(
                     resource.starts_with("arn:${Partition}:") || resource.ends_with("RoleArn}"),
                     "{file}: {resource}"
                 );
             }
-            let actions = strings(&statement["Action"]);
             if actions.contains(&"iam:PassRole") {
                 assert_eq!(
                     statement["Condition"],

@@ -1,10 +1,11 @@
 //! What the controller's own identities need: the IAM action behind every operation that this module sends.
 
 /// Operation, IAM action, and the policy file in `deploy/iam` that grants it.
-pub(super) const OPERATIONS: [(&str, &str, &[&str]); 22] = [
+pub(super) const OPERATIONS: [(&str, &str, &[&str]); 23] = [
     ("AssumeRole", "sts:AssumeRole", &["controller"]),
     ("GetFunctionConfiguration", "lambda:GetFunctionConfiguration", &["dev"]),
     ("GetRole", "iam:GetRole", &["dev"]),
+    ("ListRoles", "iam:ListRoles", &["dev"]),
     ("CreateRole", "iam:CreateRole", &["dev"]),
     ("CreateRole with tags", "iam:TagRole", &["dev"]),
     ("DeleteRole", "iam:DeleteRole", &["dev"]),

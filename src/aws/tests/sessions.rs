@@ -78,6 +78,42 @@ async fn an_expired_token_makes_one_more_session_however_many_find_out() {
     assert!(observed.all().contains(&"iam GetRole ExpiredToken".to_owned()), "{:?}", observed.all());
 }
 
+/// The role was deleted and made again: AWS no longer knows the key of the old session.
+#[tokio::test]
+async fn a_session_of_a_role_that_was_made_again_is_opened_again() {
+    for (code, expected) in [
+        ("InvalidClientTokenId", AwsErrorKind::ExpiredToken),
+        ("UnrecognizedClientException", AwsErrorKind::ExpiredToken),
+    ] {
+        let stub = Stub::start(move |asked| {
+            if asked.access_key.ends_with("0000") {
+                let message = "The security token included in the request is invalid.";
+                return Answer::error(asked, 403, code, message);
+            }
+            absent(asked)
+        })
+        .await;
+        let (aws, _) = aws(&stub);
+        let name = "r".parse().unwrap();
+        let first = aws.session(&key(DEV)).await.unwrap().iam(&region()).get_role(&name).await.unwrap_err();
+        assert_eq!(first.kind, expected, "{code}");
+        assert_eq!(aws.session(&key(DEV)).await.unwrap().iam(&region()).get_role(&name).await.unwrap(), None);
+        assert_eq!(stub.count("AssumeRole"), 2, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_denied_call_opens_a_session_again_once_and_not_at_every_look() {
+    let stub = Stub::start(|asked| Answer::error(asked, 403, "AccessDenied", "no")).await;
+    let (aws, _) = aws(&stub);
+    let name = "r".parse().unwrap();
+    for _ in 0..5 {
+        let error = aws.session(&key(DEV)).await.unwrap().iam(&region()).get_role(&name).await.unwrap_err();
+        assert!(matches!(error.kind, AwsErrorKind::AccessDenied { .. }), "{error:?}");
+    }
+    assert_eq!((stub.count("AssumeRole"), stub.count("GetRole")), (2, 5));
+}
+
 #[tokio::test]
 async fn whoever_finds_out_late_drops_no_session_but_the_old_one() {
     let stub = Stub::start(absent).await;

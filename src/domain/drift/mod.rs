@@ -166,8 +166,9 @@ impl Drift {
         }
         self.items.retain(|item| {
             let gone = item.handling == DriftHandling::Reported && !differs(item) && !hidden(item);
-            // An open item of something that the spec no longer names says nothing any more.
-            let named = described.iter().any(|part| holder_of(part) == item.resource);
+            // An open item of something that the spec no longer names says nothing any more, nor does one of a policy
+            // that is not ours: its name has the id of an installation that this controller once ran as.
+            let named = part_of(item).is_some() || hidden(item);
             !gone && (!is_open(item) || named)
         });
         self.bound();

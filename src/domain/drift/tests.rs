@@ -338,3 +338,25 @@ proptest! {
         }
     }
 }
+
+/// A controller that once started with another installation's id looked for policies of other names.
+#[test]
+fn drift_of_a_policy_that_is_not_this_installations_is_told_no_more() {
+    let policy = |installation: &str, observed: Option<&[(&str, &str)]>| Described {
+        resource: Resource::RolePolicy {
+            account: "222222222222".parse().unwrap(),
+            role: "invoke".parse().unwrap(),
+            policy: format!("crossinvoke-{installation}-callback"),
+        },
+        ..part(&[("policyDocument", "p")], observed, &[])
+    };
+    let good: &[(&str, &str)] = &[("policyDocument", "p")];
+    let mut inventory = Inventory(vec![item()]);
+    verify(&mut inventory, &[policy("right", Some(good))]);
+    let mut drift = Drift::default();
+    looked(&mut drift, &inventory, &policy("wrong", None), 0);
+    assert_eq!(drift.items[0].field, "inline policy crossinvoke-wrong-callback");
+    assert!(drift.oldest_uncorrected().is_some());
+    looked(&mut drift, &inventory, &policy("right", Some(good)), 1);
+    assert_eq!((drift.items.len(), drift.oldest_uncorrected()), (0, None));
+}

@@ -6,7 +6,7 @@ use crate::{
     domain::{
         inventory::Part,
         observed::Resource,
-        plan::{Described, FieldValue},
+        plan::{Described, FieldValue, OTHERS_ENTRIES, STRAY_ENTRIES},
     },
 };
 
@@ -105,10 +105,9 @@ fn sentence(
         },
         ("policyDocument", _) if what == Wrong::More => format!("{noun} {purpose} and more"),
         ("policyDocument", _) => format!("{noun}, which {purpose}, was changed"),
-        (field, DriftKind::Extra) if field.starts_with("resource ") => {
-            format!("{noun} named {observed}, which no object asks for")
-        }
-        (field, _) if field.starts_with("resource ") => format!("{noun} no longer named {desired}"),
+        (STRAY_ENTRIES, _) => format!("{noun} had {observed} that no object asks for"),
+        (OTHERS_ENTRIES, DriftKind::Missing) => format!("{noun} no longer had {desired}"),
+        (OTHERS_ENTRIES, _) => format!("{noun} had {observed} instead of {desired}"),
         (field, DriftKind::Extra) => format!("{noun} had {field}, which nobody declared ({observed})"),
         (field, DriftKind::Missing) => format!("{noun} had no {field} instead of {desired}"),
         (field, DriftKind::Modified) => format!("{field} of {noun} was {observed} instead of {desired}"),

@@ -215,6 +215,24 @@ pub fn stage_is_only_ours(declaration: &Value, stage: &str, owned: &Owned) -> bo
     found.peek().is_some() && found.all(|(_, action)| is_owned(action, owned))
 }
 
+/// Every role that anything in the stages names, be it an action or a rule of a stage's conditions.
+#[must_use]
+pub fn roles_named(declaration: &Value) -> BTreeSet<Arn> {
+    fn collect(value: &Value, found: &mut BTreeSet<Arn>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("roleArn").and_then(Value::as_str).and_then(|role| role.parse().ok()));
+                members.values().for_each(|member| collect(member, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+            _ => {}
+        }
+    }
+    let mut found = BTreeSet::new();
+    collect(declaration.get("stages").unwrap_or(&Value::Null), &mut found);
+    found
+}
+
 /// The stage and name of the action that has this role, to name it to a person.
 #[must_use]
 pub fn action_with_role(declaration: &Value, role: &str) -> Option<(String, String)> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
-    Blocker, Change, NewRole, Phase, Plan, Resolved, Situation, Step, describe_role, described::tag_field,
+    Blocker, Change, NewRole, Phase, Plan, Resolved, Situation, Step, assume, describe_role, described::tag_field,
     policy_state, role_resource, role_state,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         inventory::{Inventory, Part},
         names,
         observed::{ExtraPolicy, ExtraPolicyName, Function, InvokeRole, Observed, Pipeline, Resource},
-        policy, shared_policy,
+        policy,
         spec::{Declared, Trust},
     },
 };
@@ -85,7 +85,9 @@ pub(super) fn execution_role_mismatch(declared: &Declared, function: &Function) 
 pub(super) fn role_conflict(situation: &Situation<'_>, role: &InvokeRole) -> Option<Blocker> {
     let declared = situation.declared;
     let problem = if !names::owned(&role.tags, situation.installation, &declared.key) {
-        format!("{}; choose another spec.invokeRole.name, or have that role removed", names::describe_owner(&role.tags))
+        let owner = names::describe_owner(&role.tags, situation.installation, &declared.key);
+        let separator = if names::is_tagged(&role.tags) { ";" } else { "," };
+        format!("{owner}{separator} choose another spec.invokeRole.name, or have that role removed")
     } else if role.path != situation.granted.role_path {
         format!(
             "its path is {}, but AwsAccount {} imposes {}, and IAM cannot move a role; delete the role, and it is made anew",
@@ -221,6 +223,18 @@ pub(super) fn desired_invoke_policy(situation: &Situation<'_>, resolved: &Resolv
 fn invoke_policy(situation: &Situation<'_>, resolved: &Resolved<'_>, kept: &Inventory, plan: &mut Plan) {
     let current = resolved.role.and_then(|role| role.invoke_policy.as_ref());
     let document = desired_invoke_policy(situation, resolved, kept);
+    let size = policy::size(&document);
+    if size > INLINE_MAX {
+        plan.blockers.push(Blocker {
+            reason: Reason::PolicySizeExceeded,
+            message: format!(
+                "the invoke policy of {} would have {size} characters, and IAM allows {INLINE_MAX}; it names the functions of older \
+                 specs as well until their actions are gone: set spec.function back to an earlier one and let the object become \
+                 Ready before the next edit, or delete the object",
+                role_id(situation)
+            ),
+        });
+    }
     let policy = names::invoke_policy(situation.installation);
     put_if_different(Part::InvokePolicy, role_id(situation), policy, current, document, plan);
 }
@@ -284,7 +298,7 @@ fn assume_policy(
 ) {
     let Some(holder) = resolved.pipeline.role.role() else { return };
     let current = observed.assume.get(&holder).and_then(Option::as_ref);
-    let document = policy::assume(&desired_assume_entries(situation, observed, resolved, kept));
+    let document = policy::assume(&assume::desired(situation, observed, resolved, kept).named);
     let size = policy::size(&document);
     if size > INLINE_MAX {
         plan.blockers.push(Blocker {
@@ -300,29 +314,13 @@ fn assume_policy(
     put_if_different(Part::AssumePolicy, holder, name, current, document, plan);
 }
 
-/// The invoke roles that P3 must name.
-pub(super) fn desired_assume_entries(
-    situation: &Situation<'_>,
-    observed: &Observed,
-    resolved: &Resolved<'_>,
-    kept: &Inventory,
-) -> BTreeSet<Arn> {
-    let mut own = BTreeSet::from([resolved.role_arn.clone()]);
-    let Some(holder) = resolved.pipeline.role.role() else { return own };
-    let current = observed.assume.get(&holder).and_then(Option::as_ref);
-    let in_place = current.and_then(policy::assume_entries).unwrap_or_default();
-    own.extend(still_needed(kept, Part::AssumePolicy, &holder, &in_place));
-    let others = situation.others.assume.get(&holder).map(Vec::as_slice).unwrap_or_default();
-    shared_policy::union(&in_place, &own, others)
-}
-
 /// The invoke role that the object declares.
 fn role_id(situation: &Situation<'_>) -> RoleId {
     RoleId { account: situation.declared.dev.account.clone(), name: situation.declared.role_name.clone() }
 }
 
 /// Entries of an older spec that are in place: kept on the inventory's word, since keeping gives nobody anything new.
-fn still_needed(kept: &Inventory, part: Part, holder: &RoleId, in_place: &BTreeSet<Arn>) -> BTreeSet<Arn> {
+pub(super) fn still_needed(kept: &Inventory, part: Part, holder: &RoleId, in_place: &BTreeSet<Arn>) -> BTreeSet<Arn> {
     kept.entries(part, holder).intersection(in_place).cloned().collect()
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Situation, Stays, Transition, access, policy_state, role_resource, role_state, transition};
+use super::{Situation, Stays, Transition, access, assume, policy_state, role_resource, role_state, transition};
 use crate::domain::{
     ids::{Arn, RoleId},
     inventory::{Item, Part},
@@ -17,6 +17,11 @@ use crate::domain::{
 
 /// One field of a part: what it means, to be compared, and what may be shown of it.
 pub type FieldValue = pipeline_edit::Member;
+
+/// The field of an assume policy that stands for the entries of other objects.
+pub const OTHERS_ENTRIES: &str = "entries of other objects";
+/// The field of an assume policy that stands for entries that no object asks for.
+pub const STRAY_ENTRIES: &str = "entries that no object asks for";
 
 /// The fields of a part by name.
 pub type Fields = BTreeMap<String, FieldValue>;
@@ -82,6 +87,19 @@ pub fn described(situation: &Situation<'_>, observed: &Observed) -> Vec<Describe
 fn plain(meaning: impl Into<String>) -> FieldValue {
     let meaning = meaning.into();
     FieldValue { shown: meaning.clone(), meaning }
+}
+
+/// Several entries, compared by what they are and shown in other words.
+fn counted(entries: &BTreeSet<&Arn>, shown: &str) -> FieldValue {
+    let meaning = entries.iter().map(|entry| entry.as_str()).collect::<Vec<_>>().join(" ");
+    FieldValue { meaning, shown: shown.to_owned() }
+}
+
+fn entries_of_others(number: usize) -> String {
+    match number {
+        1 => "1 entry of another object".to_owned(),
+        more => format!("{more} entries of other objects"),
+    }
 }
 
 fn document(name: &str, document: &Value) -> Fields {
@@ -199,8 +217,8 @@ fn whole_policy(
     }
 }
 
-/// P3 is shared: this object's part of it is its own role; entries that others were seen to have, and that nobody has,
-/// are fields of their own, so that a change that another object asked for is no drift.
+/// P3 is shared: this object's part of it is its own role. The entries that others were seen to have are one field, and
+/// those that nobody has another, so that a change that another object asked for is no drift.
 fn assume_policy(
     situation: &Situation<'_>,
     observed: &Observed,
@@ -211,15 +229,15 @@ fn assume_policy(
     let RoleId { account, name: role } = holder.clone();
     let is = observed.assume.get(&holder).and_then(Option::as_ref);
     let own = BTreeSet::from([invoke_role.clone()]);
-    let all = access::desired_assume_entries(situation, observed, &transition.resolved, transition.kept());
+    let all = assume::desired(situation, observed, &transition.resolved, transition.kept()).named;
     let users = situation.others.assume.get(&holder).map(Vec::as_slice).unwrap_or_default();
     let verified: BTreeSet<&Arn> = users.iter().flat_map(|user| &user.verified).collect();
     let mut desired = document("policyDocument", &policy::assume(&own));
-    let entry = |role: &Arn| (format!("resource {role}"), plain(role.as_str()));
-    let vouched: Fields =
-        all.iter().filter(|role| verified.contains(role) && !own.contains(*role)).map(entry).collect();
-    let names_vouched = vouched.keys().cloned().collect();
-    desired.extend(vouched);
+    // Whose entries they are is for nobody but their owners: of the others the number is shown.
+    let vouched: BTreeSet<&Arn> = all.iter().filter(|role| verified.contains(role) && !own.contains(*role)).collect();
+    if !vouched.is_empty() {
+        desired.insert(OTHERS_ENTRIES.to_owned(), counted(&vouched, &entries_of_others(vouched.len())));
+    }
     let observed = is.map(|is| {
         let entries = policy::assume_entries(is).unwrap_or_default();
         if !policy::same_meaning(is, &policy::assume(&entries)) || entries.is_empty() {
@@ -229,10 +247,22 @@ fn assume_policy(
         if entries.contains(&invoke_role) {
             fields = document("policyDocument", &policy::assume(&own));
         }
+        let there: BTreeSet<&Arn> = vouched.iter().copied().filter(|role| entries.contains(*role)).collect();
+        if !there.is_empty() {
+            fields.insert(OTHERS_ENTRIES.to_owned(), counted(&there, &format!("{} of them", there.len())));
+        }
         let released = situation.inventory.entries(Part::AssumePolicy, &holder);
-        let stray = |role: &&Arn| !all.contains(*role) && !released.contains(*role);
-        let others = entries.iter().filter(|role| !own.contains(*role));
-        fields.extend(others.filter(|role| verified.contains(role) || stray(role)).map(entry));
+        let stray: BTreeSet<&Arn> = entries
+            .iter()
+            .filter(|role| !own.contains(*role) && !all.contains(*role) && !released.contains(*role))
+            .collect();
+        if !stray.is_empty() {
+            let text = match stray.len() {
+                1 => "1 entry".to_owned(),
+                more => format!("{more} entries"),
+            };
+            fields.insert(STRAY_ENTRIES.to_owned(), counted(&stray, &text));
+        }
         fields
     });
     let name = names::assume_policy(situation.installation);
@@ -247,7 +277,7 @@ fn assume_policy(
         observed,
         tolerated: BTreeSet::new(),
         refused: BTreeMap::new(),
-        vouched: names_vouched,
+        vouched: BTreeSet::from([OTHERS_ENTRIES.to_owned()]),
         wider: false,
     })
 }

@@ -12,6 +12,7 @@
 //! steps breaks a path that works.
 
 mod access;
+mod assume;
 mod converged;
 mod described;
 mod release;
@@ -29,14 +30,15 @@ use super::{
     observed::{ExtraPolicyName, Function, InvokeRole, Observed, Pipeline, Resource},
     own_writes::{OwnWrites, State},
     pipeline_edit::{self, DesiredAction, Owned, Refusal},
-    shared_policy::AssumeUser,
+    shared_policy::{AssumeUser, Proof},
     spec::{Declared, Granted},
 };
 use crate::api::Reason;
 
+pub use assume::{behind_of_observed, unexplained_entries};
 pub use converged::converged_inventory;
 use converged::desired_inventory;
-pub use described::{Described, FieldValue, Fields, described};
+pub use described::{Described, FieldValue, Fields, OTHERS_ENTRIES, STRAY_ENTRIES, described};
 pub use release::plan_removal;
 use states::{describe_role, role_resource};
 pub use states::{observed_states, pipeline_state, policy_state, role_state};
@@ -203,6 +205,10 @@ pub struct Others {
     pub callback: BTreeSet<RoleId>,
     /// Stages that this installation made, by pipeline ARN, as any object's inventory has them.
     pub stages_made: BTreeSet<(Arn, StageName)>,
+    /// What lets entries go that no object asks for.
+    pub proof: Proof,
+    /// Invoke roles of objects whose needs are known without a look at AWS.
+    pub explained: BTreeSet<RoleId>,
 }
 
 /// Why a policy that nobody declared stays on our role although it allows something.

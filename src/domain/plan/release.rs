@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Blocker, Change, Phase, PipelineGoal, Plan, Resolved, Situation, Step, access::extra_policy_step, blocked_edit,
-    own_roles, owned_in, pipeline_step, policy_state, role_resource, role_state,
+    Blocker, Change, Phase, PipelineGoal, Plan, Resolved, Situation, Step, access::extra_policy_step, assume,
+    blocked_edit, own_roles, owned_in, pipeline_step, policy_state, role_resource, role_state,
 };
 use crate::{
     api::Reason,
@@ -14,14 +14,14 @@ use crate::{
         names,
         observed::{InvokeRole, Observed, Resource},
         pipeline_edit::{self, Owned},
-        policy, shared_policy,
+        policy,
     },
 };
 
 /// The plan for an object that is being deleted: the action, and only when it is read as gone P3, P2, P1 and the role.
 #[must_use]
 pub fn plan_removal(situation: &Situation<'_>, observed: &Observed) -> Plan {
-    let mut plan = Plan::default();
+    let mut plan = Plan { blockers: lost_tags(situation, observed), ..Plan::default() };
     let mut foreign = Vec::new();
     for (name, pipeline) in &observed.pipelines {
         let Some(pipeline) = pipeline else { continue };
@@ -60,6 +60,52 @@ pub fn plan_removal(situation: &Situation<'_>, observed: &Observed) -> Plan {
         plan.steps.clear();
     }
     plan
+}
+
+/// Roles that this object had by its name or record, and whose tags somebody removed. Without the tags such a role is not
+/// touched; and what lets a pipeline use it must stay while an action names it, since CodePipeline refuses every update
+/// of a pipeline that names a role which cannot be assumed.
+fn lost_tags(situation: &Situation<'_>, observed: &Observed) -> Vec<Blocker> {
+    let declared = situation.declared;
+    let untagged = observed.roles.values().flatten().filter(|role| !names::is_tagged(&role.tags));
+    let blocker = |role: &InvokeRole| {
+        let users = users_of(observed, &Owned { roles: BTreeSet::from([role.arn.to_string()]), ..Owned::default() });
+        let records = situation.inventory.0.iter();
+        let mut records = records.filter(|item| item.holder == role.arn || item.entry.as_ref() == Some(&role.arn));
+        let (recorded, seen) = (records.clone().next().is_some(), records.any(|item| item.digest.is_some()));
+        // Nobody else makes a role of a derived name; a given one may always have been somebody's.
+        let is_derived = !declared.role_is_named && role.arn.role_name().as_ref() == Some(&declared.role_name);
+        let (named, otherwise) = match (users.is_empty(), is_derived) {
+            (true, true) if seen => (String::new(), "delete the role"),
+            (true, _) => return None,
+            (false, false) if !recorded => return None,
+            (false, _) => (
+                format!(", and {} in tools account {} still names it", users.join(", "), declared.tools.account),
+                "remove that action or give it another role",
+            ),
+        };
+        Some(Blocker {
+            reason: Reason::DeletionBlocked,
+            message: format!(
+                "role {} in dev account {} does not carry the tags that make it this object's{named}; put back the tags {}, or \
+                 {otherwise}. Deletion then continues",
+                role.arn,
+                declared.dev.account,
+                names::tags_to_put_back(situation.installation, &declared.key)
+            ),
+        })
+    };
+    untagged.filter_map(blocker).collect()
+}
+
+/// The actions that name one of these roles and are not ours, as `pipeline/stage/action`.
+fn users_of(observed: &Observed, owned: &Owned) -> Vec<String> {
+    let pipelines = observed.pipelines.iter().filter_map(|(name, pipeline)| Some((name, pipeline.as_ref()?)));
+    let users = pipelines.flat_map(|(name, pipeline)| {
+        let users = pipeline_edit::foreign_users(&pipeline.declaration, owned);
+        users.into_iter().map(move |user| format!("{name}/{user}"))
+    });
+    users.collect()
 }
 
 /// Removal of actions that an older spec left in pipelines which the new spec does not name.
@@ -111,12 +157,7 @@ pub(super) fn users_of_old_roles(situation: &Situation<'_>, observed: &Observed)
         actions: situation.inventory.action_names(),
         stages_made: BTreeSet::new(),
     };
-    let pipelines = observed.pipelines.iter().filter_map(|(name, pipeline)| Some((name, pipeline.as_ref()?)));
-    let users = pipelines.flat_map(|(name, pipeline)| {
-        let users = pipeline_edit::foreign_users(&pipeline.declaration, &owned);
-        users.into_iter().map(move |user| format!("{name}/{user}"))
-    });
-    users.collect()
+    users_of(observed, &owned).into_iter().collect()
 }
 
 /// What of the leftovers has to stay: everything, while an action that somebody made by hand still uses an old role of
@@ -165,9 +206,9 @@ fn shared_policies(
 ) {
     for holder in assume {
         let Some(current) = observed.assume.get(holder).and_then(Option::as_ref) else { continue };
-        let in_place = policy::assume_entries(current).unwrap_or_default();
-        let others = situation.others.assume.get(holder).map(Vec::as_slice).unwrap_or_default();
-        let entries = shared_policy::union(&in_place, &in_use.entries(Part::AssumePolicy, holder), others);
+        let own = in_use.entries(Part::AssumePolicy, holder);
+        let own = assume::in_place(observed, holder).intersection(&own).cloned().collect();
+        let entries = assume::entries(situation, observed, holder, &own).named;
         let name = names::assume_policy(situation.installation);
         let document = (!entries.is_empty()).then(|| policy::assume(&entries));
         let (before, after) = (policy_state(Some(current)), policy_state(document.as_ref()));

@@ -60,6 +60,21 @@ pub fn trusts_whole_account(document: &Value, account: &AccountId) -> bool {
     })
 }
 
+/// Whether a trust policy allows any principal of another account, as that of an invoke role does.
+#[must_use]
+pub fn trusts_another_account(document: &Value, account: &AccountId) -> bool {
+    let canonical = canonical_value(document);
+    let statements = canonical.get("Statement").map(as_list).unwrap_or_default();
+    statements.iter().filter(|statement| statement.get("Effect").and_then(Value::as_str) == Some("Allow")).any(|it| {
+        let principals = it.pointer("/Principal/AWS").map(as_list).unwrap_or_default();
+        let of_here = format!(":{account}:");
+        principals
+            .iter()
+            .filter_map(Value::as_str)
+            .any(|principal| principal != account.as_str() && !principal.contains(&of_here))
+    })
+}
+
 /// The size that counts against IAM's quotas: characters without whitespace (IAM User Guide, quotas).
 #[must_use]
 pub fn size(document: &Value) -> usize {

@@ -216,6 +216,11 @@ impl Scenario<'_> {
         Ok(())
     }
 
+    /// Replaces the flags of controllers that are started from here on.
+    pub fn set_flags<'a>(&mut self, flags: impl IntoIterator<Item = &'a str>) {
+        self.flags = flags.into_iter().map(str::to_owned).collect();
+    }
+
     /// The running controller.
     ///
     /// # Errors

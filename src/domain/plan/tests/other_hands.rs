@@ -88,3 +88,92 @@ fn a_given_role_name_proves_nothing_without_grant_and_record() {
     assert_eq!(edits(&removal(&mut world, true)), 0, "another object may give the same name");
     assert_eq!(world.observed.pipelines[&"release".parse().unwrap()], pipeline);
 }
+
+#[test]
+fn a_role_that_lost_its_tags_blocks_deletion_and_what_lets_a_pipeline_use_it_stays() {
+    let declared = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: false });
+    let mut world = World::new();
+    world.converge(&declared, &Others::default());
+    let role = world.observed.roles.get_mut(&declared.role_name).unwrap().as_mut().unwrap();
+    role.tags.clear();
+    let arn = role.arn.clone();
+    let removal = |world: &World| world.with(&declared, &Others::default(), plan_removal);
+    let blocked = removal(&world);
+    assert_eq!(blocked.steps, Vec::new());
+    assert_eq!(blocked.blockers[0].reason, Reason::DeletionBlocked);
+    for part in [arn.as_str(), "release/Validate/Run", "crossinvoke.dev/owner=payments/validate"] {
+        assert!(blocked.blockers[0].message.contains(part), "{}", blocked.blockers[0].message);
+    }
+    // Also without a record: the name is derived, so the role is nobody else's.
+    let recorded = std::mem::take(&mut world.inventory);
+    assert_eq!(removal(&world).blockers.len(), 1);
+    // Somebody took the action away: what is left is the role.
+    world.inventory = recorded;
+    let pipeline = world.observed.pipelines.get_mut(&"release".parse().unwrap()).unwrap().as_mut().unwrap();
+    pipeline.declaration["stages"].as_array_mut().unwrap().retain(|stage| stage["name"] != "Validate");
+    assert!(removal(&world).blockers[0].message.contains("delete the role"));
+    world.observed.roles.insert(declared.role_name.clone(), None);
+    assert_eq!(removal(&world).blockers, Vec::new());
+}
+
+#[test]
+fn a_given_name_that_was_never_this_objects_blocks_no_deletion() {
+    let named = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: true });
+    let mut theirs = World::new();
+    theirs.converge(&named, &Others::default());
+    let mut world = World { inventory: Inventory::default(), ..theirs };
+    world.observed.roles.get_mut(&named.role_name).unwrap().as_mut().unwrap().tags.clear();
+    assert_eq!(world.with(&named, &Others::default(), plan_removal).blockers, Vec::new());
+    // And the entry that the pipeline's action needs is not this object's to take.
+    let plan = world.with(&named, &Others::default(), plan_removal);
+    assert!(plan.steps.iter().all(|step| step.part != Part::AssumePolicy), "{plan:?}");
+}
+
+#[test]
+fn an_invoke_policy_without_room_says_the_way_out_and_deletion_goes_on() {
+    let declared = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: false });
+    let mut world = World::new();
+    world.converge(&declared, &Others::default());
+    let older = |number: usize| function_arn(&format!("older-{number:0>50}"));
+    let functions: BTreeSet<Arn> = (0..100).map(older).chain([function_arn("first")]).collect();
+    let role = world.observed.roles.get_mut(&declared.role_name).unwrap().as_mut().unwrap();
+    role.invoke_policy = Some(policy::invoke(&functions, true));
+    let holder = role.arn.clone();
+    let known = world.inventory.of(Part::InvokePolicy).next().unwrap().clone();
+    let items = functions.iter().map(|function| crate::domain::inventory::Item {
+        holder: holder.clone(),
+        entry: Some(function.clone()),
+        ..known.clone()
+    });
+    world.inventory = world.inventory.union(&Inventory(items.collect()));
+    // The action is to be changed, so that nothing of an older spec may go yet.
+    let mut edited = declared.clone();
+    edited.run_order = 7;
+    let plan = world.plan(&edited, &Others::default());
+    assert_eq!(plan.blockers[0].reason, Reason::PolicySizeExceeded);
+    assert!(plan.blockers[0].message.contains("delete the object"), "{}", plan.blockers[0].message);
+    world.remove(&edited);
+    assert_eq!(world.observed.role(&declared.role_name), None);
+}
+
+#[test]
+fn an_entry_that_no_object_asks_for_goes_on_proof_alone() {
+    use crate::domain::shared_policy::{Behind, Proof};
+    let declared = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: false });
+    let mut world = World::new();
+    world.converge(&declared, &Others::default());
+    let holder = pipeline_role("release").role().unwrap();
+    let stray: Arn = "arn:aws:iam::333333333333:role/stray".parse().unwrap();
+    let own = Arn::of_own_role("aws", &declared.dev.account, &granted().role_path, &declared.role_name);
+    world.observed.assume.insert(holder, Some(policy::assume(&BTreeSet::from([own, stray.clone()]))));
+    let others = |behind: Behind| {
+        let proof = Proof { behind: BTreeMap::from([(stray.clone(), behind)]), ..Proof::default() };
+        Others { proof, ..Others::default() }
+    };
+    for (behind, goes) in [(Behind::Unknown, false), (Behind::Ours(None), false), (Behind::Nothing, true)] {
+        let others = others(behind.clone());
+        assert_eq!(world.plan(&declared, &others).steps.len(), usize::from(goes), "{behind:?}");
+        let kept = world.with(&declared, &others, unexplained_entries);
+        assert_eq!(kept.contains(&stray), !goes, "{behind:?}");
+    }
+}

@@ -1,0 +1,209 @@
+//! What AWS shows of things that no known object asks for, before they leave a shared policy: whose role stands behind an
+//! entry, and which function an invoke role may call. Nothing here is read for an object that nobody granted anything.
+
+use std::collections::BTreeSet;
+
+use super::{
+    context::{Context, session_key},
+    gate_input::gate_input,
+    outcome::{Retry, Verdict},
+    pass::Halt,
+    sessions::Sessions,
+};
+use crate::{
+    aws::{AwsError, Iam},
+    domain::{
+        gate,
+        ids::{AccountId, Arn, FunctionName, Region, RoleId},
+        names,
+        observed::Observed,
+        plan::{self, Others, Situation},
+        policy,
+        shared_policy::{self, Behind},
+    },
+};
+
+/// Reads of one reconcile, all of them made under locks. What was read is remembered, so the next one gets further.
+const READS: usize = 20;
+
+/// Looks at the roles behind entries of the assume policies that no object asks for.
+pub async fn of_entries(
+    context: &Context,
+    sessions: &Sessions,
+    situation: &Situation<'_>,
+    observed: &Observed,
+    gathered: &mut Others,
+) {
+    let mut reads = 0;
+    for (holder, document) in &observed.assume {
+        let in_place = document.as_ref().and_then(policy::assume_entries).unwrap_or_default();
+        let users = gathered.assume.get(holder).map(Vec::as_slice).unwrap_or_default();
+        let unexplained = shared_policy::unexplained(&in_place, &BTreeSet::new(), users);
+        for entry in unexplained {
+            if plan::behind_of_observed(situation, observed, &entry).is_some() {
+                continue;
+            }
+            let known = context.memory.behind(&entry, Context::now());
+            // What lets an entry go is read again.
+            let known = known.filter(|known| !gathered.proof.lets_go(Some(known), &situation.declared.key));
+            let behind = match known {
+                Some(known) => known,
+                None if reads < READS => {
+                    reads += 1;
+                    let behind = read(context, sessions, situation, &entry).await;
+                    tracing::info!(%entry, of = %holder, ?behind, "no object asks for an entry of an assume policy");
+                    behind
+                }
+                None => Behind::Unknown,
+            };
+            gathered.proof.behind.insert(entry, behind);
+        }
+    }
+}
+
+/// Reads the role behind an entry, in whichever account it is.
+async fn read(context: &Context, sessions: &Sessions, situation: &Situation<'_>, entry: &Arn) -> Behind {
+    let Some(role) = entry.role() else { return Behind::Nothing };
+    let found = match iam(context, sessions, situation, &role.account).await {
+        Ok(iam) => iam.get_role(&role.name).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error),
+    };
+    let behind = match found {
+        Ok(Some(read)) if read.arn == *entry => Behind::of_tags(&read.tags, situation.installation),
+        // The name may stand at another path: nothing can be assumed under this ARN.
+        Ok(_) => Behind::Nothing,
+        Err(error) => {
+            tracing::warn!(%entry, "the role behind an entry of an assume policy cannot be read, so the entry stays: {error}");
+            Behind::Unknown
+        }
+    };
+    context.memory.note_behind(entry, &behind, Context::now());
+    behind
+}
+
+async fn iam(
+    context: &Context,
+    sessions: &Sessions,
+    situation: &Situation<'_>,
+    account: &AccountId,
+) -> Result<Iam, String> {
+    let declared = situation.declared;
+    if *account == declared.dev.account {
+        return Ok(sessions.dev_iam.clone());
+    }
+    let input = gate_input(context, &declared.key);
+    let access = gate::way_into(&input, account).map_err(|blocker| blocker.message)?;
+    let session = context.aws.session(&session_key(&access)).await.map_err(|error| error.to_string())?;
+    Ok(session.iam(&declared.dev.region))
+}
+
+/// Looks for roles of this installation that may need a callback policy which is about to go, and adds what they need.
+/// An object may be in a namespace that is not watched, or have lost its grant: its role in AWS tells of it.
+///
+/// # Errors
+/// The roles cannot be listed, or there are more to be read than one reconcile may.
+pub async fn of_callbacks(
+    context: &Context,
+    sessions: &Sessions,
+    situation: &Situation<'_>,
+    observed: &Observed,
+    gathered: &mut Others,
+) -> Result<(), Halt> {
+    let in_place = observed.callback.iter().filter(|(_, document)| document.is_some()).map(|(role, _)| role);
+    let open: BTreeSet<RoleId> = in_place.filter(|role| !gathered.callback.contains(role)).cloned().collect();
+    if open.is_empty() {
+        return Ok(());
+    }
+    let account = &situation.declared.dev.account;
+    let listed = sessions.dev_iam.list_roles(&situation.granted.role_path).await?;
+    let invoke_roles = listed.into_iter().filter(|role| policy::trusts_another_account(&role.trust, account));
+    let mut reads = 0;
+    for role in invoke_roles.map(|role| role.arn) {
+        let Some(id) = role.role().filter(|id| !gathered.explained.contains(id)) else { continue };
+        let now = Context::now();
+        let seen = plan::behind_of_observed(situation, observed, &role);
+        let behind = match seen.or_else(|| context.memory.behind(&role, now)) {
+            Some(behind) => behind,
+            None => {
+                counted(&mut reads)?;
+                read(context, sessions, situation, &role).await
+            }
+        };
+        let is_free = matches!(behind, Behind::Nothing | Behind::Foreign);
+        if is_free || gathered.proof.is_released(&behind, &situation.declared.key) {
+            continue;
+        }
+        let needs = match context.memory.callback_needs(&role, now) {
+            Some(needs) => needs,
+            None => {
+                counted(&mut reads)?;
+                let needs = needs(context, sessions, situation, observed, &id).await;
+                context.memory.note_callback_needs(&role, needs.as_ref(), now);
+                needs
+            }
+        };
+        let needed: BTreeSet<RoleId> = match needs {
+            Some(needs) => needs.intersection(&open).cloned().collect(),
+            None => open.clone(),
+        };
+        if !needed.is_empty() {
+            let of: Vec<String> = needed.iter().map(ToString::to_string).collect();
+            tracing::info!(%role, of = %of.join(", "), ?behind, "a callback policy stays, since a role that no object asks for needs it");
+        }
+        gathered.callback.extend(needed);
+    }
+    Ok(())
+}
+
+/// Counts a read, or puts the rest off so that the locks are given back in between.
+fn counted(reads: &mut usize) -> Result<(), Halt> {
+    if *reads == READS {
+        let message = "whether a callback policy is still needed is being looked up, a few roles at a time";
+        return Err(Verdict::progressing(message, Retry::Now).into());
+    }
+    *reads += 1;
+    Ok(())
+}
+
+/// The execution roles of the functions that an invoke role may call; `None` when that cannot be told, in which case it
+/// may need any.
+async fn needs(
+    context: &Context,
+    sessions: &Sessions,
+    situation: &Situation<'_>,
+    observed: &Observed,
+    role: &RoleId,
+) -> Option<BTreeSet<RoleId>> {
+    let name = names::invoke_policy(situation.installation);
+    let document = sessions.dev_iam.get_role_policy(&role.name, &name).await;
+    let functions = told(document, role)?.as_ref().and_then(policy::invoke_entries)?;
+    let mut needs = BTreeSet::new();
+    for function in &functions {
+        let own = observed.function.as_ref().filter(|own| own.arn == *function);
+        let execution_role = match own {
+            Some(own) => Some(own.role.clone()),
+            None => execution_role(context, sessions, role, function).await?,
+        };
+        needs.extend(execution_role.and_then(|role| role.role()));
+    }
+    Some(needs)
+}
+
+/// The role that a function runs as, as it was last read or as Lambda says; `Some(None)` for a function that is gone.
+async fn execution_role(context: &Context, sessions: &Sessions, role: &RoleId, function: &Arn) -> Option<Option<Arn>> {
+    let region: Region = function.region().parse().ok()?;
+    let name: FunctionName = function.resource().strip_prefix("function:")?.parse().ok()?;
+    let key = (role.account.clone(), region, name);
+    if let Some(known) = context.memory.execution_role(&key) {
+        return Some(Some(known));
+    }
+    let found = told(sessions.dev_session.lambda(&key.1).get_function(&key.2).await, role)?;
+    let execution_role = found.map(|found| found.role);
+    context.memory.note_function(key, execution_role.as_ref());
+    Some(execution_role)
+}
+
+/// An answer, or a line in the log that says what could not be read.
+fn told<T>(answer: Result<T, AwsError>, role: &RoleId) -> Option<T> {
+    answer.inspect_err(|error| tracing::warn!(%role, "what a role needs cannot be told: {error}")).ok()
+}

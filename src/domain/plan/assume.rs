@@ -1,0 +1,79 @@
+//! The entries of an assume policy (P3), which all objects on a pipeline role share.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{Resolved, Situation};
+use crate::domain::{
+    ids::{Arn, RoleId},
+    inventory::Inventory,
+    observed::Observed,
+    pipeline_edit, policy,
+    shared_policy::{self, Behind, Entries},
+};
+
+/// What a pipeline role's assume policy must name, with `own` of the object at hand.
+pub(super) fn entries(situation: &Situation<'_>, observed: &Observed, holder: &RoleId, own: &BTreeSet<Arn>) -> Entries {
+    let in_place = in_place(observed, holder);
+    let others = situation.others.assume.get(holder).map(Vec::as_slice).unwrap_or_default();
+    let proof = &situation.others.proof;
+    let may_leave = |entry: &Arn| {
+        let seen = behind_of_observed(situation, observed, entry);
+        proof.lets_go(seen.as_ref().or_else(|| proof.behind.get(entry)), &situation.declared.key)
+    };
+    shared_policy::entries(&in_place, own, others, &used(observed, holder), may_leave)
+}
+
+/// The invoke roles that the policy names now.
+pub(super) fn in_place(observed: &Observed, holder: &RoleId) -> BTreeSet<Arn> {
+    let current = observed.assume.get(holder).and_then(Option::as_ref);
+    current.and_then(policy::assume_entries).unwrap_or_default()
+}
+
+/// The invoke roles that P3 must name for an object that exists.
+pub(super) fn desired(
+    situation: &Situation<'_>,
+    observed: &Observed,
+    resolved: &Resolved<'_>,
+    kept: &Inventory,
+) -> Entries {
+    let mut own = BTreeSet::from([resolved.role_arn.clone()]);
+    let Some(holder) = resolved.pipeline.role.role() else { return Entries { named: own, ..Entries::default() } };
+    let in_place = in_place(observed, &holder);
+    own.extend(super::access::still_needed(kept, crate::domain::inventory::Part::AssumePolicy, &holder, &in_place));
+    entries(situation, observed, &holder, &own)
+}
+
+/// Entries that no known object asks for and that stay in the assume policy of the pipeline's role.
+#[must_use]
+pub fn unexplained_entries(situation: &Situation<'_>, observed: &Observed) -> BTreeSet<Arn> {
+    let Ok(transition) = super::transition(situation, observed) else { return BTreeSet::new() };
+    desired(situation, observed, &transition.resolved, transition.kept()).unexplained
+}
+
+/// What stands behind an entry, where its role was read for this object anyway.
+#[must_use]
+pub fn behind_of_observed(situation: &Situation<'_>, observed: &Observed, entry: &Arn) -> Option<Behind> {
+    let Some(role) = entry.role() else {
+        // It names no single role, which no entry of ours does.
+        return Some(Behind::Nothing);
+    };
+    if role.account != situation.declared.dev.account {
+        return None;
+    }
+    let (_, read) = observed.roles.iter().find(|(name, _)| name.as_str().eq_ignore_ascii_case(role.name.as_str()))?;
+    Some(match read {
+        Some(read) if read.arn == *entry => Behind::of_tags(&read.tags, situation.installation),
+        // The name may stand at another path: nothing can be assumed under this ARN.
+        _ => Behind::Nothing,
+    })
+}
+
+/// The roles that actions and rules of the pipelines that run as `holder` use.
+fn used(observed: &Observed, holder: &RoleId) -> BTreeSet<Arn> {
+    let pipelines = observed.pipelines.values().flatten();
+    let of_holder = pipelines.filter(|pipeline| pipeline.role.role().as_ref() == Some(holder));
+    let declarations = of_holder.map(|pipeline| &pipeline.declaration);
+    declarations.flat_map(|declaration: &Value| pipeline_edit::roles_named(declaration)).collect()
+}
