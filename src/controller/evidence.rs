@@ -27,7 +27,7 @@ use crate::{
 const READS: usize = 20;
 
 /// Looks at the roles behind entries of the assume policies that no object asks for.
-pub async fn of_entries(
+pub(super) async fn of_entries(
     context: &Context,
     sessions: &Sessions,
     situation: &Situation<'_>,
@@ -102,7 +102,7 @@ async fn iam(
 ///
 /// # Errors
 /// The roles cannot be listed, or there are more to be read than one reconcile may.
-pub async fn of_callbacks(
+pub(super) async fn of_callbacks(
     context: &Context,
     sessions: &Sessions,
     situation: &Situation<'_>,
@@ -122,25 +122,23 @@ pub async fn of_callbacks(
         let Some(id) = role.role().filter(|id| !gathered.explained.contains(id)) else { continue };
         let now = Context::now();
         let seen = plan::behind_of_observed(situation, observed, &role);
-        let behind = match seen.or_else(|| context.memory.behind(&role, now)) {
-            Some(behind) => behind,
-            None => {
-                counted(&mut reads)?;
-                read(context, sessions, situation, &role).await
-            }
+        let behind = if let Some(known) = seen.or_else(|| context.memory.behind(&role, now)) {
+            known
+        } else {
+            counted(&mut reads)?;
+            read(context, sessions, situation, &role).await
         };
         let is_free = matches!(behind, Behind::Nothing | Behind::Foreign);
         if is_free || gathered.proof.is_released(&behind, &situation.declared.key) {
             continue;
         }
-        let needs = match context.memory.callback_needs(&role, now) {
-            Some(needs) => needs,
-            None => {
-                counted(&mut reads)?;
-                let needs = needs(context, sessions, situation, observed, &id).await;
-                context.memory.note_callback_needs(&role, needs.as_ref(), now);
-                needs
-            }
+        let needs = if let Some(known) = context.memory.callback_needs(&role, now) {
+            known
+        } else {
+            counted(&mut reads)?;
+            let needs = needs(context, sessions, situation, observed, &id).await;
+            context.memory.note_callback_needs(&role, needs.as_ref(), now);
+            needs
         };
         let needed: BTreeSet<RoleId> = match needs {
             Some(needs) => needs.intersection(&open).cloned().collect(),

@@ -157,7 +157,7 @@ impl Proof {
 pub struct Entries {
     /// All that it must name.
     pub named: BTreeSet<Arn>,
-    /// Those of them that no object asks for, and that stay because nothing proves that they may go.
+    /// Those of them that no object asks for, and that stay because an action uses them or nothing proves that they may go.
     pub unexplained: BTreeSet<Arn>,
 }
 
@@ -179,8 +179,8 @@ pub fn entries(
 ) -> Entries {
     let mut named = union(in_place, own, others);
     // CodePipeline refuses every update of a pipeline that names a role which its own role may not assume.
-    named.extend(in_place.intersection(used).cloned());
-    let unexplained: BTreeSet<Arn> = in_place.difference(&named).filter(|entry| !may_leave(entry)).cloned().collect();
+    let stays = |entry: &&Arn| used.contains(*entry) || !may_leave(entry);
+    let unexplained: BTreeSet<Arn> = in_place.difference(&named).filter(stays).cloned().collect();
     named.extend(unexplained.iter().cloned());
     Entries { named, unexplained }
 }
@@ -277,6 +277,7 @@ mod tests {
     fn an_entry_that_an_action_of_the_pipeline_uses_stays_and_is_never_added() {
         let found = |in_place: &[&str]| entries(&set(in_place), &set(&["own"]), &[], &set(&["used"]), |_| true);
         assert_eq!(found(&["used", "stray"]).named, set(&["own", "used"]));
+        assert_eq!(found(&["used", "stray"]).unexplained, set(&["used"]));
         assert_eq!(found(&["stray"]).named, set(&["own"]));
     }
 

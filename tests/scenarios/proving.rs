@@ -342,7 +342,7 @@ async fn wrong_installation(scenario: &mut Scenario<'_>) -> Result<()> {
     let good = scenario.configuration()?;
     let right = scenario.installation_id.clone();
     scenario.controller()?.stop().await?;
-    scenario.installation_id = "wrong".to_owned();
+    "wrong".clone_into(&mut scenario.installation_id);
     scenario.start_controller().await?;
     scenario.until_reason("validate", "ActionConflict").await?;
     scenario.controller()?.stop().await?;

@@ -342,7 +342,9 @@ proptest! {
 /// A controller that once started with another installation's id looked for policies of other names.
 #[test]
 fn drift_of_a_policy_that_is_not_this_installations_is_told_no_more() {
+    let of_policy = || Item { part: Part::CallbackPolicy, ..item() };
     let policy = |installation: &str, observed: Option<&[(&str, &str)]>| Described {
+        item: of_policy(),
         resource: Resource::RolePolicy {
             account: "222222222222".parse().unwrap(),
             role: "invoke".parse().unwrap(),
@@ -351,7 +353,7 @@ fn drift_of_a_policy_that_is_not_this_installations_is_told_no_more() {
         ..part(&[("policyDocument", "p")], observed, &[])
     };
     let good: &[(&str, &str)] = &[("policyDocument", "p")];
-    let mut inventory = Inventory(vec![item()]);
+    let mut inventory = Inventory(vec![of_policy()]);
     verify(&mut inventory, &[policy("right", Some(good))]);
     let mut drift = Drift::default();
     looked(&mut drift, &inventory, &policy("wrong", None), 0);
