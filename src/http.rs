@@ -21,6 +21,7 @@ const SAY_EVERY: SignedDuration = SignedDuration::from_secs(30);
 pub struct Readiness {
     waits_for: Arc<Mutex<Option<String>>>,
     lacks: Arc<Mutex<BTreeMap<String, Lack>>>,
+    unlistable: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -31,7 +32,11 @@ struct Lack {
 
 impl Default for Readiness {
     fn default() -> Self {
-        Self { waits_for: Arc::new(Mutex::new(Some("the process is starting".to_owned()))), lacks: Arc::default() }
+        Self {
+            waits_for: Arc::new(Mutex::new(Some("the process is starting".to_owned()))),
+            lacks: Arc::default(),
+            unlistable: Arc::default(),
+        }
     }
 }
 
@@ -61,12 +66,24 @@ impl Readiness {
         self.lacks.lock().unwrap_or_else(PoisonError::into_inner).remove(kind);
     }
 
+    /// A namespace cannot be listed: it is named, and the others are served. Says whether that is new.
+    pub fn unlistable(&self, namespace: &str, what: &str) -> bool {
+        let mut unlistable = self.unlistable.lock().unwrap_or_else(PoisonError::into_inner);
+        unlistable.insert(namespace.to_owned(), what.to_owned()).is_none()
+    }
+
+    /// A namespace can be listed. Says whether it could not before.
+    pub fn listable(&self, namespace: &str) -> bool {
+        self.unlistable.lock().unwrap_or_else(PoisonError::into_inner).remove(namespace).is_some()
+    }
+
     fn answer(&self) -> (StatusCode, String) {
         let waits_for = self.waits_for.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let lacks = self.lacks.lock().unwrap_or_else(PoisonError::into_inner);
         let what: Vec<String> = waits_for.into_iter().chain(lacks.values().map(|lack| lack.what.clone())).collect();
         if what.is_empty() {
-            return (StatusCode::OK, "ok\n".to_owned());
+            let unlistable = self.unlistable.lock().unwrap_or_else(PoisonError::into_inner);
+            return (StatusCode::OK, unlistable.values().fold("ok\n".to_owned(), |text, what| text + what + "\n"));
         }
         (StatusCode::SERVICE_UNAVAILABLE, what.join("\n") + "\n")
     }
@@ -122,5 +139,16 @@ mod tests {
         assert_eq!(readiness.answer().0, StatusCode::SERVICE_UNAVAILABLE);
         readiness.has("kind");
         assert_eq!(readiness.answer().0, StatusCode::OK);
+    }
+
+    #[test]
+    fn a_namespace_that_cannot_be_listed_is_named_by_a_ready_process() {
+        let readiness = Readiness::default();
+        readiness.ready();
+        assert!(readiness.unlistable("payments", "namespace payments: why"));
+        assert!(!readiness.unlistable("payments", "namespace payments: why"), "known");
+        assert_eq!(readiness.answer(), (StatusCode::OK, "ok\nnamespace payments: why\n".to_owned()));
+        assert!(readiness.listable("payments") && !readiness.listable("payments"));
+        assert_eq!(readiness.answer(), (StatusCode::OK, "ok\n".to_owned()));
     }
 }

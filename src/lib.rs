@@ -5,6 +5,7 @@
 //! | [`api`] | the contract with users: the two kinds, conditions, reasons; nothing is done |
 //! | [`domain`] | pure decisions: no client, no SDK, no clock, no environment |
 //! | [`aws`] | everything that speaks to AWS; SDK types end here |
+//! | [`cluster`] | everything that decodes Kubernetes objects |
 //! | [`controller`] | watches, the reconcile and its stages, Kubernetes writes |
 //! | [`telemetry`], [`http`] | logs, metrics, health |
 //! | [`cli`] | options |
@@ -12,6 +13,7 @@
 pub mod api;
 pub mod aws;
 pub mod cli;
+pub mod cluster;
 pub mod controller;
 pub mod domain;
 pub mod http;

@@ -1,5 +1,6 @@
 //! The contract with users: the two kinds, their conditions and reasons.
 
+pub mod annotation;
 mod aws_account;
 pub mod condition;
 mod contested;

@@ -23,7 +23,7 @@ use super::{
     status_inventory::read_inventory,
 };
 use crate::{
-    api::{AwsAccount, AwsAccountStatus, GrantsReason, Reason, ReasonClass},
+    api::{AwsAccount, AwsAccountSpec, AwsAccountStatus, GrantsReason, Reason, ReasonClass},
     aws::{AwsError, AwsErrorKind, Session, SessionKey},
     domain::{
         account_status,
@@ -82,9 +82,9 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
     };
     let finalizer = in_use_finalizer(&context.settings.installation);
     let held = account.finalizers().contains(&finalizer);
-    let users = users(context, &account.spec.account_id);
+    let users = users(context, &account.spec);
     let namespaces = context.caches.watched_namespaces();
-    let ours = namespaces.iter().any(|(name, labels)| gate::grants_anything(&account.spec, name, labels));
+    let ours = namespaces.iter().any(|(name, labels)| gate::grants_anything(&account.spec, name, Some(labels)));
     // One that grants nothing is not held, and is reported by the installation that all namespaces are the business of.
     let reported = ours || context.caches.watches_everything();
     let left = !ours && held && users.holding.is_empty();
@@ -215,12 +215,18 @@ struct Users {
     holding: Vec<String>,
 }
 
-fn users(context: &Context, account: &str) -> Users {
+fn users(context: &Context, spec: &AwsAccountSpec) -> Users {
+    let account = spec.account_id.as_str();
     let objects = context.caches.objects();
     let naming: Vec<_> = objects.iter().filter(|object| names_account(object, account)).collect();
     let accounts = gate_input::accounts(context);
     let holding = naming.iter().filter(|object| holds(context, &accounts, object, account));
     let mut holding: Vec<String> = holding.map(|object| key_of(&***object).to_string()).collect();
+    // What is in a namespace that cannot be listed may have something in an account that it is granted.
+    let unlistable = context.caches.unlistable().into_iter().filter(|namespace| {
+        gate::grants_anything(spec, namespace, context.caches.namespace_labels(namespace).as_ref())
+    });
+    holding.extend(unlistable.map(|namespace| format!("{namespace}/* (the namespace cannot be listed)")));
     holding.sort_unstable();
     Users { naming: i64::try_from(naming.len()).unwrap_or(i64::MAX), holding }
 }
@@ -252,10 +258,9 @@ async fn set_finalizers(
     let mut finalizers = account.finalizers().to_vec();
     change(&mut finalizers);
     let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": account.resource_version()}});
-    let api: Api<AwsAccount> = Api::all(context.client.clone());
-    api.patch(&account.name_any(), &PatchParams::default(), &Patch::Merge(patch))
-        .await
-        .map_err(|error| Error::Kubernetes(Box::new(error)))
+    let api: Api<GuardedAccount> = Api::all(context.client.clone());
+    let patched = api.patch(&account.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await;
+    patched.map_err(|error| Error::Kubernetes(Box::new(error)))?.0.map_err(Error::Undecodable)
 }
 
 fn session_key(account: &AwsAccount) -> Option<SessionKey> {

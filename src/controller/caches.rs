@@ -6,11 +6,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use futures::{Stream, StreamExt, TryStreamExt, future, stream::BoxStream};
+use futures::{
+    Stream, StreamExt, TryStreamExt, future,
+    stream::{self, BoxStream},
+};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::DeserializeGuard,
     runtime::{
         WatchStreamExt,
         reflector::{ObjectRef, Store, store::Writer},
@@ -22,26 +24,31 @@ use tokio::sync::{mpsc, watch};
 use super::{
     context::{Context, FINALIZER},
     memory::{Memory, NO_STATUS},
-    startup::describe,
+    startup::{describe, is_of_one_namespace},
 };
 use crate::{
     api::{AwsAccount, CrossAccountInvoke},
+    cluster::Decoded,
     domain::ids::{AccountId, ObjectKey},
     http::Readiness,
     telemetry::metrics::Metrics,
 };
 
 /// An object, or what is known of one that does not decode.
-pub type Guarded = DeserializeGuard<CrossAccountInvoke>;
+pub type Guarded = Decoded<CrossAccountInvoke>;
 /// An account, or what is known of one that does not decode.
-pub type GuardedAccount = DeserializeGuard<AwsAccount>;
+pub type GuardedAccount = Decoded<AwsAccount>;
+/// A namespace, or what is known of one that does not decode.
+pub type GuardedNamespace = Decoded<Namespace>;
 
 /// The stores of every kind that is read.
 pub struct Caches {
     /// One store per watched namespace, or one of all.
     objects: Vec<Store<Guarded>>,
+    /// Watched namespaces that cannot be listed.
+    unlistable: Mutex<BTreeSet<String>>,
     accounts: Store<GuardedAccount>,
-    namespaces: Store<Namespace>,
+    namespaces: Store<GuardedNamespace>,
     triggers: Triggers,
     watched: Vec<String>,
     /// How many stores have not been filled once.
@@ -116,9 +123,10 @@ impl Caches {
         }
         let triggers = Triggers { objects: senders, accounts: account_sender };
         let account_writer: Writer<GuardedAccount> = Writer::default();
-        let namespace_writer: Writer<Namespace> = Writer::default();
+        let namespace_writer: Writer<GuardedNamespace> = Writer::default();
         let caches = Arc::new(Self {
             objects: pending.iter().map(|(_, _, store, _)| store.clone()).collect(),
+            unlistable: Mutex::default(),
             accounts: account_writer.as_reader(),
             namespaces: namespace_writer.as_reader(),
             triggers,
@@ -135,7 +143,7 @@ impl Caches {
                     Some(namespace) => Api::namespaced(client.clone(), namespace),
                     None => Api::all(client.clone()),
                 };
-                Feed { stream: caches.clone().object_stream(api, writer), store, asked: tokio_stream(asked) }
+                Feed { stream: caches.clone().object_stream(api, scope, writer), store, asked: tokio_stream(asked) }
             })
             .collect();
         let accounts = Feed {
@@ -162,6 +170,49 @@ impl Caches {
         if !matches!(event, watcher::Event::InitDone) {
             return;
         }
+        self.filled(first);
+    }
+
+    /// Notes whether a watched namespace can be listed. One that cannot be is waited for no longer: it stops nobody else.
+    fn note_namespace(&self, namespace: &str, first: &mut bool, event: &watcher::Result<watcher::Event<Guarded>>) {
+        let error = match event {
+            Ok(watcher::Event::InitDone) => None,
+            Err(watcher::Error::InitialListFailed(error)) if is_of_one_namespace(error) => Some(error),
+            _ => return,
+        };
+        let count = {
+            let mut unlistable = self.unlistable.lock().unwrap_or_else(PoisonError::into_inner);
+            match error {
+                Some(_) => unlistable.insert(namespace.to_owned()),
+                None => unlistable.remove(namespace),
+            };
+            unlistable.len()
+        };
+        self.metrics.namespaces_unlistable(count);
+        let Some(error) = error else {
+            if self.readiness.listable(namespace) {
+                tracing::info!(namespace, "the namespace can be listed");
+            }
+            return;
+        };
+        let what = format!(
+            "namespace {namespace} is not served: {}; grant list and watch there, or take it out of watchNamespaces",
+            describe(error, &CrossAccountInvoke::plural(&()))
+        );
+        if self.readiness.unlistable(namespace, &what) {
+            tracing::warn!("{what}");
+        }
+        self.filled(first);
+    }
+
+    /// Watched namespaces that cannot be listed: what their objects need is not known.
+    #[must_use]
+    pub fn unlistable(&self) -> Vec<String> {
+        self.unlistable.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// A store is filled, or not to be waited for; `first` is of that store.
+    fn filled(&self, first: &mut bool) {
         if std::mem::take(first) {
             self.filling.send_modify(|filling| *filling -= 1);
         }
@@ -290,22 +341,29 @@ impl Caches {
     fn object_stream(
         self: Arc<Self>,
         api: Api<Guarded>,
+        namespace: Option<String>,
         writer: Writer<Guarded>,
     ) -> BoxStream<'static, Result<Guarded, watcher::Error>> {
-        let (caches, failing) = (self.clone(), self.clone());
-        let events = watcher(api, watcher::Config::default()).default_backoff().reflect(writer);
+        let (caches, noting) = (self.clone(), self.clone());
         let mut first = true;
-        let events = events.inspect_err(move |error| failing.note_failure::<CrossAccountInvoke>(error));
-        let events = events.inspect_ok(move |event| {
-            self.note(&mut first, event);
-            match event {
-                watcher::Event::Delete(object) => {
-                    self.forget(object);
-                    self.object_changed(object);
-                }
-                watcher::Event::InitDone => self.forget_all_but_known(),
-                _ => {}
+        let events = relisting(api).default_backoff().inspect(move |event| {
+            match (event, &namespace) {
+                (Err(watcher::Error::InitialListFailed(error)), Some(_)) if is_of_one_namespace(error) => {}
+                (Err(error), _) => noting.note_failure::<CrossAccountInvoke>(error),
+                (Ok(event), _) => noting.note(&mut first, event),
             }
+            if let Some(namespace) = &namespace {
+                noting.note_namespace(namespace, &mut first, event);
+            }
+        });
+        let events = events.flat_map(|event| stream::iter(with_store_emptied(event))).reflect(writer);
+        let events = events.inspect_ok(move |event| match event {
+            watcher::Event::Delete(object) => {
+                self.forget(object);
+                self.object_changed(object);
+            }
+            watcher::Event::InitDone => self.forget_all_but_known(),
+            _ => {}
         });
         events
             .applied_objects()
@@ -357,7 +415,11 @@ impl Caches {
             .boxed()
     }
 
-    fn namespace_stream(self: Arc<Self>, api: Api<Namespace>, writer: Writer<Namespace>) -> BoxStream<'static, ()> {
+    fn namespace_stream(
+        self: Arc<Self>,
+        api: Api<GuardedNamespace>,
+        writer: Writer<GuardedNamespace>,
+    ) -> BoxStream<'static, ()> {
         let seen: Arc<Mutex<HashMap<String, u64>>> = Arc::default();
         let (caches, failing, mut first) = (self.clone(), self.clone(), true);
         watcher(api, watcher::Config::default())
@@ -378,6 +440,36 @@ impl Caches {
             })
             .boxed()
     }
+}
+
+type Events<K> = BoxStream<'static, watcher::Result<watcher::Event<K>>>;
+
+/// A watch that lists again once it is forbidden: a watcher that may not be opened any more would otherwise try that for
+/// ever, and nobody would learn whether the objects can still be listed.
+fn relisting<K>(api: Api<K>) -> Events<K>
+where
+    K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+{
+    let open = move || watcher(api.clone(), watcher::Config::default()).boxed();
+    let events = open();
+    stream::unfold((open, events), |(open, mut events)| async move {
+        let event = events.next().await?;
+        if matches!(&event, Err(watcher::Error::WatchStartFailed(kube::Error::Api(status))) if status.code == 403) {
+            events = open();
+        }
+        Some((event, (open, events)))
+    })
+    .boxed()
+}
+
+/// What may not be listed any more leaves the store: it may have changed since, and nobody may act on it.
+fn with_store_emptied<K>(
+    event: watcher::Result<watcher::Event<K>>,
+) -> impl Iterator<Item = watcher::Result<watcher::Event<K>>> {
+    let forbidden =
+        matches!(&event, Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 403);
+    let emptied = forbidden.then(|| [Ok(watcher::Event::Init), Ok(watcher::Event::InitDone)]);
+    std::iter::once(event).chain(emptied.into_iter().flatten())
 }
 
 /// Whether an object's spec or inventory names the account. One that does not decode may name any.

@@ -16,6 +16,7 @@ use super::{
     pipeline_writer::{self, Edit},
     record,
     sessions::Sessions,
+    unknown,
 };
 use crate::{
     aws::AwsError,
@@ -82,12 +83,17 @@ async fn phases(
         let staying = pass.staying(situation, &observed);
         let situation = &Situation { staying: &staying, ..*situation };
         pass.saw(situation, &observed);
-        let plan = plan::plan(situation, &observed);
+        let mut plan = plan::plan(situation, &observed);
         if !plan.blockers.is_empty() {
             pass.compare(situation, &observed);
             return Ok(first(plan.blockers));
         }
+        let withheld = unknown::withhold(context, situation, &observed, &mut plan);
         let Some(phase) = plan.due().first().map(|step| step.phase) else {
+            if let Some(unknown) = withheld {
+                pass.compare(situation, &observed);
+                return Ok(unknown::waits(&unknown, false));
+            }
             if let Some(desired) = plan::converged_inventory(situation, &observed) {
                 context.memory.settle(&pass.uid, &desired);
                 pass.inventory = kept_times(&pass.inventory, desired);
@@ -141,17 +147,6 @@ fn restrain(context: &Context, plan: &Plan, phase: Phase, done: &[Phase]) -> Res
         let resource = plan.due().first().map(|step| step.resource.to_string()).unwrap_or_default();
         return Err(Verdict::progressing(
             format!("{resource} did not read back as it was written; it is compared again"),
-            Retry::Backoff,
-        ));
-    }
-    // Its own role aside, everything that an object writes is shared with others.
-    let is_shared = |step: &Step| !matches!(step.resource, Resource::InvokeRole { .. });
-    if let Some(object) = others::undecodable(context).filter(|_| plan.due().iter().any(is_shared)) {
-        return Err(Verdict::progressing(
-            format!(
-                "object {object} does not decode, so it cannot be told what it needs, and nothing that it may share is written: {}",
-                others::WAY_OUT
-            ),
             Retry::Backoff,
         ));
     }

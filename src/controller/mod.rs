@@ -29,6 +29,7 @@ pub mod report;
 pub mod sessions;
 pub mod startup;
 pub mod status_inventory;
+pub mod unknown;
 
 use std::sync::Arc;
 

@@ -7,6 +7,7 @@ use kube::ResourceExt;
 
 use super::{
     caches::key_of, context::Context, evidence, gate_input, sessions::Sessions, status_inventory::read_inventory,
+    unknown,
 };
 use crate::{
     api::CrossAccountInvoke,
@@ -21,10 +22,6 @@ use crate::{
         validate::validate,
     },
 };
-
-/// What ends the wait for an object that does not decode.
-pub const WAY_OUT: &str = "correct its spec, or remove by hand what its status lists, delete it and take off its finalizer \
-                           crossinvoke.dev/aws-resources";
 
 /// One other object.
 struct Other {
@@ -49,7 +46,7 @@ pub async fn gather(
     let (others, released) = existing(context, situation, own_uid);
     let mut gathered = Others::default();
     gathered.proof.released = released;
-    gathered.proof.nothing_else_leaves = undecodable(context).is_some();
+    gathered.proof.nothing_else_leaves = unknown::any(context);
     for other in &others {
         gathered.stages_made.extend(stages_made(context, other));
         known_needs(context, situation, other, &mut gathered);
@@ -60,12 +57,6 @@ pub async fn gather(
     }
     evidence::of_entries(context, sessions, situation, observed, &mut gathered).await;
     gathered
-}
-
-/// Whether an object that does not decode stands in the way of shared writes; its name if so.
-#[must_use]
-pub fn undecodable(context: &Context) -> Option<String> {
-    context.caches.objects().iter().find(|object| object.0.is_err()).map(|object| key_of(&**object).to_string())
 }
 
 /// The other objects of the same accounts, whatever their state: in a rebuilt cluster they have no finalizer yet, a

@@ -7,10 +7,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use kube::ResourceExt;
+use kube::{Api, ResourceExt};
 
 use super::{
-    caches::key_of,
+    caches::{Guarded, key_of},
     context::Context,
     events::{Deed, settled_reason},
     outcome::Verdict,
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     api::{CrossAccountInvoke, Reason},
     aws::AwsError,
+    cluster::Undecodable,
     domain::{
         conditions::{self, Look},
         contested::Contested,
@@ -53,6 +54,13 @@ impl From<Verdict> for Halt {
 impl From<AwsError> for Halt {
     fn from(error: AwsError) -> Self {
         Self::Verdict(error.into())
+    }
+}
+
+impl From<Undecodable> for Halt {
+    // The API server answered a write with an object that does not decode: the watch brings it, and it is reported then.
+    fn from(_: Undecodable) -> Self {
+        Self::Conflict
     }
 }
 
@@ -116,6 +124,12 @@ impl<'a> Pass<'a> {
             failed_looks: 0,
             declared: None,
         }
+    }
+
+    /// The objects of the namespace. What the API server answers to a write is decoded like what the watch shows.
+    #[must_use]
+    pub fn api(&self) -> Api<Guarded> {
+        Api::namespaced(self.context.client.clone(), &self.key.namespace)
     }
 
     /// Takes note of the validated spec, for the interval.

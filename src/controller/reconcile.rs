@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     api::Reason,
+    cluster::Undecodable,
     domain::{conditions, retry, status},
 };
 
@@ -28,6 +29,9 @@ pub enum Error {
     /// The API server refused or did not answer.
     #[error("the Kubernetes API server did not take a write: {0}")]
     Kubernetes(#[from] Box<kube::Error>),
+    /// The API server answered a write with an object that does not decode.
+    #[error("the object does not decode any more: {0}")]
+    Undecodable(Undecodable),
     /// The deadline of the whole reconcile passed.
     #[error("the reconcile took longer than {0:?}")]
     Deadline(Duration),

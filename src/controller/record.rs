@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use kube::{
-    Api, ResourceExt,
+    ResourceExt,
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::json;
@@ -18,7 +18,7 @@ use super::{
     status_inventory::write_inventory,
 };
 use crate::{
-    api::{CrossAccountInvoke, CrossAccountInvokeStatus, Reason},
+    api::{CrossAccountInvokeStatus, Reason},
     domain::{
         drift, inventory,
         observed::Observed,
@@ -150,13 +150,11 @@ pub async fn begin(pass: &mut Pass<'_>) -> Result<(), Halt> {
 /// # Errors
 /// As the API server answers.
 pub async fn write(pass: &mut Pass<'_>, status: CrossAccountInvokeStatus) -> Result<(), Halt> {
-    let api: Api<CrossAccountInvoke> = Api::namespaced(pass.context.client.clone(), &pass.key.namespace);
     pass.context.memory.note_own_status(&pass.uid, status_digest(Some(&status)));
     let contested = pass.contested.said().filter(|_| !status::is_contested(pass.object.status.as_ref()));
     let mut object = pass.object.clone();
-    object.metadata.managed_fields = None;
     object.status = Some(status);
-    pass.object = api.replace_status(&pass.key.name, &PostParams::default(), &object).await?;
+    pass.object = pass.api().replace_subresource("status", &pass.key.name, &PostParams::default(), &object).await?.0?;
     events::drift(pass).await;
     if let Some(message) = contested {
         events::contested(pass, message).await;
@@ -172,10 +170,9 @@ pub async fn hold(pass: &mut Pass<'_>) -> Result<(), Halt> {
     if pass.object.finalizers().iter().any(|name| name == FINALIZER) {
         return Ok(());
     }
-    let api: Api<CrossAccountInvoke> = Api::namespaced(pass.context.client.clone(), &pass.key.namespace);
     let mut finalizers = pass.object.finalizers().to_vec();
     finalizers.push(FINALIZER.to_owned());
     let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": pass.object.resource_version()}});
-    pass.object = api.patch(&pass.key.name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+    pass.object = pass.api().patch(&pass.key.name, &PatchParams::default(), &Patch::Merge(patch)).await?.0?;
     Ok(())
 }

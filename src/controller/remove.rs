@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kube::{
-    Api, ResourceExt,
+    ResourceExt,
     api::{Patch, PatchParams},
 };
 use serde_json::json;
@@ -20,10 +20,10 @@ use super::{
     others,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
-    pipeline_writer, record,
+    pipeline_writer, record, unknown,
 };
 use crate::{
-    api::{CrossAccountInvoke, Reason},
+    api::Reason,
     domain::{
         gate,
         ids::{AccountId, RoleId},
@@ -60,8 +60,12 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     }
     let (sessions, situation) = (&entered.sessions, entered.situation(context));
     pass.saw_everything();
+    let withheld = unknown::withhold(context, &situation, &observed, &mut plan);
     if let Some(blocker) = plan.blockers.into_iter().next() {
         return Ok(blocker.into());
+    }
+    if let Some(unknown) = withheld {
+        return Ok(unknown::waits(&unknown, true));
     }
     let Some(phase) = plan.steps.first().map(|step| step.phase) else {
         context.memory.release(&pass.uid);
@@ -76,16 +80,6 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
             }
         }
         Phase::Access | Phase::OldPipeline | Phase::Release => {
-            if let Some(object) = others::undecodable(context) {
-                return Ok(Verdict::Stalled {
-                    reason: Reason::DeletionBlocked,
-                    message: format!(
-                        "object {object} does not decode, so it cannot be told what it needs of the roles that it may share with this one; \
-                         {}, and deletion goes on by itself",
-                        others::WAY_OUT
-                    ),
-                });
-            }
             // Said under the locks: of two objects that go together, the later one cleans up for both.
             context.memory.release(&pass.uid);
             record::record(pass, &situation, &observed, &plan.steps).await?;
@@ -172,10 +166,9 @@ fn is_seen(observed: &Observed, item: &Item) -> bool {
 /// # Errors
 /// The API server did not take the write; an object that is gone already is success.
 pub async fn let_go(pass: &Pass<'_>) -> Result<(), Halt> {
-    let api: Api<CrossAccountInvoke> = Api::namespaced(pass.context.client.clone(), &pass.key.namespace);
     let finalizers: Vec<&String> = pass.object.finalizers().iter().filter(|name| *name != FINALIZER).collect();
     let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": pass.object.resource_version()}});
-    match api.patch(&pass.key.name, &PatchParams::default(), &Patch::Merge(patch)).await {
+    match pass.api().patch(&pass.key.name, &PatchParams::default(), &Patch::Merge(patch)).await {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         Err(error) => return Err(error.into()),

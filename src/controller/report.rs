@@ -1,15 +1,14 @@
 //! What a reconcile came to, told once: status, log line and gauge.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Api,
-    api::{ApiResource, DynamicObject, Patch, PatchParams},
-    core::error_boundary::InvalidObject,
+    api::{Patch, PatchParams},
     runtime::controller::Action,
 };
 use serde_json::json;
 
 use super::{
+    caches::Guarded,
     context::Context,
     events,
     outcome::Verdict,
@@ -18,7 +17,8 @@ use super::{
     record, remove,
 };
 use crate::{
-    api::{CrossAccountInvoke, Reason},
+    api::Reason,
+    cluster::Undecodable,
     domain::{
         conditions::{self, Known, Look},
         validate::DEFAULT_INTERVAL,
@@ -78,7 +78,7 @@ fn log(verdict: &Verdict) {
 ///
 /// # Errors
 /// As the API server answers.
-pub async fn undecodable(context: &Context, invalid: &InvalidObject) -> Result<Action, Error> {
+pub async fn undecodable(context: &Context, invalid: &Undecodable) -> Result<Action, Error> {
     let namespace = invalid.metadata.namespace.as_deref().unwrap_or_default();
     let name = invalid.metadata.name.as_deref().unwrap_or_default();
     let generation = invalid.metadata.generation.unwrap_or_default();
@@ -87,13 +87,14 @@ pub async fn undecodable(context: &Context, invalid: &InvalidObject) -> Result<A
     let message = format!(
         "the object cannot be read by this version of the controller: {}; {}",
         invalid.error,
-        super::others::WAY_OUT
+        super::unknown::WAY_OUT
     );
-    let resource = ApiResource::erase::<CrossAccountInvoke>(&());
-    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &resource);
-    let stored = api.get(name).await.map_err(Box::new)?;
-    let known = stored.data.pointer("/status/conditions").cloned().unwrap_or_default();
-    let known: Vec<Condition> = serde_json::from_value(known).unwrap_or_default();
+    let api: Api<Guarded> = Api::namespaced(context.client.clone(), namespace);
+    // What the cache shows may be older than our own last write.
+    let Err(Undecodable { conditions: known, .. }) = api.get(name).await.map_err(Box::new)?.0 else {
+        // It was corrected meanwhile, and the watch brings it.
+        return Ok(Action::await_change());
+    };
     let look = Look::certain(reason, &message, generation, Context::now());
     let conditions = conditions::after(&Known { conditions: &known, ..Known::default() }, &look);
     if conditions != known {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
-    Api, Client, Resource,
+    Api, Client, Resource, ResourceExt,
     api::{ListParams, PartialObjectMeta},
 };
 
 use crate::{
     api::{AwsAccount, CrossAccountInvoke},
+    cluster::Decoded,
     controller::context::Context,
     domain::{ids::InstallationId, names},
     http::Readiness,
@@ -49,12 +50,30 @@ async fn missing(client: &Client, watched: &[String]) -> Option<String> {
     };
     let accounts: Api<PartialObjectMeta<AwsAccount>> = Api::all(client.clone());
     let one = ListParams::default().limit(1);
+    let (mut listed, mut refused) = (false, None);
     for objects in objects {
-        if let Err(error) = objects.list_metadata(&one).await {
-            return Some(describe(&error, &CrossAccountInvoke::plural(&())));
+        let Err(error) = objects.list_metadata(&one).await else {
+            listed = true;
+            continue;
+        };
+        let what = describe(&error, &CrossAccountInvoke::plural(&()));
+        if !is_of_one_namespace(&error) {
+            return Some(what);
         }
+        refused = Some(what);
+    }
+    // One namespace that cannot be listed keeps the others waiting no more than a running process.
+    if !listed {
+        return refused;
     }
     accounts.list_metadata(&one).await.err().map(|error| describe(&error, &AwsAccount::plural(&())))
+}
+
+/// Whether a failed list is about its namespace alone. A kind that is missing, and a server that does not answer, are
+/// about all of them.
+#[must_use]
+pub fn is_of_one_namespace(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code != 404)
 }
 
 /// Why a kind cannot be listed, and what to do.
@@ -80,7 +99,7 @@ pub async fn default_installation_id(
     release_namespace: &str,
     release_name: &str,
 ) -> Result<InstallationId, kube::Error> {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let uid = namespaces.get("kube-system").await?.metadata.uid.unwrap_or_default();
+    let namespaces: Api<Decoded<Namespace>> = Api::all(client.clone());
+    let uid = namespaces.get("kube-system").await?.uid().unwrap_or_default();
     Ok(names::default_installation_id(&uid, release_namespace, release_name))
 }

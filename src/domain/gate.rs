@@ -166,8 +166,8 @@ pub fn role_path(input: &Input, installation: &InstallationId, account: &Account
 
 /// Whether any grant of the account covers the namespace: only then is the account this installation's business.
 #[must_use]
-pub fn grants_anything(spec: &AwsAccountSpec, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
-    spec.grants.iter().any(|grant| covers_namespace(grant, namespace, Some(labels)))
+pub fn grants_anything(spec: &AwsAccountSpec, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
+    spec.grants.iter().any(|grant| covers_namespace(grant, namespace, labels))
 }
 
 fn sole<'a>(input: &'a Input, id: &AccountId, role: &str) -> Result<&'a Account, Blocker> {

@@ -14,7 +14,7 @@ pub type Namespaces = [(String, BTreeMap<String, String>)];
 /// What the grants come to, with a message for whoever wrote them.
 #[must_use]
 pub fn matched(spec: &AwsAccountSpec, namespaces: &Namespaces) -> (GrantsReason, String) {
-    let reaches_somebody = namespaces.iter().any(|(name, labels)| gate::grants_anything(spec, name, labels));
+    let reaches_somebody = namespaces.iter().any(|(name, labels)| gate::grants_anything(spec, name, Some(labels)));
     let named = spec.grants.iter().flat_map(|grant| &grant.namespaces.names);
     let unknown: BTreeSet<&str> =
         named.map(String::as_str).filter(|name| namespaces.iter().all(|(known, _)| known != name)).collect();

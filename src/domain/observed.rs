@@ -57,6 +57,17 @@ impl Resource {
             Self::Pipeline { .. } => None,
         }
     }
+
+    /// The account that holds it.
+    #[must_use]
+    pub fn account(&self) -> &AccountId {
+        match self {
+            Self::InvokeRole { account, .. }
+            | Self::RolePolicy { account, .. }
+            | Self::AttachedPolicy { account, .. }
+            | Self::Pipeline { account, .. } => account,
+        }
+    }
 }
 
 impl std::fmt::Display for Resource {

@@ -110,6 +110,7 @@ pub struct Metrics {
     granting_nothing_of: Mutex<BTreeSet<String>>,
     contested: Gauge,
     contested_of: Mutex<HashMap<ObjectKey, usize>>,
+    namespaces_unlistable: Gauge,
     drifted: Mutex<HashMap<ObjectKey, Timestamp>>,
     classes: Mutex<HashMap<ObjectKey, &'static str>>,
 }
@@ -144,6 +145,12 @@ impl Default for Metrics {
         let of_contested: Family<ContestedLabels, Gauge> = Family::default();
         let contested = of_contested.get_or_create(&ContestedLabels { resource: "InvokeRole" }).clone();
         registry.register("contested", "What comes back after each correction, by resource", of_contested);
+        let namespaces_unlistable = Gauge::default();
+        registry.register(
+            "namespaces_unlistable",
+            "Watched namespaces whose CrossAccountInvokes cannot be listed",
+            namespaces_unlistable.clone(),
+        );
         Self {
             registry,
             reconciles,
@@ -157,6 +164,7 @@ impl Default for Metrics {
             granting_nothing_of: Mutex::default(),
             contested,
             contested_of: Mutex::default(),
+            namespaces_unlistable,
             drifted: Mutex::default(),
             classes: Mutex::default(),
         }
@@ -220,6 +228,11 @@ impl Metrics {
     /// How many policies on an object's invoke role come back after each removal.
     pub fn contested(&self, key: &ObjectKey, policies: usize) {
         self.contested_of.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), policies);
+    }
+
+    /// How many watched namespaces cannot be listed.
+    pub fn namespaces_unlistable(&self, count: usize) {
+        self.namespaces_unlistable.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// An object that is gone is counted no more.

@@ -165,7 +165,12 @@ async fn removal_goes_on_when_a_grant_is_revoked_and_nothing_else_does(scenario:
     scenario.aws().remove_inline_policy(&scenario.accounts.dev, role, &callback).context("drift")?;
     let mark = scenario.mark()?;
     scenario.touch("validate", "look").await?;
-    patch_account(scenario, "tools", &json!({"metadata": {"annotations": {"look": "again"}}})).await?;
+    patch_account(
+        scenario,
+        "tools",
+        &json!({"metadata": {"annotations": {"crossinvoke.dev/reconcile-requested-at": "again"}}}),
+    )
+    .await?;
     scenario.until_reason("validate", "NotGranted").await?;
     assert_eq!(scenario.calls_since(mark)?.mutating(), 0, "without a grant nothing is put right");
     scenario.delete("validate").await?;

@@ -109,7 +109,7 @@ async fn a_hundred_accounts_over_three_rounds_make_a_hundred_sessions(scenario: 
     }
     for round in 0..2 {
         for index in 0..ACCOUNTS {
-            let patch = json!({"metadata": {"annotations": {"round": round.to_string()}}});
+            let patch = json!({"metadata": {"annotations": {"crossinvoke.dev/reconcile-requested-at": format!("round {round}")}}});
             let patch = kube::api::Patch::Merge(patch);
             let parameters = kube::api::PatchParams::default();
             scenario.aws_accounts().patch(&name(scenario, index), &parameters, &patch).await.context("touching")?;
@@ -119,7 +119,9 @@ async fn a_hundred_accounts_over_three_rounds_make_a_hundred_sessions(scenario: 
     let mut seen = 0.0;
     while seen < 300.0 {
         seen = scenario.controller()?.metric(wanted).await?;
-        let patch = kube::api::Patch::Merge(json!({"metadata": {"annotations": {"seen": seen.to_string()}}}));
+        let patch = kube::api::Patch::Merge(
+            json!({"metadata": {"annotations": {"crossinvoke.dev/reconcile-requested-at": seen.to_string()}}}),
+        );
         let parameters = kube::api::PatchParams::default();
         for index in 0..ACCOUNTS {
             scenario.aws_accounts().patch(&name(scenario, index), &parameters, &patch).await.context("touching")?;

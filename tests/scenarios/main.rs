@@ -16,6 +16,7 @@ mod drifting;
 mod entering;
 mod gating;
 mod installing;
+mod isolating;
 mod keeping;
 mod kubernetes_rights;
 mod lagging;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         restarting::scenarios(),
         entering::scenarios(),
         serving::scenarios(),
+        isolating::scenarios(),
         installing::scenarios(),
         reading::scenarios(),
         listing::scenarios(),

@@ -1,7 +1,7 @@
 //! Objects that this version cannot read, as a newer one may have left behind.
 
 use crossinvoke_harness::{
-    Bench, Result, Scenario, Setup, objects,
+    Bench, Context as _, Result, Scenario, Setup, accounts, objects,
     wait::{DEADLINE, eventually},
 };
 use serde_json::json;
@@ -9,14 +9,14 @@ use serde_json::json;
 use crate::{
     kubernetes_rights,
     suite::{Case, own_bench},
-    support::{entered, refused},
+    support::{converge, entered, refused, repaired},
 };
 
 pub(crate) fn scenarios() -> Vec<Case> {
     // The kind is changed, which no other scenario may see.
     vec![own_bench("an_object_of_another_version_is_told_so_and_read_once_it_is_corrected", async |controller| {
         let bench = Bench::start(controller).await?;
-        let scenario = Scenario::with(&bench, "reading", Setup::default()).await?;
+        let scenario = Scenario::with(&bench, "reading", Setup::default().flags(["--stalled-retry", "2s"])).await?;
         scenario.run(async |scenario| another_version(scenario).await).await?;
         kubernetes_rights::note(bench.control_plane())
     })]
@@ -35,11 +35,20 @@ async fn another_version(scenario: &Scenario<'_>) -> Result<()> {
     })
     .await?;
     refused(scenario, "validate", "InvalidSpec", &["cannot be read by this version", "Everybody"]).await?;
-    // While its needs cannot be told nothing shared is written, and its own deletion says how it ends.
-    scenario.apply(&scenario.invoke("other")).await?;
-    refused(scenario, "other", "Progressing", &["validate does not decode", "correct its spec"]).await?;
+    // While its needs are not known the others gain what they need, and nothing that may be shared is removed.
+    converge(scenario, &scenario.invoke("other")).await?;
+    let callback = format!("crossinvoke-{}-callback", scenario.installation_id);
+    let complete = scenario.configuration()?;
+    let role = accounts::EXECUTION_ROLE;
+    scenario.aws().remove_inline_policy(&scenario.accounts.dev, role, &callback).context("drift")?;
+    repaired(scenario, "other", "the callback policy", &complete).await?;
+    converge(scenario, &scenario.invoke("short-lived")).await?;
+    scenario.delete("short-lived").await?;
+    let waits = ["validate does not decode", "correct its spec", "goes on by itself"];
+    refused(scenario, "short-lived", "DeletionBlocked", &waits).await?;
     scenario.apply(&objects::cross_account_invoke(&scenario.accounts, &scenario.namespace, "validate")).await?;
     scenario.until_reason("validate", "Converged").await?;
+    scenario.until_gone("short-lived").await?;
     scenario.until_reason("other", "Converged").await?;
     scenario.apply(&invoke).await?;
     scenario.delete("validate").await?;

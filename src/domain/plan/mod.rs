@@ -16,6 +16,7 @@ mod assume;
 mod converged;
 mod described;
 mod release;
+mod restraint;
 mod states;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +41,7 @@ pub use converged::converged_inventory;
 use converged::desired_inventory;
 pub use described::{Described, FieldValue, Fields, OTHERS_ENTRIES, STRAY_ENTRIES, described};
 pub use release::plan_removal;
+pub use restraint::withhold_removals;
 use states::{describe_role, role_resource};
 pub use states::{observed_states, pipeline_state, policy_state, role_state};
 

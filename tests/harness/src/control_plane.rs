@@ -1,4 +1,4 @@
-//! A real kube-apiserver on a real etcd, for as long as this process lives.
+//! A real kube-apiserver on a real etcd, with the real kube-controller-manager, for as long as this process lives.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -29,7 +29,7 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts etcd and kube-apiserver and waits until `/readyz` answers. Blocks for some seconds.
+    /// Starts etcd, kube-apiserver and kube-controller-manager and waits until `/readyz` answers. Blocks for some seconds.
     ///
     /// The current executable must call [`crate::supervise_if_asked`] first thing in its `main`.
     ///
@@ -40,7 +40,7 @@ impl ControlPlane {
         let executable = std::env::current_exe().context("the current executable")?;
         let mut supervisor = Command::new(executable)
             .arg(ROLE)
-            .args([&tools.etcd, &tools.kube_apiserver])
+            .args([&tools.etcd, &tools.kube_apiserver, &tools.kube_controller_manager])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // Ctrl-C in a terminal goes to the whole foreground group; the servers end after their users.

@@ -32,7 +32,7 @@ impl Scenario<'_> {
     /// speaks to the AWS double with the credentials of [`Self::credentials`].
     #[must_use]
     pub fn release(&self) -> Release {
-        let mut release = bench::release(&self.namespace);
+        let mut release = bench::release(&self.release_namespace);
         release.values["installationID"] = json!(self.installation_id);
         if !self.everywhere {
             release.values["watchNamespaces"] = json!([self.namespace]);
@@ -48,7 +48,7 @@ impl Scenario<'_> {
         json!({
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": CREDENTIALS, "namespace": self.namespace},
+            "metadata": {"name": CREDENTIALS, "namespace": self.release_namespace},
             "stringData": {
                 "AWS_ACCESS_KEY_ID": self.accounts.controller_key(),
                 "AWS_SECRET_ACCESS_KEY": "any-secret-will-do",

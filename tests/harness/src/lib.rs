@@ -1,7 +1,7 @@
 //! What the scenarios and the demo of crossinvoke run on: a real control plane, the AWS double, a controller process.
 //!
 //! ```text
-//! ControlPlane (supervisor → etcd, kube-apiserver)      FakeAws or Moto (accounts → three accounts, one pipeline)
+//! ControlPlane (supervisor → etcd, kube-apiserver, …)     FakeAws or Moto (accounts → three accounts, one pipeline)
 //!          └────────────────── Scenario ──────────────────┘
 //!                namespace, AwsAccounts, the chart's rights, ControllerProcess
 //! ```

@@ -29,6 +29,8 @@ pub struct Scenario<'bench> {
     pub(crate) bench: &'bench Bench,
     /// The namespace, which is also the prefix of the `AwsAccount`s' names.
     pub namespace: String,
+    /// The namespace of the release, which is the scenario's unless it is to have its own.
+    pub release_namespace: String,
     /// The installation id of its controller.
     pub installation_id: String,
     /// Its AWS accounts.
@@ -98,12 +100,16 @@ impl<'bench> Scenario<'bench> {
         } else {
             Aws::Double(FakeAws::start(seed).await.context("starting the AWS double")?)
         };
+        let namespace = name.replace('_', "-");
+        let release_namespace =
+            if setup.in_a_namespace_of_its_own { format!("{namespace}-system") } else { namespace.clone() };
         let scenario = Self {
             bench,
             client: bench.control_plane().client().await?,
             aws,
             folder: tempfile::tempdir().context("a folder")?,
-            namespace: name.replace('_', "-"),
+            release_namespace: release_namespace.clone(),
+            namespace,
             installation_id: accounts.installation_id.clone(),
             accounts,
             flags: setup.flags,
@@ -111,6 +117,9 @@ impl<'bench> Scenario<'bench> {
             controller: None,
         };
         scenario.kubectl().run(&["create", "namespace", &scenario.namespace]).await?;
+        if release_namespace != scenario.namespace {
+            scenario.kubectl().run(&["create", "namespace", &release_namespace]).await?;
+        }
         if !setup.without_rights {
             scenario.give_rights().await?;
         }
@@ -159,7 +168,7 @@ impl<'bench> Scenario<'bench> {
     /// If the log cannot be read.
     pub fn kubernetes_writes(&self) -> Result<Vec<String>> {
         let log = std::fs::read_to_string(&self.bench.control_plane().started().audit_log).context("the audit log")?;
-        let user = format!("system:serviceaccount:{}:{SERVICE_ACCOUNT}", self.namespace);
+        let user = format!("system:serviceaccount:{}:{SERVICE_ACCOUNT}", self.release_namespace);
         // The last line may not be written whole yet.
         let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let own = events.filter(|event| event["user"]["username"] == user.as_str());
@@ -200,7 +209,7 @@ impl Scenario<'_> {
     pub async fn start_controller(&mut self) -> Result<()> {
         let kubeconfig = self.folder.path().join("controller.kubeconfig");
         let plane = self.bench.control_plane();
-        plane.write_service_account_kubeconfig(&kubeconfig, &self.namespace, SERVICE_ACCOUNT).await?;
+        plane.write_service_account_kubeconfig(&kubeconfig, &self.release_namespace, SERVICE_ACCOUNT).await?;
         let options = ControllerOptions {
             program: self.bench.controller().to_path_buf(),
             namespaces: if self.everywhere { Vec::new() } else { vec![self.namespace.clone()] },
@@ -328,12 +337,12 @@ impl Scenario<'_> {
         until_object(&self.invokes(), name, &format!("{name} is gone"), DEADLINE, gone).await.map(|_| ())
     }
 
-    /// Makes the controller look at an object at once, as any annotation does.
+    /// Makes the controller look at an object at once, as its annotation does whenever the value is a new one.
     ///
     /// # Errors
     /// If there is no such object.
     pub async fn touch(&self, name: &str, value: &str) -> Result<()> {
-        let patch = json!({"metadata": {"annotations": {"touched": value}}});
+        let patch = json!({"metadata": {"annotations": {"crossinvoke.dev/reconcile-requested-at": value}}});
         let patch = kube::api::Patch::Merge(patch);
         self.invokes().patch(name, &kube::api::PatchParams::default(), &patch).await.context("annotating")?;
         Ok(())

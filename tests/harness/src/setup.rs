@@ -27,6 +27,7 @@ pub struct Setup {
     pub(crate) without_controller: bool,
     pub(crate) without_rights: bool,
     pub(crate) everywhere: bool,
+    pub(crate) in_a_namespace_of_its_own: bool,
 }
 
 impl Setup {
@@ -83,6 +84,13 @@ impl Setup {
     #[must_use]
     pub fn without_controller(mut self) -> Self {
         self.without_controller = true;
+        self
+    }
+
+    /// Puts the controller's `ServiceAccount` and rights into a namespace beside the scenario's.
+    #[must_use]
+    pub fn in_a_namespace_of_its_own(mut self) -> Self {
+        self.in_a_namespace_of_its_own = true;
         self
     }
 

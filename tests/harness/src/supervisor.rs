@@ -1,11 +1,12 @@
 //! The process that owns one control plane and takes it along when it ends.
 //!
 //! ```text
-//! test, demo ── standard input ──> supervisor ── bound to it ──> etcd, kube-apiserver
+//! test, demo ── standard input ──> supervisor ── bound to it ──> etcd, kube-apiserver,
+//!                                      │                    kube-controller-manager
 //!                                      └── one line of JSON on standard output: ready, or why not
 //! ```
 //!
-//! It is the current executable once more, so that no second binary has to be found. It stops both servers and removes
+//! It is the current executable once more, so that no second binary has to be found. It stops all three and removes
 //! their data when its standard input closes, which the kernel does when the other end is killed, and on SIGTERM.
 
 use std::{
@@ -70,6 +71,8 @@ pub struct Started {
     pub etcd: u32,
     /// The process id of kube-apiserver.
     pub kube_apiserver: u32,
+    /// The process id of kube-controller-manager.
+    pub kube_controller_manager: u32,
 }
 
 const AUDIT_LOG: &str = "audit.log";
@@ -101,11 +104,17 @@ pub fn supervise_if_asked() {
 }
 
 fn supervise(mut arguments: impl Iterator<Item = OsString>) -> i32 {
-    let (Some(etcd), Some(kube_apiserver)) = (arguments.next(), arguments.next()) else {
-        eprintln!("usage: {ROLE} ETCD KUBE-APISERVER");
+    let (Some(etcd), Some(kube_apiserver), Some(kube_controller_manager)) =
+        (arguments.next(), arguments.next(), arguments.next())
+    else {
+        eprintln!("usage: {ROLE} ETCD KUBE-APISERVER KUBE-CONTROLLER-MANAGER");
         return 2;
     };
-    let programs = Programs { etcd: etcd.into(), kube_apiserver: kube_apiserver.into() };
+    let programs = Programs {
+        etcd: etcd.into(),
+        kube_apiserver: kube_apiserver.into(),
+        kube_controller_manager: kube_controller_manager.into(),
+    };
     // One thread: the servers are bound to the thread that spawns them.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime.context("starting a runtime").and_then(|runtime| runtime.block_on(run(&programs)));
@@ -122,6 +131,7 @@ fn supervise(mut arguments: impl Iterator<Item = OsString>) -> i32 {
 struct Programs {
     etcd: PathBuf,
     kube_apiserver: PathBuf,
+    kube_controller_manager: PathBuf,
 }
 
 async fn run(programs: &Programs) -> Result<()> {
@@ -173,24 +183,44 @@ fn print(report: &Report) -> Result<()> {
     writeln!(out, "{line}").and_then(|()| out.flush()).context("the report")
 }
 
-/// Both servers and their data.
+/// All processes and their data.
 struct Servers {
     started: Started,
     etcd: Child,
     kube_apiserver: Child,
+    /// Started once the API server answers: it gives up on one that does not.
+    kube_controller_manager: Option<Child>,
     folder: TempDir,
 }
 
 impl Servers {
     async fn stop(mut self) {
         // The data goes away, so there is nothing to save.
+        if let Some(manager) = &mut self.kube_controller_manager {
+            let _ = manager.kill().await;
+        }
         let _ = tokio::join!(self.kube_apiserver.kill(), self.etcd.kill());
         let _ = self.folder.close();
     }
 
+    fn start_controller_manager(&mut self, program: &Path) -> Result<()> {
+        let flags = kube_controller_manager_flags(self.folder.path(), &self.started.kubeconfig);
+        let manager = launch(self.folder.path(), "kube-controller-manager", program, &flags)?;
+        self.started.kube_controller_manager = manager.id().unwrap_or_default();
+        self.kube_controller_manager = Some(manager);
+        Ok(())
+    }
+
     /// Waits until one of them ends on its own.
     async fn first_end(&mut self) -> Error {
+        let manager = async {
+            match &mut self.kube_controller_manager {
+                Some(manager) => manager.wait().await,
+                None => std::future::pending().await,
+            }
+        };
         let (name, status) = tokio::select! {
+            status = manager => ("kube-controller-manager", status),
             status = self.etcd.wait() => ("etcd", status),
             status = self.kube_apiserver.wait() => ("kube-apiserver", status),
         };
@@ -206,7 +236,10 @@ async fn start(programs: &Programs) -> Result<Servers> {
         let kubeconfig = servers.started.kubeconfig.clone();
         let failure = tokio::select! {
             ready = until_ready(&kubeconfig) => match ready {
-                Ok(()) => return Ok(servers),
+                Ok(()) => {
+                    servers.start_controller_manager(&programs.kube_controller_manager)?;
+                    return Ok(servers);
+                }
                 Err(error) => format!("{error}\n{}", log_tail(servers.folder.path(), "kube-apiserver")),
             },
             error = servers.first_end() => error.to_string(),
@@ -250,8 +283,9 @@ fn spawn(programs: &Programs) -> Result<Servers> {
         supervisor: std::process::id(),
         etcd: etcd.id().unwrap_or_default(),
         kube_apiserver: kube_apiserver.id().unwrap_or_default(),
+        kube_controller_manager: 0,
     };
-    Ok(Servers { started, etcd, kube_apiserver, folder })
+    Ok(Servers { started, etcd, kube_apiserver, kube_controller_manager: None, folder })
 }
 
 fn free_ports<const N: usize>() -> Result<[u16; N]> {
@@ -313,12 +347,26 @@ fn kube_apiserver_flags(folder: &Path, pki: &Pki, etcd_port: u16, port: u16) -> 
         format!("--service-account-key-file={}", pki.token_public_key.display()),
         format!("--service-account-signing-key-file={}", pki.token_key.display()),
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
-        // No controller manager makes the default ServiceAccounts that this plugin asks for.
+        // No pod runs here, and the plugin would have objects wait for a namespace's default ServiceAccount.
         "--disable-admission-plugins=ServiceAccount".to_owned(),
         format!("--audit-policy-file={}", folder.join(AUDIT_POLICY).display()),
         format!("--audit-log-path={}", folder.join(AUDIT_LOG).display()),
         "--allow-privileged=false".to_owned(),
         "--profiling=false".to_owned(),
+    ]
+}
+
+/// The controllers that our users meet: namespaces that go, owners and foreground deletion, aggregated roles.
+fn kube_controller_manager_flags(folder: &Path, kubeconfig: &Path) -> Vec<String> {
+    vec![
+        format!("--kubeconfig={}", kubeconfig.display()),
+        "--controllers=namespace-controller,garbage-collector-controller,clusterrole-aggregation-controller,\
+         serviceaccount-controller"
+            .to_owned(),
+        "--leader-elect=false".to_owned(),
+        // Nobody asks it for anything.
+        "--secure-port=0".to_owned(),
+        format!("--cert-dir={}", folder.join("kube-controller-manager").display()),
     ]
 }
 

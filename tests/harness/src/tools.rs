@@ -11,6 +11,8 @@ pub struct Tools {
     pub etcd: PathBuf,
     /// kube-apiserver.
     pub kube_apiserver: PathBuf,
+    /// kube-controller-manager.
+    pub kube_controller_manager: PathBuf,
     /// kubectl.
     pub kubectl: PathBuf,
     /// helm.
@@ -19,7 +21,7 @@ pub struct Tools {
 
 impl Tools {
     /// The tools of `make tools`. `KUBEBUILDER_ASSETS` replaces etcd, kube-apiserver and kubectl, as elsewhere in the
-    /// ecosystem; it never brings helm, which stays ours.
+    /// ecosystem; it never brings helm, and rarely kube-controller-manager: those two stay ours.
     ///
     /// # Errors
     /// Names every missing tool and how to get it.
@@ -33,10 +35,11 @@ impl Tools {
         let tools = Self {
             etcd: control_plane.join("etcd"),
             kube_apiserver: control_plane.join("kube-apiserver"),
+            kube_controller_manager: built.join("kube-controller-manager"),
             kubectl: control_plane.join("kubectl"),
             helm: built.join("helm"),
         };
-        let all = [&tools.etcd, &tools.kube_apiserver, &tools.kubectl, &tools.helm];
+        let all = [&tools.etcd, &tools.kube_apiserver, &tools.kube_controller_manager, &tools.kubectl, &tools.helm];
         let missing: Vec<String> =
             all.iter().filter(|path| !path.is_file()).map(|path| path.display().to_string()).collect();
         if missing.is_empty() {
@@ -74,20 +77,22 @@ mod tests {
         std::fs::write(folder.path().join("etcd"), "").unwrap();
         let error = Tools::find_in(folder.path(), folder.path()).unwrap_err().to_string();
         assert!(!error.contains(&folder.path().join("etcd").display().to_string()), "etcd is there: {error}");
-        for part in ["kube-apiserver", "kubectl", "helm", "make tools"] {
+        for part in ["kube-apiserver", "kube-controller-manager", "kubectl", "helm", "make tools"] {
             assert!(error.contains(part), "{part} is not in: {error}");
         }
     }
 
     #[test]
-    fn helm_is_ours_even_with_another_control_plane() {
+    fn helm_and_the_controller_manager_are_ours_even_with_another_control_plane() {
         let (assets, built) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         for name in ["etcd", "kube-apiserver", "kubectl", "helm"] {
             std::fs::write(assets.path().join(name), "").unwrap();
         }
         let error = Tools::find_in(assets.path(), built.path()).unwrap_err().to_string();
-        assert!(error.contains("helm"), "{error}");
-        std::fs::write(built.path().join("helm"), "").unwrap();
+        for ours in ["helm", "kube-controller-manager"] {
+            assert!(error.contains(ours), "{error}");
+            std::fs::write(built.path().join(ours), "").unwrap();
+        }
         let tools = Tools::find_in(assets.path(), built.path()).unwrap();
         assert_eq!((tools.kubectl, tools.helm), (assets.path().join("kubectl"), built.path().join("helm")));
     }

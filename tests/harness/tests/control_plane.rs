@@ -32,6 +32,7 @@ fn main() -> ExitCode {
     }
     let trials = vec![
         Trial::test("it_is_ready_with_rbac_and_tokens", || on_runtime(ready_with_rbac_and_tokens())),
+        Trial::test("a_deleted_namespace_goes", || on_runtime(deleted_namespace_goes())),
         Trial::test("it_ends_when_it_is_dropped", || on_runtime(ends_when_dropped())),
         Trial::test("it_ends_when_its_user_is_killed", || on_runtime(ends_when_user_is_killed())),
         Trial::test("it_ends_when_its_supervisor_is_terminated", || on_runtime(ends_when_supervisor_is_terminated())),
@@ -72,8 +73,12 @@ fn holder() -> (Child, Started) {
 }
 
 async fn until_gone(started: &Started) -> Result<()> {
-    let processes = [("etcd", started.etcd), ("kube-apiserver", started.kube_apiserver)];
-    eventually("etcd and kube-apiserver are gone", GONE_WITHIN, || async {
+    let processes = [
+        ("etcd", started.etcd),
+        ("kube-apiserver", started.kube_apiserver),
+        ("kube-controller-manager", started.kube_controller_manager),
+    ];
+    eventually("all of the control plane is gone", GONE_WITHIN, || async {
         let alive: Vec<&str> =
             processes.iter().filter(|(_, id)| process::is_alive(*id)).map(|(name, _)| *name).collect();
         if alive.is_empty() { Ok(()) } else { Err(format!("still there: {alive:?}")) }
@@ -82,7 +87,7 @@ async fn until_gone(started: &Started) -> Result<()> {
 }
 
 fn assert_alive(started: &Started) {
-    for id in [started.supervisor, started.etcd, started.kube_apiserver] {
+    for id in [started.supervisor, started.etcd, started.kube_apiserver, started.kube_controller_manager] {
         assert!(process::is_alive(id), "process {id} of {started:?} does not run");
     }
 }
@@ -101,6 +106,14 @@ async fn ready_with_rbac_and_tokens() -> Result<()> {
     let expected = "User \"system:serviceaccount:default:nobody\" cannot list resource \"namespaces\"";
     assert!(denied.contains(expected), "{denied}");
     kubectl.run(&["get", "namespaces"]).await?;
+    Ok(())
+}
+
+async fn deleted_namespace_goes() -> Result<()> {
+    let plane = ControlPlane::start()?;
+    let kubectl = plane.kubectl();
+    kubectl.run(&["create", "namespace", "short-lived"]).await?;
+    kubectl.run(&["delete", "namespace", "short-lived", "--timeout=60s"]).await?;
     Ok(())
 }
 

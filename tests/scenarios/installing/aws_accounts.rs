@@ -63,7 +63,8 @@ async fn life(scenario: &mut Scenario<'_>) -> Result<()> {
     scenario.kubectl().run(&["delete", "awsaccount", &name, "--wait=false"]).await?;
     until_event(scenario, "it waits for who uses it", |event| event["note"].to_string().contains("/validate")).await?;
     // The second of the same is counted in the first.
-    scenario.kubectl().run(&["annotate", "awsaccount", &name, "look=again"]).await?;
+    let again = "crossinvoke.dev/reconcile-requested-at=again";
+    scenario.kubectl().run(&["annotate", "awsaccount", &name, again]).await?;
     until_event(scenario, "the event is counted", |event| event["series"]["count"] == 2).await?;
 
     // The order of the notes leaves nothing but the CRDs.

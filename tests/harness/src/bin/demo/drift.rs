@@ -94,7 +94,8 @@ async fn repair(screen: &mut Screen, scenario: &Scenario<'_>) -> Result<()> {
 }
 
 async fn look(screen: &Screen, scenario: &Scenario<'_>, value: &str) -> Result<()> {
-    let (namespace, value) = (format!("--namespace={NAMESPACE}"), format!("look={value}"));
+    let (namespace, value) =
+        (format!("--namespace={NAMESPACE}"), format!("crossinvoke.dev/reconcile-requested-at={value}"));
     kubectl(screen, scenario, &["annotate", "crossaccountinvoke", NAME, &namespace, &value, "--overwrite"])
         .await
         .map(drop)

@@ -1,0 +1,67 @@
+//! Whose needs are not known: of an object that does not decode, and of all objects of a namespace that cannot be listed.
+//! While they may share something in an account, nothing shared is removed there.
+
+use kube::ResourceExt;
+
+use super::{caches::key_of, context::Context, gate_input, outcome::Verdict};
+use crate::{
+    api::Reason,
+    domain::{
+        gate::{self, Account},
+        ids::AccountId,
+        observed::Observed,
+        plan::{Plan, Situation, withhold_removals},
+    },
+};
+
+/// What ends the wait for an object that does not decode.
+pub const WAY_OUT: &str = "correct its spec, or remove by hand what its status lists, delete it and take off its finalizer \
+                           crossinvoke.dev/aws-resources";
+
+/// Takes out of a plan what must wait, and says for what it waits.
+pub fn withhold(context: &Context, situation: &Situation<'_>, observed: &Observed, plan: &mut Plan) -> Option<String> {
+    let declared = situation.declared;
+    let accounts = gate_input::accounts(context);
+    let [tools, dev] = [&declared.tools.account, &declared.dev.account].map(|id| (id, unknown(context, &accounts, id)));
+    let of = |account: &AccountId| [&tools, &dev].into_iter().find(|(id, _)| *id == account);
+    let is_unknown = |account: &AccountId| of(account).is_some_and(|(_, unknown)| unknown.is_some());
+    let withheld = withhold_removals(plan, observed, &declared.tools.region, is_unknown);
+    withheld.iter().find_map(|account| of(account)).and_then(|(_, unknown)| unknown.clone())
+}
+
+/// What the verdict of a plan is of which nothing is left but what waits.
+#[must_use]
+pub fn waits(unknown: &str, deleting: bool) -> Verdict {
+    let message = format!("nothing that other objects may share is removed, since {unknown}");
+    if deleting {
+        let message = format!("{message}. Deletion then goes on by itself");
+        return Verdict::Stalled { reason: Reason::DeletionBlocked, message };
+    }
+    Verdict::progressing(message, super::outcome::Retry::Backoff)
+}
+
+/// Whether anything is unknown at all.
+#[must_use]
+pub fn any(context: &Context) -> bool {
+    !context.caches.unlistable().is_empty() || context.caches.objects().iter().any(|object| object.0.is_err())
+}
+
+/// Whether an account is granted to a namespace whose objects are not all known; which, and what to do.
+#[must_use]
+pub fn unknown(context: &Context, accounts: &[Account], account: &AccountId) -> Option<String> {
+    let grants: Vec<&Account> = accounts.iter().filter(|known| known.spec.account_id == account.as_str()).collect();
+    let concerns = |namespace: &str| {
+        let labels = context.caches.namespace_labels(namespace);
+        grants.iter().any(|account| gate::grants_anything(&account.spec, namespace, labels.as_ref()))
+    };
+    if let Some(namespace) = context.caches.unlistable().into_iter().find(|namespace| concerns(namespace)) {
+        return Some(format!(
+            "namespace {namespace} cannot be listed and what its objects need is not known: grant the controller list and \
+             watch there, or take the namespace out of watchNamespaces"
+        ));
+    }
+    let objects = context.caches.objects();
+    let mut undecodable = objects.iter().filter(|object| object.0.is_err());
+    let object = undecodable.find(|object| concerns(&object.namespace().unwrap_or_default()))?;
+    Some(format!("object {} does not decode and what it needs is not known: {WAY_OUT}", key_of(&**object)))
+}

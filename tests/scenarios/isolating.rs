@@ -1,0 +1,234 @@
+//! Nobody stops the others: an object that nobody can read, and a namespace that cannot be listed or goes.
+
+use crossinvoke_harness::{
+    Context as _, Error, Result, Scenario, Setup,
+    accounts::EXECUTION_ROLE,
+    objects,
+    wait::{DEADLINE, eventually},
+};
+use kube::{
+    Api, Client,
+    api::{DynamicObject, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    suite::{Case, case},
+    support::{converge, entered, refused, repaired},
+};
+
+pub(crate) fn scenarios() -> Vec<Case> {
+    vec![
+        case("managed_fields_that_do_not_decode_stop_nobody_and_reach_no_log", debugging, odd_managed_fields),
+        case("a_namespace_that_cannot_be_listed_stops_nobody", two_namespaces, unlistable),
+        case("a_deleted_namespace_goes_and_leaves_aws_clean", elsewhere, deleted_namespace),
+    ]
+}
+
+/// Everything is logged, so that a body would be.
+fn debugging() -> Setup {
+    Setup::default().flags(["--log-level", "debug"])
+}
+
+fn elsewhere() -> Setup {
+    Setup::default().in_a_namespace_of_its_own()
+}
+
+/// The second one, beside the scenario's.
+const SECOND: &str = "a-namespace-that-cannot-be-listed-second";
+
+fn two_namespaces() -> Setup {
+    let both = |account: &mut Value| {
+        account["spec"]["grants"][0]["namespaces"]["names"].as_array_mut().unwrap().push(json!(SECOND));
+    };
+    Setup::default()
+        .without_controller()
+        .without_rights()
+        .flags(["--watch-namespace", SECOND, "--stalled-retry", "2s"])
+        .aws_accounts(move |tools, dev| {
+            both(tools);
+            both(dev);
+        })
+}
+
+/// Replaces an object by what a tenant who may edit it could write, managed fields and all.
+async fn put(client: &Client, path: &str, change: impl Fn(&mut Value)) -> Result<()> {
+    let text = client.request_text(request("GET", path, Vec::new())?).await.context("reading")?;
+    let mut object: Value = serde_json::from_str(&text).context("an object")?;
+    change(&mut object);
+    let body = serde_json::to_vec(&object).context("an object")?;
+    client.request_text(request("PUT", path, body)?).await.context("replacing")?;
+    Ok(())
+}
+
+fn request(method: &str, path: &str, body: Vec<u8>) -> Result<http::Request<Vec<u8>>> {
+    let request = http::Request::builder().method(method).uri(path).header("content-type", "application/json");
+    request.body(body).context("a request")
+}
+
+fn late(object: &mut Value) {
+    object["metadata"]["managedFields"] = json!([{"manager": "somebody", "operation": "Update", "apiVersion": "v1",
+        "fieldsType": "FieldsV1", "fieldsV1": {"f:metadata": {}}, "time": "9999-12-31T23:59:59Z"}]);
+}
+
+async fn odd_managed_fields(scenario: &mut Scenario<'_>) -> Result<()> {
+    const SECRET: &str = "what-nobody-may-read-in-a-log";
+    let namespace = scenario.namespace.clone();
+    for name in ["one", "two"] {
+        let mut invoke = scenario.invoke(name);
+        invoke["spec"]["action"] = json!({"userParameters": SECRET});
+        converge(scenario, &invoke).await?;
+    }
+    let good = scenario.configuration()?;
+    let group = "/apis/crossinvoke.dev/v1alpha1";
+    let invoke = format!("{group}/namespaces/{namespace}/crossaccountinvokes/one");
+    for path in [&invoke, &format!("{group}/awsaccounts/{namespace}-dev"), &format!("/api/v1/namespaces/{namespace}")] {
+        eventually("the API server takes it", DEADLINE, async || {
+            put(&scenario.client, path, late).await.map_err(|error| error.to_string())
+        })
+        .await?;
+        let stored = scenario.client.request_text(request("GET", path, Vec::new())?).await.context("reading")?;
+        assert!(stored.contains("9999-12-31"), "the API server keeps it: {stored}");
+    }
+    scenario.restart_controller().await?;
+    // Both are served: what differs is corrected, and what is written about the odd one is decoded.
+    let callback = format!("crossinvoke-{}-callback", scenario.installation_id);
+    for name in ["one", "two"] {
+        scenario.aws().remove_inline_policy(&scenario.accounts.dev, EXECUTION_ROLE, &callback).context("drift")?;
+        repaired(scenario, name, &format!("after the restart, by {name}"), &good).await?;
+    }
+    for name in ["one", "two"] {
+        scenario.delete(name).await?;
+        scenario.until_gone(name).await?;
+    }
+    let log = scenario.controller()?.log();
+    let leaks: Vec<_> = log.iter().filter(|line| line.contains(SECRET)).collect();
+    assert!(leaks.is_empty(), "{leaks:?}");
+    Ok(())
+}
+
+/// Rights that end with the namespaces that a person lists, as installations of their own have them.
+async fn give_narrow_rights(scenario: &Scenario<'_>) -> Result<()> {
+    let own = &scenario.namespace;
+    let cluster = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+    "metadata": {"name": own}, "rules": [
+        {"apiGroups": ["crossinvoke.dev"], "resources": ["awsaccounts"], "verbs": ["list", "watch", "patch"]},
+        {"apiGroups": ["crossinvoke.dev"], "resources": ["awsaccounts/status"], "verbs": ["update"]},
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]},
+    ]});
+    let objects = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+    "metadata": {"name": format!("{own}-objects")}, "rules": [
+        {"apiGroups": ["crossinvoke.dev"], "resources": ["crossaccountinvokes"], "verbs": ["get", "list", "watch", "patch"]},
+        {"apiGroups": ["crossinvoke.dev"], "resources": ["crossaccountinvokes/status"], "verbs": ["update", "patch"]},
+    ]});
+    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": own}, "roleRef": role_ref(own), "subjects": subjects(own)});
+    let account =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "crossinvoke", "namespace": own}});
+    for object in [cluster, objects, binding, account] {
+        scenario.apply(&object).await?;
+    }
+    allow(scenario, own).await
+}
+
+fn role_ref(name: &str) -> Value {
+    json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name})
+}
+
+fn subjects(namespace: &str) -> Value {
+    json!([{"kind": "ServiceAccount", "name": "crossinvoke", "namespace": namespace}])
+}
+
+async fn allow(scenario: &Scenario<'_>, namespace: &str) -> Result<()> {
+    let own = &scenario.namespace;
+    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "crossinvoke", "namespace": namespace},
+        "roleRef": role_ref(&format!("{own}-objects")), "subjects": subjects(own)});
+    scenario.apply(&binding).await
+}
+
+async fn until_readyz(scenario: &mut Scenario<'_>, what: &str, is: impl Fn(&str) -> bool) -> Result<()> {
+    let controller = scenario.controller()?;
+    let metric = "crossinvoke_namespaces_unlistable ";
+    eventually(what, DEADLINE, async || {
+        let (status, body) = controller.get("/readyz").await.map_err(|error| error.to_string())?;
+        let count = controller.metric(metric).await.map_err(|error| error.to_string())?;
+        let named = f64::from(u8::from(body.contains(SECOND)));
+        let agrees = (count - named).abs() < f64::EPSILON;
+        if status == 200 && is(&body) && agrees { Ok(()) } else { Err(format!("{status} {body} {count}")) }
+    })
+    .await?;
+    Ok(())
+}
+
+async fn unlistable(scenario: &mut Scenario<'_>) -> Result<()> {
+    let kubectl = scenario.kubectl();
+    kubectl.run(&["create", "namespace", SECOND]).await?;
+    give_narrow_rights(scenario).await?;
+    allow(scenario, SECOND).await?;
+    scenario.start_controller().await?;
+    converge(scenario, &scenario.invoke("one")).await?;
+    let second: Api<DynamicObject> =
+        Api::namespaced_with(scenario.client.clone(), SECOND, &objects::cross_account_invokes());
+    let theirs = objects::cross_account_invoke(&scenario.accounts, SECOND, "theirs");
+    let theirs: DynamicObject = serde_json::from_value(theirs).context("an object")?;
+    second.create(&PostParams::default(), &theirs).await.context("their object")?;
+    converged(&second, "theirs").await?;
+    let good = scenario.configuration()?;
+
+    kubectl.run(&["delete", "rolebinding", "crossinvoke", "--namespace", SECOND]).await?;
+    scenario.restart_controller().await?;
+    let named =
+        |body: &str| body.contains(&format!("namespace {SECOND} is not served")) && body.contains("may not list");
+    until_readyz(scenario, "readyz names the namespace", named).await?;
+    entered(scenario).await?;
+    // Corrections and additions go on, and nothing that may be shared is removed.
+    let callback = format!("crossinvoke-{}-callback", scenario.installation_id);
+    scenario.aws().remove_inline_policy(&scenario.accounts.dev, EXECUTION_ROLE, &callback).context("drift")?;
+    repaired(scenario, "one", "the callback policy", &good).await?;
+    converge(scenario, &scenario.invoke("another")).await?;
+    let with_another = scenario.configuration()?;
+    scenario.delete("another").await?;
+    let message = [SECOND, "cannot be listed", "watchNamespaces", "goes on by itself"];
+    refused(scenario, "another", "DeletionBlocked", &message).await?;
+    let left = scenario.configuration()?;
+    for role in ["dev", "tools"] {
+        let account = if role == "dev" { &scenario.accounts.dev } else { &scenario.accounts.tools };
+        let policies = |all: &Value| all["accounts"][account]["roles"].clone();
+        assert_eq!(policies(&left), policies(&with_another), "no policy of {role} has changed");
+    }
+
+    allow(scenario, SECOND).await?;
+    until_readyz(scenario, "readyz names it no more", |body| body == "ok\n").await?;
+    scenario.until_gone("another").await?;
+    scenario.assert_as_before(&good)?;
+    // Lost under the running process it is named as well, once its watch ends.
+    scenario.delete("one").await?;
+    scenario.until_gone("one").await?;
+    second.delete("theirs", &kube::api::DeleteParams::default()).await.context("deleting")?;
+    eventually("theirs goes", DEADLINE, async || match second.get_opt("theirs").await {
+        Ok(None) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await
+}
+
+async fn converged(api: &Api<DynamicObject>, name: &str) -> Result<()> {
+    eventually("their object converges", DEADLINE, async || match api.get(name).await {
+        Ok(object) if objects::has_reason(&object, "Converged") => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await
+}
+
+async fn deleted_namespace(scenario: &mut Scenario<'_>) -> Result<()> {
+    let before = scenario.configuration()?;
+    converge(scenario, &scenario.invoke("validate")).await?;
+    let namespace = scenario.namespace.clone();
+    let deleted = scenario.kubectl().run(&["delete", "namespace", &namespace, "--timeout=60s"]).await;
+    deleted.map_err(|error| Error::new(format!("{error}; left: {:?}", "see the controller's log")))?;
+    scenario.assert_as_before(&before)?;
+    let (status, body) = scenario.controller()?.get("/readyz").await?;
+    assert_eq!((status, body.as_str()), (200, "ok\n"));
+    Ok(())
+}
