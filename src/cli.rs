@@ -42,9 +42,10 @@ pub struct Run {
     /// Name of the Helm release, for the default installation id.
     #[arg(long, default_value = "crossinvoke")]
     pub release_name: String,
-    /// Where /livez, /readyz and /metrics are served; port 0 takes a free one, which is printed.
-    #[arg(long, default_value = "0.0.0.0:8080")]
-    pub http_addr: SocketAddr,
+    /// Where /livez, /readyz and /metrics are served; port 0 takes a free one, which is printed. Default: [::]:8080, or
+    /// 0.0.0.0:8080 where IPv6 is off.
+    #[arg(long)]
+    pub http_addr: Option<SocketAddr>,
     /// Objects reconciled at a time.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: u16,

@@ -3,7 +3,8 @@
 use std::{
     collections::BTreeMap,
     future::Future,
-    net::SocketAddr,
+    io::ErrorKind,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -89,13 +90,47 @@ impl Readiness {
     }
 }
 
+/// Where it is served when nothing else is asked for: IPv6, which takes IPv4 as well, and IPv4 where IPv6 is off.
+const DEFAULTS: [SocketAddr; 2] = [
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8080),
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080),
+];
+
 /// Binds the address, so that a taken port is an error before anything else is done.
 ///
 /// # Errors
-/// The address cannot be bound.
-pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::bind(address).await
+/// The address cannot be bound; the error names it.
+pub async fn bind(address: Option<SocketAddr>) -> std::io::Result<TcpListener> {
+    match address {
+        Some(address) => bind_to(address).await,
+        None => bind_to_either(DEFAULTS).await,
+    }
 }
+
+async fn bind_to_either([first, second]: [SocketAddr; 2]) -> std::io::Result<TcpListener> {
+    match bind_to(first).await {
+        // What the kernel says of a family that is switched off, or that it was built without.
+        Err(error) if matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::Unsupported) => {
+            bind_to(second).await
+        }
+        bound => bound,
+    }
+}
+
+async fn bind_to(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let named = |error: std::io::Error| {
+        let kind = match error.raw_os_error() {
+            // Not among the standard library's kinds.
+            Some(EAFNOSUPPORT) => ErrorKind::Unsupported,
+            _ => error.kind(),
+        };
+        std::io::Error::new(kind, format!("{address}: {error}"))
+    };
+    TcpListener::bind(address).await.map_err(named)
+}
+
+/// Linux's number of "Address family not supported by protocol" (errno-base of the kernel's asm-generic).
+const EAFNOSUPPORT: i32 = 97;
 
 /// Serves until `stop` resolves.
 ///
@@ -124,6 +159,21 @@ pub async fn serve(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn ipv4_is_served_only_where_ipv6_is_off() {
+        // An address that no interface has (RFC 3849) is refused as one of a family that is off.
+        let off: SocketAddr = "[2001:db8::1]:0".parse().unwrap();
+        let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let bound = bind_to_either([off, loopback]).await.unwrap();
+        assert!(bound.local_addr().unwrap().is_ipv4());
+        let taken = bound.local_addr().unwrap();
+        let error = bind_to_either([taken, loopback]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrInUse, "a taken port is an error");
+        assert!(error.to_string().contains(&taken.to_string()), "{error}");
+        assert!(bind(Some(off)).await.is_err(), "an address that was asked for is not replaced");
+        assert!(DEFAULTS[0].is_ipv6() && DEFAULTS.iter().all(|address| address.port() == 8080));
+    }
 
     #[test]
     fn what_is_lacked_is_answered_and_said_every_half_minute() {

@@ -69,8 +69,7 @@ async fn run(mut options: Run) -> Result<(), Failure> {
     let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
     let readiness = Readiness::default();
     let metrics = Arc::new(Metrics::default());
-    let listener =
-        http::bind(options.http_addr).await.map_err(|error| format!("--http-addr {}: {error}", options.http_addr))?;
+    let listener = http::bind(options.http_addr).await.map_err(|error| format!("--http-addr {error}"))?;
     // Printed and not logged: whoever asks for port 0 has to learn the port whatever is logged.
     println!("{}", listening(options.log_format, listener.local_addr()?));
     let stopped = asked_to_stop(stopping.clone());
@@ -125,6 +124,7 @@ async fn work(
         Some(id) => id,
         None => startup::default_installation_id(&client, &options.release_namespace, &options.release_name).await?,
     };
+    metrics.build_info(env!("CARGO_PKG_VERSION"), &installation.to_string());
     tracing::info!(%installation, version = env!("CARGO_PKG_VERSION"), "starting");
     let aws = Aws::new(
         AwsConfig {

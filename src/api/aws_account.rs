@@ -195,6 +195,10 @@ pub struct AwsAccountStatus {
     /// When the account was last entered. While nothing else changes it is written once an hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_checked_at: Option<Time>,
+    /// The last value of the annotation crossinvoke.dev/reconcile-requested-at that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub last_handled_reconcile_at: Option<String>,
     /// Who the controller is in the account.
     #[serde(rename = "callerARN", default, skip_serializing_if = "Option::is_none")]
     pub caller_arn: Option<String>,

@@ -234,6 +234,10 @@ pub struct CrossAccountInvokeStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The last value of the annotation crossinvoke.dev/reconcile-requested-at that was acted on.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub last_handled_reconcile_at: Option<String>,
     /// Ready; Reconciling and Stalled while they are True; and, once everything has been in place, Drifted.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

@@ -23,8 +23,9 @@ use super::{
     status_inventory::read_inventory,
 };
 use crate::{
-    api::{AwsAccount, AwsAccountSpec, AwsAccountStatus, GrantsReason, Reason, ReasonClass},
+    api::{AwsAccount, AwsAccountSpec, AwsAccountStatus, GrantsReason, Reason, ReasonClass, annotation},
     aws::{AwsError, AwsErrorKind, Session, SessionKey},
+    cluster::{Decoded, kind},
     domain::{
         account_status,
         conditions::{self, Look},
@@ -127,12 +128,11 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
 
 /// Replaces the status on the resource version that was read; false when a newer one is on its way to us.
 async fn write(account: &mut AwsAccount, context: &Context, status: AwsAccountStatus) -> Result<bool, Error> {
-    let api: Api<AwsAccount> = Api::all(context.client.clone());
-    account.metadata.managed_fields = None;
+    let api: Api<GuardedAccount> = Api::all(context.client.clone());
     account.status = Some(status);
-    match api.replace_status(&account.name_any(), &PostParams::default(), account).await {
-        Ok(written) => {
-            *account = written;
+    match api.replace_subresource("status", &account.name_any(), &PostParams::default(), account).await {
+        Ok(Decoded(written)) => {
+            *account = written.map_err(Error::Undecodable)?;
             Ok(true)
         }
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
@@ -150,6 +150,19 @@ async fn leave(
 ) -> Result<Action, Error> {
     if !held {
         return Ok(Action::await_change());
+    }
+    let since = kind::going_unconfirmed::<AwsAccount>(&context.client).await.map_err(Box::new)?;
+    if kind::takes_along(since, account) {
+        let name = kind::name_of::<AwsAccount>();
+        let note = format!(
+            "this AwsAccount is being deleted because its kind {name} is, and stays. To let it go: kubectl annotate crd {name} \
+             {}=true. To keep its grants: save it (kubectl get awsaccounts -o yaml), take off the finalizer {finalizer}, and \
+             when the kind is gone install it and apply the AwsAccount again",
+            annotation::CONFIRM_REMOVAL
+        );
+        tracing::warn!("{note}");
+        publish(account, context, ("DeletionBlocked", "Delete"), note).await;
+        return Ok(Action::requeue(Duration::from_secs(30)));
     }
     if users.holding.is_empty() {
         set_finalizers(account, context, |finalizers| finalizers.retain(|name| name != finalizer)).await?;
@@ -280,7 +293,10 @@ async fn status(account: &AwsAccount, context: &Context, users: &Users) -> (AwsA
         context.memory.note_look(&uid, Context::now());
     }
     let failures = context.memory.count_look(&uid, reason.is_failed_look());
-    (next_status(account, context, (reason, &message), failures, caller, users), reason)
+    let mut status = next_status(account, context, (reason, &message), failures, caller, users);
+    status.last_handled_reconcile_at =
+        annotation::requested(account.annotations()).or(status.last_handled_reconcile_at);
+    (status, reason)
 }
 
 fn next_status(

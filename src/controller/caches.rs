@@ -10,7 +10,7 @@ use futures::{
     Stream, StreamExt, TryStreamExt, future,
     stream::{self, BoxStream},
 };
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, ObjectReference};
 use kube::{
     Api, Client, Resource, ResourceExt,
     runtime::{
@@ -25,11 +25,15 @@ use super::{
     context::{Context, FINALIZER},
     memory::{Memory, NO_STATUS},
     startup::{describe, is_of_one_namespace},
+    status_inventory::read_inventory,
 };
 use crate::{
     api::{AwsAccount, CrossAccountInvoke},
     cluster::Decoded,
-    domain::ids::{AccountId, ObjectKey},
+    domain::{
+        ids::{AccountId, ObjectKey},
+        inventory::Inventory,
+    },
     http::Readiness,
     telemetry::metrics::Metrics,
 };
@@ -63,6 +67,16 @@ pub struct Caches {
 pub struct Triggers {
     objects: Vec<(Option<String>, mpsc::UnboundedSender<ObjectRef<Guarded>>)>,
     accounts: mpsc::UnboundedSender<ObjectRef<GuardedAccount>>,
+    left_behind: mpsc::UnboundedSender<LeftBehind>,
+}
+
+/// An object that is gone, and what it leaves in AWS.
+#[derive(Debug)]
+pub struct LeftBehind {
+    /// What an event about it names.
+    pub object: ObjectReference,
+    /// What stays.
+    pub inventory: Inventory,
 }
 
 impl Triggers {
@@ -96,6 +110,8 @@ pub struct Feeds {
     pub objects: Vec<Feed<Guarded>>,
     /// That of the accounts.
     pub accounts: Feed<GuardedAccount>,
+    /// Objects that went without their finalizer.
+    pub left_behind: BoxStream<'static, LeftBehind>,
     /// The namespaces' watch, to be polled for as long as the process runs.
     pub namespaces: BoxStream<'static, ()>,
 }
@@ -121,7 +137,8 @@ impl Caches {
             senders.push((scope.clone(), sender));
             pending.push((scope, writer, store, asked));
         }
-        let triggers = Triggers { objects: senders, accounts: account_sender };
+        let (left_sender, left_behind) = mpsc::unbounded_channel();
+        let triggers = Triggers { objects: senders, accounts: account_sender, left_behind: left_sender };
         let account_writer: Writer<GuardedAccount> = Writer::default();
         let namespace_writer: Writer<GuardedNamespace> = Writer::default();
         let caches = Arc::new(Self {
@@ -152,7 +169,7 @@ impl Caches {
             asked: tokio_stream(account_asked),
         };
         let namespaces = caches.clone().namespace_stream(Api::all(client.clone()), namespace_writer);
-        (caches, Feeds { objects, accounts, namespaces })
+        (caches, Feeds { objects, accounts, left_behind: tokio_stream(left_behind), namespaces })
     }
 
     /// Resolves when every store holds what the API server had.
@@ -238,6 +255,20 @@ impl Caches {
             tracing::debug!("{what}");
         } else if self.readiness.lacks(&kind, &what, Context::now()) {
             tracing::warn!("not ready: {what}");
+        }
+    }
+
+    /// An object that goes without having been in deletion leaves everything behind: somebody took our finalizer off
+    /// before. That may be what they wanted, so that nothing is removed, and what stays is named.
+    fn note_left_behind(&self, object: &Guarded) {
+        if object.meta().deletion_timestamp.is_some() {
+            return;
+        }
+        let known = self.memory.claims(&object.uid().unwrap_or_default()).unwrap_or_default();
+        let inventory = object.0.as_ref().map_or_else(|_| known.clone(), |object| read_inventory(object).union(&known));
+        if !inventory.0.is_empty() {
+            // The receiver lives as long as the process.
+            let _ = self.triggers.left_behind.send(LeftBehind { object: object.object_ref(&()), inventory });
         }
     }
 
@@ -359,6 +390,7 @@ impl Caches {
         let events = events.flat_map(|event| stream::iter(with_store_emptied(event))).reflect(writer);
         let events = events.inspect_ok(move |event| match event {
             watcher::Event::Delete(object) => {
+                self.note_left_behind(object);
                 self.forget(object);
                 self.object_changed(object);
             }
@@ -369,7 +401,11 @@ impl Caches {
             .applied_objects()
             .try_filter(move |object| {
                 let (content, status) = digests(object);
-                let news = caches.memory.is_news(object.uid().as_deref().unwrap_or_default(), content, status);
+                let uid = object.uid().unwrap_or_default();
+                let held = object.finalizers().iter().any(|name| name == FINALIZER);
+                // Both are noted, whichever is news.
+                let lost = caches.memory.lost_finalizer(&uid, held) && object.meta().deletion_timestamp.is_none();
+                let news = caches.memory.is_news(&uid, content, status) || lost;
                 if news {
                     caches.object_changed(object);
                 }

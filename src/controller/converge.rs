@@ -90,7 +90,8 @@ async fn phases(
         }
         let withheld = unknown::withhold(context, situation, &observed, &mut plan);
         let Some(phase) = plan.due().first().map(|step| step.phase) else {
-            if let Some(unknown) = withheld {
+            // What is not this object's to remove, such as entries that others may need, keeps it from nothing.
+            if let Some((_, unknown)) = withheld.filter(|(phase, _)| *phase != Phase::Access) {
                 pass.compare(situation, &observed);
                 return Ok(unknown::waits(&unknown, false));
             }

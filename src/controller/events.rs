@@ -4,7 +4,7 @@
 //! that the second drift of a day would be told in the words of the first. Transitions are rare, so each gets an event of
 //! its own from a recorder of its own.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
@@ -12,7 +12,7 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 
-use super::{context::Context, outcome::Verdict, pass::Pass};
+use super::{caches::LeftBehind, context::Context, outcome::Verdict, pass::Pass};
 use crate::{
     api::{CrossAccountInvoke, Reason, ReasonClass},
     domain::{
@@ -118,7 +118,34 @@ pub fn settled_reason(object: &CrossAccountInvoke) -> Option<Reason> {
     ready.reason.parse().ok().filter(|reason: &Reason| reason.class() != ReasonClass::Reconciling)
 }
 
+/// Tells that an object went without our finalizer, and what it left.
+pub async fn left_behind(context: &Context, left: LeftBehind) {
+    let LeftBehind { object, inventory } = left;
+    let things: BTreeSet<String> = inventory.0.iter().map(|item| item.holder.to_string()).collect();
+    let things: Vec<String> = things.into_iter().collect();
+    let (namespace, name) =
+        (object.namespace.as_deref().unwrap_or_default(), object.name.as_deref().unwrap_or_default());
+    let note = format!(
+        "the object went without its finalizer, so nothing was removed from AWS. To remove it, apply the object again and \
+         delete it. What was made stays in {}",
+        things.join(", ")
+    );
+    tracing::warn!(object = format!("{namespace}/{name}"), "{note}");
+    publish_about(context, &object, EventType::Warning, "LeftBehind", "Delete", note).await;
+}
+
 async fn publish(pass: &Pass<'_>, kind: EventType, reason: &str, action: &str, note: String) {
+    publish_about(pass.context, &pass.object.object_ref(&()), kind, reason, action, note).await;
+}
+
+async fn publish_about(
+    context: &Context,
+    about: &ObjectReference,
+    kind: EventType,
+    reason: &str,
+    action: &str,
+    note: String,
+) {
     let note: String = if note.len() <= NOTE_MAX {
         note
     } else {
@@ -126,9 +153,8 @@ async fn publish(pass: &Pass<'_>, kind: EventType, reason: &str, action: &str, n
     };
     let event =
         Event { type_: kind, reason: reason.to_owned(), note: Some(note), action: action.to_owned(), secondary: None };
-    let about: ObjectReference = pass.object.object_ref(&());
-    let recorder = recorder(pass.context);
-    match tokio::time::timeout(DEADLINE, recorder.publish(&event, &about)).await {
+    let recorder = recorder(context);
+    match tokio::time::timeout(DEADLINE, recorder.publish(&event, about)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, event = reason, "the event was not taken"),
         Err(_) => tracing::warn!(event = reason, "the event was not taken in time"),

@@ -73,6 +73,10 @@ struct Inner {
     /// The execution roles that invoke roles need which no object asks for; `None` for any.
     callback_needs: HashMap<Arn, (Timestamp, Option<BTreeSet<RoleId>>)>,
     own_statuses: HashMap<String, VecDeque<u64>>,
+    /// Objects that the watch has shown with our finalizer.
+    held: BTreeSet<String>,
+    /// Objects that lost it to somebody else, until it is back.
+    lost: BTreeSet<String>,
     seen: HashMap<String, Seen>,
 }
 
@@ -185,6 +189,8 @@ impl Memory {
         inner.attempts.remove(uid);
         inner.looks.remove(uid);
         inner.own_statuses.remove(uid);
+        inner.held.remove(uid);
+        inner.lost.remove(uid);
         inner.seen.remove(uid);
     }
 
@@ -196,6 +202,8 @@ impl Memory {
         inner.claims.retain(|uid, _| uids.contains(uid));
         inner.planned.retain(|uid, _| uids.contains(uid));
         inner.own_statuses.retain(|uid, _| uids.contains(uid));
+        inner.held.retain(|uid| uids.contains(uid));
+        inner.lost.retain(|uid| uids.contains(uid));
         inner.seen.retain(|uid, _| uids.contains(uid));
     }
 
@@ -256,6 +264,26 @@ impl Memory {
         }
     }
 
+    /// Takes note of whether the watch shows our finalizer on an object. Says whether somebody else has just taken it off.
+    pub fn lost_finalizer(&self, uid: &str, held: bool) -> bool {
+        let mut inner = self.lock();
+        if held {
+            inner.held.insert(uid.to_owned());
+            inner.lost.remove(uid);
+            return false;
+        }
+        let lost = inner.held.remove(uid) && !inner.finished.contains(uid);
+        if lost {
+            inner.lost.insert(uid.to_owned());
+        }
+        lost
+    }
+
+    /// Whether the object has lost our finalizer to somebody else.
+    pub fn has_lost_finalizer(&self, uid: &str) -> bool {
+        self.lock().lost.contains(uid)
+    }
+
     /// Whether a watch event shows anything that we did not write ourselves: `content` is a digest of everything but the
     /// status, `status` one of the status.
     pub fn is_news(&self, uid: &str, content: u64, status: u64) -> bool {
@@ -300,6 +328,20 @@ mod tests {
         assert!(!memory.is_news("uid", 1, 12), "our answer to it");
         assert!(memory.is_news("uid", 1, NO_STATUS), "a wiped status");
         assert!(memory.is_news("uid", 2, 12), "a changed object");
+    }
+
+    #[test]
+    fn a_finalizer_that_somebody_takes_off_is_noticed_once() {
+        let memory = Memory::default();
+        assert!(!memory.lost_finalizer("uid", false), "it never had one");
+        assert!(!memory.lost_finalizer("uid", true));
+        assert!(memory.lost_finalizer("uid", false));
+        assert!(memory.has_lost_finalizer("uid"));
+        assert!(!memory.lost_finalizer("uid", false), "known");
+        assert!(!memory.lost_finalizer("uid", true), "it is back");
+        assert!(!memory.has_lost_finalizer("uid"));
+        memory.finish("uid");
+        assert!(!memory.lost_finalizer("uid", false), "we took it off");
     }
 
     #[test]

@@ -134,6 +134,7 @@ async fn controllers(feeds: Feeds, context: &Arc<Context>, concurrency: u16, sto
     tokio::select! {
         _ = reconciling => {}
         () = caches::drain(feeds.namespaces) => {}
+        () = feeds.left_behind.for_each(|left| events::left_behind(context, left)) => {}
     }
 }
 

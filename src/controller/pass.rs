@@ -17,7 +17,7 @@ use super::{
     status_inventory::read_inventory,
 };
 use crate::{
-    api::{CrossAccountInvoke, Reason},
+    api::{CrossAccountInvoke, Reason, annotation},
     aws::AwsError,
     cluster::Undecodable,
     domain::{
@@ -99,6 +99,7 @@ pub struct Pass<'a> {
     pub found: Option<Reason>,
     /// Looks in a row that failed, the one that this reconcile makes included once it is over.
     pub failed_looks: u32,
+    requested: Option<String>,
     declared: Option<Declared>,
 }
 
@@ -122,8 +123,15 @@ impl<'a> Pass<'a> {
             deeds: Vec::new(),
             found: settled_reason(object),
             failed_looks: 0,
+            requested: annotation::requested(object.annotations()),
             declared: None,
         }
+    }
+
+    /// The look that the object's annotations asked for when this one began.
+    #[must_use]
+    pub fn requested(&self) -> Option<String> {
+        self.requested.clone()
     }
 
     /// The objects of the namespace. What the API server answers to a write is decoded like what the watch shows.

@@ -23,7 +23,8 @@ use super::{
     pipeline_writer, record, unknown,
 };
 use crate::{
-    api::Reason,
+    api::{CrossAccountInvoke, Reason, annotation},
+    cluster::kind,
     domain::{
         gate,
         ids::{AccountId, RoleId},
@@ -42,6 +43,7 @@ use crate::{
 /// A verdict that ends the reconcile early, or a status write that was not taken.
 pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     let context = pass.context;
+    kind_stays(pass).await?;
     let mut entered = Entered::open(pass, gate::access_for_removal).await?;
     let sessions = &entered.sessions;
     let mut observed = observe::named(sessions, &entered.situation(context), Purpose::Remove).await?;
@@ -64,7 +66,7 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     if let Some(blocker) = plan.blockers.into_iter().next() {
         return Ok(blocker.into());
     }
-    if let Some(unknown) = withheld {
+    if let Some((_, unknown)) = withheld {
         return Ok(unknown::waits(&unknown, true));
     }
     let Some(phase) = plan.steps.first().map(|step| step.phase) else {
@@ -91,6 +93,27 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
         message: "removal was sent; AWS is read again until nothing is left".to_owned(),
         retry: Retry::Now,
     })
+}
+
+/// Nobody who deletes a kind means to stop every release that its objects gate, so that needs a word of its own.
+async fn kind_stays(pass: &Pass<'_>) -> Result<(), Halt> {
+    let name = kind::name_of::<CrossAccountInvoke>();
+    let message = match kind::going_unconfirmed::<CrossAccountInvoke>(&pass.context.client).await {
+        Ok(since) if kind::takes_along(since, &pass.object) => format!(
+            "this object is being deleted because its kind {name} is, so nothing is removed from AWS. To remove all of it: \
+             kubectl annotate crd {name} {}=true. To keep it: save the objects (kubectl get crossaccountinvokes -A -o yaml), take \
+             the finalizer {FINALIZER} off each, and when the kind is gone install it and apply the objects again; what exists \
+             in AWS is found by name and tag",
+            annotation::CONFIRM_REMOVAL
+        ),
+        Ok(_) => return Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 403 => format!(
+            "the controller may not get the CustomResourceDefinition {name}, so it is not known whether this object goes because its \
+             kind goes, and nothing is removed from AWS; grant it get on that customresourcedefinition, as the chart does"
+        ),
+        Err(error) => return Err(error.into()),
+    };
+    Err(Verdict::Stalled { reason: Reason::DeletionBlocked, message }.into())
 }
 
 /// Something may exist that a stale read does not show: deletion that ended now would leave it behind.

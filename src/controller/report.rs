@@ -31,17 +31,18 @@ use crate::{
 /// As the API server answers.
 pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> {
     log(verdict);
-    // What was done is told even when it did not lead anywhere, and before the object goes.
-    events::deeds(pass).await;
     pass.drift.failed(matches!(verdict, Verdict::Stalled { .. }));
     pass.drift.expire(pass.context.settings.drift_retention, Context::now());
     if *verdict == Verdict::Released {
         pass.context.metrics.forget(&pass.key);
-        return remove::let_go(pass).await;
+        let gone = remove::let_go(pass).await;
+        events::deeds(pass).await;
+        return gone;
     }
     let reason = verdict.reason();
     pass.failed_looks = pass.context.memory.count_look(&pass.uid, reason.is_failed_look());
-    if *verdict == Verdict::Converged {
+    let lost = pass.context.memory.has_lost_finalizer(&pass.uid) && !pass.inventory.0.is_empty();
+    if *verdict == Verdict::Converged || lost {
         // Somebody may have taken our finalizer off: without it a deletion would leave everything behind.
         record::hold(pass).await?;
     }
@@ -49,7 +50,8 @@ pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> 
         // Another object's look at what this one needs must find what was seen, not what was about to be made.
         pass.context.memory.claim(&pass.uid, &pass.inventory);
     }
-    let status = record::next_status(pass, verdict);
+    let mut status = record::next_status(pass, verdict);
+    status.last_handled_reconcile_at = pass.requested().or(status.last_handled_reconcile_at);
     // One that went meanwhile is counted no more.
     if pass.context.caches.object(&pass.key).is_some() {
         let reason = conditions::ready_reason(&status.conditions).unwrap_or(reason);
@@ -57,11 +59,15 @@ pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> 
         pass.context.metrics.drift_open(&pass.key, pass.drift.oldest_uncorrected());
         pass.context.metrics.contested(&pass.key, pass.contested.count());
     }
-    if pass.object.status.as_ref() == Some(&status) {
-        return Ok(());
+    let is_news = pass.object.status.as_ref() != Some(&status);
+    // The status comes first: events are for people, and may take their time.
+    let written = if is_news { record::write(pass, status).await } else { Ok(()) };
+    // What was done is told even when it did not lead anywhere.
+    events::deeds(pass).await;
+    written?;
+    if is_news {
+        events::verdict(pass, verdict).await;
     }
-    record::write(pass, status).await?;
-    events::verdict(pass, verdict).await;
     Ok(())
 }
 

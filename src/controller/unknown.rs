@@ -10,7 +10,7 @@ use crate::{
         gate::{self, Account},
         ids::AccountId,
         observed::Observed,
-        plan::{Plan, Situation, withhold_removals},
+        plan::{Phase, Plan, Situation, withhold_removals},
     },
 };
 
@@ -18,15 +18,22 @@ use crate::{
 pub const WAY_OUT: &str = "correct its spec, or remove by hand what its status lists, delete it and take off its finalizer \
                            crossinvoke.dev/aws-resources";
 
-/// Takes out of a plan what must wait, and says for what it waits.
-pub fn withhold(context: &Context, situation: &Situation<'_>, observed: &Observed, plan: &mut Plan) -> Option<String> {
+/// Takes out of a plan what must wait. Says for what it waits, and in which phase last.
+pub fn withhold(
+    context: &Context,
+    situation: &Situation<'_>,
+    observed: &Observed,
+    plan: &mut Plan,
+) -> Option<(Phase, String)> {
     let declared = situation.declared;
     let accounts = gate_input::accounts(context);
     let [tools, dev] = [&declared.tools.account, &declared.dev.account].map(|id| (id, unknown(context, &accounts, id)));
     let of = |account: &AccountId| [&tools, &dev].into_iter().find(|(id, _)| *id == account);
     let is_unknown = |account: &AccountId| of(account).is_some_and(|(_, unknown)| unknown.is_some());
     let withheld = withhold_removals(plan, observed, &declared.tools.region, is_unknown);
-    withheld.iter().find_map(|account| of(account)).and_then(|(_, unknown)| unknown.clone())
+    // The last phase: what this object itself has to let go of is in the later ones.
+    let (phase, account) = withheld.last()?;
+    of(account).and_then(|(_, unknown)| unknown.clone()).map(|unknown| (*phase, unknown))
 }
 
 /// What the verdict of a plan is of which nothing is left but what waits.

@@ -24,6 +24,7 @@ pub fn next(
     let mut status = AwsAccountStatus {
         observed_generation: Some(look.generation),
         conditions,
+        last_handled_reconcile_at: previous.and_then(|previous| previous.last_handled_reconcile_at.clone()),
         last_checked_at: previous.and_then(|previous| previous.last_checked_at.clone()),
         caller_arn: caller.or_else(|| previous.filter(|_| failed).and_then(|previous| previous.caller_arn.clone())),
         objects: Some(objects),

@@ -121,6 +121,7 @@ pub fn next(
     }
     let mut status = CrossAccountInvokeStatus {
         observed_generation: Some(look.generation),
+        last_handled_reconcile_at: previous.and_then(|status| status.last_handled_reconcile_at.clone()),
         conditions,
         last_checked_at: previous.and_then(|previous| previous.last_checked_at.clone()),
         tools_account: (facts.tools != ToolsAccountStatus::default()).then(|| facts.tools.clone()),

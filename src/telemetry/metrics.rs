@@ -66,6 +66,12 @@ struct ContestedLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct BuildLabels {
+    version: &'static str,
+    installation: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct ReadinessLabels {
     readiness: &'static str,
 }
@@ -96,6 +102,9 @@ const CODES: [&str; 22] = [
     "ValidationException",
 ];
 
+/// The outcome of a reconcile that did not come to its end.
+const CANCELLED: &str = "cancelled";
+
 /// The process's metrics.
 pub struct Metrics {
     registry: Registry,
@@ -111,6 +120,7 @@ pub struct Metrics {
     contested: Gauge,
     contested_of: Mutex<HashMap<ObjectKey, usize>>,
     namespaces_unlistable: Gauge,
+    build_info: Family<BuildLabels, Gauge>,
     drifted: Mutex<HashMap<ObjectKey, Timestamp>>,
     classes: Mutex<HashMap<ObjectKey, &'static str>>,
 }
@@ -145,6 +155,9 @@ impl Default for Metrics {
         let of_contested: Family<ContestedLabels, Gauge> = Family::default();
         let contested = of_contested.get_or_create(&ContestedLabels { resource: "InvokeRole" }).clone();
         registry.register("contested", "What comes back after each correction, by resource", of_contested);
+        let build_info = Family::default();
+        registry.register("build_info", "What runs, and for which installation", build_info.clone());
+        start_at_zero(&reconciles, &objects, [&drift_found, &drift_corrected]);
         let namespaces_unlistable = Gauge::default();
         registry.register(
             "namespaces_unlistable",
@@ -165,17 +178,47 @@ impl Default for Metrics {
             contested,
             contested_of: Mutex::default(),
             namespaces_unlistable,
+            build_info,
             drifted: Mutex::default(),
             classes: Mutex::default(),
         }
     }
 }
 
+/// Series of closed label sets exist from the start: a rate over one that appears with its first event would miss it.
+fn start_at_zero(
+    reconciles: &Family<ReconcileLabels, Counter>,
+    objects: &Family<ReadinessLabels, Gauge>,
+    drift: [&Family<DriftLabels, Counter>; 2],
+) {
+    for kind in ["CrossAccountInvoke", "AwsAccount"] {
+        for outcome in ["ok", "error", CANCELLED] {
+            let _ = reconciles.get_or_create(&ReconcileLabels { kind, outcome });
+        }
+    }
+    for readiness in ["ready", "reconciling", "stalled"] {
+        let _ = objects.get_or_create(&ReadinessLabels { readiness });
+    }
+    for part in [Part::InvokeRole, Part::InvokePolicy, Part::CallbackPolicy, Part::AssumePolicy, Part::PipelineAction] {
+        for kind in [DriftKind::Missing, DriftKind::Modified, DriftKind::Extra] {
+            for counters in drift {
+                let _ = counters.get_or_create(&DriftLabels::of(part, kind));
+            }
+        }
+    }
+}
+
 impl Metrics {
+    /// Says what runs.
+    pub fn build_info(&self, version: &'static str, installation: &str) {
+        let labels = BuildLabels { version, installation: installation.to_owned() };
+        self.build_info.get_or_create(&labels).set(1);
+    }
+
     /// Starts to measure a reconcile.
     #[must_use]
     pub fn reconciling(&self, kind: &'static str) -> Measured<'_> {
-        Measured { metrics: self, kind, outcome: "cancelled", began: tokio::time::Instant::now() }
+        Measured { metrics: self, kind, outcome: CANCELLED, began: tokio::time::Instant::now() }
     }
 
     /// Counts an object under its readiness, and no longer under the one before.
@@ -332,6 +375,23 @@ mod tests {
         metrics.contested(&key("a"), 0);
         metrics.forget(&key("b"));
         assert!(rendered().contains(&line(0)), "{}", rendered());
+    }
+
+    #[test]
+    fn closed_sets_start_at_zero() {
+        let metrics = Metrics::default();
+        metrics.build_info("1.2.3", "payments");
+        let text = metrics.render(Timestamp::UNIX_EPOCH);
+        for line in [
+            r#"crossinvoke_build_info{version="1.2.3",installation="payments"} 1"#,
+            r#"crossinvoke_objects{readiness="stalled"} 0"#,
+            r#"crossinvoke_reconciles_total{kind="AwsAccount",outcome="error"} 0"#,
+            r#"crossinvoke_drift_found_total{resource="PipelineAction",kind="Extra"} 0"#,
+            r#"crossinvoke_drift_corrected_total{resource="InvokeRole",kind="Missing"} 0"#,
+            "crossinvoke_namespaces_unlistable 0",
+        ] {
+            assert!(text.contains(line), "{line} is missing:\n{text}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod deleting;
 mod drifting;
 mod entering;
 mod gating;
+mod holding;
 mod installing;
 mod isolating;
 mod keeping;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         restarting::scenarios(),
         entering::scenarios(),
         serving::scenarios(),
+        holding::scenarios(),
         isolating::scenarios(),
         installing::scenarios(),
         reading::scenarios(),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Change, PipelineGoal, Plan, Step, policy_state};
+use super::{Change, Phase, PipelineGoal, Plan, Step, policy_state};
 use crate::domain::{
     ids::{AccountId, Region, RoleId},
     inventory::Part,
@@ -11,14 +11,14 @@ use crate::domain::{
     policy,
 };
 
-/// Takes out of a plan what would remove something shared in one of these accounts, and says in which accounts it did. A
-/// policy that gains and loses entries only gains them then.
+/// Takes out of a plan what would remove something shared in one of these accounts, and says of which phases and accounts.
+/// A policy that gains and loses entries only gains them then.
 pub fn withhold_removals(
     plan: &mut Plan,
     observed: &Observed,
     region: &Region,
     is_unknown: impl Fn(&AccountId) -> bool,
-) -> BTreeSet<AccountId> {
+) -> BTreeSet<(Phase, AccountId)> {
     let mut withheld = BTreeSet::new();
     let steps = std::mem::take(&mut plan.steps);
     for step in steps {
@@ -27,7 +27,7 @@ pub fn withhold_removals(
             plan.steps.push(step);
             continue;
         }
-        withheld.insert(account.clone());
+        withheld.insert((step.phase, account.clone()));
         plan.steps.extend(additions_only(step, observed));
     }
     withheld
@@ -82,7 +82,6 @@ mod tests {
         ids::{Arn, PipelineName, RoleName},
         observed::Pipeline,
         pipeline_edit::Owned,
-        plan::Phase,
     };
 
     const TOOLS: &str = "111111111111";
@@ -105,7 +104,7 @@ mod tests {
         Step { phase: Phase::Access, part, resource, change, before: policy_state(before), after: None }
     }
 
-    fn restrained(step: Step, observed: &Observed, unknown: bool) -> (Plan, BTreeSet<AccountId>) {
+    fn restrained(step: Step, observed: &Observed, unknown: bool) -> (Plan, BTreeSet<(Phase, AccountId)>) {
         let mut plan = Plan { steps: vec![step], blockers: Vec::new() };
         let region = "us-east-1".parse().unwrap();
         let withheld = withhold_removals(&mut plan, observed, &region, |of| unknown && *of == account());

@@ -27,6 +27,9 @@ const CREDENTIALS: &str = "aws";
 /// The argument that says where the controller listens.
 const LISTENS: &str = "--http-addr=";
 
+/// Where it listens without that argument.
+const DEFAULT_PORT: i32 = 8080;
+
 impl Scenario<'_> {
     /// The release that a user of this scenario's accounts would install: it watches the scenario's namespace, and
     /// speaks to the AWS double with the credentials of [`Self::credentials`].
@@ -142,13 +145,15 @@ fn only_container(spec: &PodSpec) -> Result<&Container> {
 /// The container's arguments with an address on loopback, and the port that they had.
 fn arguments(container: &Container) -> Result<(Vec<String>, i32)> {
     let mut arguments = container.args.clone().unwrap_or_default();
-    let mut address = arguments.iter_mut().filter(|argument| argument.starts_with(LISTENS));
-    let (Some(listens), None) = (address.next(), address.next()) else {
-        return Err(Error::new(format!("not one {LISTENS} in {:?}", container.args)));
+    let at = arguments.iter().position(|argument| argument.starts_with(LISTENS));
+    let port = match at.map(|at| arguments.remove(at)) {
+        Some(listens) => {
+            let port = listens.rsplit(':').next().and_then(|port| port.parse().ok());
+            port.ok_or_else(|| Error::new(format!("no port in {listens}")))?
+        }
+        None => DEFAULT_PORT,
     };
-    let port = listens.rsplit(':').next().and_then(|port| port.parse().ok());
-    let port = port.ok_or_else(|| Error::new(format!("no port in {listens}")))?;
-    *listens = format!("{LISTENS}127.0.0.1:0");
+    arguments.push(format!("{LISTENS}127.0.0.1:0"));
     Ok((arguments, port))
 }
 

@@ -48,6 +48,8 @@ const REFUSED: [(&str, &str); 29] = [
     ("nobody-to-run-as", "serviceAccount: {create: false}"),
     ("two-replicas", "replicas: 2"),
     ("selector-label", "podLabels: {app.kubernetes.io/name: other}"),
+    ("http-address-without-port", "http: {address: 0.0.0.0}"),
+    ("http-address-is-no-address", "http: {address: 'everywhere:8080'}"),
     ("grace-too-short", "terminationGracePeriodSeconds: 1"),
     ("unknown-value", "env: []"),
     ("unknown-value-of-a-part", "rbac: {aggregate: true}"),
@@ -111,7 +113,8 @@ fn told(error: &str) -> Result<Vec<String>> {
 
 async fn switched_off(scenario: &Scenario<'_>) -> Result<()> {
     for (values, kinds) in [
-        ("crds: {install: false}", &["CustomResourceDefinition"][..]),
+        ("crds: {install: false}", &["CustomResourceDefinition", "ValidatingAdmissionPolicy"][..]),
+        ("crds: {protect: false}", &["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"]),
         ("serviceAccount: {create: false, name: mine}", &["ServiceAccount"]),
         ("rbac: {aggregateToDefaultRoles: false, create: false}", &["ClusterRole", "ClusterRoleBinding"]),
         ("{watchNamespaces: [payments], rbac: {create: false}}", &["Role", "RoleBinding"]),

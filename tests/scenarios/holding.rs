@@ -1,0 +1,163 @@
+//! What holds an object until its things are out of AWS: our finalizer, and its kind. What asks for a look.
+
+use crossinvoke_harness::{
+    Bench, Context as _, Result, Scenario, Setup,
+    wait::{DEADLINE, eventually},
+};
+use fakeaws::{Effect, Fault};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::{
+    kubernetes_rights,
+    suite::{Case, case, own_bench},
+    support::{converge, finalizers, refused},
+};
+
+const FINALIZER: &str = "crossinvoke.dev/aws-resources";
+
+pub(crate) fn scenarios() -> Vec<Case> {
+    vec![
+        case("a_finalizer_that_is_taken_off_is_put_back_at_once", Setup::default, put_back),
+        case("an_object_that_goes_without_its_finalizer_is_reported", Setup::default, left_behind),
+        case("only_a_request_asks_for_a_look", Setup::default, only_a_request),
+        own_bench("an_object_stays_when_its_kind_is_deleted", async |controller| {
+            let bench = Bench::start(controller).await?;
+            let setup = Setup::default().flags(["--stalled-retry", "1s"]);
+            let scenario = Scenario::with(&bench, "kind-deleted", setup).await?;
+            scenario.run(async |scenario| kind_deleted(scenario).await).await?;
+            kubernetes_rights::note(bench.control_plane())
+        }),
+    ]
+}
+
+async fn take_off(scenario: &Scenario<'_>) -> Result<()> {
+    let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    scenario.invokes().patch("validate", &PatchParams::default(), &none).await.context("no finalizer")?;
+    Ok(())
+}
+
+async fn put_back(scenario: &mut Scenario<'_>) -> Result<()> {
+    let before = scenario.configuration()?;
+    converge(scenario, &scenario.invoke("validate")).await?;
+    take_off(scenario).await?;
+    eventually("the finalizer is back", DEADLINE, async || {
+        let now = finalizers(scenario, "validate").await.map_err(|error| error.to_string())?;
+        if now == [FINALIZER] { Ok(()) } else { Err(format!("{now:?}")) }
+    })
+    .await?;
+    scenario.delete("validate").await?;
+    scenario.until_gone("validate").await?;
+    scenario.assert_as_before(&before)
+}
+
+async fn left_behind(scenario: &mut Scenario<'_>) -> Result<()> {
+    let object = converge(scenario, &scenario.invoke("validate")).await?;
+    let role = object.data["status"]["devAccount"]["invokeRoleARN"].as_str().unwrap_or_default().to_owned();
+    let made = scenario.configuration()?;
+    // A look that takes its time puts the finalizer back too late.
+    scenario.aws().fault(Fault::next("GetPipeline", Effect::Delay { milliseconds: 5_000 })).context("a slow call")?;
+    take_off(scenario).await?;
+    scenario.invokes().delete("validate", &DeleteParams::default()).await.context("deleting")?;
+    scenario.until_gone("validate").await?;
+    let kubectl = scenario.kubectl();
+    let namespace = format!("--namespace={}", scenario.namespace);
+    let events = ["get", "events.events.k8s.io", &namespace, "--output=json"];
+    let event = eventually("the event", DEADLINE, async || {
+        let text = kubectl.run(&events).await.map_err(|error| error.to_string())?;
+        let all: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        let found = all["items"].as_array().and_then(|all| all.iter().find(|event| event["reason"] == "LeftBehind"));
+        found.cloned().ok_or(text)
+    })
+    .await?;
+    assert_eq!((event["type"].as_str(), event["regarding"]["name"].as_str()), (Some("Warning"), Some("validate")));
+    assert!(event["note"].as_str().is_some_and(|note| note.contains(&role)), "{event}");
+    let log = scenario.controller()?.log();
+    assert!(log.iter().any(|line| line.contains("without its finalizer") && line.contains(&role)), "{log:?}");
+    scenario.assert_as_before(&made)
+}
+
+async fn only_a_request(scenario: &mut Scenario<'_>) -> Result<()> {
+    converge(scenario, &scenario.invoke("validate")).await?;
+    let reconciles = r#"crossinvoke_reconciles_total{kind="CrossAccountInvoke",outcome="ok"}"#;
+    let api = scenario.invokes();
+    let annotate = async |key: &str, value: &str| {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
+        api.patch("validate", &PatchParams::default(), &patch).await.context("annotating").map(drop)
+    };
+    let handled = async |value: &str| {
+        let is = |object: &kube::api::DynamicObject| object.data["status"]["lastHandledReconcileAt"] == value;
+        scenario.until("validate", "the request is handled", is).await.map(drop)
+    };
+    annotate("crossinvoke.dev/reconcile-requested-at", "first").await?;
+    handled("first").await?;
+    annotate("crossinvoke.dev/reconcile-requested-at", "second").await?;
+    handled("second").await?;
+    let account = scenario.aws_accounts();
+    let name = format!("{}-dev", scenario.namespace);
+    let flux = Patch::Merge(json!({"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": "now"}}}));
+    account.patch(&name, &PatchParams::default(), &flux).await.context("annotating")?;
+    eventually("the account's request is handled", DEADLINE, async || match account.get(&name).await {
+        Ok(object) if object.data["status"]["lastHandledReconcileAt"] == "now" => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await?;
+    // Another annotation changes the object and nothing more: the request behind it is the only look.
+    let before = scenario.controller()?.metric(reconciles).await?;
+    let annotate = async |scenario: &Scenario<'_>, annotations: Value| {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+        scenario.invokes().patch("validate", &PatchParams::default(), &patch).await.context("annotating").map(drop)
+    };
+    for value in ["a", "b", "c"] {
+        annotate(scenario, json!({"look": value})).await?;
+    }
+    annotate(scenario, json!({"crossinvoke.dev/reconcile-requested-at": "third"})).await?;
+    let is = |object: &kube::api::DynamicObject| object.data["status"]["lastHandledReconcileAt"] == "third";
+    scenario.until("validate", "the third request is handled", is).await?;
+    let after = scenario.controller()?.metric(reconciles).await?;
+    assert!(after - before <= 1.0, "{before} and then {after}");
+    Ok(())
+}
+
+async fn kind_deleted(scenario: &mut Scenario<'_>) -> Result<()> {
+    let kind = "crossaccountinvokes.crossinvoke.dev";
+    let before = scenario.configuration()?;
+    converge(scenario, &scenario.invoke("validate")).await?;
+    let made = scenario.configuration()?;
+    let policy = scenario.helm().template(&scenario.release(), &["templates/crds-protection.yaml"]).await?;
+    let kubectl = scenario.kubectl();
+    kubectl.apply(&policy).await?;
+    let confirm = format!("kubectl annotate crd {kind} crossinvoke.dev/confirm-removal=true");
+    eventually("the policy takes effect", DEADLINE, async || {
+        match kubectl.run(&["delete", "crd", kind, "--dry-run=server"]).await {
+            Err(error) if error.to_string().contains(&confirm) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    for target in [kind, "awsaccounts.crossinvoke.dev", "--all"] {
+        let refused = kubectl.run(&["delete", "crd", target, "--wait=false"]).await;
+        assert!(
+            refused.is_err_and(|error| error.to_string().contains("deletes every object of this kind")),
+            "{target}"
+        );
+    }
+    // A collection that is deleted at once names no object.
+    let collection = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let request = http::Request::delete(collection).body(Vec::new()).context("a request")?;
+    assert!(
+        scenario.client.request_text(request).await.is_err_and(|error| error.to_string().contains("confirm-removal"))
+    );
+
+    // In a cluster without the policy the kind goes, and the object stays all the same.
+    kubectl.run(&["delete", "validatingadmissionpolicybinding", "crds.crossinvoke.dev"]).await?;
+    eventually("the kind may be deleted", DEADLINE, async || {
+        kubectl.run(&["delete", "crd", kind, "--wait=false"]).await.map(drop).map_err(|error| error.to_string())
+    })
+    .await?;
+    refused(scenario, "validate", "DeletionBlocked", &[&confirm, "apply the objects again"]).await?;
+    scenario.assert_as_before(&made)?;
+    kubectl.run(&["annotate", "crd", kind, "crossinvoke.dev/confirm-removal=true"]).await?;
+    kubectl.run(&["wait", "--for=delete", &format!("crd/{kind}"), "--timeout=60s"]).await?;
+    scenario.assert_as_before(&before)
+}
