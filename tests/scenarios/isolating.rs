@@ -118,6 +118,7 @@ async fn give_narrow_rights(scenario: &Scenario<'_>) -> Result<()> {
         {"apiGroups": ["crossinvoke.dev"], "resources": ["awsaccounts"], "verbs": ["list", "watch", "patch"]},
         {"apiGroups": ["crossinvoke.dev"], "resources": ["awsaccounts/status"], "verbs": ["update"]},
         {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]},
+        {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": ["get"]},
     ]});
     let objects = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
     "metadata": {"name": format!("{own}-objects")}, "rules": [

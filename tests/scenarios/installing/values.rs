@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Values that must be refused: a name, and what is laid over the required values, in YAML.
-const REFUSED: [(&str, &str); 29] = [
+const REFUSED: [(&str, &str); 31] = [
     ("no-repository", "image: {repository: ''}"),
     ("repository-removed", "image: {repository: null}"),
     ("repository-with-tag", "image: {repository: 'registry.example.com/crossinvoke:1'}"),
