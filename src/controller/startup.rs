@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::{
-    Api, Client, Resource, ResourceExt,
-    api::{ListParams, PartialObjectMeta},
-};
+use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
 
 use crate::{
     api::{AwsAccount, CrossAccountInvoke},
@@ -44,15 +41,15 @@ async fn pause(duration: Duration) {
 }
 
 async fn missing(client: &Client, watched: &[String]) -> Option<String> {
-    let objects: Vec<Api<PartialObjectMeta<CrossAccountInvoke>>> = match watched {
+    let objects: Vec<Api<Decoded<CrossAccountInvoke>>> = match watched {
         [] => vec![Api::all(client.clone())],
         namespaces => namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect(),
     };
-    let accounts: Api<PartialObjectMeta<AwsAccount>> = Api::all(client.clone());
+    let accounts: Api<Decoded<AwsAccount>> = Api::all(client.clone());
     let one = ListParams::default().limit(1);
     let (mut listed, mut refused) = (false, None);
     for objects in objects {
-        let Err(error) = objects.list_metadata(&one).await else {
+        let Err(error) = objects.list(&one).await else {
             listed = true;
             continue;
         };
@@ -66,7 +63,7 @@ async fn missing(client: &Client, watched: &[String]) -> Option<String> {
     if !listed {
         return refused;
     }
-    accounts.list_metadata(&one).await.err().map(|error| describe(&error, &AwsAccount::plural(&())))
+    accounts.list(&one).await.err().map(|error| describe(&error, &AwsAccount::plural(&())))
 }
 
 /// Whether a failed list is about its namespace alone. A kind that is missing, and a server that does not answer, are

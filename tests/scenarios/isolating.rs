@@ -77,6 +77,7 @@ fn late(object: &mut Value) {
 async fn odd_managed_fields(scenario: &mut Scenario<'_>) -> Result<()> {
     const SECRET: &str = "what-nobody-may-read-in-a-log";
     let namespace = scenario.namespace.clone();
+    let before = scenario.configuration()?;
     for name in ["one", "two"] {
         let mut invoke = scenario.invoke(name);
         invoke["spec"]["action"] = json!({"userParameters": SECRET});
@@ -94,16 +95,20 @@ async fn odd_managed_fields(scenario: &mut Scenario<'_>) -> Result<()> {
         assert!(stored.contains("9999-12-31"), "the API server keeps it for {path}");
     }
     scenario.restart_controller().await?;
-    // Both are served: what differs is corrected, and what is written about the odd one is decoded.
+    // Both are served: what differs is corrected, and what is written about the odd one is decoded. A client in Rust, such
+    // as that of this test, cannot read the odd one.
     let callback = format!("crossinvoke-{}-callback", scenario.installation_id);
-    for name in ["one", "two"] {
-        scenario.aws().remove_inline_policy(&scenario.accounts.dev, EXECUTION_ROLE, &callback).context("drift")?;
-        repaired(scenario, name, &format!("after the restart, by {name}"), &good).await?;
-    }
-    for name in ["one", "two"] {
-        scenario.delete(name).await?;
-        scenario.until_gone(name).await?;
-    }
+    scenario.aws().remove_inline_policy(&scenario.accounts.dev, EXECUTION_ROLE, &callback).context("drift")?;
+    repaired(scenario, "two", "after the restart", &good).await?;
+    scenario.delete("two").await?;
+    scenario.until_gone("two").await?;
+    let kubectl = scenario.kubectl();
+    let of_one = ["crossaccountinvoke", "one", "--namespace", &namespace];
+    kubectl.run(&[&["annotate"][..], &of_one, &["crossinvoke.dev/reconcile-requested-at=now"]].concat()).await?;
+    let handled = "--for=jsonpath={.status.lastHandledReconcileAt}=now";
+    kubectl.run(&[&["wait"][..], &of_one, &[handled, "--timeout=60s"]].concat()).await?;
+    kubectl.run(&[&["delete"][..], &of_one, &["--timeout=60s"]].concat()).await?;
+    scenario.assert_as_before(&before)?;
     let log = scenario.controller()?.log();
     let leaks: Vec<_> = log.iter().filter(|line| line.contains(SECRET)).collect();
     assert!(leaks.is_empty(), "{leaks:?}");
