@@ -7,11 +7,12 @@ tools := build/tools
 # The tools of this checkout serve its scripts; KUBEBUILDER_ASSETS replaces the control plane among them.
 CARGO ?= cargo
 SEED ?=
+export TOOLS_PROFILE DEV_PROFILE ENDPOINT YES
 
-.PHONY: help tools demo recording test lint crds goldens cluster fakeaws figures clean build deny chart-lint image-check
+.PHONY: aws-facts aws-facts-clean help tools demo recording test lint crds goldens cluster fakeaws figures clean build deny chart-lint image-check
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 tools: ## Build etcd, kube-apiserver, kube-controller-manager, kubectl and helm into build/tools (minutes, once)
 	@tests/cluster/build-tools.sh $(tools)
@@ -65,6 +66,12 @@ fakeaws: build ## Start the AWS double and stay (SEED=FILE; without it, the thre
 	@seed="$(SEED)"; if [ -z "$$seed" ]; then seed=build/demo-seed.json; mkdir -p build; \
 	  "$$($(MAKE) --no-print-directory bin-seed)" >"$$seed"; echo "seed: $$seed (its keys are under \"keys\")" >&2; fi; \
 	exec "$$($(MAKE) --no-print-directory bin-fakeaws)" --seed "$$seed"
+
+aws-facts: build ## Ask the facts relied on: of the double, or TOOLS_PROFILE=P DEV_PROFILE=P [ENDPOINT=URL] [YES=1]
+	@FAKEAWS="$$($(MAKE) --no-print-directory bin-fakeaws)" tests/aws-facts/aws-facts.sh
+
+aws-facts-clean: build ## Remove what a broken run of aws-facts left in two accounts (TOOLS_PROFILE=P DEV_PROFILE=P)
+	@FAKEAWS="$$($(MAKE) --no-print-directory bin-fakeaws)" tests/aws-facts/aws-facts.sh --clean
 
 figures: tools ## Measure calls, memory, binary size and test times (release build; many minutes)
 	@tests/figures.sh

@@ -1,0 +1,290 @@
+"""Two accounts, what is made in them for the facts, and its removal."""
+
+import io
+import json
+import os
+import sys
+import time
+import urllib.request
+import uuid
+import zipfile
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from fact import NotTried, code
+
+# Everything that is made has a name with this prefix, and nothing without it is changed or removed.
+PREFIX = "crossinvoke-facts-"
+REGION = "us-east-1"
+OTHER_REGION = "eu-west-1"
+HANDLER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "handler", "index.py")
+# IAM shows a change after seconds, rarely after a minute.
+PATIENCE = 90
+
+
+class World:
+    """Clients of the tools and the dev account."""
+
+    def __init__(self, tools, dev, place):
+        self.sessions = {"tools": tools, "dev": dev}
+        # `accounts`, `double` or `moto`.
+        self.place = place
+        self.name = PREFIX + uuid.uuid4().hex[:8]
+        self.made = []
+        self.number = 0
+        self.ids = {side: self.client(side, "sts").get_caller_identity()["Account"] for side in self.sessions}
+        self.partition = self.client("tools", "sts").get_caller_identity()["Arn"].split(":")[1]
+
+    def client(self, side, service, region=REGION):
+        return self.sessions[side].client(service, region_name=region, config=Config(retries={"max_attempts": 0}))
+
+    @property
+    def iam(self):
+        return self.client("dev", "iam")
+
+    @property
+    def pipelines(self):
+        return self.client("tools", "codepipeline")
+
+    def next(self, what):
+        self.number += 1
+        return f"{self.name}-{what}-{self.number}"
+
+    def eventually(self, call, *codes):
+        """Calls until AWS no longer answers with one of these codes: what was just made in IAM takes time to show."""
+        until = time.monotonic() + (PATIENCE if self.place == "accounts" else 0)
+        while True:
+            try:
+                return call()
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in codes or time.monotonic() > until:
+                    raise
+                time.sleep(3)
+
+    # --- what is made
+
+    def role(self, side, principal, policies=None, *, what="role", **options):
+        """A role, by default in the dev account, with inline policies; returns its ARN."""
+        name = options.pop("name", None) or self.next(what)
+        iam = self.client(side, "iam")
+        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}
+        create = {"RoleName": name, "AssumeRolePolicyDocument": document(trust), **options}
+        made = self.eventually(lambda: iam.create_role(**create), "MalformedPolicyDocument")
+        self.made.append(lambda: remove_role(iam, name))
+        for policy, statements in (policies or {}).items():
+            iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=document(*statements))
+        return made["Role"]["Arn"]
+
+    def as_role(self, arn):
+        """A session of a role of the dev or tools account that trusts that account."""
+        side = next(side for side, account in self.ids.items() if f":{account}:" in arn)
+        sts = self.client(side, "sts")
+        assume = {"RoleArn": arn, "RoleSessionName": "facts"}
+        issued = self.eventually(lambda: sts.assume_role(**assume), "AccessDenied")["Credentials"]
+        keys = issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"]
+        session = boto3.Session(*keys, region_name=REGION)
+        endpoint = sts.meta.endpoint_url if self.place != "accounts" else None
+        config = Config(retries={"max_attempts": 0})
+        return lambda service: session.client(service, endpoint_url=endpoint, config=config)
+
+    def root(self, side):
+        return {"AWS": f"arn:{self.partition}:iam::{self.ids[side]}:root"}
+
+    def function(self, environment=None):
+        """A function of the dev account that answers the pipeline; returns its name and its role."""
+        role = self.role("dev", {"Service": "lambda.amazonaws.com"}, {"callback": [CALLBACK]}, what="execution")
+        name, client = self.next("function"), self.client("dev", "lambda")
+        with open(HANDLER, encoding="utf-8") as file:
+            source = file.read()
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("index.py", source)
+        create = {
+            "FunctionName": name,
+            "Runtime": "python3.13",
+            "Role": role,
+            "Handler": "index.handler",
+            "Timeout": 60,
+            "Code": {"ZipFile": packed.getvalue()},
+            "Environment": {"Variables": environment or {}},
+        }
+        self.eventually(lambda: client.create_function(**create), "InvalidParameterValueException")
+        self.made.append(lambda: self.remove_function(name))
+        if self.place == "accounts":
+            client.get_waiter("function_active_v2").wait(FunctionName=name)
+        elif self.place == "double":
+            self.admin("set-behaviour", account=self.ids["dev"], region=REGION, name=name, behaviour=self.python())
+        return name, role
+
+    def remove_function(self, name):
+        if self.place == "double":
+            self.admin("remove-function", account=self.ids["dev"], region=REGION, name=name)
+        else:
+            self.client("dev", "lambda").delete_function(FunctionName=name)
+
+    def python(self):
+        return {"type": "python", "file": HANDLER, "python": sys.executable}
+
+    def admin(self, command, **arguments):
+        """Reaches behind the double."""
+        body = json.dumps({"command": command, **arguments}).encode()
+        endpoint = self.client("dev", "sts").meta.endpoint_url
+        with urllib.request.urlopen(f"{endpoint}/_fakeaws/command", data=body) as answer:
+            return json.load(answer)
+
+    def bucket(self):
+        """A bucket for artifacts, with an object that a source action finds. Neither the double nor moto is asked."""
+        name = self.next("artifacts")
+        if self.place == "accounts":
+            s3 = self.client("tools", "s3")
+            s3.create_bucket(Bucket=name)
+            self.made.append(lambda: remove_bucket(self.sessions["tools"], name))
+            s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+            s3.put_object(Bucket=name, Key="source.zip", Body=b"PK\x05\x06" + b"\x00" * 18)
+        return name
+
+    def pipeline(self, *stages, mode="SUPERSEDED", before_create=lambda declaration: None, role_policies=None):
+        """A pipeline of the tools account with a source and these stages; returns its declaration."""
+        bucket = self.bucket()
+        storage = {"Effect": "Allow", "Action": "s3:*", "Resource": [f"arn:{self.partition}:s3:::{bucket}{rest}" for rest in ("", "/*")]}
+        assume = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": f"arn:{self.partition}:iam::{self.ids['dev']}:role/{PREFIX}*"}
+        policies = {"storage": [storage], "assume": [assume], **(role_policies or {})}
+        role = self.role("tools", {"Service": "codepipeline.amazonaws.com"}, policies, what="pipeline")
+        fetch = action("Fetch", "Source", "S3", {"S3Bucket": bucket, "S3ObjectKey": "source.zip", "PollForSourceChanges": "false"})
+        fetch["outputArtifacts"] = [{"name": "source"}]
+        declaration = {
+            "name": self.next("release"),
+            "roleArn": role,
+            "artifactStore": {"type": "S3", "location": bucket},
+            "pipelineType": "V2",
+            "executionMode": mode,
+            "stages": [{"name": "Source", "actions": [fetch]}, *(stages or (stage("Wait", approval()),))],
+        }
+        before_create(declaration)
+        create = lambda: self.pipelines.create_pipeline(pipeline=declaration)  # noqa: E731
+        self.eventually(create, "InvalidStructureException")
+        self.made.append(lambda: self.pipelines.delete_pipeline(name=declaration["name"]))
+        return self.pipelines.get_pipeline(name=declaration["name"])["pipeline"]
+
+    def update(self, declaration, change=lambda declaration: None, client=None):
+        """UpdatePipeline with a changed copy; returns the code of the answer."""
+        changed = json.loads(json.dumps(declaration))
+        change(changed)
+        return code((client or self.pipelines).update_pipeline, pipeline=changed)
+
+    def start(self, declaration):
+        return self.pipelines.start_pipeline_execution(name=declaration["name"])["pipelineExecutionId"]
+
+    def status(self, declaration, execution):
+        asked = {"pipelineName": declaration["name"], "pipelineExecutionId": execution}
+        return self.pipelines.get_pipeline_execution(**asked)["pipelineExecution"]["status"]
+
+    def action_state(self, declaration, name):
+        stages = self.pipelines.get_pipeline_state(name=declaration["name"])["stageStates"]
+        states = [state for stage in stages for state in stage.get("actionStates", []) if state["actionName"] == name]
+        return states[0].get("latestExecution", {}) if states else {}
+
+    def until(self, ready, what):
+        """Waits until this says yes."""
+        until = time.monotonic() + (300 if self.place == "accounts" else 20)
+        while not ready():
+            if time.monotonic() > until:
+                raise NotTried(f"{what} did not come about in time")
+            if self.place == "double":
+                endpoint = self.client("dev", "sts").meta.endpoint_url
+                urllib.request.urlopen(f"{endpoint}/_fakeaws/settled").read()
+            else:
+                time.sleep(3)
+
+    def clean(self):
+        """Removes what was made, the newest first; returns what could not be removed."""
+        left = []
+        for remove in reversed(self.made):
+            try:
+                remove()
+            except ClientError as error:
+                left.append(str(error))
+        self.made.clear()
+        return left
+
+
+CALLBACK = {
+    "Effect": "Allow",
+    "Action": ["codepipeline:PutJobSuccessResult", "codepipeline:PutJobFailureResult"],
+    "Resource": "*",
+}
+
+
+def document(*statements):
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def stage(name, *actions):
+    return {"name": name, "actions": list(actions)}
+
+
+def action(name, category, provider, configuration=None, **members):
+    kind = {"category": category, "owner": "AWS", "provider": provider, "version": "1"}
+    made = {"name": name, "actionTypeId": kind, "runOrder": 1, **members}
+    if configuration:
+        made["configuration"] = configuration
+    return made
+
+
+def approval(name="Approve", **members):
+    return action(name, "Approval", "Manual", **members)
+
+
+def remove_role(iam, name):
+    try:
+        for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+            iam.delete_role_policy(RoleName=name, PolicyName=policy)
+        for policy in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]:
+            iam.detach_role_policy(RoleName=name, PolicyArn=policy["PolicyArn"])
+        iam.delete_role(RoleName=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchEntity":
+            raise
+
+
+def remove_bucket(session, name):
+    bucket = session.resource("s3").Bucket(name)
+    bucket.object_versions.delete()
+    bucket.delete()
+
+
+def remove_leftovers(world):
+    """Removes what runs that broke off left in both accounts; returns the names."""
+    gone = []
+    pipelines = world.pipelines
+    for found in pipelines.list_pipelines()["pipelines"]:
+        if found["name"].startswith(PREFIX):
+            pipelines.delete_pipeline(name=found["name"])
+            gone.append(found["name"])
+    functions = world.client("dev", "lambda")
+    for page in functions.get_paginator("list_functions").paginate():
+        for found in page["Functions"]:
+            if found["FunctionName"].startswith(PREFIX):
+                world.remove_function(found["FunctionName"])
+                gone.append(found["FunctionName"])
+    for side in ("dev", "tools"):
+        iam = world.client(side, "iam")
+        for page in iam.get_paginator("list_roles").paginate():
+            for found in page["Roles"]:
+                if found["RoleName"].startswith(PREFIX):
+                    remove_role(iam, found["RoleName"])
+                    gone.append(found["RoleName"])
+    if world.place == "accounts":
+        for found in world.client("tools", "s3").list_buckets()["Buckets"]:
+            if found["Name"].startswith(PREFIX):
+                remove_bucket(world.sessions["tools"], found["Name"])
+                gone.append(found["Name"])
+        connections = world.client("tools", "codeconnections")
+        for page in connections.get_paginator("list_connections").paginate():
+            for found in page["Connections"]:
+                if found["ConnectionName"].startswith(PREFIX):
+                    connections.delete_connection(ConnectionArn=found["ConnectionArn"])
+                    gone.append(found["ConnectionName"])
+    return gone

@@ -1,0 +1,113 @@
+//! The facts that crossinvoke relies on (`tests/aws-facts`), asked of the double by two profiles of it, as a person asks two
+//! accounts.
+#![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use fakeaws::{Effect, FakeAws, Fault, RoleSeed, Seed};
+use serde_json::json;
+
+const DEV: &str = "222222222222";
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../aws-facts").canonicalize().unwrap()
+}
+
+async fn double() -> FakeAws {
+    let seed: Seed = serde_json::from_str(&fs::read_to_string(folder().join("seed.json")).unwrap()).unwrap();
+    FakeAws::start(seed).await.unwrap()
+}
+
+/// Runs the facts with two profiles of the double.
+async fn run(aws: &FakeAws, arguments: &[&str]) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    let credentials = home.path().join("credentials");
+    let profile = |name: &str, key: &str| format!("[{name}]\naws_access_key_id = {key}\naws_secret_access_key = any\n");
+    fs::write(&credentials, profile("tools", "AKIAFACTSTOOLS") + &profile("dev", "AKIAFACTSDEV")).unwrap();
+    let python = tokio::task::spawn_blocking(fakeaws::python_environment).await.unwrap().unwrap();
+    let mut command = tokio::process::Command::new(python);
+    command.arg("-B").arg(folder().join("run.py"));
+    command.args(["--tools-profile", "tools", "--dev-profile", "dev", "--place", "double"]);
+    command.args(["--endpoint", aws.endpoint()]).args(arguments).kill_on_drop(true);
+    // Nothing of the developer's own AWS set-up may leak in.
+    for variable in ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"]
+    {
+        command.env_remove(variable);
+    }
+    command.env("AWS_SHARED_CREDENTIALS_FILE", &credentials).env("AWS_CONFIG_FILE", "/dev/null");
+    command.env("AWS_EC2_METADATA_DISABLED", "true").output().await.unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[tokio::test]
+async fn the_double_agrees_and_nothing_is_left_of_the_asking() {
+    let aws = double().await;
+    let before = aws.admin().configuration().unwrap();
+    let asked = run(&aws, &[]).await;
+    let said = text(&asked);
+    assert!(asked.status.success() && said.contains(" agree, 0 differs, "), "{said}");
+    // Only what the double does not have is left out.
+    assert_eq!(said.lines().filter(|line| line.starts_with("not tried")).count(), 3, "{said}");
+    assert_eq!(aws.admin().configuration().unwrap(), before);
+}
+
+#[tokio::test]
+async fn what_differs_is_said_and_ends_with_1() {
+    let aws = double().await;
+    aws.admin()
+        .fault(Fault::next(
+            "ListRoleTags",
+            Effect::Fail { status: 500, code: "ServiceFailure".to_owned(), message: String::new() },
+        ))
+        .unwrap();
+    let asked = run(&aws, &["--only", "Tag keys that differ"]).await;
+    let said = text(&asked);
+    assert_eq!(asked.status.code(), Some(1), "{said}");
+    assert!(said.contains("differs    Tag keys that differ in case only are one key: an error"), "{said}");
+    assert!(said.contains("(expected: Team=b)") && said.contains("0 agree, 1 differs, 0 not tried"), "{said}");
+}
+
+#[tokio::test]
+async fn what_a_broken_run_left_is_removed_and_nothing_else() {
+    let aws = double().await;
+    let trust = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}]});
+    aws.admin().put_role(DEV, "a-role-of-somebody", RoleSeed::trusting(trust.clone())).unwrap();
+    let before = aws.admin().configuration().unwrap();
+    aws.admin().put_role(DEV, "crossinvoke-facts-0a1b2c3d-role-1", RoleSeed::trusting(trust)).unwrap();
+    let cleaned = run(&aws, &["--clean"]).await;
+    assert_eq!(text(&cleaned), "removed crossinvoke-facts-0a1b2c3d-role-1\n");
+    assert_eq!(aws.admin().configuration().unwrap(), before);
+}
+
+#[tokio::test]
+async fn two_profiles_of_one_account_are_refused() {
+    let aws = double().await;
+    let asked = run(&aws, &["--dev-profile", "tools"]).await;
+    assert_eq!(asked.status.code(), Some(2), "{}", text(&asked));
+    assert!(text(&asked).contains("both profiles are of one account"), "{}", text(&asked));
+}
+
+#[test]
+fn the_table_of_the_documentation_is_the_one_that_runs() {
+    let python = fakeaws::python_environment().unwrap();
+    let printed = Command::new(python).arg("-B").arg(folder().join("run.py")).arg("--markdown").output().unwrap();
+    let table = String::from_utf8(printed.stdout).unwrap();
+    let path = folder().join("../../docs/second-opinion.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (begin, end) = ("<!-- facts -->\n", "<!-- end of facts -->");
+    let (head, rest) = page.split_once(begin).unwrap();
+    let (shown, tail) = rest.split_once(end).unwrap();
+    if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        fs::write(&path, [head, begin, &table, end, tail].concat()).unwrap();
+    } else {
+        assert!(shown == table, "docs/second-opinion.md is stale: run `make goldens`");
+    }
+}
