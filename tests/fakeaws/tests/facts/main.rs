@@ -32,7 +32,7 @@ async fn run(aws: &FakeAws, arguments: &[&str]) -> Output {
     let mut command = tokio::process::Command::new(python);
     command.arg("-B").arg(folder().join("run.py"));
     command.args(["--tools-profile", "tools", "--dev-profile", "dev", "--place", "double"]);
-    command.args(["--endpoint", aws.endpoint()]).args(arguments).kill_on_drop(true);
+    command.args(["--endpoint", &aws.endpoint()]).args(arguments).kill_on_drop(true);
     // Nothing of the developer's own AWS set-up may leak in.
     for variable in ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"]
     {
