@@ -276,7 +276,7 @@ fn the_policy_files_grant_exactly_the_rights() {
             if actions.contains(&"iam:PassRole") {
                 assert_eq!(
                     statement["Condition"],
-                    json!({"StringEquals": {"iam:PassedToService": "codepipeline.amazonaws.com"}})
+                    json!({"StringEquals": {"iam:PassedToService": ["codepipeline.amazonaws.com", "codebuild.amazonaws.com"]}})
                 );
                 assert_eq!((statement["Resource"].as_str(), actions.len()), (Some("${PipelineRoleArn}"), 1));
             }
