@@ -10,6 +10,7 @@ SEED ?=
 export TOOLS_PROFILE DEV_PROFILE ENDPOINT YES
 
 .PHONY: aws-facts aws-facts-clean help tools demo recording test lint crds goldens cluster fakeaws figures clean build deny chart-lint image-check
+.PHONY: help tools demo recording test lint crds conditions goldens cluster fakeaws figures clean build deny chart-lint image-check
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +55,9 @@ deny:
 
 crds: build ## Generate crds/ and the chart's copy from the code
 	@tests/chart/crds.sh "$$($(MAKE) --no-print-directory bin-crossinvoke)"
+
+conditions: ## Generate docs/conditions.md and the tables in Argo CD's health checks from the code
+	UPDATE_GOLDENS=1 $(CARGO) test --locked --lib -p crossinvoke reference
 
 goldens: tools crds ## Write all golden files anew; look at the difference before you commit it
 	@tests/chart/goldens.sh $(tools)/helm

@@ -9,6 +9,8 @@ mod cross_account_invoke;
 mod drift;
 mod null;
 mod reason;
+#[cfg(test)]
+mod reference;
 mod rules;
 
 pub use aws_account::{Allowance, AwsAccount, AwsAccountSpec, AwsAccountStatus, Grant, GrantedNamespaces, InvokeRoles};

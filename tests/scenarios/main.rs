@@ -15,6 +15,7 @@ mod deleting;
 mod drifting;
 mod entering;
 mod gating;
+mod gitops;
 mod holding;
 mod installing;
 mod isolating;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         changing::scenarios(),
         waiting::scenarios(),
         reporting::scenarios(),
+        gitops::scenarios(),
         running::scenarios(),
         sharing::scenarios(),
         proving::scenarios(),

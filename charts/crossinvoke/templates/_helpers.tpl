@@ -82,3 +82,13 @@ cluster, and two of them would take each other's roles for their own.
 {{- toYaml . -}}
 {{- end -}}
 {{- end -}}
+
+{{/*
+Annotations of what must outlive the release: neither Helm nor Argo CD deletes it, and Argo CD does not report what it kept
+as out of sync.
+*/}}
+{{- define "crossinvoke.keep" -}}
+helm.sh/resource-policy: keep
+argocd.argoproj.io/sync-options: Prune=false,Delete=false
+argocd.argoproj.io/compare-options: IgnoreExtraneous
+{{- end }}
