@@ -180,13 +180,20 @@ pub enum ContestedReason {
 }
 
 /// What the condition `GrantsMatched` of an `AwsAccount` says. The name is the wire form.
-#[derive(Clone, Copy, Debug, Display, EnumIter, EnumString, Eq, Hash, IntoStaticStr, Ord, PartialEq, PartialOrd)]
+#[derive(
+    Clone, Copy, Debug, Display, EnumIter, EnumMessage, EnumString, Eq, Hash, IntoStaticStr, Ord, PartialEq, PartialOrd,
+)]
 pub enum GrantsReason {
     /// Every namespace that is named exists, and some namespace is covered.
+    #[strum(message = "Nothing.")]
     Matched,
     /// No namespace is covered.
+    #[strum(
+        message = "Correct the names or the selector of the grants, or create the namespace; until then the account opens nothing."
+    )]
     GrantsNothing,
     /// A namespace that is named does not exist.
+    #[strum(message = "Correct the name in the grant, or create the namespace.")]
     NamespaceNotFound,
 }
 

@@ -6,7 +6,7 @@ use strum::{EnumMessage, IntoEnumIterator};
 
 use super::{
     condition,
-    reason::{ContestedReason, DriftReason, Reason, ReasonClass},
+    reason::{ContestedReason, DriftReason, GrantsReason, Reason, ReasonClass},
 };
 
 /// A condition as the documentation describes it.
@@ -58,6 +58,13 @@ fn conditions() -> Vec<Described> {
             present: "while it is True",
             says: "Something else undoes what the controller corrects; status.contested has what and how often.",
             reasons: rows(ContestedReason::iter(), |_| "True"),
+        },
+        Described {
+            kind: condition::GRANTS_MATCHED,
+            objects: "AwsAccount",
+            present: "always",
+            says: "The grants reach a namespace. It has no effect on Ready.",
+            reasons: rows(GrantsReason::iter(), |it| if *it == GrantsReason::Matched { "True" } else { "False" }),
         },
     ]
 }
@@ -193,5 +200,5 @@ fn every_enum_of_reasons_is_documented() {
     let enums =
         include_str!("reason.rs").lines().filter(|line| line.starts_with("pub enum ") && line.contains("Reason"));
     // ReasonClass is not a reason.
-    assert_eq!(enums.count() - 1, 3, "describe the new enum in conditions()");
+    assert_eq!(enums.count() - 1, 4, "describe the new enum in conditions()");
 }

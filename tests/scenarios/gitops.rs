@@ -20,7 +20,10 @@ use crate::{
 const CUSTOMIZATIONS: &str = "deploy/argocd/resource_customizations/crossinvoke.dev";
 
 pub(crate) fn scenarios() -> Vec<Case> {
-    vec![case("argo_cd_and_kstatus_find_what_the_status_says", Setup::default, argo_cd_and_kstatus)]
+    vec![
+        case("argo_cd_and_kstatus_find_what_the_status_says", Setup::default, argo_cd_and_kstatus),
+        case("the_example_manifests_are_taken_as_they_are", Setup::default, the_example_manifests),
+    ]
 }
 
 /// A state: its name, the object in it, and what Argo CD and kstatus are to find.
@@ -77,6 +80,23 @@ async fn argo_cd_and_kstatus(scenario: &mut Scenario<'_>) -> Result<()> {
     .await?;
     check_now(scenario, &waiting).await?;
     scenario.until_gone("validate").await
+}
+
+async fn the_example_manifests(scenario: &mut Scenario<'_>) -> Result<()> {
+    let kubectl = scenario.kubectl();
+    kubectl.run(&["create", "namespace", "payments"]).await?;
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    for (file, objects) in
+        [("aws-accounts.yaml", 2), ("cross-account-invoke.yaml", 1), ("cross-account-invoke-full.yaml", 1)]
+    {
+        let manifests = std::fs::read_to_string(examples.join(file)).context(file)?;
+        let said = kubectl.apply(&manifests).await?;
+        assert_eq!(said.lines().count(), objects, "{said}");
+        // What is applied by a client that keeps its own copy is taken just the same.
+        kubectl.run_with_input(&["replace", "--validate=strict", "--filename=-"], &manifests).await?;
+        kubectl.run_with_input(&["delete", "--filename=-"], &manifests).await?;
+    }
+    Ok(())
 }
 
 /// Compares verdicts, messages and the test data for Argo CD's own tests.

@@ -35,7 +35,15 @@ async fn life(scenario: &mut Scenario<'_>) -> Result<()> {
     helm.install(&release, &chart(), &["--set", "awsAccounts=null"]).await?;
     until_kinds_are_served(&scenario.kubectl()).await?;
     helm.upgrade(&release, &chart(), &[]).await?;
-    assert_eq!(scenario.aws_accounts().list(&ListParams::default()).await.context("listing")?.items.len(), 2);
+    let made = scenario.kubectl().run(&["get", "crd,awsaccounts", "--output=json"]).await?;
+    let made: Value = serde_json::from_str(&made).context("what must stay")?;
+    let made = made["items"].as_array().cloned().unwrap_or_default();
+    assert_eq!(made.len(), 4, "two kinds and two accounts");
+    for annotations in made.iter().map(|it| &it["metadata"]["annotations"]) {
+        assert_eq!(annotations["helm.sh/resource-policy"], "keep", "Helm does not delete it");
+        assert_eq!(annotations["argocd.argoproj.io/sync-options"], "Prune=false,Delete=false", "nor does Argo CD");
+        assert_eq!(annotations["argocd.argoproj.io/compare-options"], "IgnoreExtraneous", "or report it");
+    }
 
     scenario.start_installed_controller(&release).await?;
     crate::support::converge(scenario, &scenario.invoke("validate")).await?;
