@@ -112,6 +112,9 @@ pub enum Reason {
     #[strum(message = "Remove other inline policies of the role that the message names.")]
     PolicySizeExceeded,
     /// The status has no room for what would be made.
+    #[strum(
+        message = "Set the spec back to an earlier state and let it become Ready before the next edit, or delete the object."
+    )]
     InventoryFull,
     /// A quota of the account is used up.
     #[strum(message = "Request an increase of the quota that AWS names, or remove what is not needed.")]

@@ -28,6 +28,7 @@ local reasons = {
   PipelineRoleCannotAssume = "Degraded",
   PipelineRefused = "Degraded",
   PolicySizeExceeded = "Degraded",
+  InventoryFull = "Degraded",
   QuotaExceeded = "Degraded",
   DeletionBlocked = "Degraded",
 }
