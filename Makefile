@@ -9,8 +9,7 @@ CARGO ?= cargo
 SEED ?=
 export TOOLS_PROFILE DEV_PROFILE ENDPOINT YES
 
-.PHONY: aws-facts aws-facts-clean help tools demo recording test lint crds goldens cluster fakeaws figures clean build deny chart-lint image-check
-.PHONY: help tools demo recording test lint crds conditions goldens cluster fakeaws figures clean build deny chart-lint image-check
+.PHONY: aws-facts aws-facts-clean help tools demo recording test lint crds conditions goldens cluster fakeaws figures clean build deny chart-lint image-check
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
