@@ -154,7 +154,8 @@ pub struct Action {
     #[schemars(length(max = rules::TEXT))]
     #[x_kube(validation = rules::action_name())]
     pub name: Option<String>,
-    /// 1 to 999; 1 when absent. Actions of a stage with the same number run side by side.
+    /// 1 to 999. Actions of a stage with the same number run in parallel. When absent, an action that is there keeps its
+    /// number, and a new one gets 1; in a stage with other people's actions it must be set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::run_order())]
     pub run_order: Option<i32>,
@@ -168,6 +169,7 @@ pub struct Action {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = rules::TEXT))]
     #[x_kube(validation = rules::variables_namespace())]
+    #[x_kube(validation = rules::variables_namespace_not_reserved())]
     pub variables_namespace: Option<String>,
 }
 
@@ -341,6 +343,9 @@ pub struct InventoryItem {
     /// Hashes of what was there when it was last seen in place, to tell drift from a change of the spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// The version of the pipeline in which the action was last seen in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline_version: Option<i64>,
 }
 
 /// A part of the status that does not decode counts as absent. Whoever may write status could otherwise make an object

@@ -108,6 +108,8 @@ pub enum Reason {
     /// CodePipeline refuses the pipeline as a whole.
     #[strum(message = "Correct in the pipeline what the message names; it is usually not part of this object.")]
     PipelineRefused,
+    /// A role may be changed by AWS only; the pipeline or function needs another one.
+    RoleUnmodifiable,
     /// A policy would be larger than IAM allows.
     #[strum(message = "Remove other inline policies of the role that the message names.")]
     PolicySizeExceeded,

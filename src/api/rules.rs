@@ -69,6 +69,14 @@ pub(super) fn variables_namespace() -> Rule {
     matches("^[A-Za-z0-9@_-]{1,100}$", "must be 1 to 100 of A-Z a-z 0-9 @ - _, for example validation")
 }
 
+/// Namespaces that CodePipeline fills itself.
+pub(super) fn variables_namespace_not_reserved() -> Rule {
+    rule(
+        "!(self in ['codepipeline', 'variables'])",
+        "must not be codepipeline or variables, which CodePipeline reserves, for example validation",
+    )
+}
+
 /// An object's name is the action's name when that is absent, but may be 253 characters long.
 pub(super) fn object_name_fits_action() -> Rule {
     rule(

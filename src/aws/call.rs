@@ -16,7 +16,7 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::{AwsError, AwsErrorKind, codes::kind_of, raw_json::NotSent};
-use crate::domain::ids::AccountId;
+use crate::domain::{ids::AccountId, request_id};
 
 /// Who calls, and where.
 #[derive(Clone, Debug)]
@@ -54,6 +54,7 @@ impl Call {
             caller: self.subject.caller.clone(),
             code: None,
             message: message.into(),
+            request_id: None,
             kind,
             outcome_unknown: false,
         }
@@ -77,7 +78,8 @@ impl Call {
                 let message = message.unwrap_or_default();
                 let kind = kind_of(self.service, self.operation, code, message);
                 let code = Some(code.to_owned());
-                AwsError { code, ..self.failed(by_status(kind, status), without_values(message)) }
+                let message = request_id::removed(&without_values(message)).into_owned();
+                AwsError { code, request_id: id_of(error), ..self.failed(by_status(kind, status), message) }
             }
             None if in_chain::<NotSent>(error).is_some() => self.failed(AwsErrorKind::Other, chain_text(error)),
             None => self.failed(without_answer(error, status), chain_text(error)),
@@ -88,6 +90,14 @@ impl Call {
     fn mutates(&self) -> bool {
         self.service != "sts" && !self.operation.starts_with("Get") && !self.operation.starts_with("List")
     }
+}
+
+/// The id that AWS gave the call.
+fn id_of<E>(error: &SdkError<E, HttpResponse>) -> Option<String> {
+    let headers = error.raw_response()?.headers();
+    let id = ["x-amzn-requestid", "x-amz-request-id"].into_iter().find_map(|name| headers.get(name))?;
+    let usual = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    (!id.is_empty() && id.len() <= 64 && id.chars().all(usual)).then(|| id.to_owned())
 }
 
 /// A code that the table does not know still has a status that says whose fault it is.

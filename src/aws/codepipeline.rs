@@ -1,22 +1,24 @@
 //! `CodePipeline`: the declaration as raw JSON, and whether a pipeline is idle.
 
-use aws_sdk_codepipeline::types::{PipelineDeclaration, PipelineExecutionStatus};
-use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
-use serde_json::{Value, json};
-
 use super::{
     AwsError, AwsErrorKind,
     call::{Call, Subject},
-    raw_json::{CaptureBody, ReplaceBody},
+    raw_json::{CaptureBody, ReplaceBody, Unusable},
     session::Clients,
+    settings::without_settings,
 };
-use crate::domain::ids::{Arn, PipelineName, Region};
+use crate::domain::{
+    ids::{Arn, PipelineName, Region},
+    pipeline_edit::Json,
+};
+use aws_sdk_codepipeline::types::{PipelineDeclaration, PipelineExecutionStatus};
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 
 /// A pipeline as CodePipeline sent it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PipelineRead {
     /// The raw `pipeline` member.
-    pub declaration: Value,
+    pub declaration: Json,
     /// Its version.
     pub version: i64,
     /// Its service role.
@@ -30,7 +32,7 @@ pub struct PipelineRead {
 pub struct Execution {
     /// Its id.
     pub id: String,
-    /// `InProgress` or `Stopping`.
+    /// What CodePipeline says of it, such as `InProgress` or `Stopping`.
     pub status: String,
 }
 
@@ -66,10 +68,23 @@ impl CodePipeline {
     /// # Errors
     /// As AWS answers, or an answer that is not JSON 1.1.
     pub async fn get_pipeline(&self, name: &PipelineName) -> Result<Option<PipelineRead>, AwsError> {
+        self.get(name, None).await
+    }
+
+    /// An earlier version of the pipeline; `None` when it is not kept any more.
+    ///
+    /// # Errors
+    /// As [`Self::get_pipeline`].
+    pub async fn get_version(&self, name: &PipelineName, version: i32) -> Result<Option<PipelineRead>, AwsError> {
+        self.get(name, Some(version)).await
+    }
+
+    async fn get(&self, name: &PipelineName, version: Option<i32>) -> Result<Option<PipelineRead>, AwsError> {
         let call = self.call("GetPipeline", name.as_str());
         let captured = CaptureBody::default();
-        let request = self.reading.get_pipeline().name(name.as_str()).customize().interceptor(captured.clone());
-        match answered(request.send().await, |error| call.classify(error)) {
+        let request = self.reading.get_pipeline().name(name.as_str()).set_version(version);
+        let sent = request.customize().interceptor(captured.clone()).send().await;
+        match answered(sent, |error| call.classify(error)) {
             Ok(()) => read(&call, captured.take()).map(Some),
             Err(error) if error.kind == AwsErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -80,13 +95,12 @@ impl CodePipeline {
     ///
     /// # Errors
     /// As AWS answers, without the settings of the pipeline that it may quote.
-    pub async fn update_pipeline(&self, declaration: &Value) -> Result<PipelineRead, AwsError> {
-        let text = |member: &str| declaration.get(member).and_then(Value::as_str).unwrap_or_default();
-        let call = self.call("UpdatePipeline", text("name"));
+    pub async fn update_pipeline(&self, declaration: &Json) -> Result<PipelineRead, AwsError> {
+        let call = self.call("UpdatePipeline", declaration.text("name"));
         // Only what the builder demands: the body that is sent is the raw declaration.
         let typed = PipelineDeclaration::builder()
-            .name(text("name"))
-            .role_arn(text("roleArn"))
+            .name(declaration.text("name"))
+            .role_arn(declaration.text("roleArn"))
             .set_stages(Some(Vec::new()))
             .build()
             .map_err(|error| call.failed(AwsErrorKind::Other, error.to_string()))?;
@@ -96,7 +110,7 @@ impl CodePipeline {
             .update_pipeline()
             .pipeline(typed)
             .customize()
-            .interceptor(ReplaceBody::new(&json!({"pipeline": declaration})))
+            .interceptor(ReplaceBody::new(format!("{{\"pipeline\":{declaration}}}")))
             .interceptor(captured.clone())
             .send()
             .await;
@@ -135,11 +149,10 @@ impl CodePipeline {
         let request = self.reading.list_pipeline_executions().pipeline_name(name.as_str()).max_results(100);
         let page = request.set_next_token(token).send().await.map_err(|error| call.classify(&error))?;
         let unfinished = page.pipeline_execution_summaries().iter().find_map(|execution| {
-            let status = execution.status()?;
-            let running = matches!(status, PipelineExecutionStatus::InProgress | PipelineExecutionStatus::Stopping);
-            running.then(|| Execution {
+            let status = execution.status();
+            (!status.is_some_and(is_over)).then(|| Execution {
                 id: execution.pipeline_execution_id().unwrap_or_default().to_owned(),
-                status: status.as_str().to_owned(),
+                status: status.map_or("without a status", PipelineExecutionStatus::as_str).to_owned(),
             })
         });
         Ok((unfinished, page.next_token().map(str::to_owned)))
@@ -159,56 +172,22 @@ fn answered<T, E>(
     }
 }
 
-fn read(call: &Call, body: Result<Value, String>) -> Result<PipelineRead, AwsError> {
-    let unusable = |what: String| call.unusable(what);
-    let mut body = body.map_err(unusable)?;
-    let missing = |what: &str| unusable(format!("the answer has no usable {what}"));
-    let arn = body.pointer("/metadata/pipelineArn").and_then(Value::as_str).and_then(|arn| arn.parse().ok());
-    let declaration = body.get_mut("pipeline").map(Value::take).ok_or_else(|| missing("pipeline"))?;
-    let version = declaration.get("version").and_then(Value::as_i64).ok_or_else(|| missing("version"))?;
-    let role = declaration.get("roleArn").and_then(Value::as_str).and_then(|role| role.parse().ok());
-    Ok(PipelineRead { version, role: role.ok_or_else(|| missing("roleArn"))?, arn, declaration })
+/// Whether an execution can no longer be cancelled. A status that nobody knows yet may be that of a run.
+fn is_over(status: &PipelineExecutionStatus) -> bool {
+    use PipelineExecutionStatus as S;
+    matches!(status, S::Succeeded | S::Failed | S::Stopped | S::Cancelled | S::Superseded)
 }
 
-/// The settings of a pipeline can hold tokens, of other teams too, and an error's text reaches status and logs: what AWS
-/// quotes of them is struck out. Short ones stay, as they are no secrets and may be part of any word.
-fn without_settings(error: AwsError, declaration: &Value) -> AwsError {
-    let mut settings = Vec::new();
-    collect_settings(declaration, &mut settings);
-    // The longest first, as one may be part of another.
-    settings.sort_by_key(|setting| std::cmp::Reverse(setting.len()));
-    let message = settings.iter().fold(error.message, |message, setting| struck_out(&message, setting));
-    AwsError { message, ..error }
-}
-
-fn collect_settings<'a>(value: &'a Value, settings: &mut Vec<&'a str>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| collect_settings(item, settings)),
-        Value::Object(members) => {
-            for (name, member) in members {
-                match (name.as_str(), member) {
-                    ("configuration", Value::Object(pairs)) => {
-                        settings.extend(pairs.values().filter_map(Value::as_str).filter(|text| text.len() >= 6));
-                    }
-                    ("value" | "defaultValue", Value::String(text)) if text.len() >= 6 => settings.push(text),
-                    _ => collect_settings(member, settings),
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Strikes out a text where it stands as a word of its own.
-fn struck_out(message: &str, setting: &str) -> String {
-    let in_word = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '/');
-    let mut kept = String::new();
-    let mut rest = message;
-    while let Some((before, after)) = rest.split_once(setting) {
-        let part_of_a_word = before.chars().next_back().is_some_and(in_word) || after.starts_with(in_word);
-        kept.push_str(before);
-        kept.push_str(if part_of_a_word { setting } else { "…" });
-        rest = after;
-    }
-    kept + rest
+fn read(call: &Call, body: Result<Json, Unusable>) -> Result<PipelineRead, AwsError> {
+    let unreadable = |what: String| AwsError { kind: AwsErrorKind::PipelineUnreadable, ..call.unusable(what) };
+    let body = body.map_err(|error| match error {
+        Unusable::Foreign(what) => call.unusable(what),
+        Unusable::Unreadable(what) => unreadable(what),
+    })?;
+    let missing = |place: &str| unreadable(format!("the answer has no usable {place}"));
+    let arn = body.get("metadata").and_then(|metadata| metadata.text("pipelineArn").parse().ok());
+    let declaration = body.get("pipeline").ok_or_else(|| missing("pipeline"))?;
+    let version = declaration.get("version").and_then(Json::as_i64).ok_or_else(|| missing("pipeline.version"))?;
+    let role = declaration.text("roleArn").parse().map_err(|_| missing("pipeline.roleArn"))?;
+    Ok(PipelineRead { version, role, arn, declaration: declaration.clone() })
 }

@@ -50,6 +50,7 @@ const NOT_ASSUMABLE: &[&str] =
     &["RegionDisabledException", "RegionDisabled", "PackedPolicyTooLarge", "ValidationError"];
 const NOT_FOUND: &[&str] =
     &["NoSuchEntity", "ResourceNotFoundException", "PipelineNotFoundException", "PipelineVersionNotFoundException"];
+const NO_SUCH_PIPELINE: &str = "does not have a pipeline with name";
 const CONCURRENT: &[&str] = &[
     "ConcurrentModification",
     "ConcurrentModificationException",
@@ -81,6 +82,10 @@ pub(super) fn kind_of(service: &str, operation: &str, code: &str, message: &str)
         () if is(DENIED) => denied(message, || format!("{service}:{operation}")),
         () if is_about_boundary(operation, code, message) => AwsErrorKind::InvalidBoundary,
         () if is(NOT_FOUND) => AwsErrorKind::NotFound,
+        // CodePipeline has been seen to say it under the code of a malformed request.
+        () if service == "codepipeline" && code == "ValidationException" && message.contains(NO_SUCH_PIPELINE) => {
+            AwsErrorKind::NotFound
+        }
         () if is(CONCURRENT) => AwsErrorKind::ConcurrentModification,
         () => kind_of_one(service, code, message),
     }
@@ -97,6 +102,7 @@ fn is_about_boundary(operation: &str, code: &str, message: &str) -> bool {
 fn kind_of_one(service: &str, code: &str, message: &str) -> AwsErrorKind {
     match code {
         "EntityAlreadyExists" => AwsErrorKind::AlreadyExists,
+        "UnmodifiableEntity" | "UnmodifiableEntityException" => AwsErrorKind::Unmodifiable,
         "DeleteConflict" => AwsErrorKind::DeleteConflict,
         "LimitExceeded" | "LimitExceededException" => {
             if message.contains("Maximum policy size") || message.contains("ACLSizePerRole") {
@@ -324,7 +330,7 @@ mod tests {
                 K::InvalidPrincipal,
             ),
             ("iam", "CreateRole", "MalformedPolicyDocument", "Syntax errors in policy.", K::MalformedPolicy),
-            ("iam", "PutRolePolicy", "UnmodifiableEntity", "", K::Other),
+            ("iam", "PutRolePolicy", "UnmodifiableEntity", "", K::Unmodifiable),
             (
                 "iam",
                 "CreateRole",
@@ -382,6 +388,7 @@ mod tests {
         let in_brackets = cannot(&format!("AssumeRole on role {role} (Service: AWSCodePipeline)."));
         let with_a_stop = cannot(&format!("AssumeRole on action role {role}."));
         let of_nobody = cannot("AssumeRole on action role x");
+        let nobodys = "Account '111111111111' does not have a pipeline with name 'payments'";
         let update = |code: &'static str, message, kind| ("codepipeline", "UpdatePipeline", code, message, kind);
         check(&[
             update("InvalidStructureException", documented.as_str(), K::PipelineCannotAssume { role: role.clone() }),
@@ -398,6 +405,11 @@ mod tests {
             update("ConcurrentModificationException", "", K::ConcurrentModification),
             update("ConflictException", "", K::ConcurrentModification),
             ("codepipeline", "GetPipeline", "PipelineVersionNotFoundException", "", K::NotFound),
+            ("codepipeline", "GetPipeline", "PipelineNotFoundException", nobodys, K::NotFound),
+            ("codepipeline", "GetPipeline", "ValidationException", nobodys, K::NotFound),
+            ("codepipeline", "ListPipelineExecutions", "ValidationException", nobodys, K::NotFound),
+            ("codepipeline", "GetPipeline", "ValidationException", "1 validation error detected", K::PipelineRefused),
+            ("lambda", "GetFunctionConfiguration", "ValidationException", nobodys, K::Other),
             ("lambda", "GetFunctionConfiguration", "ResourceNotFoundException", "", K::NotFound),
         ]);
     }

@@ -2,7 +2,10 @@
 
 use std::{error::Error, fmt};
 
-use crate::domain::ids::{AccountId, Arn};
+use crate::domain::{
+    ids::{AccountId, Arn},
+    request_id,
+};
 
 /// What an error means for the controller.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -63,6 +66,10 @@ pub enum AwsErrorKind {
     },
     /// CodePipeline refuses the pipeline.
     PipelineRefused,
+    /// CodePipeline's answer is there and cannot be read.
+    PipelineUnreadable,
+    /// Only AWS itself may change the role.
+    Unmodifiable,
     /// Anything else.
     Other,
 }
@@ -129,6 +136,8 @@ pub struct AwsError {
     pub code: Option<String>,
     /// AWS's message without the values that it quotes, or what happened instead of an answer.
     pub message: String,
+    /// The id that AWS gave the call, to ask its support with.
+    pub request_id: Option<String>,
     /// What it means.
     pub kind: AwsErrorKind,
     /// A change may have been made although the call failed: its answer was lost, late or unreadable, or was a fault of
@@ -144,6 +153,8 @@ impl fmt::Display for AwsError {
             Some(code) => format!("AWS says: {code}: {}", self.message),
             None => self.message.clone(),
         };
+        // Last, so that a message without it is the same sentence.
+        let said = said + &self.request_id.as_deref().map(request_id::suffix).unwrap_or_default();
         match &self.kind {
             AwsErrorKind::AccessDenied { who, action, resource: on, by, explicit } => write!(
                 f,
@@ -188,6 +199,16 @@ impl fmt::Display for AwsError {
                 f,
                 "{account}: {resource} cannot be deleted while something hangs on it; remove its policies and take it out of its instance profiles. {said}"
             ),
+            AwsErrorKind::PipelineUnreadable => write!(
+                f,
+                "{account}: what CodePipeline returns for {resource} cannot be read, and nothing is changed in it; look at it with \
+                 `aws codepipeline get-pipeline` and correct what is unusual there. {said}"
+            ),
+            AwsErrorKind::Unmodifiable => write!(
+                f,
+                "{account}: {resource} is a role that only AWS may change (a service-linked or reserved role), so it cannot get the \
+                 policy that it needs; give the pipeline or function that runs as it a role of your own. {said}"
+            ),
             kind => write!(f, "{account}: {service} {operation} on {resource} failed; {}. {said}", remedy(kind)),
         }
     }
@@ -226,6 +247,7 @@ impl Error for AwsError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::conditions;
 
     fn error(kind: AwsErrorKind) -> AwsError {
         AwsError {
@@ -236,6 +258,7 @@ mod tests {
             caller: Some("arn:aws:iam::222222222222:role/crossinvoke".to_owned()),
             code: Some("AccessDenied".to_owned()),
             message: "no".to_owned(),
+            request_id: None,
             kind,
             outcome_unknown: false,
         }
@@ -275,6 +298,16 @@ mod tests {
     }
 
     #[test]
+    fn the_request_id_is_the_last_word() {
+        let with_id =
+            |id: &str| AwsError { request_id: Some(id.to_owned()), ..error(AwsErrorKind::Throttled) }.to_string();
+        let text = with_id("6f5b0c3e-0001");
+        assert!(text.ends_with(" (request id 6f5b0c3e-0001)"), "{text}");
+        assert_eq!(request_id::removed(&text), error(AwsErrorKind::Throttled).to_string());
+        assert!(conditions::is_same_message(&text, &with_id("6f5b0c3e-0002")));
+    }
+
+    #[test]
     fn every_error_names_its_account_what_to_do_and_what_aws_said() {
         for kind in [
             AwsErrorKind::Throttled,
@@ -285,6 +318,8 @@ mod tests {
             AwsErrorKind::PolicySizeExceeded,
             AwsErrorKind::DeleteConflict,
             AwsErrorKind::PipelineRefused,
+            AwsErrorKind::PipelineUnreadable,
+            AwsErrorKind::Unmodifiable,
             AwsErrorKind::MalformedPolicy,
             AwsErrorKind::InvalidInput,
             AwsErrorKind::InvalidBoundary,

@@ -9,6 +9,7 @@ mod lambda;
 mod observe_calls;
 mod raw_json;
 mod session;
+mod settings;
 #[cfg(test)]
 mod tests;
 

@@ -17,26 +17,36 @@ use aws_smithy_runtime_api::{
     },
 };
 use aws_smithy_types::{body::SdkBody, config_bag::ConfigBag};
-use serde_json::Value;
+
+use crate::domain::pipeline_edit::Json;
 
 /// The request was not sent.
 #[derive(Debug, thiserror::Error)]
 #[error("the request would be sent as {0:?}, not {JSON_1_1}; nothing is sent")]
 pub(super) struct NotSent(String);
 
+/// Why a body could not be used.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Unusable {
+    /// It is not an answer of CodePipeline's.
+    Foreign(String),
+    /// It is, and it cannot be read.
+    Unreadable(String),
+}
+
 const JSON_1_1: &str = "application/x-amz-json-1.1";
 
 /// Keeps the body of a successful answer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CaptureBody {
-    body: Arc<Mutex<Option<Result<Value, String>>>>,
+    body: Arc<Mutex<Option<Result<Json, Unusable>>>>,
 }
 
 impl CaptureBody {
     /// What was captured.
-    pub(super) fn take(&self) -> Result<Value, String> {
+    pub(super) fn take(&self) -> Result<Json, Unusable> {
         let taken = self.body.lock().unwrap_or_else(PoisonError::into_inner).take();
-        taken.unwrap_or_else(|| Err("the answer's body was not seen".to_owned()))
+        taken.unwrap_or_else(|| Err(Unusable::Foreign("the answer's body was not seen".to_owned())))
     }
 }
 
@@ -55,16 +65,21 @@ impl Intercept for CaptureBody {
         let response = context.response();
         let kind = response.headers().get("content-type").unwrap_or_default();
         let read = if kind.starts_with(JSON_1_1) {
-            let bytes = response.body().bytes().ok_or("the answer's body is a stream");
-            bytes.map_err(str::to_owned).and_then(|bytes| {
-                serde_json::from_slice(bytes).map_err(|error| format!("the answer is no JSON: {error}"))
-            })
+            let bytes = response.body().bytes();
+            bytes.ok_or_else(|| Unusable::Foreign("the answer's body is a stream".to_owned())).and_then(parse)
         } else {
-            Err(format!("the answer's content type is {kind:?}, not {JSON_1_1}"))
+            Err(Unusable::Foreign(format!("the answer's content type is {kind:?}, not {JSON_1_1}")))
         };
         *self.body.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
         Ok(())
     }
+}
+
+fn parse(bytes: &[u8]) -> Result<Json, Unusable> {
+    let unreadable = |what: String| Unusable::Unreadable(format!("the answer is not JSON: {what}"));
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| unreadable(format!("byte {} is not UTF-8", error.valid_up_to() + 1)))?;
+    Json::parse(text).map_err(|error| unreadable(error.to_string()))
 }
 
 /// Sends this body instead of the typed one.
@@ -74,8 +89,8 @@ pub(super) struct ReplaceBody {
 }
 
 impl ReplaceBody {
-    pub(super) fn new(body: &Value) -> Self {
-        Self { body: Arc::new(body.to_string()) }
+    pub(super) fn new(body: String) -> Self {
+        Self { body: Arc::new(body) }
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
     pipeline_writer::{self, Edit},
-    record,
+    record, role_changes,
     sessions::Sessions,
     unknown,
 };
@@ -39,6 +39,7 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     let mut entered = Entered::open(pass, gate::gate).await?;
     let (sessions, situation) = (&entered.sessions, entered.situation(context));
     let mut observed = observe::named(sessions, &situation, Purpose::Converge).await?;
+    role_changes::look(context, sessions, &situation, &pass.uid, &mut observed).await?;
     pass.saw(&situation, &observed);
     // What cannot be resolved needs no look at shared policies.
     if let Err(blockers) = plan::resolve(&situation, &observed) {
@@ -103,6 +104,7 @@ async fn phases(
             }
             pass.facts.kept_for(plan::users_of_old_roles(situation, &observed));
             pass.facts.unexplained(plan::unexplained_entries(situation, &observed).len());
+            pass.facts.note_place(plan::notes(situation, &observed));
             pass.compare(situation, &observed);
             return Ok(Verdict::Converged);
         };
@@ -255,6 +257,7 @@ fn kept_times(
             item.written_at = known.written_at;
             item.stage_made |= known.stage_made;
             item.digest.clone_from(&known.digest);
+            item.pipeline_version = known.pipeline_version;
         }
         item.read_back = true;
     }

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
     Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
@@ -98,6 +98,16 @@ pub async fn contested(pass: &Pass<'_>, message: String) {
     publish(pass, EventType::Warning, "Contested", "Compare", message).await;
 }
 
+/// Tells what a person should know about the place of the action: once per finding, also over a restart, after which the
+/// status still says it.
+pub async fn notes(pass: &Pass<'_>) {
+    for note in pass.context.memory.untold_notes(&pass.uid, pass.facts.place_notes()) {
+        if !pass.ready_message.contains(&note.sentence) {
+            publish(pass, EventType::Warning, &note.kind.to_string(), "Compare", note.sentence).await;
+        }
+    }
+}
+
 /// Tells that the object became ready or stalled, compared with how this reconcile found it.
 pub async fn verdict(pass: &Pass<'_>, verdict: &Verdict) {
     match verdict {
@@ -114,8 +124,13 @@ pub async fn verdict(pass: &Pass<'_>, verdict: &Verdict) {
 /// The reason that a status gives for being ready or stalled; `None` while it is reconciling.
 #[must_use]
 pub fn settled_reason(object: &CrossAccountInvoke) -> Option<Reason> {
-    let ready = object.status.as_ref()?.conditions.iter().find(|known| known.type_ == crate::api::condition::READY)?;
-    ready.reason.parse().ok().filter(|reason: &Reason| reason.class() != ReasonClass::Reconciling)
+    ready_condition(object)?.reason.parse().ok().filter(|reason: &Reason| reason.class() != ReasonClass::Reconciling)
+}
+
+/// What the status says about Ready.
+#[must_use]
+pub fn ready_condition(object: &CrossAccountInvoke) -> Option<&Condition> {
+    object.status.as_ref()?.conditions.iter().find(|known| known.type_ == crate::api::condition::READY)
 }
 
 /// Tells that an object went without our finalizer, and what it left.

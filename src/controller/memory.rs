@@ -9,9 +9,10 @@ use std::{
 use jiff::Timestamp;
 
 use crate::domain::{
-    ids::{AccountId, Arn, FunctionName, PipelineName, Region, RoleId},
+    ids::{AccountId, ActionName, Arn, FunctionName, PipelineName, Region, RoleId, StageName},
     inventory::{Inventory, Part},
     own_writes::OwnWrites,
+    pipeline_edit::{Json, Note},
     shared_policy::Behind,
 };
 
@@ -28,6 +29,9 @@ pub const NO_STATUS: u64 = 0;
 pub type PipelineKey = (AccountId, Region, PipelineName);
 /// Where a function is.
 pub type FunctionKey = (AccountId, Region, FunctionName);
+
+/// Where an action is: its pipeline, stage and name.
+pub type ActionPlace = (Arn, StageName, ActionName);
 
 /// Consecutive failures of one object.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +76,10 @@ struct Inner {
     behind: HashMap<Arn, (Timestamp, Behind)>,
     /// The execution roles that invoke roles need which no object asks for; `None` for any.
     callback_needs: HashMap<Arn, (Timestamp, Option<BTreeSet<RoleId>>)>,
+    /// The actions as they were last read in place, by UID.
+    actions: HashMap<String, (ActionPlace, Json)>,
+    /// What was last told of their places, by UID.
+    notes: HashMap<String, Vec<Note>>,
     own_statuses: HashMap<String, VecDeque<u64>>,
     /// Objects that the watch has shown with our finalizer.
     held: BTreeSet<String>,
@@ -170,6 +178,8 @@ impl Memory {
         inner.planned.remove(uid);
         inner.attempts.remove(uid);
         inner.looks.remove(uid);
+        inner.actions.remove(uid);
+        inner.notes.remove(uid);
         inner.own_statuses.remove(uid);
         inner.finished.insert(uid.to_owned());
     }
@@ -188,6 +198,8 @@ impl Memory {
         inner.planned.remove(uid);
         inner.attempts.remove(uid);
         inner.looks.remove(uid);
+        inner.actions.remove(uid);
+        inner.notes.remove(uid);
         inner.own_statuses.remove(uid);
         inner.held.remove(uid);
         inner.lost.remove(uid);
@@ -201,10 +213,28 @@ impl Memory {
         inner.finished.retain(|uid| uids.contains(uid));
         inner.claims.retain(|uid, _| uids.contains(uid));
         inner.planned.retain(|uid, _| uids.contains(uid));
+        inner.actions.retain(|uid, _| uids.contains(uid));
+        inner.notes.retain(|uid, _| uids.contains(uid));
         inner.own_statuses.retain(|uid, _| uids.contains(uid));
         inner.held.retain(|uid| uids.contains(uid));
         inner.lost.retain(|uid| uids.contains(uid));
         inner.seen.retain(|uid, _| uids.contains(uid));
+    }
+
+    /// Remembers an action as it was read in place.
+    pub fn note_action(&self, uid: &str, place: ActionPlace, action: &Json) {
+        self.lock().actions.insert(uid.to_owned(), (place, action.clone()));
+    }
+
+    /// The object's action in this place as this process last read it in place.
+    pub fn action_in_place(&self, uid: &str, place: &ActionPlace) -> Option<Json> {
+        self.lock().actions.get(uid).filter(|(known, _)| known == place).map(|(_, action)| action.clone())
+    }
+
+    /// Takes note of what is told of the place of an object's action, and returns what this process has not told yet.
+    pub fn untold_notes(&self, uid: &str, notes: &[Note]) -> Vec<Note> {
+        let before = self.lock().notes.insert(uid.to_owned(), notes.to_vec()).unwrap_or_default();
+        notes.iter().filter(|note| !before.contains(note)).cloned().collect()
     }
 
     /// Takes note of which role a pipeline uses.

@@ -26,6 +26,7 @@ pub mod reconcile;
 pub mod record;
 pub mod remove;
 pub mod report;
+pub mod role_changes;
 pub mod sessions;
 pub mod startup;
 pub mod status_inventory;

@@ -12,7 +12,7 @@ use kube::{Api, ResourceExt};
 use super::{
     caches::{Guarded, key_of},
     context::Context,
-    events::{Deed, settled_reason},
+    events::{Deed, ready_condition, settled_reason},
     outcome::Verdict,
     status_inventory::read_inventory,
 };
@@ -95,6 +95,8 @@ pub struct Pass<'a> {
     pub refused_removals: BTreeMap<String, String>,
     /// What was done in AWS, for the events.
     pub deeds: Vec<(Deed, String)>,
+    /// What Ready said when this reconcile began.
+    pub ready_message: String,
     /// The reason for which the object was found ready or stalled.
     pub found: Option<Reason>,
     /// Looks in a row that failed, the one that this reconcile makes included once it is over.
@@ -121,6 +123,7 @@ impl<'a> Pass<'a> {
             contested: Contested::of(object.status.as_ref(), Context::now()),
             refused_removals: BTreeMap::new(),
             deeds: Vec::new(),
+            ready_message: ready_condition(object).map(|ready| ready.message.clone()).unwrap_or_default(),
             found: settled_reason(object),
             failed_looks: 0,
             requested: annotation::requested(object.annotations()),
@@ -258,7 +261,7 @@ impl<'a> Pass<'a> {
             let pipeline = read.iter().find(|pipeline| pipeline.arn == item.holder);
             let (Some(pipeline), Some((stage, action))) = (pipeline, &item.action) else { return true };
             let is_wanted = desired.0.iter().any(|wanted| wanted.same_thing(item));
-            is_wanted || pipeline_edit::holds(&pipeline.declaration, stage.as_str(), action.as_str())
+            is_wanted || pipeline_edit::action_at(&pipeline.declaration, stage.as_str(), action.as_str()).is_some()
         });
     }
 
@@ -293,6 +296,22 @@ impl<'a> Pass<'a> {
         let own = OwnDoing { stale: &stale, written_since: &written_since };
         self.drift.look(&described, inventory, &own, now);
         drift::verify(&mut self.inventory, &described);
+        self.remember_action(&described, situation, observed);
+    }
+
+    /// Our action as it was read in place: should somebody change its role, it is recognized by that.
+    fn remember_action(&self, described: &[plan::Described], situation: &Situation<'_>, observed: &Observed) {
+        let Some(pipeline) = observed.pipeline(&situation.declared.pipeline).filter(|read| !read.unread) else {
+            return;
+        };
+        let in_place = described.iter().filter(|part| part.item.part == Part::PipelineAction && part.in_place());
+        for (stage, action) in in_place.filter_map(|part| part.item.action.as_ref()) {
+            let found = pipeline_edit::action_at(&pipeline.declaration, stage.as_str(), action.as_str());
+            if let Some(found) = found {
+                let place = (pipeline.arn.clone(), stage.clone(), action.clone());
+                self.context.memory.note_action(&self.uid, place, found);
+            }
+        }
     }
 
     /// The inventory with what is about to be made; items of these parts count as written now.
@@ -306,6 +325,7 @@ impl<'a> Pass<'a> {
         for item in &mut fresh.0 {
             let known = self.inventory.0.iter().find(|known| known.same_thing(item));
             item.digest = known.and_then(|known| known.digest.clone());
+            item.pipeline_version = known.and_then(|known| known.pipeline_version);
         }
         let mut inventory = self.inventory.union(&fresh);
         for item in &mut inventory.0 {

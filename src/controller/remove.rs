@@ -20,7 +20,7 @@ use super::{
     others,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
-    pipeline_writer, record, unknown,
+    pipeline_writer, record, role_changes, unknown,
 };
 use crate::{
     api::{CrossAccountInvoke, Reason, annotation},
@@ -48,6 +48,7 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     let sessions = &entered.sessions;
     let mut observed = observe::named(sessions, &entered.situation(context), Purpose::Remove).await?;
     let situation = entered.situation(context);
+    role_changes::look(context, sessions, &situation, &pass.uid, &mut observed).await?;
     let mut held = Some(observe::shared(context, sessions, &situation, &mut observed, Purpose::Remove).await?);
     entered.others = others::gather(context, sessions, &situation, &pass.uid, &observed).await;
     pass.saw(&entered.situation(context), &observed);

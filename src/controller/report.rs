@@ -67,6 +67,9 @@ pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> 
     written?;
     if is_news {
         events::verdict(pass, verdict).await;
+        if *verdict == Verdict::Converged {
+            events::notes(pass).await;
+        }
     }
     Ok(())
 }

@@ -40,6 +40,7 @@ fn read(item: &InventoryItem) -> Option<Item> {
         written_at: item.written_at.as_ref().map(|time| time.0).unwrap_or_default(),
         read_back: item.read_back.unwrap_or_default(),
         digest: item.digest.as_ref().and_then(|digest| digest.parse().ok()),
+        pipeline_version: item.pipeline_version.filter(|_| part == Part::PipelineAction),
     })
 }
 
@@ -69,5 +70,6 @@ fn write(item: &Item) -> InventoryItem {
         written_at: Some(Time(seconds)),
         read_back: item.read_back.then_some(true),
         digest: item.digest.as_ref().map(ToString::to_string),
+        pipeline_version: item.pipeline_version,
     }
 }

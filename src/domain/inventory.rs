@@ -47,6 +47,8 @@ pub struct Item {
     pub read_back: bool,
     /// What was there when it was last seen in place; `None` before that, and from the moment it is written again.
     pub digest: Option<Digest>,
+    /// The version of the pipeline in which the action was last seen in place (P4).
+    pub pipeline_version: Option<i64>,
 }
 
 impl Item {
@@ -106,6 +108,7 @@ impl Inventory {
                     if item.digest.is_some() && item.written_at >= known.written_at {
                         known.digest.clone_from(&item.digest);
                     }
+                    known.pipeline_version = known.pipeline_version.max(item.pipeline_version);
                     known.written_at = known.written_at.max(item.written_at);
                     known.stage_made |= item.stage_made;
                 }
@@ -175,6 +178,7 @@ mod tests {
             written_at: Timestamp::UNIX_EPOCH,
             read_back: false,
             digest: None,
+            pipeline_version: None,
         };
         let few = Inventory((0..MAX).map(|number| item(Part::InvokePolicy, number)).collect());
         assert_eq!(few.fitting(), few);

@@ -14,6 +14,7 @@ pub mod own_writes;
 pub mod pipeline_edit;
 pub mod plan;
 pub mod policy;
+pub mod request_id;
 pub mod retry;
 pub mod shared_policy;
 pub mod spec;

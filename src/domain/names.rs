@@ -89,6 +89,12 @@ pub fn owned(tags: &BTreeMap<String, String>, installation: &InstallationId, key
     ownership_tags(installation, key).iter().all(|(name, value)| tags.get(name) == Some(value))
 }
 
+/// Whether the tags name an owner at all, of whatever installation.
+#[must_use]
+pub fn has_owner(tags: &BTreeMap<String, String>) -> bool {
+    tags.contains_key(INSTALLATION_TAG) || tags.contains_key(OWNER_TAG)
+}
+
 /// Whether a role carries both of our tags, whatever they say.
 #[must_use]
 pub fn is_tagged(tags: &BTreeMap<String, String>) -> bool {

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::ids::{AccountId, Arn, PipelineName, Region, RoleId, RoleName, RolePath};
+use super::{
+    ids::{AccountId, ActionName, Arn, PipelineName, Region, RoleId, RoleName, RolePath, StageName},
+    pipeline_edit::Json,
+};
 
 /// One thing in AWS that we read and write as a whole.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -98,7 +101,7 @@ pub struct Function {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pipeline {
     /// The raw `pipeline` member.
-    pub declaration: Value,
+    pub declaration: Json,
     /// Its version.
     pub version: i64,
     /// Its service role.
@@ -107,6 +110,34 @@ pub struct Pipeline {
     pub arn: Arn,
     /// Whether this is `UpdatePipeline`'s own answer, which no read has shown yet.
     pub unread: bool,
+}
+
+/// An action in the place of ours under another role, and what AWS shows of how it came there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoleChange {
+    /// The pipeline.
+    pub pipeline: Arn,
+    /// The action's stage.
+    pub stage: StageName,
+    /// The action.
+    pub action: ActionName,
+    /// The action as an earlier version of the pipeline had it.
+    pub earlier: Json,
+    /// The tags of the role that it names now.
+    pub named_now: NamedRole,
+}
+
+/// A role that an action names, as far as it can be looked at.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum NamedRole {
+    /// The action names none.
+    None,
+    /// It does not exist, or is in an account that this object has nothing to do with.
+    OutOfSight,
+    /// It exists, and may not be read.
+    Hidden,
+    /// Its tags.
+    Tags(BTreeMap<String, String>),
 }
 
 /// A role that is, or would be, ours.
@@ -171,6 +202,8 @@ pub struct Observed {
     pub callback: BTreeMap<RoleId, Option<Value>>,
     /// P3 by pipeline role.
     pub assume: BTreeMap<RoleId, Option<Value>>,
+    /// Actions in places of ours that name another role now.
+    pub role_changes: Vec<RoleChange>,
 }
 
 impl Observed {

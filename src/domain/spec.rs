@@ -43,8 +43,8 @@ pub struct Declared {
     pub position: Option<Position>,
     /// The action.
     pub action: ActionName,
-    /// 1–999.
-    pub run_order: u16,
+    /// 1–999; `None` where the object leaves it open.
+    pub run_order: Option<u16>,
     /// At most 1000 characters; `None` when empty.
     pub user_parameters: Option<String>,
     /// Namespace of the output variables.

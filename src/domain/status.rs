@@ -10,6 +10,7 @@ use super::{
     contested::Contested,
     drift::Drift,
     observed::Observed,
+    pipeline_edit::Note,
     plan::Situation,
 };
 use crate::api::{
@@ -26,6 +27,8 @@ pub struct Facts {
     old_role_users: BTreeSet<String>,
     /// How many entries stay in the assume policy although no known object asks for them.
     unexplained: usize,
+    /// What a person should know about the place of the action.
+    place_notes: Vec<Note>,
 }
 
 impl Facts {
@@ -63,6 +66,17 @@ impl Facts {
         self.unexplained = entries;
     }
 
+    /// Takes note of what a person should know about the place of the action.
+    pub fn note_place(&mut self, notes: Vec<Note>) {
+        self.place_notes = notes;
+    }
+
+    /// What a person should know about the place of the action.
+    #[must_use]
+    pub fn place_notes(&self) -> &[Note] {
+        &self.place_notes
+    }
+
     /// What to say when everything is in place.
     #[must_use]
     pub fn converged_message(&self) -> String {
@@ -86,11 +100,13 @@ impl Facts {
                 )
             }
         };
-        format!(
+        let works = format!(
             "{} can invoke {} and is told its result{kept}",
             pipeline.unwrap_or("the pipeline"),
             function.unwrap_or("the function")
-        )
+        );
+        let notes = self.place_notes.iter().map(|note| note.sentence.as_str());
+        std::iter::once(works.as_str()).chain(notes).collect::<Vec<_>>().join(". ")
     }
 }
 

@@ -111,7 +111,7 @@ pub fn validate(
 
 struct ActionParts {
     name: ActionName,
-    run_order: u16,
+    run_order: Option<u16>,
     user_parameters: Option<String>,
     variables_namespace: Option<String>,
 }
@@ -122,11 +122,13 @@ fn action(key: &ObjectKey, spec: &CrossAccountInvokeSpec) -> Result<ActionParts,
         Some(name) => parse("spec.action.name", name)?,
         None => parse("metadata.name, which is the action's name when spec.action.name is absent,", &key.name)?,
     };
-    let run_order = action.and_then(|action| action.run_order).unwrap_or(1);
-    let run_order = u16::try_from(run_order)
-        .ok()
-        .filter(|order| (1..=999).contains(order))
-        .ok_or_else(|| invalid("spec.action.runOrder", "it must be 1 to 999, for example 1"))?;
+    let in_range = |order: i32| u16::try_from(order).ok().filter(|order| (1..=999).contains(order));
+    let run_order = action
+        .and_then(|action| action.run_order)
+        .map(|order| {
+            in_range(order).ok_or_else(|| invalid("spec.action.runOrder", "it must be 1 to 999, for example 1"))
+        })
+        .transpose()?;
     let user_parameters = match action.and_then(|action| action.user_parameters.clone()) {
         Some(UserParameters::Null) => {
             return Err(invalid(
@@ -148,6 +150,12 @@ fn action(key: &ObjectKey, spec: &CrossAccountInvokeSpec) -> Result<ActionParts,
         return Err(invalid(
             "spec.action.variablesNamespace",
             "it must be 1 to 100 of A-Z a-z 0-9 @ - _, for example validation",
+        ));
+    }
+    if let Some(reserved) = variables_namespace.as_deref().filter(|name| ["codepipeline", "variables"].contains(name)) {
+        return Err(invalid(
+            "spec.action.variablesNamespace",
+            &format!("it must not be {reserved}, which CodePipeline reserves, for example validation"),
         ));
     }
     Ok(ActionParts { name, run_order, user_parameters, variables_namespace })
@@ -292,6 +300,16 @@ mod tests {
             (
                 "validate",
                 serde_json::json!({"action": {"variablesNamespace": "a b"}}),
+                "spec.action.variablesNamespace",
+            ),
+            (
+                "validate",
+                serde_json::json!({"action": {"variablesNamespace": "codepipeline"}}),
+                "spec.action.variablesNamespace",
+            ),
+            (
+                "validate",
+                serde_json::json!({"action": {"variablesNamespace": "variables"}}),
                 "spec.action.variablesNamespace",
             ),
             ("validate", serde_json::json!({"invokeRole": {"name": "Crossinvoke-x"}}), "spec.invokeRole.name"),

@@ -220,7 +220,7 @@ async fn send_everything(stub: &Stub) -> BTreeSet<String> {
     let _ = iam.untag_role(&role, &["team".to_owned()]).await;
     let _ = iam.put_boundary(&role, &arn).await;
     let _ = pipelines.get_pipeline(&"p".parse().unwrap()).await;
-    let _ = pipelines.update_pipeline(&json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"})).await;
+    let _ = pipelines.update_pipeline(&json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into()).await;
     let _ = pipelines.unfinished_execution(&"p".parse().unwrap()).await;
     observed.all().iter().map(|call| call.split(' ').nth(1).unwrap().to_owned()).collect()
 }

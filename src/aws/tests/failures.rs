@@ -30,7 +30,7 @@ async fn a_change_is_sent_once_and_a_read_twice() {
     let stub = Stub::start(|asked| Answer::error(asked, 503, "ServiceUnavailable", "later")).await;
     let session = dev_session(&stub).await;
     let (iam, pipelines) = (session.iam(&region()), session.codepipeline(&region()));
-    let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"});
+    let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
     let changes = [
         iam.update_trust(&role(), &json!({})).await.unwrap_err(),
         iam.put_role_policy(&role(), "p", &json!({})).await.unwrap_err(),
@@ -85,7 +85,7 @@ async fn a_status_decides_where_the_code_says_nothing() {
         let html = || "<html>Bad Gateway</html>".to_owned();
         let stub = Stub::start(move |_| Answer::Reply { status, kind: "text/html", body: html() }).await;
         let session = dev_session(&stub).await;
-        let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"});
+        let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
         let error = session.codepipeline(&region()).update_pipeline(&declaration).await.unwrap_err();
         assert_eq!(error.kind, expected, "{error:?}");
         let error = session.iam(&region()).delete_role(&role()).await.unwrap_err();
@@ -156,4 +156,28 @@ async fn a_malformed_endpoint_is_an_error() {
         let error = session.iam(&region()).get_role(&role()).await.unwrap_err();
         assert!(error.to_string().starts_with("account 222222222222: "), "{error}");
     }
+}
+
+/// AWS writes it into some of its texts as well.
+#[tokio::test]
+async fn each_failure_has_its_request_id_last_and_says_the_same_otherwise() {
+    let stub = Stub::start(|asked| {
+        let text = format!(
+            "Rate exceeded (Service: X; Request ID: 77aa-{}; Proxy: null)",
+            asked.headers["authorization"].len()
+        );
+        Answer::error(asked, 400, "ThrottlingException", &text)
+    })
+    .await;
+    let pipelines = dev_session(&stub).await.codepipeline(&region());
+    let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
+    let (one, two) = (
+        pipelines.update_pipeline(&declaration).await.unwrap_err(),
+        pipelines.update_pipeline(&declaration).await.unwrap_err(),
+    );
+    assert_eq!(one.message, "Rate exceeded (Service: X; Proxy: null)");
+    let (one, two) = (one.to_string(), two.to_string());
+    assert!(one.contains(" (request id 6f5b0c3e-") && one.ends_with(')'), "{one}");
+    assert_ne!(one, two);
+    assert!(crate::domain::conditions::is_same_message(&one, &two));
 }

@@ -8,10 +8,13 @@ use super::{
     aws, dev_session, key, region,
     stub::{Answer, Asked, Stub},
 };
-use crate::aws::{AwsErrorKind, CodePipeline, Execution, raw_json::ReplaceBody};
+use crate::{
+    aws::{AwsErrorKind, CodePipeline, Execution, raw_json::ReplaceBody},
+    domain::pipeline_edit::Json,
+};
 
 /// What no model of today knows, at every level; masked and empty values; numbers; an order that is nobody's.
-const DECLARATION: &str = r##"{"version":7,"zeta":{"b":[],"a":{}},"roleArn":"arn:aws:iam::111111111111:role/service-role/R","name":"payments","artifactStore":{"type":"S3","location":"b","futureStore":null},"stages":[{"futureStage":[1,-2,0.1,1.7976931348623157e+308,9007199254740993],"name":"Source","actions":[{"name":"S","actionTypeId":{"category":"FutureCategory","owner":"ThirdParty","provider":"GitHub","version":"1","futureType":true},"runOrder":1,"configuration":{"OAuthToken":"****","Branch":"mäin / \"x\" \\ 漢"},"outputArtifacts":[{"name":"o","futureArtifact":""}],"inputArtifacts":[],"futureAction":"#{x}"}],"blockers":[]},{"name":"Build","actions":[]}],"pipelineType":"V3FUTURE","triggers":[{"futureTrigger":{}}]}"##;
+const DECLARATION: &str = r##"{"version":7,"zeta":{"b":[],"a":{}},"roleArn":"arn:aws:iam::111111111111:role/service-role/R","name":"payments","artifactStore":{"type":"S3","location":"b","futureStore":null},"stages":[{"futureStage":[1,-2,1.10,1E400,123456789012345678901234567890,{"a":1,"a":2}],"name":"Source","actions":[{"name":"S","actionTypeId":{"category":"FutureCategory","owner":"ThirdParty","provider":"GitHub","version":"1","futureType":true},"runOrder":1,"configuration":{"OAuthToken":"****","Branch":"mäin / \"x\" \\ 漢"},"outputArtifacts":[{"name":"o","futureArtifact":""}],"inputArtifacts":[],"futureAction":"#{x}"}],"blockers":[]},{"name":"Build","actions":[]}],"pipelineType":"V3FUTURE","triggers":[{"futureTrigger":{}}]}"##;
 
 fn answer(declaration: &str) -> String {
     format!(
@@ -34,7 +37,8 @@ async fn a_declaration_comes_and_goes_byte_for_byte_but_for_the_edit() {
     let mut read = pipelines.get_pipeline(&"payments".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((read.version, read.role.as_str()), (7, "arn:aws:iam::111111111111:role/service-role/R"));
     assert_eq!(read.arn.unwrap().as_str(), "arn:aws:codepipeline:us-east-1:111111111111:payments");
-    read.declaration["stages"][1]["actions"] = json!([{"name": "Ours"}]);
+    let stages = read.declaration.get_mut("stages").and_then(Json::as_list_mut).unwrap();
+    stages[1].get_mut("actions").and_then(Json::as_list_mut).unwrap().push(json!({"name": "Ours"}).into());
     let written = pipelines.update_pipeline(&read.declaration).await.unwrap();
     assert_eq!((written.version, written.arn), (8, None));
     let asked = stub.one("UpdatePipeline");
@@ -54,7 +58,7 @@ async fn an_answer_in_another_protocol_is_refused() {
     let read = pipelines.get_pipeline(&"payments".parse().unwrap()).await.unwrap_err();
     assert!(read.to_string().contains("application/cbor"), "{read}");
     assert!(!read.outcome_unknown);
-    let declaration: Value = serde_json::from_str(DECLARATION).unwrap();
+    let declaration = Json::parse(DECLARATION).unwrap();
     let written = pipelines.update_pipeline(&declaration).await.unwrap_err();
     assert_eq!((written.kind, written.outcome_unknown), (AwsErrorKind::Other, true));
 }
@@ -67,7 +71,7 @@ async fn a_request_in_another_protocol_is_not_sent() {
     let subject = session.clients.subject().clone();
     // IAM speaks the Query protocol, which stands for any that is not JSON 1.1.
     let client = aws_sdk_iam::Client::new(&config);
-    let request = client.delete_role().role_name("r").customize().interceptor(ReplaceBody::new(&json!({})));
+    let request = client.delete_role().role_name("r").customize().interceptor(ReplaceBody::new("{}".to_owned()));
     let error = subject.call("iam", "DeleteRole", "role r").classify(&request.send().await.unwrap_err());
     assert_eq!((&error.kind, error.outcome_unknown), (&AwsErrorKind::Other, false), "{error:?}");
     assert!(error.to_string().contains("not application/x-amz-json-1.1; nothing is sent"), "{error}");
@@ -83,7 +87,7 @@ async fn a_pipeline_that_does_not_exist_is_absent() {
     assert_eq!(pipelines.get_pipeline(&"p".parse().unwrap()).await.unwrap(), None);
     assert_eq!(observed.all().last().unwrap(), "codepipeline GetPipeline PipelineNotFoundException");
     // On a write it is an error, although CodePipeline's model does not list it there.
-    let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"});
+    let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
     assert_eq!(pipelines.update_pipeline(&declaration).await.unwrap_err().kind, AwsErrorKind::NotFound);
 }
 
@@ -97,10 +101,74 @@ async fn settings_of_a_pipeline_are_not_quoted_in_errors() {
     let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r", "stages": [{"actions": [
         {"configuration": {"OAuthToken": "ghp_0123456789", "Branch": "main"},
          "environmentVariables": [{"name": "n", "value": "{\\\"k\\\":1}"}]},
-    ]}]});
+    ]}]})
+    .into();
     let error = pipelines(&stub).await.update_pipeline(&declaration).await.unwrap_err();
     assert_eq!(error.kind, AwsErrorKind::PipelineRefused);
     assert_eq!(error.message, "Action configuration '…' of main is wrong: \"…\" / ghp_0123456789x");
+}
+
+/// What something is called is in everybody's sight: a setting of the same text hides nothing.
+#[tokio::test]
+async fn names_are_told_even_where_a_setting_has_the_same_text() {
+    let stub = Stub::start(|asked| {
+        let message =
+            "Stage Deployment, action production in eu-west-1: arn:aws:codeconnections:x:1:connection/c, hunter22";
+        Answer::error(asked, 400, "InvalidStructureException", message)
+    })
+    .await;
+    let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r",
+        "variables": [{"name": "Stage", "defaultValue": "Deployment"}, {"name": "X", "defaultValue": "hunter22"}],
+        "stages": [{"name": "Deployment", "actions": [{"name": "production", "region": "eu-west-1", "configuration":
+            {"Environment": "production", "Region": "eu-west-1", "ConnectionArn":
+             "arn:aws:codeconnections:x:1:connection/c"}}]}]})
+    .into();
+    let error = pipelines(&stub).await.update_pipeline(&declaration).await.unwrap_err();
+    assert_eq!(
+        error.message,
+        "Stage Deployment, action production in eu-west-1: arn:aws:codeconnections:x:1:connection/c, …"
+    );
+}
+
+#[tokio::test]
+async fn a_pipeline_that_cannot_be_read_is_told_with_the_place() {
+    let whole = |declaration: &str| format!(r#"{{"pipeline":{declaration}}}"#);
+    for (body, place) in [
+        ("{\"pipeline\":{\"name\":\"hush\",}}".to_owned(), "line 1 column 28"),
+        ("{\"pipeline\":{\"name\":\"hush".to_owned(), "column 25"),
+        ("{}".to_owned(), "no usable pipeline"),
+        (whole(r#"{"roleArn":"arn:aws:iam::1:role/r"}"#), "no usable pipeline.version"),
+        (whole(r#"{"version":1E400,"roleArn":"arn:aws:iam::1:role/r"}"#), "no usable pipeline.version"),
+        (whole(r#"{"version":1}"#), "no usable pipeline.roleArn"),
+    ] {
+        let answer = body.clone();
+        let stub = Stub::start(move |_| Answer::json(&answer)).await;
+        let pipelines = pipelines(&stub).await;
+        let error = pipelines.get_pipeline(&"payments".parse().unwrap()).await.unwrap_err();
+        assert_eq!((&error.kind, error.outcome_unknown), (&AwsErrorKind::PipelineUnreadable, false), "{body}");
+        let text = error.to_string();
+        assert!(text.contains(place) && text.contains("aws codepipeline get-pipeline"), "{body}: {text}");
+        assert!(!text.contains("hush"), "nothing of it is quoted: {text}");
+        // An update that is answered like this has been made.
+        let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
+        let error = pipelines.update_pipeline(&declaration).await.unwrap_err();
+        assert_eq!((error.kind, error.outcome_unknown), (AwsErrorKind::PipelineUnreadable, true), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn an_earlier_version_is_asked_for_by_its_number() {
+    let stub = Stub::start(|asked| {
+        if asked.body.contains("\"version\":6") {
+            return Answer::json(&answer(DECLARATION).replace(r#""version":7"#, r#""version":6"#));
+        }
+        Answer::error(asked, 400, "PipelineVersionNotFoundException", "Pipeline does not have version")
+    })
+    .await;
+    let pipelines = pipelines(&stub).await;
+    let name = "payments".parse().unwrap();
+    assert_eq!(pipelines.get_version(&name, 6).await.unwrap().unwrap().version, 6);
+    assert_eq!(pipelines.get_version(&name, 5).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -114,7 +182,8 @@ async fn our_role_is_found_in_a_refusal_even_where_a_setting_holds_it() {
     })
     .await;
     let declaration =
-        json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r", "stages": [{"configuration": {"RoleArn": role}}]});
+        json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r", "stages": [{"configuration": {"RoleArn": role}}]})
+            .into();
     let error = pipelines(&stub).await.update_pipeline(&declaration).await.unwrap_err();
     assert_eq!(error.kind, AwsErrorKind::PipelineCannotAssume { role: role.parse().unwrap() });
 }
@@ -144,7 +213,7 @@ fn run(id: &str, status: &str) -> Execution {
 
 #[tokio::test]
 async fn one_page_without_a_run_is_one_call() {
-    let over = ["Succeeded", "Failed", "Stopped", "Cancelled", "Superseded", "SomethingNew"];
+    let over = ["Succeeded", "Failed", "Stopped", "Cancelled", "Superseded"];
     let stub =
         Stub::start(move |asked| token(asked).map_or_else(|| page(&over, None), |_| page(&["InProgress"], None)));
     let stub = stub.await;
@@ -154,7 +223,7 @@ async fn one_page_without_a_run_is_one_call() {
 
 #[tokio::test]
 async fn the_first_run_that_is_not_over_ends_the_search() {
-    for status in ["InProgress", "Stopping"] {
+    for status in ["InProgress", "Stopping", "SomethingNew"] {
         let stub = Stub::start(move |asked| match token(asked).as_deref() {
             None => page(&["Succeeded"], Some("2")),
             Some("2") => page(&["Failed", status], Some("3")),

@@ -150,7 +150,11 @@ pub(super) fn sts(asked: &Asked) -> Answer {
 
 async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let asked = taken_apart(request).await;
-    shared.asked.lock().unwrap().push(asked.clone());
+    let number = {
+        let mut all = shared.asked.lock().unwrap();
+        all.push(asked.clone());
+        all.len()
+    };
     let mut answer = (shared.script)(&asked);
     if let Answer::Reply { body, .. } = &mut answer
         && asked.operation == "AssumeRole"
@@ -162,7 +166,8 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     match answer {
         Answer::Reply { status, kind, body } => {
             let status = axum::http::StatusCode::from_u16(status).unwrap();
-            (status, [("content-type", kind)], body).into_response()
+            let id = format!("6f5b0c3e-{number:04}");
+            (status, [("content-type", kind.to_owned()), ("x-amzn-requestid", id)], body).into_response()
         }
         Answer::Never => std::future::pending().await,
     }

@@ -418,6 +418,9 @@ pub fn verify(inventory: &mut Inventory, described: &[Described]) {
             digest.keep(before, &part.tolerated);
         }
         item.digest = Some(digest);
+        if item.part == Part::PipelineAction {
+            item.pipeline_version = part.state.as_deref().and_then(|version| version.parse().ok());
+        }
     }
 }
 

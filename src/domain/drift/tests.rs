@@ -31,6 +31,7 @@ fn item() -> Item {
         written_at: at(0),
         read_back: true,
         digest: None,
+        pipeline_version: None,
     }
 }
 

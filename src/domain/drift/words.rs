@@ -108,9 +108,23 @@ fn sentence(
         (STRAY_ENTRIES, _) => format!("{noun} had {observed} that no object asks for"),
         (OTHERS_ENTRIES, DriftKind::Missing) => format!("{noun} no longer had {desired}"),
         (OTHERS_ENTRIES, _) => format!("{noun} had {observed} instead of {desired}"),
+        ("roleArn", kind) if part.item.part == Part::PipelineAction && kind != DriftKind::Extra => {
+            format!("roleArn of {noun} was {observed} instead of {desired}; {}", since_then(desired, observed))
+        }
         (field, DriftKind::Extra) => format!("{noun} had {field}, which nobody declared ({observed})"),
         (field, DriftKind::Missing) => format!("{noun} had no {field} instead of {desired}"),
         (field, DriftKind::Modified) => format!("{field} of {noun} was {observed} instead of {desired}"),
+    }
+}
+
+/// What an action under another role than ours means for the runs since then: without a role of the dev account it looks
+/// for the function elsewhere.
+fn since_then(desired: &str, observed: &str) -> &'static str {
+    let account = |role: &str| role.split(':').nth(4).map(str::to_owned);
+    if account(observed).is_some() && account(observed) == account(desired) {
+        "runs since then asked the function, if they did, as that role"
+    } else {
+        "runs since then did not ask the function in the dev account"
     }
 }
 

@@ -2,15 +2,25 @@
 //!
 //! `UpdatePipeline` replaces the whole structure, so whatever is not sent back is deleted. The declaration is therefore
 //! edited as the tree that AWS sent: members that no SDK knows yet, masked secrets (`****`), triggers and variables go
-//! back as they came. Actions are found by name, since AWS returns them ordered by `runOrder`.
+//! back as they came, digit by digit. Actions are found by name, since AWS returns them ordered by `runOrder`.
 
+mod action;
+mod json;
 mod members;
+mod order;
+mod stage;
+mod users;
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value, json};
-
-pub use self::members::{Member, desired_members, found_members};
+pub use self::{
+    action::differ_in_role_alone,
+    json::{Fragment, Json, Property},
+    members::{Member, desired_members, found_members},
+    order::{Note, NoteKind, notes},
+    stage::{renamed, stage_is_only_ours},
+    users::foreign_users,
+};
 use super::ids::{ActionName, Arn, FunctionName, Region, StageName};
 
 /// Where a stage that does not exist yet goes.
@@ -31,8 +41,9 @@ pub struct DesiredAction {
     pub position: Option<Position>,
     /// The action's name.
     pub name: ActionName,
-    /// 1–999, always written: left out, AWS has been seen to number actions itself.
-    pub run_order: u16,
+    /// 1–999, or the number that the action has. One is always written: left out, AWS has been seen to number actions
+    /// itself.
+    pub run_order: Option<u16>,
     /// The function's plain name.
     pub function: FunctionName,
     /// 1–1000 characters; an empty value is refused by CodePipeline, so it is left out.
@@ -47,7 +58,7 @@ pub struct DesiredAction {
 
 /// What of a pipeline may be ours. An action is ours when its `roleArn` is one of `roles` *and* its name is one of
 /// `actions`: the role alone would take an action that somebody made by hand with our role.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Owned {
     /// ARNs of invoke roles of this object, verified by their tags or made from its name.
     pub roles: BTreeSet<String>,
@@ -55,13 +66,19 @@ pub struct Owned {
     pub actions: BTreeSet<ActionName>,
     /// Stages that this installation made, which go when they become empty.
     pub stages_made: BTreeSet<StageName>,
+    /// Stages that the spec or the inventory names. One that holds our action and is none of them was renamed.
+    pub stages_known: BTreeSet<StageName>,
+    /// Invoke roles of other objects of this installation, whose actions may share a stage with ours.
+    pub neighbours: BTreeSet<String>,
+    /// Actions that were ours until somebody changed their role and nothing else, by their stage, as they are now.
+    pub reclaimed: Vec<(String, Json)>,
 }
 
 /// An edit that makes a difference.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Edited {
     /// The declaration to send.
-    pub declaration: Value,
+    pub declaration: Json,
     /// Whether the desired action's stage was inserted by this edit.
     pub stage_made: bool,
     /// What changes, in words and without values (they can hold secrets).
@@ -120,6 +137,77 @@ pub enum Refusal {
         /// The action.
         action: String,
     },
+    /// Removal would take away what somebody added to a stage that we made.
+    #[error(
+        "action {action} is the only one of stage {stage}, which crossinvoke made and to which somebody added {added}: the stage is \
+         not removed with that, and CodePipeline refuses an empty stage; remove {added} from the stage, or add another action to it"
+    )]
+    StageHasMore {
+        /// The stage.
+        stage: String,
+        /// The action.
+        action: String,
+        /// Members of the stage.
+        added: String,
+    },
+    /// The stage has another name now.
+    #[error(
+        "stage {stage} is not in the pipeline, and this object's action {action} is in stage {found}, which nothing declares: somebody \
+         renamed the stage; set spec.stage.name to {found}, or rename the stage to {stage}"
+    )]
+    StageRenamed {
+        /// As it is declared.
+        stage: StageName,
+        /// The action.
+        action: ActionName,
+        /// As it is called now.
+        found: String,
+    },
+    /// Another action has the namespace, or an artifact the same name.
+    #[error(
+        "spec.action.variablesNamespace: {namespace} is already the {what} of {by}, and CodePipeline demands one of its own; choose \
+         another, for example {namespace}-validation"
+    )]
+    NamespaceTaken {
+        /// The namespace.
+        namespace: String,
+        /// Who has it.
+        by: String,
+        /// What it is there.
+        what: &'static str,
+    },
+    /// The parameters refer to variables that nothing before our action declares.
+    #[error(
+        "spec.action.userParameters: no action before this one declares the variables namespace {namespaces}; correct the reference, \
+         give the action that makes the variables that namespace, or run this action after it (spec.stage, spec.action.runOrder)"
+    )]
+    UnknownNamespace {
+        /// Which namespaces.
+        namespaces: String,
+    },
+    /// Others use output variables that the change would take away.
+    #[error(
+        "spec.action.variablesNamespace: {users} in this pipeline use variables of namespace {namespaces}, which no earlier action \
+         would declare after this change, and CodePipeline refuses that; take #{{{namespaces}.…}} out there first, or leave namespace, \
+         stage and runOrder as they were"
+    )]
+    NamespaceInUse {
+        /// Which namespaces.
+        namespaces: String,
+        /// Who uses them.
+        users: String,
+    },
+    /// Others use output variables that go with our action.
+    #[error(
+        "{users} in this pipeline use variables of namespace {namespaces}, which only this object's action declares, and CodePipeline \
+         refuses a pipeline in which nothing declares them; take #{{{namespaces}.…}} out there"
+    )]
+    WouldLoseVariables {
+        /// Which namespaces.
+        namespaces: String,
+        /// Who uses them.
+        users: String,
+    },
     /// Removal would leave fewer than the two stages a pipeline must have.
     #[error(
         "without stage {stage} the pipeline would have fewer than the two stages that CodePipeline demands; add another stage first"
@@ -138,9 +226,10 @@ pub enum Refusal {
 /// Edits `declaration` so that it holds exactly `desired` of ours; `None` when it does already.
 ///
 /// # Errors
-/// A [`Refusal`] when the place is missing or invalid, the name is taken, or a stage would be left empty.
+/// A [`Refusal`] when the place is missing or invalid, the name is taken, a stage would be left empty, or a variable would
+/// be declared twice or not at all.
 pub fn converge(
-    declaration: &Value,
+    declaration: &Json,
     pipeline_region: &Region,
     desired: &DesiredAction,
     owned: &Owned,
@@ -150,14 +239,20 @@ pub fn converge(
     {
         return Err(Refusal::ArtifactStoreMissing { region: region.clone() });
     }
+    if stage_index(declaration.list("stages"), desired.stage.as_str()).is_none()
+        && let Some(found) = renamed(declaration, &desired.name, owned)
+    {
+        let (stage, action, found) = (desired.stage.clone(), desired.name.clone(), found.to_owned());
+        return Err(Refusal::StageRenamed { stage, action, found });
+    }
     let mut edited = declaration.clone();
     let mut changes = Vec::new();
     let stages = stages_mut(&mut edited)?;
     let (index, stage_made) = match stage_index(stages, desired.stage.as_str()) {
         Some(index) => (index, false),
-        None => (insert_stage(stages, desired)?, true),
+        None => (stage::insert(stages, desired)?, true),
     };
-    if holds_sources(&stages[index]) {
+    if stage::holds_sources(&stages[index]) {
         return Err(Refusal::InvalidPosition(format!(
             "stage {} holds the pipeline's sources, and CodePipeline allows nothing else there; name a later stage",
             desired.stage
@@ -166,260 +261,117 @@ pub fn converge(
     if stage_made {
         changes.push(format!("stage {} made", desired.stage));
     }
-    put_action(&mut stages[index], pipeline_region, desired, owned, &mut changes)?;
+    action::put(&mut stages[index], pipeline_region, desired, owned, &mut changes)?;
     remove_owned(stages, owned, Some(desired), &mut changes)?;
-    Ok((edited != *declaration).then_some(Edited { declaration: edited, stage_made, changes }))
+    if changes.is_empty() {
+        return Ok(None);
+    }
+    users::check_variables(declaration, &edited, Some(desired))?;
+    Ok(Some(Edited { declaration: edited, stage_made, changes }))
 }
 
 /// Removes every action of ours; `None` when there is none.
 ///
 /// # Errors
-/// A [`Refusal`] when a stage that we did not make would be left empty, or fewer than two stages would remain.
-pub fn remove(declaration: &Value, owned: &Owned) -> Result<Option<Edited>, Refusal> {
+/// A [`Refusal`] when a stage that has to stay would be left empty, fewer than two stages would remain, or somebody uses
+/// our output variables.
+pub fn remove(declaration: &Json, owned: &Owned) -> Result<Option<Edited>, Refusal> {
     let mut edited = declaration.clone();
     let mut changes = Vec::new();
     remove_owned(stages_mut(&mut edited)?, owned, None, &mut changes)?;
-    Ok((!changes.is_empty()).then_some(Edited { declaration: edited, stage_made: false, changes }))
-}
-
-/// Actions that name one of these roles and are not ours: as `stage/action`. Their role cannot go.
-#[must_use]
-pub fn foreign_users(declaration: &Value, owned: &Owned) -> Vec<String> {
-    actions(declaration)
-        .filter(|(_, action)| {
-            role_of(action).is_some_and(|role| owned.roles.contains(role)) && !is_owned(action, owned)
-        })
-        .map(|(stage, action)| format!("{}/{}", name_of(stage), name_of(action)))
-        .collect()
+    if changes.is_empty() {
+        return Ok(None);
+    }
+    users::check_variables(declaration, &edited, None)?;
+    Ok(Some(Edited { declaration: edited, stage_made: false, changes }))
 }
 
 /// The actions of ours, as stage and action name.
 #[must_use]
-pub fn owned_actions(declaration: &Value, owned: &Owned) -> Vec<(String, String)> {
+pub fn owned_actions(declaration: &Json, owned: &Owned) -> Vec<(String, String)> {
     actions(declaration)
-        .filter(|(_, action)| is_owned(action, owned))
-        .map(|(stage, action)| (name_of(stage).to_owned(), name_of(action).to_owned()))
+        .filter(|(stage, action)| owned.owns(stage.text("name"), action))
+        .map(|(stage, action)| (stage.text("name").to_owned(), action.text("name").to_owned()))
         .collect()
 }
 
-/// Whether the pipeline has this action in this stage, whoever's it is.
+/// The action in this place, whoever's it is.
 #[must_use]
-pub fn holds(declaration: &Value, stage: &str, action: &str) -> bool {
-    actions(declaration).any(|(of, found)| name_of(of) == stage && name_of(found) == action)
-}
-
-/// Whether every action of this stage is ours: such a stage would be empty without us.
-#[must_use]
-pub fn stage_is_only_ours(declaration: &Value, stage: &str, owned: &Owned) -> bool {
-    let mut found = actions(declaration).filter(|(of, _)| name_of(of) == stage).peekable();
-    found.peek().is_some() && found.all(|(_, action)| is_owned(action, owned))
+pub fn action_at<'a>(declaration: &'a Json, stage: &str, action: &str) -> Option<&'a Json> {
+    actions(declaration)
+        .find(|(of, found)| of.text("name") == stage && found.text("name") == action)
+        .map(|(_, found)| found)
 }
 
 /// Every role that anything in the stages names, be it an action or a rule of a stage's conditions.
 #[must_use]
-pub fn roles_named(declaration: &Value) -> BTreeSet<Arn> {
-    fn collect(value: &Value, found: &mut BTreeSet<Arn>) {
-        match value {
-            Value::Object(members) => {
-                found.extend(members.get("roleArn").and_then(Value::as_str).and_then(|role| role.parse().ok()));
-                members.values().for_each(|member| collect(member, found));
-            }
-            Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
-            _ => {}
+pub fn roles_named(declaration: &Json) -> BTreeSet<Arn> {
+    fn collect(json: &Json, found: &mut BTreeSet<Arn>) {
+        found.extend(json.text("roleArn").parse().ok());
+        for member in json.members() {
+            collect(member.value(), found);
+        }
+        for item in json.as_list().unwrap_or_default() {
+            collect(item, found);
         }
     }
     let mut found = BTreeSet::new();
-    collect(declaration.get("stages").unwrap_or(&Value::Null), &mut found);
+    for stage in declaration.list("stages") {
+        collect(stage, &mut found);
+    }
     found
 }
 
 /// The stage and name of the action that has this role, to name it to a person.
 #[must_use]
-pub fn action_with_role(declaration: &Value, role: &str) -> Option<(String, String)> {
+pub fn action_with_role(declaration: &Json, role: &str) -> Option<(String, String)> {
     actions(declaration)
-        .find(|(_, action)| role_of(action) == Some(role))
-        .map(|(stage, action)| (name_of(stage).to_owned(), name_of(action).to_owned()))
+        .find(|(_, found)| action::role_of(found) == Some(role))
+        .map(|(stage, action)| (stage.text("name").to_owned(), action.text("name").to_owned()))
 }
 
-fn actions(declaration: &Value) -> impl Iterator<Item = (&Value, &Value)> {
-    let stages = declaration.get("stages").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    stages.iter().flat_map(|stage| {
-        let actions = stage.get("actions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        actions.iter().map(move |action| (stage, action))
-    })
+/// The roles that the actions name.
+pub fn action_roles(declaration: &Json) -> impl Iterator<Item = &str> {
+    actions(declaration).filter_map(|(_, found)| action::role_of(found))
 }
 
-fn stages_mut(declaration: &mut Value) -> Result<&mut Vec<Value>, Refusal> {
-    declaration.get_mut("stages").and_then(Value::as_array_mut).ok_or(Refusal::Malformed("stages"))
+/// Whether the pipeline has a stage of this name.
+#[must_use]
+pub fn has_stage(declaration: &Json, stage: &str) -> bool {
+    stage_index(declaration.list("stages"), stage).is_some()
 }
 
-fn name_of(value: &Value) -> &str {
-    value.get("name").and_then(Value::as_str).unwrap_or_default()
+fn actions(declaration: &Json) -> impl Iterator<Item = (&Json, &Json)> {
+    declaration.list("stages").iter().flat_map(|stage| stage.list("actions").iter().map(move |action| (stage, action)))
 }
 
-fn role_of(action: &Value) -> Option<&str> {
-    action.get("roleArn").and_then(Value::as_str)
+fn stages_mut(declaration: &mut Json) -> Result<&mut Vec<Json>, Refusal> {
+    declaration.get_mut("stages").and_then(Json::as_list_mut).ok_or(Refusal::Malformed("stages"))
 }
 
-fn stage_index(stages: &[Value], name: &str) -> Option<usize> {
-    stages.iter().position(|stage| name_of(stage) == name)
-}
-
-fn is_owned(action: &Value, owned: &Owned) -> bool {
-    role_of(action).is_some_and(|role| owned.roles.contains(role))
-        && owned.actions.iter().any(|name| name.as_str() == name_of(action))
-}
-
-fn holds_sources(stage: &Value) -> bool {
-    let actions = stage.get("actions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    actions.iter().any(|action| action.pointer("/actionTypeId/category").and_then(Value::as_str) == Some("Source"))
-}
-
-fn insert_stage(stages: &mut Vec<Value>, desired: &DesiredAction) -> Result<usize, Refusal> {
-    let missing = |what: String, stages: &[Value]| Refusal::StageNotFound {
-        what,
-        stages: stages.iter().map(name_of).collect::<Vec<_>>().join(", "),
-        last: stages.last().map(name_of).unwrap_or_default().to_owned(),
-    };
-    let (anchor, offset) = match &desired.position {
-        None => return Err(missing(format!("stage {}", desired.stage), stages)),
-        Some(Position::After(anchor)) => (anchor, 1),
-        Some(Position::Before(anchor)) => (anchor, 0),
-    };
-    let at = stage_index(stages, anchor.as_str())
-        .ok_or_else(|| missing(format!("stage {anchor}, which spec.stage.position names,"), stages))?
-        + offset;
-    if at == 0 {
-        return Err(Refusal::InvalidPosition(format!(
-            "stage {} cannot go before {anchor}, the pipeline's first stage: only sources may come first; use {{after: {anchor}}}",
-            desired.stage
-        )));
-    }
-    stages.insert(at, json!({"name": desired.stage.as_str(), "actions": []}));
-    Ok(at)
-}
-
-fn put_action(
-    stage: &mut Value,
-    pipeline_region: &Region,
-    desired: &DesiredAction,
-    owned: &Owned,
-    changes: &mut Vec<String>,
-) -> Result<(), Refusal> {
-    let actions = stage.get_mut("actions").and_then(Value::as_array_mut).ok_or(Refusal::Malformed("actions"))?;
-    match actions.iter_mut().find(|action| name_of(action) == desired.name.as_str()) {
-        None => {
-            actions.push(render(desired));
-            changes.push(format!("action {}/{} added", desired.stage, desired.name));
-        }
-        Some(action) if !is_owned(action, owned) => {
-            let found = match role_of(action) {
-                Some(role) => format!("its roleArn is {role}, not {}", desired.role),
-                None => "it has no roleArn".to_owned(),
-            };
-            return Err(Refusal::ActionConflict { stage: desired.stage.clone(), action: desired.name.clone(), found });
-        }
-        Some(action) => {
-            let fields = correct(action, pipeline_region, desired).ok_or(Refusal::Malformed("action"))?;
-            if !fields.is_empty() {
-                changes.push(format!("action {}/{}: {}", desired.stage, desired.name, fields.join(", ")));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn configuration(desired: &DesiredAction) -> Value {
-    let mut configuration = json!({"FunctionName": desired.function.as_str()});
-    if let Some(parameters) = desired.user_parameters.as_deref().filter(|parameters| !parameters.is_empty()) {
-        configuration["UserParameters"] = json!(parameters);
-    }
-    configuration
-}
-
-fn action_type() -> Value {
-    json!({"category": "Invoke", "owner": "AWS", "provider": "Lambda", "version": "1"})
-}
-
-fn render(desired: &DesiredAction) -> Value {
-    let mut action = json!({
-        "name": desired.name.as_str(),
-        "actionTypeId": action_type(),
-        "runOrder": desired.run_order,
-        "configuration": configuration(desired),
-        "outputArtifacts": [],
-        "inputArtifacts": [],
-        "roleArn": desired.role.as_str(),
-    });
-    if let Some(region) = &desired.region {
-        action["region"] = json!(region.as_str());
-    }
-    if let Some(namespace) = &desired.variables_namespace {
-        action["namespace"] = json!(namespace);
-    }
-    action
-}
-
-/// Sets the members of our action that differ from what is declared and returns their names. Members that we do not
-/// declare stay as they are: they may be newer than this code.
-fn correct(action: &mut Value, pipeline_region: &Region, desired: &DesiredAction) -> Option<Vec<&'static str>> {
-    let members = action.as_object_mut()?;
-    let mut changed = Vec::new();
-    let declared = render(desired);
-    for member in ["actionTypeId", "runOrder", "configuration", "roleArn"] {
-        if members.get(member) != declared.get(member) {
-            members.insert(member.to_owned(), declared[member].clone());
-            changed.push(member);
-        }
-    }
-    for member in ["inputArtifacts", "outputArtifacts"] {
-        if members.get(member).and_then(Value::as_array).is_some_and(|artifacts| !artifacts.is_empty()) {
-            members.insert(member.to_owned(), json!([]));
-            changed.push(member);
-        }
-    }
-    if set_or_remove(members, "namespace", desired.variables_namespace.as_deref()) {
-        changed.push("namespace");
-    }
-    // AWS fills in the pipeline's own region: that is what we mean by leaving it out.
-    let region = members.get("region").and_then(Value::as_str).unwrap_or(pipeline_region.as_str());
-    if region != desired.region.as_ref().unwrap_or(pipeline_region).as_str() {
-        set_or_remove(members, "region", desired.region.as_ref().map(Region::as_str));
-        changed.push("region");
-    }
-    Some(changed)
-}
-
-fn set_or_remove(members: &mut Map<String, Value>, member: &str, value: Option<&str>) -> bool {
-    if members.get(member).and_then(Value::as_str) == value && members.contains_key(member) == value.is_some() {
-        return false;
-    }
-    match value {
-        Some(value) => members.insert(member.to_owned(), json!(value)),
-        // `shift_remove` keeps the order of the other members; a plain remove would swap the last one in.
-        None => members.shift_remove(member),
-    };
-    true
+fn stage_index(stages: &[Json], name: &str) -> Option<usize> {
+    stages.iter().position(|stage| stage.text("name") == name)
 }
 
 /// Takes out the actions of ours (but `keep`), and with the last one a stage that we made.
 fn remove_owned(
-    stages: &mut Vec<Value>,
+    stages: &mut Vec<Json>,
     owned: &Owned,
     keep: Option<&DesiredAction>,
     changes: &mut Vec<String>,
 ) -> Result<(), Refusal> {
-    let is_kept = |stage: &str, action: &Value| {
-        keep.is_some_and(|kept| kept.stage.as_str() == stage && kept.name.as_str() == name_of(action))
+    let is_kept = |stage: &str, action: &Json| {
+        keep.is_some_and(|kept| kept.stage.as_str() == stage && kept.name.as_str() == action.text("name"))
     };
     for index in (0..stages.len()).rev() {
-        let stage = name_of(&stages[index]).to_owned();
-        let Some(actions) = stages[index].get_mut("actions").and_then(Value::as_array_mut) else { continue };
+        let stage = stages[index].text("name").to_owned();
+        let added = stage::additions(&stages[index]);
+        let Some(actions) = stages[index].get_mut("actions").and_then(Json::as_list_mut) else { continue };
         let mut removed = Vec::new();
         actions.retain(|action| {
-            let goes = is_owned(action, owned) && !is_kept(&stage, action);
+            let goes = owned.owns(&stage, action) && !is_kept(&stage, action);
             if goes {
-                removed.push(name_of(action).to_owned());
+                removed.push(action.text("name").to_owned());
             }
             !goes
         });
@@ -429,8 +381,12 @@ fn remove_owned(
         if !empty {
             continue;
         }
+        let action = last.clone();
         if !owned.stages_made.iter().any(|made| made.as_str() == stage) {
-            return Err(Refusal::WouldEmptyStage { stage, action: last.clone() });
+            return Err(Refusal::WouldEmptyStage { stage, action });
+        }
+        if !added.is_empty() {
+            return Err(Refusal::StageHasMore { stage, action, added: order::in_a_row(&added) });
         }
         if stages.len() <= 2 {
             return Err(Refusal::WouldLeaveOneStage { stage });

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::{Resolved, Situation};
 use crate::domain::{
     ids::{Arn, RoleId},
@@ -75,5 +73,5 @@ fn used(observed: &Observed, holder: &RoleId) -> BTreeSet<Arn> {
     let pipelines = observed.pipelines.values().flatten();
     let of_holder = pipelines.filter(|pipeline| pipeline.role.role().as_ref() == Some(holder));
     let declarations = of_holder.map(|pipeline| &pipeline.declaration);
-    declarations.flat_map(|declaration: &Value| pipeline_edit::roles_named(declaration)).collect()
+    declarations.flat_map(pipeline_edit::roles_named).collect()
 }

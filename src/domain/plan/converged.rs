@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::{Resolved, Situation, release, resolve};
 use crate::domain::{
     ids::Arn,
@@ -31,6 +29,7 @@ pub(super) fn desired_inventory(situation: &Situation<'_>, resolved: &Resolved<'
         written_at: situation.now,
         read_back: false,
         digest: None,
+        pipeline_version: None,
     };
     let declared = situation.declared;
     let pipeline = resolved.pipeline;
@@ -50,8 +49,7 @@ pub(super) fn desired_inventory(situation: &Situation<'_>, resolved: &Resolved<'
 /// object's status was lost, when the object asks for the stage to be made and nothing but our action is in it.
 fn stage_is_made_by_us(situation: &Situation<'_>, pipeline: &Pipeline, role: &Arn) -> bool {
     let declared = situation.declared;
-    let stages = pipeline.declaration.get("stages").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let exists = stages.iter().any(|stage| stage.get("name").and_then(Value::as_str) == Some(declared.stage.as_str()));
+    let exists = pipeline_edit::has_stage(&pipeline.declaration, declared.stage.as_str());
     let recorded = situation.inventory.of(Part::PipelineAction).find(|item| {
         item.holder == pipeline.arn && item.action.as_ref().is_some_and(|(stage, _)| *stage == declared.stage)
     });
@@ -63,7 +61,7 @@ fn stage_is_made_by_us(situation: &Situation<'_>, pipeline: &Pipeline, role: &Ar
             let owned = Owned {
                 roles: BTreeSet::from([role.to_string()]),
                 actions: BTreeSet::from([declared.action.clone()]),
-                stages_made: BTreeSet::new(),
+                ..Owned::default()
             };
             by_others
                 || (declared.position.is_some()

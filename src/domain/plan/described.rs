@@ -299,7 +299,7 @@ fn pipeline_action(situation: &Situation<'_>, transition: &Transition<'_>, item:
             declared.stage, declared.action, declared.pipeline, tools.account
         ),
         purpose: format!("invoked {}", transition.resolved.function.arn),
-        desired: pipeline_edit::desired_members(action, &tools.region),
+        desired: pipeline_edit::desired_members(&pipeline.declaration, action, &tools.region),
         observed: pipeline_edit::found_members(&pipeline.declaration, action, owned, &tools.region),
         tolerated: BTreeSet::new(),
         refused: BTreeMap::new(),

@@ -17,6 +17,7 @@ mod converged;
 mod described;
 mod release;
 mod restraint;
+mod role_change;
 mod states;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +31,7 @@ use super::{
     names,
     observed::{ExtraPolicyName, Function, InvokeRole, Observed, Pipeline, Resource},
     own_writes::{OwnWrites, State},
-    pipeline_edit::{self, DesiredAction, Owned, Refusal},
+    pipeline_edit::{self, DesiredAction, Json, Note, Owned, Refusal},
     shared_policy::{AssumeUser, Proof},
     spec::{Declared, Granted},
 };
@@ -42,6 +43,7 @@ use converged::desired_inventory;
 pub use described::{Described, FieldValue, Fields, OTHERS_ENTRIES, STRAY_ENTRIES, described};
 pub use release::plan_removal;
 pub use restraint::withhold_removals;
+pub use role_change::{Suspect, suspects};
 use states::{describe_role, role_resource};
 pub use states::{observed_states, pipeline_state, policy_state, role_state};
 
@@ -142,7 +144,7 @@ pub enum PipelineGoal {
 impl PipelineGoal {
     /// Whether the declaration holds an action of ours already, however different.
     #[must_use]
-    pub fn is_there(&self, declaration: &Value) -> bool {
+    pub fn is_there(&self, declaration: &Json) -> bool {
         let (Self::Holds(_, owned) | Self::HoldsNone(owned)) = self;
         !pipeline_edit::owned_actions(declaration, owned).is_empty()
     }
@@ -153,7 +155,7 @@ impl PipelineGoal {
     /// As [`pipeline_edit::converge`] and [`pipeline_edit::remove`].
     pub fn edit(
         &self,
-        declaration: &Value,
+        declaration: &Json,
         region: &super::ids::Region,
     ) -> Result<Option<pipeline_edit::Edited>, Refusal> {
         match self {
@@ -395,19 +397,42 @@ fn desired_action(situation: &Situation<'_>, resolved: &Resolved<'_>) -> Desired
     }
 }
 
-/// What may be ours in one pipeline: actions with one of our roles under a name that the spec or the inventory knows.
+/// What may be ours in one pipeline: actions with one of our roles under a name that the spec or the inventory knows, and
+/// those that AWS shows to have been ours until somebody changed their role.
 fn owned_in(situation: &Situation<'_>, observed: &Observed, role: Option<&Arn>, pipeline: &Arn) -> Owned {
     let declared = situation.declared;
     let mut roles: BTreeSet<String> = role.map(ToString::to_string).into_iter().collect();
     roles.extend(own_roles(situation, observed).map(|role| role.arn.to_string()));
     let mut actions = situation.inventory.action_names();
     actions.insert(declared.action.clone());
+    let recorded = || situation.inventory.of(Part::PipelineAction).filter(|item| item.holder == *pipeline);
+    let stage_of = |item: &super::inventory::Item| item.action.as_ref().map(|(stage, _)| stage.clone());
     let mut stages_made: BTreeSet<StageName> =
         situation.others.stages_made.iter().filter(|(of, _)| of == pipeline).map(|(_, stage)| stage.clone()).collect();
-    let recorded =
-        situation.inventory.of(Part::PipelineAction).filter(|item| item.stage_made && item.holder == *pipeline);
-    stages_made.extend(recorded.filter_map(|item| item.action.as_ref().map(|(stage, _)| stage.clone())));
-    Owned { roles, actions, stages_made }
+    stages_made.extend(recorded().filter(|item| item.stage_made).filter_map(stage_of));
+    let mut stages_known: BTreeSet<StageName> = recorded().filter_map(stage_of).collect();
+    stages_known.insert(declared.stage.clone());
+    let read = observed.pipelines.values().flatten().find(|read| read.arn == *pipeline);
+    let named = read.map(|read| pipeline_edit::action_roles(&read.declaration).collect()).unwrap_or_default();
+    let neighbours = neighbours(situation, named);
+    let reclaimed = read.map(|read| role_change::reclaimed(situation, observed, read)).unwrap_or_default();
+    Owned { roles, actions, stages_made, stages_known, neighbours, reclaimed }
+}
+
+/// Those of these roles that other objects of this installation say are theirs.
+fn neighbours(situation: &Situation<'_>, named: BTreeSet<&str>) -> BTreeSet<String> {
+    let is_theirs = |role: &&str| {
+        let Ok(role) = role.parse::<Arn>() else { return false };
+        situation.others.assume.values().flatten().any(|user| user.has(&role))
+    };
+    named.into_iter().filter(is_theirs).map(str::to_owned).collect()
+}
+
+/// What a person should know about the place of our action, once it is there.
+#[must_use]
+pub fn notes(situation: &Situation<'_>, observed: &Observed) -> Vec<Note> {
+    let Ok(transition) = transition(situation, observed) else { return Vec::new() };
+    pipeline_edit::notes(&transition.resolved.pipeline.declaration, &transition.action, &transition.owned)
 }
 
 /// The roles that were read and carry this object's tags.
@@ -443,11 +468,17 @@ fn pipeline_step(
 pub fn blocked_edit(situation: &Situation<'_>, pipeline: &PipelineName, refusal: &Refusal) -> Blocker {
     let declared = situation.declared;
     let reason = match refusal {
-        Refusal::StageNotFound { .. } => Reason::StageNotFound,
+        Refusal::StageNotFound { .. } | Refusal::StageRenamed { .. } => Reason::StageNotFound,
         Refusal::InvalidPosition(_) => Reason::InvalidPosition,
         Refusal::ActionConflict { .. } => Reason::ActionConflict,
         Refusal::ArtifactStoreMissing { .. } => Reason::ArtifactStoreMissing,
-        Refusal::WouldEmptyStage { .. } | Refusal::WouldLeaveOneStage { .. } => Reason::DeletionBlocked,
+        Refusal::NamespaceTaken { .. } | Refusal::UnknownNamespace { .. } | Refusal::NamespaceInUse { .. } => {
+            Reason::InvalidSpec
+        }
+        Refusal::WouldEmptyStage { .. }
+        | Refusal::WouldLeaveOneStage { .. }
+        | Refusal::StageHasMore { .. }
+        | Refusal::WouldLoseVariables { .. } => Reason::DeletionBlocked,
         Refusal::Malformed(_) => Reason::PipelineRefused,
     };
     Blocker { reason, message: format!("pipeline {pipeline} in tools account {}: {refusal}", declared.tools.account) }

@@ -9,10 +9,10 @@ use super::{
 use crate::{
     api::Reason,
     domain::{
-        ids::{Arn, RoleId},
+        ids::{Arn, RoleId, StageName},
         inventory::{Inventory, Part},
         names,
-        observed::{InvokeRole, Observed, Resource},
+        observed::{InvokeRole, Observed, Pipeline, Resource},
         pipeline_edit::{self, Owned},
         policy,
     },
@@ -34,7 +34,7 @@ pub fn plan_removal(situation: &Situation<'_>, observed: &Observed) -> Plan {
             }
             Err(refusal) => plan.blockers.push(Blocker {
                 message: format!(
-                    "pipeline {name} in tools account {}: {refusal}. Deletion goes on by itself then",
+                    "pipeline {name} in tools account {}: {refusal}. Deletion then continues automatically",
                     situation.declared.tools.account
                 ),
                 ..blocked_edit(situation, name, &refusal)
@@ -155,7 +155,7 @@ pub(super) fn users_of_old_roles(situation: &Situation<'_>, observed: &Observed)
     let owned = Owned {
         roles: old.map(|role| role.arn.to_string()).collect(),
         actions: situation.inventory.action_names(),
-        stages_made: BTreeSet::new(),
+        ..Owned::default()
     };
     users_of(observed, &owned).into_iter().collect()
 }
@@ -193,7 +193,19 @@ fn owned_for_removal(situation: &Situation<'_>, observed: &Observed, pipeline: &
         // The status was lost. The object asks for the stage to be made, and nothing but our action is in it.
         owned.stages_made.insert(declared.stage.clone());
     }
+    if let Some(read) = sole {
+        owned.stages_made.extend(renamed_stages(situation, read, &owned));
+    }
     owned
+}
+
+/// Stages that we made and that somebody renamed: recorded, gone by that name, and there with our action under another.
+fn renamed_stages(situation: &Situation<'_>, read: &Pipeline, owned: &Owned) -> Vec<StageName> {
+    let made = situation.inventory.of(Part::PipelineAction).filter(|item| item.stage_made && item.holder == read.arn);
+    let gone = made
+        .filter_map(|item| item.action.as_ref())
+        .filter(|(stage, _)| !pipeline_edit::has_stage(&read.declaration, stage.as_str()));
+    gone.filter_map(|(_, action)| pipeline_edit::renamed(&read.declaration, action, owned)?.parse().ok()).collect()
 }
 
 fn shared_policies(
@@ -274,7 +286,7 @@ fn still_used(situation: &Situation<'_>, users: &[String]) -> Blocker {
         reason: Reason::DeletionBlocked,
         message: format!(
             "the invoke role in dev account {} is still named by {} in tools account {}, which this object did not make; \
-             remove that action or give it another role, and deletion goes on by itself",
+             remove that or give it another role, and deletion continues automatically",
             situation.declared.dev.account,
             users.join(", "),
             situation.declared.tools.account

@@ -8,6 +8,7 @@ use crate::domain::{
     ids::{AccountId, Region, RoleId},
     inventory::Part,
     observed::{Observed, Resource},
+    pipeline_edit::Json,
     policy,
 };
 
@@ -54,11 +55,10 @@ fn in_place(policy: &Resource, observed: &Observed) -> BTreeSet<crate::domain::i
     current.and_then(policy::assume_entries).unwrap_or_default()
 }
 
-fn loses_a_stage(declaration: &serde_json::Value, region: &Region, goal: &PipelineGoal) -> bool {
+fn loses_a_stage(declaration: &Json, region: &Region, goal: &PipelineGoal) -> bool {
     let Ok(Some(edited)) = goal.edit(declaration, region) else { return false };
-    let names = |declaration: &serde_json::Value| -> BTreeSet<String> {
-        let stages = declaration["stages"].as_array();
-        stages.into_iter().flatten().filter_map(|stage| stage["name"].as_str().map(str::to_owned)).collect()
+    let names = |declaration: &Json| -> BTreeSet<String> {
+        declaration.list("stages").iter().map(|stage| stage.text("name").to_owned()).collect()
     };
     !names(declaration).is_subset(&names(&edited.declaration))
 }
@@ -164,7 +164,7 @@ mod tests {
                 arn: format!("arn:aws:codepipeline:us-east-1:{TOOLS}:p").parse().unwrap(),
                 version: 1,
                 role: format!("arn:aws:iam::{TOOLS}:role/pipeline").parse().unwrap(),
-                declaration,
+                declaration: declaration.into(),
                 unread: false,
             };
             let name: PipelineName = "p".parse().unwrap();
@@ -174,6 +174,7 @@ mod tests {
                 roles: [role.to_owned()].into_iter().collect(),
                 actions: ["ours".parse().unwrap()].into_iter().collect(),
                 stages_made: ["Gate".parse().unwrap()].into_iter().collect(),
+                ..Owned::default()
             };
             let step = Step {
                 resource: Resource::Pipeline { account: account(), region: "us-east-1".parse().unwrap(), name },

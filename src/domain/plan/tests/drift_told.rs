@@ -10,11 +10,6 @@ fn own_role(world: &mut World) -> &mut Option<InvokeRole> {
     world.observed.roles.get_mut(&"derived".parse::<RoleName>().unwrap()).unwrap()
 }
 
-fn action(world: &mut World) -> &mut Value {
-    let pipeline = world.observed.pipelines.get_mut(&PIPELINES[0].parse::<PipelineName>().unwrap()).unwrap();
-    &mut pipeline.as_mut().unwrap().declaration["stages"][2]["actions"][0]
-}
-
 fn deeds() -> Vec<(&'static str, Deed)> {
     vec![
         ("T1 removed", |world| *own_role(world) = None),
@@ -46,13 +41,14 @@ fn deeds() -> Vec<(&'static str, Deed)> {
         ("P2 removed", |world| world.observed.callback.values_mut().for_each(|policy| *policy = None)),
         ("P3 removed", |world| world.observed.assume.values_mut().for_each(|policy| *policy = None)),
         ("P4 removed", |world| {
-            let name: PipelineName = PIPELINES[0].parse().unwrap();
-            let pipeline = world.observed.pipelines.get_mut(&name).unwrap().as_mut().unwrap();
-            pipeline.declaration["stages"].as_array_mut().unwrap().remove(2);
+            change(world, PIPELINES[0], |pipeline| drop(pipeline["stages"].as_array_mut().unwrap().remove(2)));
         }),
         ("P4 changed", |world| {
-            action(world)["runOrder"] = json!(7);
-            action(world)["configuration"]["UserParameters"] = json!("secret");
+            change(world, PIPELINES[0], |pipeline| {
+                let action = &mut pipeline["stages"][2]["actions"][0];
+                action["runOrder"] = json!(7);
+                action["configuration"]["UserParameters"] = json!("secret");
+            });
         }),
     ]
 }

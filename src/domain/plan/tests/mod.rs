@@ -1,6 +1,7 @@
 mod drift_told;
 mod on_the_role;
 mod other_hands;
+mod role_change;
 
 use std::time::Duration;
 
@@ -69,7 +70,7 @@ fn declared(choice: &Choice) -> Declared {
         stage: if choice.stage { "Validate" } else { "Check" }.parse().unwrap(),
         position: Some(Position::After("Build".parse().unwrap())),
         action: if choice.action { "Run" } else { "Test" }.parse().unwrap(),
-        run_order: 1,
+        run_order: Some(1),
         user_parameters: None,
         variables_namespace: None,
         function: FUNCTIONS[choice.function].parse().unwrap(),
@@ -110,6 +111,16 @@ struct World {
     drift: Drift,
 }
 
+/// Changes a pipeline's declaration as somebody would.
+fn change(world: &mut World, pipeline: &str, by: impl FnOnce(&mut Value)) {
+    let name: PipelineName = pipeline.parse().unwrap();
+    let pipeline = world.observed.pipelines.get_mut(&name).unwrap().as_mut().unwrap();
+    let mut value: Value = serde_json::from_str(&pipeline.declaration.to_string()).unwrap();
+    by(&mut value);
+    pipeline.declaration = value.into();
+    pipeline.version += 1;
+}
+
 impl World {
     fn new() -> Self {
         let action = |name: &str, category: &str| json!({"name": name, "runOrder": 1, "actionTypeId": {"category": category, "owner": "AWS", "provider": "X", "version": "1"}});
@@ -121,6 +132,7 @@ impl World {
                     {"name": "Build", "actions": [action("Build", "Build")]},
                 ],
             });
+            let declaration = declaration.into();
             let pipeline =
                 Pipeline { declaration, version: 1, role: pipeline_role(name), arn: pipeline_arn(name), unread: false };
             (name.parse().unwrap(), Some(pipeline))
@@ -195,17 +207,14 @@ impl World {
     /// Whether some action runs some function and is told its result: every hop in place.
     fn works(&self) -> bool {
         self.observed.pipelines.values().flatten().any(|pipeline| {
-            let stages = pipeline.declaration["stages"].as_array().unwrap();
-            stages
-                .iter()
-                .flat_map(|stage| stage["actions"].as_array().unwrap())
-                .any(|action| self.runs(pipeline, action))
+            let stages = pipeline.declaration.list("stages");
+            stages.iter().flat_map(|stage| stage.list("actions")).any(|action| self.runs(pipeline, action))
         })
     }
 
-    fn runs(&self, pipeline: &Pipeline, action: &Value) -> bool {
-        let Some(arn) = action["roleArn"].as_str() else { return false };
-        let function = action["configuration"]["FunctionName"].as_str().unwrap();
+    fn runs(&self, pipeline: &Pipeline, action: &Json) -> bool {
+        let Some(arn) = action.get("roleArn").and_then(Json::as_str) else { return false };
+        let function = action.get("configuration").unwrap().text("FunctionName");
         let assume = self.observed.assume[&pipeline.role.role().unwrap()].as_ref().and_then(policy::assume_entries);
         let callback = &self.observed.callback[&execution_role(function).role().unwrap()];
         let role = self.observed.roles.values().flatten().find(|role| role.arn.as_str() == arn);
@@ -272,7 +281,8 @@ impl World {
         }
         let mut desired = self.with(declared, others, converged_inventory).unwrap();
         for item in &mut desired.0 {
-            item.digest = self.inventory.0.iter().find(|known| known.same_thing(item)).and_then(|i| i.digest.clone());
+            let known = self.inventory.0.iter().find(|known| known.same_thing(item));
+            item.digest = known.and_then(|known| known.digest.clone());
         }
         self.inventory = desired;
         self.compare(declared, others);

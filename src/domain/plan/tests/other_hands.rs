@@ -9,10 +9,11 @@ fn a_hand_made_action_keeps_what_an_older_spec_made() {
     let mut world = World::new();
     world.converge(&named, &Others::default());
     let old = world.observed.role(&"named".parse().unwrap()).unwrap().arn.clone();
-    let pipeline = world.observed.pipelines.get_mut(&"release".parse().unwrap()).unwrap().as_mut().unwrap();
-    let mut by_hand = pipeline.declaration["stages"][2]["actions"][0].clone();
-    by_hand["name"] = json!("ByHand");
-    pipeline.declaration["stages"][1]["actions"].as_array_mut().unwrap().push(by_hand);
+    change(&mut world, "release", |pipeline| {
+        let mut by_hand = pipeline["stages"][2]["actions"][0].clone();
+        by_hand["name"] = json!("ByHand");
+        pipeline["stages"][1]["actions"].as_array_mut().unwrap().push(by_hand);
+    });
     world.converge(&derived, &Others::default());
     let holder = pipeline_role("release").role().unwrap();
     let entries = |world: &World| policy::assume_entries(world.observed.assume[&holder].as_ref().unwrap()).unwrap();
@@ -27,8 +28,9 @@ fn a_hand_made_action_keeps_what_an_older_spec_made() {
     // Our own action goes first; the role that is still named keeps the rest.
     assert!(blocked.is_empty());
     // Once the action is gone, so is all of it.
-    let pipeline = world.observed.pipelines.get_mut(&"release".parse().unwrap()).unwrap().as_mut().unwrap();
-    pipeline.declaration["stages"][1]["actions"].as_array_mut().unwrap().retain(|action| action["name"] != "ByHand");
+    change(&mut world, "release", |pipeline| {
+        pipeline["stages"][1]["actions"].as_array_mut().unwrap().retain(|action| action["name"] != "ByHand");
+    });
     world.converge(&derived, &Others::default());
     assert!(!entries(&world).contains(&old));
     assert_eq!(world.observed.role(&"named".parse().unwrap()), None);
@@ -49,23 +51,14 @@ fn an_execution_role_made_anew_at_another_path_is_the_same_role() {
 fn a_stage_that_somebody_made_and_took_away_is_ours_once_we_make_it() {
     let declared = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: false });
     let mut world = World::new();
-    let stages = |world: &mut World| {
-        let pipeline = world.observed.pipelines.get_mut(&"release".parse().unwrap()).unwrap().as_mut().unwrap();
-        pipeline.declaration["stages"].as_array_mut().unwrap().clone()
-    };
     let theirs = json!({"name": "Validate", "actions": [{"name": "Theirs", "runOrder": 1, "actionTypeId":
         {"category": "Test", "owner": "AWS", "provider": "X", "version": "1"}}]});
-    let mut with_theirs = stages(&mut world);
-    with_theirs.push(theirs);
-    let set = |world: &mut World, stages: Vec<Value>| {
-        let pipeline = world.observed.pipelines.get_mut(&"release".parse().unwrap()).unwrap().as_mut().unwrap();
-        pipeline.declaration["stages"] = json!(stages);
-    };
-    set(&mut world, with_theirs);
+    change(&mut world, "release", |pipeline| pipeline["stages"].as_array_mut().unwrap().push(theirs));
     world.converge(&declared, &Others::default());
     assert!(world.inventory.of(Part::PipelineAction).all(|item| !item.stage_made));
-    let without = stages(&mut world).into_iter().filter(|stage| stage["name"] != "Validate").collect();
-    set(&mut world, without);
+    change(&mut world, "release", |pipeline| {
+        pipeline["stages"].as_array_mut().unwrap().retain(|stage| stage["name"] != "Validate");
+    });
     let desired = world.with(&declared, &Others::default(), converged_inventory).unwrap();
     assert!(desired.of(Part::PipelineAction).all(|item| item.stage_made));
 }
@@ -109,8 +102,9 @@ fn a_role_that_lost_its_tags_blocks_deletion_and_what_lets_a_pipeline_use_it_sta
     assert_eq!(removal(&world).blockers.len(), 1);
     // Somebody took the action away: what is left is the role.
     world.inventory = recorded;
-    let pipeline = world.observed.pipelines.get_mut(&"release".parse().unwrap()).unwrap().as_mut().unwrap();
-    pipeline.declaration["stages"].as_array_mut().unwrap().retain(|stage| stage["name"] != "Validate");
+    change(&mut world, "release", |pipeline| {
+        pipeline["stages"].as_array_mut().unwrap().retain(|stage| stage["name"] != "Validate");
+    });
     assert!(removal(&world).blockers[0].message.contains("delete the role"));
     world.observed.roles.insert(declared.role_name.clone(), None);
     assert_eq!(removal(&world).blockers, Vec::new());
@@ -148,7 +142,7 @@ fn an_invoke_policy_without_room_says_the_way_out_and_deletion_goes_on() {
     world.inventory = world.inventory.union(&Inventory(items.collect()));
     // The action is to be changed, so that nothing of an older spec may go yet.
     let mut edited = declared.clone();
-    edited.run_order = 7;
+    edited.run_order = Some(7);
     let plan = world.plan(&edited, &Others::default());
     assert_eq!(plan.blockers[0].reason, Reason::PolicySizeExceeded);
     assert!(plan.blockers[0].message.contains("delete the object"), "{}", plan.blockers[0].message);
@@ -176,4 +170,56 @@ fn an_entry_that_no_object_asks_for_goes_on_proof_alone() {
         let kept = world.with(&declared, &others, unexplained_entries);
         assert_eq!(kept.contains(&stray), !goes, "{behind:?}");
     }
+}
+
+#[test]
+fn a_stage_that_we_made_and_somebody_renamed_goes_with_our_action() {
+    let declared = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: false });
+    let mut world = World::new();
+    let before = world.observed.pipelines[&"release".parse().unwrap()].clone().unwrap();
+    world.converge(&declared, &Others::default());
+    change(&mut world, "release", |pipeline| pipeline["stages"][2]["name"] = json!("Checks"));
+    let plan = world.plan(&declared, &Others::default());
+    assert_eq!(plan.blockers[0].reason, Reason::StageNotFound);
+    assert!(plan.blockers[0].message.contains("set spec.stage.name to Checks"), "{}", plan.blockers[0].message);
+    world.remove(&declared);
+    let left = world.observed.pipeline(&"release".parse().unwrap()).unwrap();
+    assert_eq!(left.declaration.to_string(), before.declaration.to_string());
+}
+
+#[test]
+fn a_rule_that_names_our_role_keeps_it() {
+    let declared = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: false });
+    let mut world = World::new();
+    world.converge(&declared, &Others::default());
+    let role = world.observed.role(&declared.role_name).unwrap().arn.to_string();
+    change(&mut world, "release", |pipeline| {
+        pipeline["stages"][1]["onSuccess"] = json!({"conditions": [{"rules": [{"name": "Ask", "roleArn": role}]}]});
+    });
+    let plan = world.with(&declared, &Others::default(), plan_removal);
+    assert!(plan.steps.iter().all(|step| step.part == Part::PipelineAction) && plan.steps.len() == 1);
+    world.apply(&plan.steps[0]);
+    let plan = world.with(&declared, &Others::default(), plan_removal);
+    assert_eq!((plan.steps.len(), plan.blockers[0].reason), (0, Reason::DeletionBlocked));
+    assert!(plan.blockers[0].message.contains("release/Build/Ask (onSuccess)"), "{}", plan.blockers[0].message);
+}
+
+/// Without it CodePipeline fails the action.
+#[test]
+fn an_invoke_policy_without_list_functions_is_drift_and_is_corrected() {
+    let declared = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: false });
+    let mut world = World::new();
+    world.converge(&declared, &Others::default());
+    let good = world.observed.role(&declared.role_name).unwrap().invoke_policy.clone();
+    let without = policy::invoke(&BTreeSet::from([function_arn("first")]), false);
+    let role = world.observed.roles.get_mut(&declared.role_name).unwrap().as_mut().unwrap();
+    role.invoke_policy = Some(without);
+    world.compare(&declared, &Others::default());
+    let items = world.drift.status().unwrap().items;
+    assert_eq!(items.len(), 1, "{items:?}");
+    assert_eq!(items[0].field, format!("inline policy {}", names::invoke_policy(&installation())));
+    let plan = world.plan(&declared, &Others::default());
+    assert_eq!(plan.steps.iter().map(|step| step.part).collect::<Vec<_>>(), [Part::InvokePolicy]);
+    world.apply(&plan.steps[0]);
+    assert_eq!(world.observed.role(&declared.role_name).unwrap().invoke_policy, good);
 }

@@ -1,0 +1,124 @@
+//! What other people did to our stage, action and role.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+#[test]
+fn what_somebody_added_to_our_stage_is_not_removed_with_it() {
+    let placed = converged(&pipeline(), &desired());
+    for (member, addition, stays) in [
+        ("onFailure", json!({"result": "ROLLBACK"}), true),
+        ("beforeEntry", json!({"conditions": [{"rules": []}]}), true),
+        ("somethingNew", json!(1), true),
+        ("blockers", json!([]), false),
+        ("onSuccess", json!(null), false),
+    ] {
+        let more = with(&placed, |placed| placed["stages"][2][member] = addition.clone());
+        if !stays {
+            assert!(remove(&more, &made()).unwrap().is_some(), "{member}");
+            continue;
+        }
+        let refusal = remove(&more, &made()).unwrap_err();
+        assert!(matches!(refusal, Refusal::StageHasMore { .. }), "{refusal}");
+        assert!(refusal.to_string().contains(&format!("remove {member} from the stage, or add another action")));
+        // With another action in it the stage stays, and ours alone goes.
+        let shared = with(&more, |more| {
+            let actions = more["stages"][2]["actions"].as_array_mut().unwrap();
+            actions.push(json!({"name": "Theirs", "runOrder": 1, "actionTypeId": {"category": "Test"}}));
+        });
+        let left = remove(&shared, &made()).unwrap().unwrap().declaration;
+        assert_eq!(value(&left)["stages"][2][member], addition);
+        assert_eq!(owned_actions(&left, &made()), []);
+    }
+}
+
+#[test]
+fn a_stage_of_ours_that_somebody_renamed_is_recognized() {
+    let placed = converged(&pipeline(), &desired());
+    let known = Owned { stages_known: BTreeSet::from(["Validate".parse().unwrap()]), ..made() };
+    let renamed = with(&placed, |placed| placed["stages"][2]["name"] = json!("Checks"));
+    let refusal = converge(&renamed, &region(), &desired(), &known).unwrap_err();
+    let text = refusal.to_string();
+    assert!(matches!(refusal, Refusal::StageRenamed { .. }), "{text}");
+    assert!(
+        text.contains("stage Validate is not in the pipeline") && text.contains("spec.stage.name to Checks"),
+        "{text}"
+    );
+    // Following the advice changes nothing in the pipeline.
+    let followed = DesiredAction { stage: "Checks".parse().unwrap(), ..desired() };
+    assert_eq!(converge(&renamed, &region(), &followed, &known).unwrap(), None);
+    // A stage that the spec named before was not renamed: the action moves.
+    let moving = DesiredAction { stage: "Verify".parse().unwrap(), ..desired() };
+    let edited = converge(&placed, &region(), &moving, &known).unwrap().unwrap();
+    assert_eq!(stage_names(&edited.declaration), ["Source", "Build", "Verify", "Deploy"]);
+}
+
+#[test]
+fn a_rule_or_a_setting_that_names_our_role_keeps_it() {
+    let placed = converged(&pipeline(), &desired());
+    let rule = |role: &str| {
+        json!({"conditions": [{"result": "FAIL", "rules": [{"name": "Ask", "roleArn": role,
+            "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "LambdaInvoke", "version": "1"},
+            "configuration": {"FunctionName": "f"}}]}]})
+    };
+    for member in ["beforeEntry", "onSuccess", "onFailure"] {
+        let ruled = with(&placed, |placed| placed["stages"][3][member] = rule(ROLE));
+        assert_eq!(foreign_users(&ruled, &made()), [format!("Deploy/Ask ({member})")]);
+        let other = with(&placed, |placed| placed["stages"][3][member] = rule("arn:aws:iam::1:role/other"));
+        assert_eq!(foreign_users(&other, &made()), [""; 0]);
+    }
+    let set = with(&placed, |placed| placed["stages"][3]["actions"][0]["configuration"]["RoleArn"] = json!(ROLE));
+    assert_eq!(foreign_users(&set, &made()), ["Deploy/Ship"]);
+    assert_eq!(foreign_users(&placed, &made()), [""; 0], "our own action is not among them");
+}
+
+#[test]
+fn an_action_whose_role_alone_was_changed_is_told_member_by_member() {
+    let placed = converged(&pipeline(), &desired());
+    let told = |change: &dyn Fn(&mut Value)| {
+        let changed = with(&placed, |placed| change(&mut placed["stages"][2]["actions"][0]));
+        found_members(&changed, &desired(), &owned(), &region())
+    };
+    let other = "arn:aws:iam::111111111111:role/other";
+    let found = told(&|action| action["roleArn"] = json!(other)).unwrap();
+    assert_eq!(found["roleArn"].shown, other);
+    let without = |members: BTreeMap<String, Member>| members.into_iter().filter(|(name, _)| name != "roleArn");
+    let good = desired_members(&placed, &desired(), &region());
+    assert_eq!(without(found).collect::<Vec<_>>(), without(good).collect::<Vec<_>>(), "nothing else differs");
+    let found = told(&|action| drop(action.as_object_mut().unwrap().remove("roleArn"))).unwrap();
+    assert!(!found.contains_key("roleArn"));
+    // Another action that took its place is not ours with a difference: ours is gone.
+    for other in [
+        |action: &mut Value| action["configuration"]["FunctionName"] = json!("Theirs"),
+        |action: &mut Value| action["actionTypeId"]["provider"] = json!("StepFunctions"),
+    ] {
+        let found = told(&|action| {
+            action["roleArn"] = json!("arn:aws:iam::111111111111:role/other");
+            other(action);
+        });
+        assert_eq!(found, None);
+    }
+}
+
+#[test]
+fn an_action_that_was_ours_until_its_role_was_changed_is_corrected_and_removed() {
+    let placed = converged(&pipeline(), &desired());
+    let changed = with(&placed, |placed| placed["stages"][2]["actions"][0]["roleArn"] = json!("arn:aws:iam::1:role/x"));
+    let now = action_at(&changed, "Validate", "Run").unwrap().clone();
+    assert!(differ_in_role_alone(action_at(&placed, "Validate", "Run").unwrap(), &now));
+    let reclaimed = Owned { reclaimed: vec![("Validate".to_owned(), now)], ..made() };
+    let edited = converge(&changed, &region(), &desired(), &reclaimed).unwrap().unwrap();
+    assert_eq!(edited.changes, ["action Validate/Run: roleArn"]);
+    assert!(edited.declaration.means(&placed));
+    assert_eq!(stage_names(&remove(&changed, &reclaimed).unwrap().unwrap().declaration), ["Source", "Build", "Deploy"]);
+    // Changed once more before the write, it is not what was proven.
+    let again = with(&changed, |changed| changed["stages"][2]["actions"][0]["runOrder"] = json!(3));
+    assert!(matches!(converge(&again, &region(), &desired(), &reclaimed), Err(Refusal::ActionConflict { .. })));
+    for (member, other) in [("runOrder", json!(2)), ("region", json!("eu-west-1")), ("configuration", json!({}))] {
+        let more = with(&changed, |changed| changed["stages"][2]["actions"][0][member] = other);
+        let (before, more) =
+            (action_at(&placed, "Validate", "Run").unwrap(), action_at(&more, "Validate", "Run").unwrap());
+        assert!(!differ_in_role_alone(before, more), "{member}");
+    }
+}

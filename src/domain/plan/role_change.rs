@@ -1,0 +1,89 @@
+//! Our action under a role that somebody gave it: ours still where AWS shows that nothing but the role was changed.
+//!
+//! Neither the status nor a name proves it. An earlier version of the pipeline, read from AWS, must have had the action
+//! under a role with this object's tags; the present one must differ in its role alone; and nothing may explain the role
+//! that it names now: another object that says the role is its own, or the tags of another owner.
+
+use std::collections::BTreeSet;
+
+use super::{Situation, own_roles};
+use crate::domain::{
+    ids::{ActionName, Arn, PipelineName, StageName},
+    inventory::Part,
+    names,
+    observed::{NamedRole, Observed, Pipeline, RoleChange},
+    pipeline_edit::{self, Json},
+};
+
+/// An action in a place of ours that does not name our role.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Suspect {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The pipeline's ARN.
+    pub arn: Arn,
+    /// The stage.
+    pub stage: StageName,
+    /// The action.
+    pub action: ActionName,
+    /// A version of the pipeline in which it was seen in place.
+    pub version: Option<i64>,
+    /// The role that it names now.
+    pub named_now: Option<String>,
+}
+
+/// Actions in places that the inventory names, under a role that is not ours: an earlier version may show them as ours.
+#[must_use]
+pub fn suspects(situation: &Situation<'_>, observed: &Observed) -> Vec<Suspect> {
+    let own: BTreeSet<&str> = own_roles(situation, observed).map(|role| role.arn.as_str()).collect();
+    let read = |arn: &Arn| {
+        observed.pipelines.iter().find_map(|(name, read)| Some((name, read.as_ref().filter(|it| it.arn == *arn)?)))
+    };
+    let mut suspects: Vec<Suspect> = Vec::new();
+    for item in situation.inventory.of(Part::PipelineAction) {
+        let (Some((name, read)), Some((stage, action))) = (read(&item.holder), &item.action) else { continue };
+        let Some(found) = pipeline_edit::action_at(&read.declaration, stage.as_str(), action.as_str()) else {
+            continue;
+        };
+        let named_now = found.get("roleArn").and_then(Json::as_str);
+        let known =
+            suspects.iter().any(|known| known.arn == read.arn && (&known.stage, &known.action) == (stage, action));
+        if known || named_now.is_some_and(|role| own.contains(role)) {
+            continue;
+        }
+        suspects.push(Suspect {
+            pipeline: name.clone(),
+            arn: read.arn.clone(),
+            stage: stage.clone(),
+            action: action.clone(),
+            version: item.pipeline_version.filter(|version| *version > 0 && *version < read.version),
+            named_now: named_now.map(str::to_owned),
+        });
+    }
+    suspects
+}
+
+/// The actions of this pipeline that were ours until somebody changed their role and nothing else.
+pub(super) fn reclaimed(situation: &Situation<'_>, observed: &Observed, read: &Pipeline) -> Vec<(String, Json)> {
+    let changes = observed.role_changes.iter().filter(|change| change.pipeline == read.arn);
+    let proven = changes.filter_map(|change| {
+        let now = pipeline_edit::action_at(&read.declaration, change.stage.as_str(), change.action.as_str())?;
+        is_proven(situation, observed, change, now).then(|| (change.stage.to_string(), now.clone()))
+    });
+    proven.collect()
+}
+
+fn is_proven(situation: &Situation<'_>, observed: &Observed, change: &RoleChange, now: &Json) -> bool {
+    let role = |action: &Json| action.get("roleArn").and_then(Json::as_str).map(str::to_owned);
+    let was_ours =
+        role(&change.earlier).is_some_and(|role| own_roles(situation, observed).any(|own| own.arn.as_str() == role));
+    let claimed = role(now)
+        .and_then(|role| role.parse::<Arn>().ok())
+        .is_some_and(|role| situation.others.assume.values().flatten().any(|user| user.has(&role)));
+    let explained = match &change.named_now {
+        NamedRole::None | NamedRole::OutOfSight => false,
+        NamedRole::Hidden => true,
+        NamedRole::Tags(tags) => names::has_owner(tags),
+    };
+    was_ours && pipeline_edit::differ_in_role_alone(&change.earlier, now) && !claimed && !explained
+}
