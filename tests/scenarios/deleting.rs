@@ -97,6 +97,7 @@ async fn a_stage_that_would_be_empty_blocks_and_says_the_way_out(scenario: &mut 
     let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
     let mut invoke = scenario.invoke("validate");
     invoke["spec"]["stage"] = json!({"name": "Deploy"});
+    invoke["spec"]["action"] = json!({"runOrder": 1});
     converge(scenario, &invoke).await?;
     let mut alone = pipeline(scenario)?;
     alone["stages"][2]["actions"].as_array_mut().unwrap().retain(|action| action["name"] == "validate");

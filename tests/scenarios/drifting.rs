@@ -231,7 +231,9 @@ async fn declaring_is_no_drift(scenario: &mut Scenario<'_>) -> Result<()> {
 }
 
 async fn busy_pipeline(scenario: &mut Scenario<'_>) -> Result<()> {
-    converge(scenario, &scenario.invoke("validate")).await?;
+    let mut invoke = scenario.invoke("validate");
+    invoke["spec"]["action"] = json!({"runOrder": 1});
+    converge(scenario, &invoke).await?;
     let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
     let mut changed = pipeline(scenario)?;
     changed["stages"][2]["actions"][0]["runOrder"] = json!(9);
@@ -448,6 +450,7 @@ async fn not_compared(scenario: &mut Scenario<'_>) -> Result<()> {
 async fn converge_after(scenario: &mut Scenario<'_>, invoke: &Value) -> Result<()> {
     let mut elsewhere = invoke.clone();
     elsewhere["spec"]["stage"] = json!({"name": "Deploy"});
+    elsewhere["spec"]["action"] = json!({"runOrder": 1});
     scenario.apply(&elsewhere).await?;
     scenario.until_reason("other", "Converged").await?;
     patch_account(scenario, "dev", &json!({"spec": {"grants": []}})).await?;

@@ -23,6 +23,7 @@ mod keeping;
 mod kubernetes_rights;
 mod lagging;
 mod listing;
+mod pipelines;
 mod proving;
 mod reading;
 mod refusing;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         drifting::scenarios(),
         keeping::scenarios(),
         lagging::scenarios(),
+        pipelines::scenarios(),
         resisting::scenarios(),
         refusing::scenarios(),
         gating::scenarios(),

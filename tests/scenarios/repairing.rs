@@ -84,7 +84,7 @@ pub(crate) async fn each_part_removed(scenario: &mut Scenario<'_>) -> Result<()>
 pub(crate) async fn each_part_changed(scenario: &mut Scenario<'_>) -> Result<()> {
     let mut invoke = scenario.invoke("validate");
     invoke["spec"]["invokeRole"] = json!({"tags": {"team": "payments"}});
-    invoke["spec"]["action"] = json!({"userParameters": "{}"});
+    invoke["spec"]["action"] = json!({"runOrder": 1, "userParameters": "{}"});
     let object = converge(scenario, &invoke).await?;
     let good = scenario.configuration()?;
     let (name, id) = (invoke_role_name(&object), scenario.installation_id.clone());

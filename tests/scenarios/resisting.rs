@@ -260,6 +260,7 @@ async fn claimed_stage(scenario: &mut Scenario<'_>) -> Result<()> {
     scenario.aws().replace_pipeline(&tools, &region, with_theirs).context("a stage of theirs")?;
     let mut invoke = scenario.invoke("one");
     invoke["spec"]["stage"] = json!({"name": "Gate"});
+    invoke["spec"]["action"] = json!({"runOrder": 1});
     converge(scenario, &invoke).await?;
     let mut alone = pipeline(scenario)?;
     alone["stages"][2]["actions"].as_array_mut().unwrap().retain(|action| action["name"] == "one");

@@ -1,0 +1,274 @@
+//! What other people have in a pipeline, and what they do to our action and stage there.
+
+use crossinvoke_harness::{
+    Context as _, Error, Result, Scenario, Setup,
+    accounts::PIPELINE,
+    objects::condition,
+    wait::{DEADLINE, eventually},
+};
+use fakeaws::{Effect, Fault};
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+
+use crate::{
+    suite::{Case, case},
+    support::{converge, entered, invoke_role_name, message, pipeline, put_right, refused, stages},
+};
+
+pub(crate) fn scenarios() -> Vec<Case> {
+    vec![
+        case("a_role_that_somebody_gave_our_action_is_drift_and_is_corrected", Setup::default, changed_role),
+        case("among_other_actions_a_number_is_needed_and_the_place_is_told", Setup::default, run_order),
+        case("output_variables_that_others_use_hold_the_object", Setup::default, variables),
+        case("what_somebody_added_stays_and_a_renamed_stage_is_recognized", Setup::default, stage_of_ours),
+        case("a_rule_that_names_our_role_keeps_the_role", Setup::default, rule_with_our_role),
+        case("a_role_that_only_aws_may_change_is_told_as_such", Setup::default, unmodifiable),
+        case("a_pipeline_that_is_not_there_is_told_whatever_the_code", Setup::default, no_such_pipeline),
+        case("failures_that_differ_in_their_request_id_alone_are_one_status", Setup::default, request_ids),
+    ]
+}
+
+/// Edits the pipeline as somebody else would.
+fn edit(scenario: &Scenario<'_>, change: impl FnOnce(&mut Value)) -> Result<()> {
+    let mut changed = pipeline(scenario)?;
+    change(&mut changed);
+    let (tools, region) = (&scenario.accounts.tools, &scenario.accounts.region);
+    scenario.aws().replace_pipeline(tools, region, changed).map(drop).context("editing the pipeline")
+}
+
+/// Notes of the object's events of this reason.
+async fn events(scenario: &Scenario<'_>, reason: &str) -> Result<Vec<String>> {
+    let namespace = format!("--namespace={}", scenario.namespace);
+    let listed = scenario.kubectl().run(&["get", "events.v1.events.k8s.io", &namespace, "--output=json"]).await?;
+    let listed: Value = serde_json::from_str(&listed).map_err(|error| Error::new(error.to_string()))?;
+    let all = listed["items"].as_array().cloned().unwrap_or_default();
+    let named = all.into_iter().filter(|event| event["reason"] == reason);
+    Ok(named.map(|event| event["note"].as_str().unwrap_or_default().to_owned()).collect())
+}
+
+/// Waits until this many events of the reason exist, and returns their notes.
+async fn until_events(scenario: &Scenario<'_>, reason: &str, count: usize) -> Result<Vec<String>> {
+    eventually(&format!("{count} events {reason}"), DEADLINE, async || {
+        let found = events(scenario, reason).await.map_err(|error| error.to_string())?;
+        if found.len() == count { Ok(found) } else { Err(format!("{found:?}")) }
+    })
+    .await
+}
+
+fn corrected_roles(object: &DynamicObject) -> usize {
+    let items = object.data["status"]["drift"]["items"].as_array().cloned().unwrap_or_default();
+    items.iter().filter(|item| item["field"] == "roleArn" && item["handling"] == "Corrected").count()
+}
+
+async fn changed_role(scenario: &mut Scenario<'_>) -> Result<()> {
+    converge(scenario, &scenario.invoke("validate")).await?;
+    scenario.touch("validate", "the version is recorded").await?;
+    let has_version = |object: &DynamicObject| {
+        let items = object.data["status"]["inventory"].as_array().cloned().unwrap_or_default();
+        items.iter().any(|item| item["kind"] == "PipelineAction" && item["pipelineVersion"].is_i64())
+    };
+    scenario.until("validate", "the version is recorded", has_version).await?;
+    let good = scenario.configuration()?;
+    edit(scenario, |pipeline| {
+        drop(pipeline["stages"][2]["actions"][0].as_object_mut().unwrap().remove("roleArn"));
+    })?;
+    scenario.touch("validate", "the role is gone").await?;
+    put_right(scenario, "validate", "the action's role", &good).await?;
+    let object = scenario.until("validate", "told as corrected", |object| corrected_roles(object) == 1).await?;
+    let (status, reason) = condition(&object, "Drifted").unwrap_or_default();
+    assert_eq!((status, reason), ("False", "Corrected"));
+    let told = until_events(scenario, "Drifted", 1).await?;
+    assert!(told[0].contains("runs since then did not ask the function in the dev account"), "{told:?}");
+
+    // Another process has not read the version before, but AWS still has it.
+    scenario.controller()?.stop().await?;
+    let other = format!("arn:aws:iam::{}:role/other", scenario.accounts.platform);
+    edit(scenario, |pipeline| pipeline["stages"][2]["actions"][0]["roleArn"] = json!(other))?;
+    scenario.start_controller().await?;
+    put_right(scenario, "validate", "the action's role again", &good).await?;
+    let object = scenario.until("validate", "told again", |object| corrected_roles(object) == 2).await?;
+    let items = object.data["status"]["drift"]["items"].to_string();
+    assert!(items.contains(&other) && items.contains("Modified"), "{items}");
+
+    // Where more than the role differs it is another action.
+    edit(scenario, |pipeline| {
+        let action = &mut pipeline["stages"][2]["actions"][0];
+        (action["roleArn"], action["configuration"]["FunctionName"]) = (json!(other), json!("Theirs"));
+    })?;
+    let theirs = scenario.configuration()?;
+    scenario.touch("validate", "another action").await?;
+    refused(scenario, "validate", "ActionConflict", &["Validate", &other]).await?;
+    scenario.assert_as_before(&theirs)
+}
+
+async fn run_order(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let before = scenario.configuration()?;
+    let mut invoke = scenario.invoke("validate");
+    invoke["spec"]["stage"] = json!({"name": "Deploy"});
+    scenario.apply(&invoke).await?;
+    refused(scenario, "validate", "InvalidPosition", &["stage Deploy has Deploy (1): set spec.action.runOrder"])
+        .await?;
+    scenario.assert_as_before(&before)?;
+
+    invoke["spec"]["action"] = json!({"runOrder": 1});
+    scenario.apply(&invoke).await?;
+    let object = scenario.until_reason("validate", "Converged").await?;
+    let sentence = "Deploy/validate runs in parallel with Deploy/Deploy";
+    assert!(message(&object).contains(sentence), "{}", message(&object));
+    assert!(until_events(scenario, "RunsInParallel", 1).await?[0].starts_with(sentence));
+
+    // Without a number it keeps the one that it has; and what was told is not told again, by this process or the next.
+    invoke["spec"]["action"] = json!({});
+    scenario.apply(&invoke).await?;
+    edit(scenario, |pipeline| {
+        for action in pipeline["stages"][2]["actions"].as_array_mut().unwrap() {
+            if action["name"] == "validate" {
+                action["runOrder"] = json!(7);
+            }
+        }
+    })?;
+    scenario.touch("validate", "moved behind").await?;
+    let behind = |object: &DynamicObject| message(object).contains("runs after every Deploy action");
+    let object = scenario.until("validate", "its new place is told", behind).await?;
+    assert!(!message(&object).contains(sentence), "{}", message(&object));
+    assert_eq!(condition(&object, "Drifted"), Some(("False", "InSync")));
+    until_events(scenario, "RunsAfterDeploy", 1).await?;
+    scenario.restart_controller().await?;
+    entered(scenario).await?;
+    let mark = scenario.mark()?;
+    scenario.touch("validate", "look").await?;
+    scenario.reads_of_one_cycle(mark).await?;
+    scenario.until_reason("validate", "Converged").await?;
+    assert_eq!(events(scenario, "RunsAfterDeploy").await?.len(), 1);
+    assert_eq!(events(scenario, "RunsInParallel").await?.len(), 1);
+    Ok(())
+}
+
+async fn variables(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let before = scenario.configuration()?;
+    let mut invoke = scenario.invoke("validate");
+    invoke["spec"]["action"] = json!({"variablesNamespace": "BuildOutput"});
+    scenario.apply(&invoke).await?;
+    refused(scenario, "validate", "InvalidSpec", &["BuildOutput", "the name of an artifact of action Build/Build"])
+        .await?;
+    invoke["spec"]["action"] = json!({"userParameters": "#{Nobody.CommitId}"});
+    scenario.apply(&invoke).await?;
+    refused(scenario, "validate", "InvalidSpec", &["spec.action.userParameters", "namespace Nobody"]).await?;
+    scenario.assert_as_before(&before)?;
+
+    invoke["spec"]["action"] = json!({"variablesNamespace": "validation", "userParameters": "#{variables.Suite}"});
+    converge(scenario, &invoke).await?;
+    edit(scenario, |pipeline| {
+        let approval = json!({"name": "Approve", "runOrder": 2,
+            "actionTypeId": {"category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1"},
+            "configuration": {"CustomData": "decided: #{validation.decision}"}});
+        pipeline["stages"][3]["actions"].as_array_mut().unwrap().push(approval);
+    })?;
+    let mut other = invoke.clone();
+    other["spec"]["action"]["variablesNamespace"] = json!("other");
+    scenario.apply(&other).await?;
+    refused(scenario, "validate", "InvalidSpec", &["Deploy/Approve", "#{validation.…}"]).await?;
+    scenario.delete("validate").await?;
+    refused(scenario, "validate", "DeletionBlocked", &["Deploy/Approve", "#{validation.…}"]).await?;
+    edit(scenario, |pipeline| {
+        pipeline["stages"][3]["actions"].as_array_mut().unwrap().retain(|action| action["name"] != "Approve");
+    })?;
+    scenario.touch("validate", "nobody uses it").await?;
+    scenario.until_gone("validate").await?;
+    scenario.assert_as_before(&before)
+}
+
+async fn stage_of_ours(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let before = scenario.configuration()?;
+    let mut invoke = scenario.invoke("validate");
+    converge(scenario, &invoke).await?;
+    edit(scenario, |pipeline| pipeline["stages"][2]["name"] = json!("Checks"))?;
+    let renamed = scenario.configuration()?;
+    scenario.touch("validate", "renamed").await?;
+    refused(scenario, "validate", "StageNotFound", &["Validate", "set spec.stage.name to Checks"]).await?;
+    scenario.assert_as_before(&renamed)?;
+    invoke["spec"]["stage"]["name"] = json!("Checks");
+    scenario.apply(&invoke).await?;
+    scenario.until_reason("validate", "Converged").await?;
+    scenario.assert_as_before(&renamed)?;
+
+    edit(scenario, |pipeline| pipeline["stages"][2]["onFailure"] = json!({"result": "ROLLBACK"}))?;
+    let with_condition = scenario.configuration()?;
+    scenario.delete("validate").await?;
+    refused(scenario, "validate", "DeletionBlocked", &["Checks", "onFailure", "or add another action"]).await?;
+    scenario.assert_as_before(&with_condition)?;
+    edit(scenario, |pipeline| drop(pipeline["stages"][2].as_object_mut().unwrap().remove("onFailure")))?;
+    scenario.touch("validate", "taken out").await?;
+    scenario.until_gone("validate").await?;
+    assert_eq!(stages(scenario)?, ["Source", "Build", "Deploy"]);
+    scenario.assert_as_before(&before)
+}
+
+async fn rule_with_our_role(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let before = scenario.configuration()?;
+    let object = converge(scenario, &scenario.invoke("validate")).await?;
+    let role = object.data["status"]["devAccount"]["invokeRoleARN"].clone();
+    edit(scenario, |pipeline| {
+        let rule = json!({"name": "Ask", "roleArn": role, "configuration": {"FunctionName": "MyFunction"},
+            "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "LambdaInvoke", "version": "1"}});
+        pipeline["stages"][3]["onSuccess"] = json!({"conditions": [{"result": "FAIL", "rules": [rule]}]});
+    })?;
+    scenario.delete("validate").await?;
+    refused(scenario, "validate", "DeletionBlocked", &["Deploy/Ask (onSuccess)"]).await?;
+    let held = scenario.configuration()?;
+    assert!(!held["accounts"][&scenario.accounts.dev]["roles"][invoke_role_name(&object)].is_null());
+    edit(scenario, |pipeline| drop(pipeline["stages"][2].as_object_mut().unwrap().remove("onSuccess")))?;
+    scenario.touch("validate", "nobody names it").await?;
+    scenario.until_gone("validate").await?;
+    scenario.assert_as_before(&before)
+}
+
+async fn unmodifiable(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let text =
+        "Cannot perform the operation on the protected role 'AWSServiceRoleForX' - this role is only modifiable by AWS";
+    let fault = Fault::next("PutRolePolicy", Effect::fail("UnmodifiableEntity", text, 400)).containing("callback");
+    scenario.aws().fault(fault.always()).context("a fault")?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    refused(scenario, "validate", "RoleUnmodifiable", &["only AWS may change", "role of your own"]).await
+}
+
+async fn no_such_pipeline(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let text = format!("Account '{}' does not have a pipeline with name '{PIPELINE}'", scenario.accounts.tools);
+    let fault = Fault::next("GetPipeline", Effect::fail("ValidationException", text, 400)).always();
+    scenario.aws().fault(fault).context("a fault")?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    refused(scenario, "validate", "PipelineNotFound", &[PIPELINE]).await
+}
+
+async fn request_ids(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let fault = |id: u8| {
+        let text = format!("no (Service: AWSCodePipeline; Status Code: 400; Request ID: 77aa-{id}; Proxy: null)");
+        Fault::next("GetPipeline", Effect::fail("InvalidStructureException", text, 400)).always()
+    };
+    scenario.aws().fault(fault(1)).context("a fault")?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    let object = scenario.until_reason("validate", "PipelineRefused").await?;
+    let said = message(&object);
+    assert!(!said.contains("77aa"), "AWS's own mention of it is taken out: {said}");
+    scenario.aws().clear_faults().context("no faults")?;
+    scenario.aws().fault(fault(2)).context("another fault")?;
+    let mark = scenario.mark()?;
+    scenario.touch("validate", "again").await?;
+    eventually("another look", DEADLINE, async || {
+        let calls = scenario.calls_since(mark).map_err(|error| error.to_string())?;
+        if calls.of("GetPipeline") >= 1 { Ok(()) } else { Err(calls.to_string()) }
+    })
+    .await?;
+    scenario.touch("validate", "and again").await?;
+    let object = scenario.until_reason("validate", "PipelineRefused").await?;
+    assert_eq!(message(&object), said);
+    assert_eq!(events(scenario, "Stalled").await?.len(), 1);
+    Ok(())
+}
