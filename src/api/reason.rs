@@ -109,6 +109,7 @@ pub enum Reason {
     #[strum(message = "Correct in the pipeline what the message names; it is usually not part of this object.")]
     PipelineRefused,
     /// A role may be changed by AWS only; the pipeline or function needs another one.
+    #[strum(message = "Give the pipeline or function that runs as this role another one, of your own.")]
     RoleUnmodifiable,
     /// A policy would be larger than IAM allows.
     #[strum(message = "Remove other inline policies of the role that the message names.")]

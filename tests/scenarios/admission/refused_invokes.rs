@@ -68,6 +68,8 @@ fn stage_and_action() -> Vec<Case> {
         refused("user-parameters-are-a-map", "spec: {action: {userParameters: {suite: smoke}}}"),
         refused("variables-namespace-with-dot", "spec: {action: {variablesNamespace: validation.out}}"),
         refused("variables-namespace-empty", "spec: {action: {variablesNamespace: ''}}"),
+        refused("variables-namespace-codepipeline", "spec: {action: {variablesNamespace: codepipeline}}"),
+        refused("variables-namespace-variables", "spec: {action: {variablesNamespace: variables}}"),
     ]
 }
 
