@@ -27,6 +27,7 @@ local reasons = {
   ActionConflict = "Degraded",
   PipelineRoleCannotAssume = "Degraded",
   PipelineRefused = "Degraded",
+  RoleUnmodifiable = "Degraded",
   PolicySizeExceeded = "Degraded",
   InventoryFull = "Degraded",
   QuotaExceeded = "Degraded",
