@@ -9,7 +9,7 @@ CARGO ?= cargo
 SEED ?=
 export TOOLS_PROFILE DEV_PROFILE ENDPOINT YES
 
-.PHONY: aws-facts aws-facts-clean help tools demo recording test lint crds conditions goldens cluster fakeaws figures clean build deny chart-lint image-check
+.PHONY: aws-facts aws-facts-clean help tools demo recording test lint crds iam conditions goldens cluster fakeaws figures clean build deny chart-lint image-check
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ crds: build ## Generate crds/ and the chart's copy from the code
 
 conditions: ## Generate docs/conditions.md and the tables in Argo CD's health checks from the code
 	UPDATE_GOLDENS=1 $(CARGO) test --locked --lib -p crossinvoke reference
+
+iam: ## Generate deploy/iam from the code
+	UPDATE_GOLDENS=1 $(CARGO) test --locked --quiet --lib --package crossinvoke the_shipped_files_are_what_the_command_prints
 
 goldens: tools crds ## Write all golden files anew; look at the difference before you commit it
 	@tests/chart/goldens.sh $(tools)/helm

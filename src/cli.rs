@@ -1,4 +1,6 @@
-//! The command line: `run` and `crds`.
+//! The command line: `run`, `crds` and `iam`.
+
+pub mod iam;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -25,6 +27,8 @@ pub enum Command {
     Run(Box<Run>),
     /// Print the CustomResourceDefinitions.
     Crds,
+    /// Print the IAM policies that the controller needs.
+    Iam(Box<iam::Iam>),
 }
 
 /// Options of `run`.

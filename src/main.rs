@@ -6,7 +6,7 @@ use clap::Parser;
 use crossinvoke::{
     api,
     aws::{Aws, AwsConfig, load_base_config},
-    cli::{Cli, Command, Run},
+    cli::{self, Cli, Command, Run},
     controller::{self, context::Settings, startup},
     domain::retry::Delays,
     http::{self, Readiness},
@@ -28,7 +28,25 @@ fn main() -> ExitCode {
             print!("{}", api::crds::to_yaml());
             ExitCode::SUCCESS
         }
+        Command::Iam(options) => iam(&options),
         Command::Run(options) => exit(start(*options)),
+    }
+}
+
+/// Prints the rights to stdout, and what is still to be filled in to stderr.
+fn iam(options: &cli::iam::Iam) -> ExitCode {
+    match options.render() {
+        Ok(rendered) => {
+            print!("{}", rendered.text);
+            for missing in rendered.missing {
+                eprintln!("still to be filled in: {missing}");
+            }
+            ExitCode::SUCCESS
+        }
+        Err(unusable) => {
+            eprintln!("crossinvoke iam: {unusable}");
+            ExitCode::from(2)
+        }
     }
 }
 

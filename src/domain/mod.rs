@@ -16,6 +16,7 @@ pub mod plan;
 pub mod policy;
 pub mod request_id;
 pub mod retry;
+pub mod rights;
 pub mod shared_policy;
 pub mod spec;
 pub mod status;

@@ -73,5 +73,6 @@ fn main() -> ExitCode {
         reading::scenarios(),
         listing::scenarios(),
         second_opinion::scenarios(),
+        rights::scenarios(),
     ])
 }

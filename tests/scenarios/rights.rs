@@ -2,13 +2,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    process::Command,
     sync::{Mutex, PoisonError},
 };
 
-use crossinvoke_harness::is_of_controller;
+use crossinvoke_harness::{
+    Accounts, Context as _, Result, is_of_controller,
+    rights::{DEV_RIGHTS, Rendering, normalised},
+};
 use fakeaws::Call;
 use libtest_mimic::Failed;
 use serde_json::Value;
+
+use crate::suite::{Case, own_bench};
 
 /// IAM actions that were asked for in all scenarios, by the kind of account they were asked in.
 static CALLED: Mutex<BTreeMap<&str, BTreeSet<String>>> = Mutex::new(BTreeMap::new());
@@ -27,30 +34,100 @@ pub(crate) fn note(calls: &[Call]) {
     }
 }
 
-/// Compares.
-pub(crate) fn check() -> Result<(), Failed> {
+/// What is shipped although no scenario calls it, and why.
+const NOT_CALLED: [(&str, &str, &str); 2] = [
+    (
+        "tools",
+        "codepipeline:GetPipelineState",
+        "it says what a busy pipeline waits for; shipped now so that its use needs no new right in any account",
+    ),
+    ("tools", "codeconnections:PassConnection", "the newer name of codestar-connections:PassConnection"),
+];
+
+/// Compares each rendering with what was called.
+pub(crate) fn check() -> std::result::Result<(), Failed> {
     let called = CALLED.lock().unwrap_or_else(PoisonError::into_inner);
-    for file in ["controller", "tools", "dev"] {
-        let path = crossinvoke_harness::repository().join(format!("deploy/iam/{file}.json"));
-        let policy: Value = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
-        let statements = policy["Statement"].as_array().ok_or("no statements")?;
-        let shipped: BTreeSet<String> = statements
-            .iter()
-            .flat_map(|statement| match &statement["Action"] {
-                Value::Array(actions) => actions.clone(),
-                one => vec![one.clone()],
-            })
-            .filter_map(|action| action.as_str().map(str::to_owned))
-            .collect();
-        let called = called.get(file).cloned().unwrap_or_default();
-        if shipped != called {
+    let accounts = Accounts::of_demo();
+    for (kind, file) in [("controller", "controller"), ("tools", "tools"), ("dev", DEV_RIGHTS)] {
+        let called = called.get(kind).cloned().unwrap_or_default();
+        for rendering in Rendering::ALL {
+            let shipped = actions(&accounts.rights(file, rendering).map_err(|error| error.to_string())?);
             let missing: Vec<_> = called.difference(&shipped).collect();
-            let idle: Vec<_> = shipped.difference(&called).collect();
-            return Err(format!(
-                "deploy/iam/{file}.json: called and not shipped {missing:?}, shipped and not called {idle:?}"
-            )
-            .into());
+            let reasoned = |action: &String| NOT_CALLED.iter().any(|(of, name, _)| *of == kind && name == action);
+            let idle: Vec<_> = shipped.difference(&called).filter(|action| !reasoned(action)).collect();
+            if !missing.is_empty() || !idle.is_empty() {
+                let text = format!("{file} as {rendering:?}: called and not shipped {missing:?}");
+                return Err(format!("{text}, shipped and neither called nor explained {idle:?}").into());
+            }
         }
     }
+    for (kind, action, _) in NOT_CALLED {
+        let shipped = actions(&accounts.rights(kind, Rendering::Policy).map_err(|error| error.to_string())?);
+        if !shipped.contains(action) {
+            return Err(format!("{action} is explained, but not shipped for {kind}").into());
+        }
+    }
+    Ok(())
+}
+
+/// The actions of a policy.
+fn actions(policy: &Value) -> BTreeSet<String> {
+    let policy = normalised(policy);
+    let statements = policy["Statement"].as_array().cloned().unwrap_or_default();
+    let actions = statements.iter().flat_map(|statement| statement["Action"].as_array().cloned().unwrap_or_default());
+    actions.filter_map(|action| action.as_str().map(str::to_owned)).collect()
+}
+
+pub(crate) fn scenarios() -> Vec<Case> {
+    vec![own_bench("the_command_prints_the_rights_that_the_scenarios_run_with", prints_the_rights)]
+}
+
+/// The policies that `crossinvoke iam` prints with an account's values are those that every scenario's accounts are made
+/// of; what cannot be used ends it with 2, and what is missing is listed on stderr.
+async fn prints_the_rights(controller: PathBuf) -> Result<()> {
+    let accounts = Accounts::of_demo();
+    let print = |options: &str| {
+        let output = Command::new(&controller).arg("iam").args(options.split_whitespace()).output();
+        output.context("crossinvoke iam")
+    };
+    let (tools, dev) = (&accounts.tools, &accounts.dev);
+    let options = [
+        ("controller", format!("--for controller --account-id {tools} --account-id {dev}")),
+        (
+            "tools",
+            format!(
+                "--for tools --account-id {tools} --pipeline payments-* \
+                 --pipeline-role-arn arn:aws:iam::{tools}:role/service-role/* \
+                 --codebuild-role-arn arn:aws:iam::{tools}:role/service-role/* \
+                 --cloudformation-role-arn arn:aws:iam::{tools}:role/payments-cloudformation \
+                 --connection-arn arn:aws:codeconnections:*:{tools}:connection/*"
+            ),
+        ),
+        (
+            "dev",
+            format!(
+                "--for dev --account-id {dev} --function MyFunction* --boundary-arn {} \
+                 --execution-role-arn arn:aws:iam::{dev}:role/service-role/*",
+                accounts.boundary_arn()
+            ),
+        ),
+        ("boundary", format!("--for boundary --account-id {dev} --function MyFunction*")),
+    ];
+    for (name, options) in options {
+        let output = print(&options)?;
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        let printed: Value = serde_json::from_slice(&output.stdout).context(name)?;
+        assert_eq!(normalised(&printed), normalised(&accounts.rights(name, Rendering::CloudFormation)?), "{name}");
+    }
+    let output = print("--for tools --pipeline payments-release")?;
+    let listed = String::from_utf8_lossy(&output.stderr).into_owned();
+    for placeholder in ["${ToolsAccountId}", "${PipelineRoleArn}", "${ConnectionArn}"] {
+        assert!(listed.contains(placeholder), "{listed}");
+    }
+    assert!(output.status.success());
+    let output = print("--for dev --execution-role-arn arn:aws:iam::222222222222:role/*")?;
+    let refused = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(refused.contains("grant itself any right"), "{refused}");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
     Ok(())
 }

@@ -7,17 +7,15 @@
 //!                              its role /service-role/…                its role /service-role/…
 //! ```
 //!
-//! The controller's rights are those of deploy/iam, word for word: what these files do not allow fails in the tests.
+//! The controller's roles and rights are those of the CloudFormation templates in deploy/iam: what these do not allow
+//! fails in the tests.
 
 use std::collections::BTreeMap;
 
 use fakeaws::{AccountSeed, RoleSeed, Seed};
 use serde_json::{Value, json};
 
-use crate::{
-    error::{Context as _, Error, Result},
-    tools::repository,
-};
+use crate::{error::Result, rights::DEV_RIGHTS};
 
 /// The pipeline of the tools account.
 pub const PIPELINE: &str = "payments-release";
@@ -138,7 +136,7 @@ impl Accounts {
     /// The three accounts as a seed of the AWS double.
     ///
     /// # Errors
-    /// If a file of deploy/iam cannot be read, or has a placeholder that is not known here.
+    /// If a template of deploy/iam cannot be read, or asks for something that is not known here.
     pub fn seed(&self) -> Result<Seed> {
         let accounts = BTreeMap::from([
             (self.platform.clone(), self.platform_account()?),
@@ -160,22 +158,21 @@ impl Accounts {
     }
 
     fn platform_account(&self) -> Result<AccountSeed> {
-        let mut identity = RoleSeed::trusting(trust_of(&json!({"Service": "pods.eks.amazonaws.com"}), None));
-        identity.inline_policies.insert("crossinvoke".to_owned(), self.rights("controller")?);
+        let mut identity = RoleSeed::trusting(trust_of(&json!({"Service": "pods.eks.amazonaws.com"})));
+        identity.inline_policies.insert("crossinvoke".to_owned(), self.stack("controller")?.policy()?);
         Ok(self.account([(CONTROLLER_IDENTITY, identity)]))
     }
 
     fn tools_account(&self) -> Result<AccountSeed> {
-        let mut entrance = RoleSeed::trusting(trust_of(&self.controller_principal(), None));
-        entrance.inline_policies.insert("crossinvoke".to_owned(), self.rights("tools")?);
-        let mut service = RoleSeed::trusting(trust_of(&json!({"Service": "codepipeline.amazonaws.com"}), None));
+        let entrance = self.entrance("tools")?;
+        let mut service = RoleSeed::trusting(trust_of(&json!({"Service": "codepipeline.amazonaws.com"})));
         "/service-role/".clone_into(&mut service.path);
         let own = allow(
             &json!(["s3:GetObject", "s3:PutObject", "codebuild:StartBuild", "codebuild:BatchGetBuilds"]),
             &json!("*"),
         );
         service.inline_policies.insert("pipeline".to_owned(), own);
-        let mut checks = RoleSeed::trusting(trust_of(&json!({"AWS": self.pipeline_role_arn()}), None));
+        let mut checks = RoleSeed::trusting(trust_of(&json!({"AWS": self.pipeline_role_arn()})));
         checks.inline_policies.insert("checks".to_owned(), allow(&json!("lambda:InvokeFunction"), &json!("*")));
         let roles = [(CONTROLLER_ROLE, entrance), (PIPELINE_ROLE, service), (CHECKS_ROLE, checks)];
         let mut account = self.account(roles);
@@ -184,10 +181,8 @@ impl Accounts {
     }
 
     fn dev_account(&self) -> Result<AccountSeed> {
-        let trust = trust_of(&self.controller_principal(), Some(&self.external_id));
-        let mut entrance = RoleSeed::trusting(trust);
-        entrance.inline_policies.insert("crossinvoke".to_owned(), self.rights("dev")?);
-        let mut execution = RoleSeed::trusting(trust_of(&json!({"Service": "lambda.amazonaws.com"}), None));
+        let entrance = self.entrance(DEV_RIGHTS)?;
+        let mut execution = RoleSeed::trusting(trust_of(&json!({"Service": "lambda.amazonaws.com"})));
         "/service-role/".clone_into(&mut execution.path);
         execution.attached_policies.push(self.iam_arn("aws", "policy/service-role/AWSLambdaBasicExecutionRole"));
         let mut account = self.account([(CONTROLLER_ROLE, entrance), (EXECUTION_ROLE, execution)]);
@@ -201,82 +196,20 @@ impl Accounts {
         let roles = roles.into_iter().map(|(name, role)| (name.to_owned(), role)).collect();
         AccountSeed { partition: self.partition.clone(), roles, ..AccountSeed::default() }
     }
-
-    fn controller_principal(&self) -> Value {
-        json!({"AWS": self.iam_arn(&self.platform, &format!("role/{CONTROLLER_IDENTITY}"))})
-    }
-
-    /// A policy of deploy/iam with its placeholders filled in.
-    ///
-    /// # Errors
-    /// If the file cannot be read, is no JSON, or has an unknown placeholder.
-    pub fn rights(&self, file: &str) -> Result<Value> {
-        let path = repository().join(format!("deploy/iam/{file}.json"));
-        let text = std::fs::read_to_string(&path).context(format_args!("reading {}", path.display()))?;
-        let filled = fill(&text, |name| self.placeholder(name)).context(path.display())?;
-        serde_json::from_str(&filled).context(path.display())
-    }
-
-    fn placeholder(&self, name: &str) -> Option<String> {
-        Some(match name {
-            "Partition" => self.partition.clone(),
-            "ToolsAccountId" => self.tools.clone(),
-            "DevAccountId" => self.dev.clone(),
-            // As a user would narrow them who keeps such roles under one path.
-            "PipelineRoleArn" => self.iam_arn(&self.tools, "role/service-role/*"),
-            "CloudFormationRoleArn" => self.iam_arn(&self.tools, "role/payments-cloudformation"),
-            "ExecutionRoleArn" => self.iam_arn(&self.dev, "role/service-role/*"),
-            _ => return None,
-        })
-    }
-}
-
-/// Replaces every `${Name}`.
-fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> Result<String> {
-    let mut filled = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("${") {
-        let (name, behind) = after.split_once('}').ok_or_else(|| Error::new("a ${ without }"))?;
-        let value = value(name).ok_or_else(|| Error::new(format!("unknown placeholder ${{{name}}}")))?;
-        filled.push_str(before);
-        filled.push_str(&value);
-        rest = behind;
-    }
-    filled.push_str(rest);
-    Ok(filled)
 }
 
 fn allow(actions: &Value, resource: &Value) -> Value {
     json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": resource}]})
 }
 
-fn trust_of(principal: &Value, external_id: Option<&str>) -> Value {
-    let mut statement = json!({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"});
-    if let Some(id) = external_id {
-        statement["Condition"] = json!({"StringEquals": {"sts:ExternalId": id}});
-    }
+fn trust_of(principal: &Value) -> Value {
+    let statement = json!({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"});
     json!({"Version": "2012-10-17", "Statement": [statement]})
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn placeholders_are_filled_and_unknown_ones_named() {
-        let value = |name: &str| (name == "A").then(|| "1".to_owned());
-        assert_eq!(fill("x${A}y${A}", value).unwrap(), "x1y1");
-        assert!(fill("${B}", value).unwrap_err().to_string().contains("${B}"));
-        assert!(fill("${A", value).is_err());
-    }
-
-    #[test]
-    fn every_policy_of_deploy_iam_can_be_filled_in() {
-        let seed = Accounts::of_demo().seed().unwrap();
-        assert_eq!(seed.accounts.len(), 3);
-        let rights = Accounts::of_demo().in_partition("aws-cn", "cn-north-1").rights("tools").unwrap().to_string();
-        assert!(rights.contains("arn:aws-cn:codepipeline:*:111111111111:*"), "{rights}");
-    }
 
     #[test]
     fn scenarios_have_accounts_of_their_own() {

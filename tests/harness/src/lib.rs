@@ -31,6 +31,7 @@ mod person;
 pub mod pipeline;
 mod pki;
 pub mod process;
+pub mod rights;
 mod scenario;
 mod setup;
 mod supervisor;
