@@ -34,6 +34,7 @@ mod restarting;
 mod rights;
 mod running;
 mod second_opinion;
+mod security;
 mod serving;
 mod sharing;
 mod suite;
@@ -74,5 +75,6 @@ fn main() -> ExitCode {
         listing::scenarios(),
         second_opinion::scenarios(),
         rights::scenarios(),
+        security::scenarios(),
     ])
 }

@@ -63,6 +63,12 @@ locals {
         Resource = ["arn:${local.partition}:iam::${local.account_id}:role/*"]
       },
       {
+        Sid      = "ListRoles"
+        Effect   = "Allow"
+        Action   = ["iam:ListRoles"]
+        Resource = ["*"]
+      },
+      {
         Sid    = "ReadManagedPolicies"
         Effect = "Allow"
         Action = [

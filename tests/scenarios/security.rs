@@ -1,0 +1,283 @@
+//! What somebody can and cannot do who has got hold of the controller's credentials, or may edit a pipeline. The sentences
+//! of docs/security.md name these scenarios.
+
+use std::path::{Path, PathBuf};
+
+use crossinvoke_harness::{
+    Context as _, Result, Scenario, Setup,
+    accounts::{EXECUTION_ROLE, FUNCTION, PIPELINE, PIPELINE_ROLE},
+    repository,
+    rights::Rendering,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    suite::{Case, case, own_bench},
+    support::{converge, entered, invoke_role_name, refused, role},
+};
+
+pub(crate) fn scenarios() -> Vec<Case> {
+    vec![
+        case("the_rights_with_a_boundary_suffice_from_first_to_last", bounded, suffice_with_the_boundary),
+        case("a_stolen_pod_in_dev_cannot_leave_the_boundary", bounded, stolen_in_dev),
+        case("a_stolen_pod_in_tools_reaches_the_named_pipelines_only", Setup::default, stolen_in_tools),
+        case("a_stolen_pod_enters_the_named_roles_only", Setup::default, stolen_in_platform),
+        case("an_invoke_role_serves_its_own_pipeline_only", Setup::default, another_pipeline),
+        case("a_function_that_names_a_role_elsewhere_gets_nothing", Setup::default, role_elsewhere),
+        own_bench("every_test_that_the_security_document_names_exists", named_tests_exist),
+    ]
+}
+
+/// The dev account as shipped: rights that demand the boundary, and the boundary.
+fn bounded() -> Setup {
+    Setup::default()
+        .aws_accounts(|_, dev| {
+            let id = dev["spec"]["accountID"].as_str().unwrap_or_default().to_owned();
+            let boundary = format!("arn:aws:iam::{id}:policy/crossinvoke-boundary");
+            dev["spec"]["invokeRoles"]["permissionsBoundaryARN"] = json!(boundary);
+        })
+        .seed(|accounts, seed| {
+            let [rights, boundary] =
+                ["dev", "boundary"].map(|name| accounts.rights(name, Rendering::CloudFormation).unwrap());
+            let role = seed.accounts.get_mut(&accounts.dev).and_then(|dev| dev.roles.get_mut("crossinvoke"));
+            role.unwrap().inline_policies.insert("crossinvoke".to_owned(), rights);
+            seed.managed_policies.insert(accounts.boundary_arn(), boundary);
+        })
+}
+
+async fn suffice_with_the_boundary(scenario: &mut Scenario<'_>) -> Result<()> {
+    let before = scenario.configuration()?;
+    let object = converge(scenario, &scenario.invoke("validate")).await?;
+    let made = role(scenario, &scenario.accounts.dev, &invoke_role_name(&object))?;
+    assert_eq!(made["permissionsBoundary"], scenario.accounts.boundary_arn());
+    scenario.delete("validate").await?;
+    scenario.until_gone("validate").await?;
+    scenario.assert_as_before(&before)
+}
+
+/// What each attempt of a session came to: `OK`, or the error code.
+async fn attempts(scenario: &Scenario<'_>, entered: Option<&str>, code: &str) -> Result<Value> {
+    let accounts = &scenario.accounts;
+    let values = json!({
+        "key": accounts.controller_key(), "role": entered.map(|account| accounts.controller_role_arn(account)),
+        "external": accounts.external_id, "dev": accounts.dev, "tools": accounts.tools, "pipeline": PIPELINE,
+        "pipeline_role": PIPELINE_ROLE, "execution_role": EXECUTION_ROLE, "boundary": accounts.boundary_arn(),
+        "pipeline_role_arn": accounts.pipeline_role_arn(), "declaration": accounts.pipeline(),
+    });
+    let script =
+        format!("import json\nvalues = json.loads({:?})\n{COMMON}{code}\nprint(json.dumps(out))\n", values.to_string());
+    let printed = scenario.boto3(&accounts.dev, &script).await?;
+    serde_json::from_str(&printed).context("the attempts")
+}
+
+const COMMON: &str = r#"
+import boto3
+from botocore.exceptions import ClientError
+
+out = {}
+session = boto3.Session(values["key"], "any")
+if values["role"]:
+    entered = session.client("sts").assume_role(
+        RoleArn=values["role"], RoleSessionName="stolen", ExternalId=values["external"])["Credentials"]
+    session = boto3.Session(entered["AccessKeyId"], entered["SecretAccessKey"], entered["SessionToken"])
+iam, awslambda, codepipeline, sts = (session.client(name) for name in ("iam", "lambda", "codepipeline", "sts"))
+
+def attempt(name, call, **arguments):
+    try:
+        answer = call(**arguments)
+        out[name] = "OK"
+        return answer
+    except ClientError as error:
+        out[name] = error.response["Error"]["Code"]
+
+def policy(action, resource="*"):
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource}]})
+
+def trust(principal):
+    return json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "sts:AssumeRole"}]})
+"#;
+
+async fn stolen_in_dev(scenario: &mut Scenario<'_>) -> Result<()> {
+    let code = r#"
+mine = {"RoleName": "mine", "AssumeRolePolicyDocument": trust(values["role"])}
+ours = {**mine, "Path": "/crossinvoke/"}
+attempt("a role elsewhere", iam.create_role, **mine, PermissionsBoundary=values["boundary"])
+attempt("a role without a boundary", iam.create_role, **ours)
+attempt("a role with another boundary", iam.create_role, **ours,
+        PermissionsBoundary="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole")
+attempt("a role with the boundary", iam.create_role, **ours, PermissionsBoundary=values["boundary"])
+attempt("all rights for it", iam.put_role_policy, RoleName="mine", PolicyName="p", PolicyDocument=policy("*"))
+attempt("no boundary any more", iam.delete_role_permissions_boundary, RoleName="mine")
+attempt("a managed policy", iam.attach_role_policy, RoleName="mine",
+        PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole")
+attempt("another role's trust", iam.update_assume_role_policy, RoleName=values["execution_role"],
+        PolicyDocument=trust(values["role"]))
+attempt("its own rights", iam.put_role_policy, RoleName="crossinvoke", PolicyName="p", PolicyDocument=policy("*"))
+attempt("a function's code", awslambda.get_function, FunctionName="MyFunction")
+attempt("another function", awslambda.get_function_configuration, FunctionName="Orders")
+attempt("all functions", awslambda.list_functions)
+attempt("an execution role's rights", iam.put_role_policy, RoleName=values["execution_role"], PolicyName="p",
+        PolicyDocument=policy("*"))
+answer = attempt("entering its role", sts.assume_role, RoleArn=f"arn:aws:iam::{values['dev']}:role/crossinvoke/mine",
+                 RoleSessionName="stolen")
+entered = answer["Credentials"]
+session = boto3.Session(entered["AccessKeyId"], entered["SecretAccessKey"], entered["SessionToken"])
+attempt("beyond the boundary", session.client("iam").get_role, RoleName="crossinvoke")
+attempt("within the boundary", session.client("lambda").list_functions)
+"#;
+    let dev = scenario.accounts.dev.clone();
+    let denied = "AccessDenied";
+    let expected = json!({
+        "a role elsewhere": denied,
+        "a role without a boundary": denied,
+        "a role with another boundary": denied,
+        "a role with the boundary": "OK",
+        "all rights for it": "OK",
+        "no boundary any more": denied,
+        "a managed policy": denied,
+        "another role's trust": denied,
+        "its own rights": denied,
+        "a function's code": "AccessDeniedException",
+        "another function": "AccessDeniedException",
+        "all functions": "AccessDeniedException",
+        "an execution role's rights": "OK",
+        "entering its role": "OK",
+        "beyond the boundary": denied,
+        "within the boundary": "OK",
+    });
+    assert_eq!(attempts(scenario, Some(&dev), code).await?, expected);
+    Ok(())
+}
+
+async fn stolen_in_tools(scenario: &mut Scenario<'_>) -> Result<()> {
+    let code = r#"
+other = {**values["declaration"], "name": "orders-release"}
+passing = {**values["declaration"], "roleArn": f"arn:aws:iam::{values['tools']}:role/administrator"}
+attempt("reading another pipeline", codepipeline.get_pipeline, name="orders-release")
+attempt("editing another pipeline", codepipeline.update_pipeline, pipeline=other)
+attempt("passing another role", codepipeline.update_pipeline, pipeline=passing)
+attempt("starting a pipeline", codepipeline.start_pipeline_execution, name=values["pipeline"])
+attempt("a role", iam.create_role, RoleName="mine", AssumeRolePolicyDocument=trust(values["role"]))
+attempt("another role's rights", iam.put_role_policy, RoleName="administrator", PolicyName="p", PolicyDocument=policy("*"))
+attempt("its own rights", iam.put_role_policy, RoleName="crossinvoke", PolicyName="p", PolicyDocument=policy("*"))
+attempt("a pipeline role's trust", iam.update_assume_role_policy, RoleName=values["pipeline_role"],
+        PolicyDocument=trust(values["role"]))
+attempt("a pipeline role's rights", iam.put_role_policy, RoleName=values["pipeline_role"], PolicyName="p",
+        PolicyDocument=policy("*"))
+attempt("reading the pipeline", codepipeline.get_pipeline, name=values["pipeline"])
+"#;
+    let tools = scenario.accounts.tools.clone();
+    let (denied, refused) = ("AccessDenied", "AccessDeniedException");
+    let expected = json!({
+        "reading another pipeline": refused,
+        "editing another pipeline": refused,
+        "passing another role": refused,
+        "starting a pipeline": refused,
+        "a role": denied,
+        "another role's rights": denied,
+        "its own rights": denied,
+        "a pipeline role's trust": denied,
+        "a pipeline role's rights": "OK",
+        "reading the pipeline": "OK",
+    });
+    assert_eq!(attempts(scenario, Some(&tools), code).await?, expected);
+    Ok(())
+}
+
+async fn stolen_in_platform(scenario: &mut Scenario<'_>) -> Result<()> {
+    let code = r#"
+def enter(name, arn, **arguments):
+    attempt(name, sts.assume_role, RoleArn=arn, RoleSessionName="stolen", **arguments)
+
+enter("the pipeline's role", values["pipeline_role_arn"])
+enter("another role", f"arn:aws:iam::{values['tools']}:role/administrator")
+enter("the role in dev without the external id", f"arn:aws:iam::{values['dev']}:role/crossinvoke")
+enter("the role in dev", f"arn:aws:iam::{values['dev']}:role/crossinvoke", ExternalId=values["external"])
+attempt("its own account", iam.get_role, RoleName="crossinvoke-controller")
+"#;
+    let denied = "AccessDenied";
+    let expected = json!({
+        "the pipeline's role": denied,
+        "another role": denied,
+        "the role in dev without the external id": denied,
+        "the role in dev": "OK",
+        "its own account": denied,
+    });
+    assert_eq!(attempts(scenario, None, code).await?, expected);
+    Ok(())
+}
+
+/// An author of another pipeline, with another service role, names an invoke role that is not theirs.
+async fn another_pipeline(scenario: &mut Scenario<'_>) -> Result<()> {
+    let object = converge(scenario, &scenario.invoke("validate")).await?;
+    let arn = object.data["status"]["devAccount"]["invokeRoleARN"].as_str().unwrap_or_default().to_owned();
+    let code = format!(
+        r#"
+import json
+import boto3
+
+iam, codepipeline = boto3.client("iam"), boto3.client("codepipeline")
+def document(**statement):
+    return json.dumps({{"Version": "2012-10-17", "Statement": [{{"Effect": "Allow", "Action": "sts:AssumeRole", **statement}}]}})
+role = iam.create_role(RoleName="orders", AssumeRolePolicyDocument=document(
+    Principal={{"Service": "codepipeline.amazonaws.com"}}))["Role"]["Arn"]
+iam.put_role_policy(RoleName="orders", PolicyName="p", PolicyDocument=document(Resource="*"))
+pipeline = codepipeline.get_pipeline(name="{PIPELINE}")["pipeline"]
+pipeline.update(name="orders", roleArn=role)
+try:
+    codepipeline.create_pipeline(pipeline=pipeline)
+    print("created")
+except codepipeline.exceptions.ClientError as error:
+    print(error)
+"#
+    );
+    let said = scenario.boto3(&scenario.accounts.tools, &code).await?;
+    assert!(said.contains("InvalidStructureException") && said.contains(&arn), "{said}");
+    Ok(())
+}
+
+/// The owner of the dev account has Lambda name a role of the tools account as the function's.
+async fn role_elsewhere(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let (dev, region) = (scenario.accounts.dev.clone(), scenario.accounts.region.clone());
+    let mut function = scenario.configuration()?["accounts"][&dev]["functions"][&region][FUNCTION].clone();
+    let theirs = scenario.accounts.pipeline_role_arn();
+    function["role"] = json!(theirs);
+    scenario.aws().put_function(&dev, &region, FUNCTION, function).context("the function")?;
+    let mark = scenario.mark()?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    refused(scenario, "validate", "AccountMismatch", &[&theirs, &dev]).await?;
+    let calls = scenario.calls_since(mark)?;
+    assert_eq!(calls.mutating(), 0, "{calls}");
+    Ok(())
+}
+
+async fn named_tests_exist(_: PathBuf) -> Result<()> {
+    let document = std::fs::read_to_string(repository().join("docs/security.md")).context("docs/security.md")?;
+    let mut sources = String::new();
+    for folder in ["src", "tests/scenarios"] {
+        read_all(&repository().join(folder), &mut sources)?;
+    }
+    let is_test =
+        |name: &&str| name.matches('_').count() >= 3 && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let named: Vec<&str> = document.split('`').filter(is_test).collect();
+    assert!(named.len() > 15, "{named:?}");
+    for name in named {
+        let exists = sources.contains(&format!("\"{name}\"")) || sources.contains(&format!("fn {name}()"));
+        assert!(exists, "docs/security.md names {name}, and there is no such test");
+    }
+    Ok(())
+}
+
+fn read_all(folder: &Path, sources: &mut String) -> Result<()> {
+    for entry in std::fs::read_dir(folder).context(folder.display())? {
+        let path = entry.context(folder.display())?.path();
+        if path.is_dir() {
+            read_all(&path, sources)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            *sources += &std::fs::read_to_string(&path).context(path.display())?;
+        }
+    }
+    Ok(())
+}
