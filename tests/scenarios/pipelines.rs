@@ -215,13 +215,15 @@ async fn rule_with_our_role(scenario: &mut Scenario<'_>) -> Result<()> {
     edit(scenario, |pipeline| {
         let rule = json!({"name": "Ask", "roleArn": role, "configuration": {"FunctionName": "MyFunction"},
             "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "LambdaInvoke", "version": "1"}});
-        pipeline["stages"][3]["onSuccess"] = json!({"conditions": [{"result": "FAIL", "rules": [rule]}]});
+        pipeline["stages"][3]["onSuccess"]["conditions"][0]["rules"].as_array_mut().unwrap().push(rule);
     })?;
     scenario.delete("validate").await?;
     refused(scenario, "validate", "DeletionBlocked", &["Deploy/Ask (onSuccess)"]).await?;
     let held = scenario.configuration()?;
     assert!(!held["accounts"][&scenario.accounts.dev]["roles"][invoke_role_name(&object)].is_null());
-    edit(scenario, |pipeline| drop(pipeline["stages"][2].as_object_mut().unwrap().remove("onSuccess")))?;
+    edit(scenario, |pipeline| {
+        drop(pipeline["stages"][2]["onSuccess"]["conditions"][0]["rules"].as_array_mut().unwrap().pop());
+    })?;
     scenario.touch("validate", "nobody names it").await?;
     scenario.until_gone("validate").await?;
     scenario.assert_as_before(&before)
