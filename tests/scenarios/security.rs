@@ -82,13 +82,13 @@ if values["role"]:
     session = boto3.Session(entered["AccessKeyId"], entered["SecretAccessKey"], entered["SessionToken"])
 iam, awslambda, codepipeline, sts = (session.client(name) for name in ("iam", "lambda", "codepipeline", "sts"))
 
-def attempt(name, call, **arguments):
+def attempt(what, call, /, **arguments):
     try:
         answer = call(**arguments)
-        out[name] = "OK"
+        out[what] = "OK"
         return answer
     except ClientError as error:
-        out[name] = error.response["Error"]["Code"]
+        out[what] = error.response["Error"]["Code"]
 
 def policy(action, resource="*"):
     return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource}]})
