@@ -68,6 +68,12 @@ impl AssumeUser {
     pub fn has(&self, role: &Arn) -> bool {
         self.recorded.contains(role) || self.invoke_role.as_ref().is_some_and(|wanted| wanted.is(role))
     }
+
+    /// All such roles.
+    pub fn roles(&self) -> impl Iterator<Item = RoleId> {
+        let wanted = self.invoke_role.iter().map(|wanted| wanted.role.clone());
+        self.recorded.iter().filter_map(Arn::role).chain(wanted)
+    }
 }
 
 /// The invoke roles that the assume policy of one pipeline role must name: `own`, and what the others need of it.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{DesiredAction, Owned, Refusal, json::Json, order};
-use crate::domain::ids::Region;
+use crate::domain::ids::{Arn, Region};
 
 impl Owned {
     /// Whether an action of this stage is ours.
@@ -16,7 +16,8 @@ impl Owned {
 
     /// Whether an action belongs to another object of this installation.
     pub(super) fn is_neighbours(&self, action: &Json) -> bool {
-        role_of(action).is_some_and(|role| self.neighbours.contains(role))
+        let role = role_of(action).and_then(|role| role.parse::<Arn>().ok()?.role());
+        role.is_some_and(|role| self.neighbours.contains(&role))
     }
 }
 

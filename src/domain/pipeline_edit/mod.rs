@@ -21,7 +21,7 @@ pub use self::{
     stage::{renamed, stage_is_only_ours},
     users::foreign_users,
 };
-use super::ids::{ActionName, Arn, FunctionName, Region, StageName};
+use super::ids::{ActionName, Arn, FunctionName, Region, RoleId, StageName};
 
 /// Where a stage that does not exist yet goes.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -69,7 +69,7 @@ pub struct Owned {
     /// Stages that the spec or the inventory names. One that holds our action and is none of them was renamed.
     pub stages_known: BTreeSet<StageName>,
     /// Invoke roles of other objects of this installation, whose actions may share a stage with ours.
-    pub neighbours: BTreeSet<String>,
+    pub neighbours: BTreeSet<RoleId>,
     /// Actions that were ours until somebody changed their role and nothing else, by their stage, as they are now.
     pub reclaimed: Vec<(String, Json)>,
 }
@@ -328,11 +328,6 @@ pub fn action_with_role(declaration: &Json, role: &str) -> Option<(String, Strin
     actions(declaration)
         .find(|(_, found)| action::role_of(found) == Some(role))
         .map(|(stage, action)| (stage.text("name").to_owned(), action.text("name").to_owned()))
-}
-
-/// The roles that the actions name.
-pub fn action_roles(declaration: &Json) -> impl Iterator<Item = &str> {
-    actions(declaration).filter_map(|(_, found)| action::role_of(found))
 }
 
 /// Whether the pipeline has a stage of this name.

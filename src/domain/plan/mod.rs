@@ -413,19 +413,11 @@ fn owned_in(situation: &Situation<'_>, observed: &Observed, role: Option<&Arn>, 
     let mut stages_known: BTreeSet<StageName> = recorded().filter_map(stage_of).collect();
     stages_known.insert(declared.stage.clone());
     let read = observed.pipelines.values().flatten().find(|read| read.arn == *pipeline);
-    let named = read.map(|read| pipeline_edit::action_roles(&read.declaration).collect()).unwrap_or_default();
-    let neighbours = neighbours(situation, named);
+    // Whether or not their actions are there yet: one may come before this object's write.
+    let users = situation.others.assume.values().flatten();
+    let neighbours = users.flat_map(AssumeUser::roles).collect();
     let reclaimed = read.map(|read| role_change::reclaimed(situation, observed, read)).unwrap_or_default();
     Owned { roles, actions, stages_made, stages_known, neighbours, reclaimed }
-}
-
-/// Those of these roles that other objects of this installation say are theirs.
-fn neighbours(situation: &Situation<'_>, named: BTreeSet<&str>) -> BTreeSet<String> {
-    let is_theirs = |role: &&str| {
-        let Ok(role) = role.parse::<Arn>() else { return false };
-        situation.others.assume.values().flatten().any(|user| user.has(&role))
-    };
-    named.into_iter().filter(is_theirs).map(str::to_owned).collect()
 }
 
 /// What a person should know about the place of our action, once it is there.

@@ -67,7 +67,7 @@ fn alone_or_among_other_objects_actions_it_gets_the_first_number() {
         let action = &mut shared["stages"][2]["actions"][0];
         (action["name"], action["roleArn"]) = (json!("Theirs"), json!(theirs));
     });
-    let owned = Owned { neighbours: BTreeSet::from([theirs.to_owned()]), ..owned() };
+    let owned = Owned { neighbours: BTreeSet::from([theirs.parse::<Arn>().unwrap().role().unwrap()]), ..owned() };
     let edited = converge(&shared, &region(), &open, &owned).unwrap().unwrap();
     assert_eq!(number_of(&edited.declaration, "Validate"), Some(1));
     assert_eq!(notes(&edited.declaration, &open, &owned), [], "two gates side by side hold back the same");

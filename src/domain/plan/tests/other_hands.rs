@@ -223,3 +223,37 @@ fn an_invoke_policy_without_list_functions_is_drift_and_is_corrected() {
     world.apply(&plan.steps[0]);
     assert_eq!(world.observed.role(&declared.role_name).unwrap().invoke_policy, good);
 }
+
+#[test]
+fn an_action_of_another_object_that_comes_before_our_write_is_no_other_peoples_action() {
+    let mut declared = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: false });
+    declared.run_order = None;
+    let theirs: Arn = "arn:aws:iam::222222222222:role/crossinvoke/installed/theirs".parse().unwrap();
+    let user = AssumeUser {
+        key: ObjectKey { namespace: "n".to_owned(), name: "theirs".to_owned() },
+        usage: Usage::Uses,
+        invoke_role: Some(WantedRole {
+            role: theirs.role().unwrap(),
+            path: "/crossinvoke/installed/".parse().unwrap(),
+        }),
+        granted: true,
+        recorded: BTreeSet::new(),
+        planned_here: BTreeSet::new(),
+        verified: BTreeSet::new(),
+    };
+    let holder = pipeline_role("release").role().unwrap();
+    let others = Others { assume: BTreeMap::from([(holder, vec![user])]), ..Others::default() };
+    let mut world = World::new();
+    world.look(&declared);
+    let plan = world.plan(&declared, &others);
+    let step = plan.steps.iter().find(|step| step.part == Part::PipelineAction).unwrap();
+    // Between the plan and the write the other object makes the stage.
+    change(&mut world, "release", |pipeline| {
+        let action = json!({"name": "Theirs", "runOrder": 1, "roleArn": theirs.as_str(), "actionTypeId":
+            {"category": "Invoke", "owner": "AWS", "provider": "Lambda", "version": "1"}});
+        pipeline["stages"].as_array_mut().unwrap().push(json!({"name": "Validate", "actions": [action]}));
+    });
+    world.apply(step);
+    let release = world.observed.pipeline(&"release".parse().unwrap()).unwrap();
+    assert_eq!(release.declaration.list("stages")[2].list("actions").len(), 2);
+}
