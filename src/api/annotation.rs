@@ -6,6 +6,8 @@ pub const RECONCILE_REQUESTED_AT: &str = "crossinvoke.dev/reconcile-requested-at
 pub const FLUX_RECONCILE_REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
 /// On one of our CustomResourceDefinitions, with the value `true`: it may be deleted with everything that hangs on it.
 pub const CONFIRM_REMOVAL: &str = "crossinvoke.dev/confirm-removal";
+/// What a client-side apply keeps of the manifest.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// How many characters of a requested-at value count.
 const REQUEST_MAX: usize = 64;

@@ -10,7 +10,9 @@ use super::{
     plan::Blocker,
     spec::{Declared, Location, Trust},
 };
-use crate::api::{CrossAccountInvoke, CrossAccountInvokeSpec, Reason, StagePosition, TrustMode, UserParameters};
+use crate::api::{
+    CrossAccountInvoke, CrossAccountInvokeSpec, Reason, StagePosition, TrustMode, UserParameters, annotation,
+};
 
 /// How often AWS is compared when the object does not say.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_mins(10);
@@ -19,9 +21,6 @@ const INTERVAL: std::ops::RangeInclusive<Duration> = Duration::from_secs(10)..=D
 
 /// Longest name of an object: with its namespace (63) it has to fit a tag's value (256).
 const NAME_MAX: usize = 192;
-
-/// Where client-side apply keeps what was applied. It drops a null there is no other trace of.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Types the spec of an object. Of one that is being deleted only what its removal needs has to be right.
 ///
@@ -42,11 +41,11 @@ pub fn validate_object(
     validate(key, &spec, installation)
 }
 
-/// Whether `userParameters: null` was applied client-side, which leaves the field out.
+/// Whether `userParameters: null` was applied client-side, which leaves the field out: no other trace of it remains.
 fn lost_null(object: &CrossAccountInvoke) -> bool {
     let absent = object.spec.action.as_ref().is_none_or(|action| action.user_parameters.is_none());
     let annotations = object.metadata.annotations.as_ref();
-    let applied = annotations.and_then(|annotations| annotations.get(LAST_APPLIED)).filter(|_| absent);
+    let applied = annotations.and_then(|annotations| annotations.get(annotation::LAST_APPLIED)).filter(|_| absent);
     let applied = applied.and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
     applied
         .is_some_and(|applied| applied.pointer("/spec/action/userParameters").is_some_and(serde_json::Value::is_null))
@@ -348,7 +347,7 @@ mod tests {
         let null = spec(&serde_json::json!({"action": {"userParameters": null}}));
         let dropped = spec(&serde_json::json!({"action": {}}));
         let given = spec(&serde_json::json!({"action": {"userParameters": "#{variables.suite}"}}));
-        let applied = |text: &str| Some([(LAST_APPLIED.to_owned(), text.to_owned())].into());
+        let applied = |text: &str| Some([(annotation::LAST_APPLIED.to_owned(), text.to_owned())].into());
         let with_null = r#"{"spec": {"action": {"userParameters": null}}}"#;
         let check = |spec: &CrossAccountInvokeSpec, annotations: Option<BTreeMap<String, String>>, deleting: bool| {
             let mut object = CrossAccountInvoke::new("validate", spec.clone());
