@@ -70,7 +70,7 @@ pub enum Reason {
     AssumeRoleDenied,
     /// The controller's role lacks a permission.
     #[strum(
-        message = "Allow the action that the message names, in the policy that it names; deploy/iam has the policies that the controller needs."
+        message = "Allow the action that the message names (deploy/iam has the policies that the controller needs) or, if a boundary or a policy of the organization denies it, have that changed: the message says which."
     )]
     AccessDenied,
     /// The permissions boundary that an `AwsAccount` imposes does not exist or cannot be attached.
@@ -88,14 +88,18 @@ pub enum Reason {
     /// The stage, or the stage that its position names, does not exist.
     #[strum(message = "Correct spec.stage.name, or set spec.stage.position to a stage that exists.")]
     StageNotFound,
-    /// The stage cannot go where its position says.
-    #[strum(message = "Choose another place: the message lists what is there.")]
+    /// The stage, or the action in it, cannot go where the spec says.
+    #[strum(
+        message = "Choose another place or, among other people's actions, set spec.action.runOrder: the message lists what is there."
+    )]
     InvalidPosition,
     /// A cross-region action needs an artifact store in its region.
     #[strum(message = "Add an artifact store in the function's region to the pipeline.")]
     ArtifactStoreMissing,
     /// A role of that name exists and belongs to something else.
-    #[strum(message = "Choose another spec.invokeRole.name, or remove the role that the message names.")]
+    #[strum(
+        message = "If it is this object's role, put back the tags that the message names. Otherwise choose another spec.invokeRole.name, or remove that role."
+    )]
     RoleConflict,
     /// An action of that name exists and belongs to something else.
     #[strum(message = "Choose another spec.action.name, or remove the action that the message names.")]

@@ -8,7 +8,7 @@ use crate::{
     api::Reason,
     domain::{
         gate::{self, Account},
-        ids::AccountId,
+        ids::{AccountId, ObjectKey},
         observed::Observed,
         plan::{Phase, Plan, Situation, withhold_removals},
     },
@@ -27,7 +27,8 @@ pub fn withhold(
 ) -> Option<(Phase, String)> {
     let declared = situation.declared;
     let accounts = gate_input::accounts(context);
-    let [tools, dev] = [&declared.tools.account, &declared.dev.account].map(|id| (id, unknown(context, &accounts, id)));
+    let [tools, dev] =
+        [&declared.tools.account, &declared.dev.account].map(|id| (id, unknown(context, &accounts, id, &declared.key)));
     let of = |account: &AccountId| [&tools, &dev].into_iter().find(|(id, _)| *id == account);
     let is_unknown = |account: &AccountId| of(account).is_some_and(|(_, unknown)| unknown.is_some());
     let withheld = withhold_removals(plan, observed, &declared.tools.region, is_unknown);
@@ -55,7 +56,7 @@ pub fn any(context: &Context) -> bool {
 
 /// Whether an account is granted to a namespace whose objects are not all known; which, and what to do.
 #[must_use]
-pub fn unknown(context: &Context, accounts: &[Account], account: &AccountId) -> Option<String> {
+pub fn unknown(context: &Context, accounts: &[Account], account: &AccountId, reader: &ObjectKey) -> Option<String> {
     let grants: Vec<&Account> = accounts.iter().filter(|known| known.spec.account_id == account.as_str()).collect();
     let concerns = |namespace: &str| {
         let labels = context.caches.namespace_labels(namespace);
@@ -70,5 +71,7 @@ pub fn unknown(context: &Context, accounts: &[Account], account: &AccountId) -> 
     let objects = context.caches.objects();
     let mut undecodable = objects.iter().filter(|object| object.0.is_err());
     let object = undecodable.find(|object| concerns(&object.namespace().unwrap_or_default()))?;
-    Some(format!("object {} does not decode and what it needs is not known: {WAY_OUT}", key_of(&**object)))
+    let key = key_of(&**object);
+    tracing::warn!(object = %key, "nothing shared is removed in account {account} while this object does not decode");
+    Some(format!("{} does not decode and what it needs is not known: {WAY_OUT}", key.as_seen_by(reader)))
 }

@@ -84,7 +84,7 @@ async fn argo_cd_and_kstatus(scenario: &mut Scenario<'_>) -> Result<()> {
 
 async fn the_example_manifests(scenario: &mut Scenario<'_>) -> Result<()> {
     let kubectl = scenario.kubectl();
-    kubectl.run(&["create", "namespace", "payments"]).await?;
+    kubectl.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: payments}\n").await?;
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     for (file, objects) in
         [("aws-accounts.yaml", 2), ("cross-account-invoke.yaml", 1), ("cross-account-invoke-full.yaml", 1)]

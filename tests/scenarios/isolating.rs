@@ -195,7 +195,9 @@ async fn unlistable(scenario: &mut Scenario<'_>) -> Result<()> {
     let callback = format!("crossinvoke-{}-callback", scenario.installation_id);
     scenario.aws().remove_inline_policy(&scenario.accounts.dev, EXECUTION_ROLE, &callback).context("drift")?;
     repaired(scenario, "one", "the callback policy", &good).await?;
-    converge(scenario, &scenario.invoke("another")).await?;
+    let mut another = scenario.invoke("another");
+    another["spec"]["action"] = json!({"runOrder": 1});
+    converge(scenario, &another).await?;
     let with_another = scenario.configuration()?;
     scenario.delete("another").await?;
     let message = [SECOND, "cannot be listed", "watchNamespaces", "goes on by itself"];
@@ -211,7 +213,6 @@ async fn unlistable(scenario: &mut Scenario<'_>) -> Result<()> {
     until_readyz(scenario, "readyz names it no more", |body| body == "ok\n").await?;
     scenario.until_gone("another").await?;
     scenario.assert_as_before(&good)?;
-    // Lost under the running process it is named as well, once its watch ends.
     scenario.delete("one").await?;
     scenario.until_gone("one").await?;
     second.delete("theirs", &kube::api::DeleteParams::default()).await.context("deleting")?;

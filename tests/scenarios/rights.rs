@@ -48,7 +48,7 @@ const NOT_CALLED: [(&str, &str, &str); 2] = [
 pub(crate) fn check() -> std::result::Result<(), Failed> {
     let called = CALLED.lock().unwrap_or_else(PoisonError::into_inner);
     let accounts = Accounts::of_demo();
-    for (kind, file) in [("controller", "controller"), ("tools", "tools"), ("dev", DEV_RIGHTS)] {
+    for (kind, file) in [("controller", "controller"), ("tools", "tools"), ("dev", DEV_RIGHTS), ("dev", "dev")] {
         let called = called.get(kind).cloned().unwrap_or_default();
         for rendering in Rendering::ALL {
             let shipped = actions(&accounts.rights(file, rendering).map_err(|error| error.to_string())?);

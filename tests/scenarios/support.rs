@@ -11,6 +11,16 @@ use crossinvoke_harness::{
 use kube::{ResourceExt as _, api::DynamicObject};
 use serde_json::{Value, json};
 
+/// The status but for the request for a look that it answers.
+pub(crate) fn status_but_requests(object: &DynamicObject) -> Value {
+    let mut status = object.data["status"].clone();
+    if let Some(members) = status.as_object_mut() {
+        members.remove("lastHandledReconcileAt");
+        members.remove("lastCheckedAt");
+    }
+    status
+}
+
 /// The message of an object's `Ready` condition.
 pub(crate) fn message(object: &DynamicObject) -> String {
     objects::message_of(object, "Ready")

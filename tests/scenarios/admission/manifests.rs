@@ -3,6 +3,7 @@
 
 use crossinvoke::{
     api::CrossAccountInvoke,
+    cluster::Decoded,
     domain::{ids::ObjectKey, spec::Declared, validate::validate_object},
 };
 use crossinvoke_harness::{Context as _, Error, Release, Result, Scenario};
@@ -149,7 +150,8 @@ async fn send(scenario: &Scenario<'_>, tool: &str, name: &str, manifest: &str) -
 async fn stored(scenario: &Scenario<'_>, name: &str) -> Result<std::result::Result<Declared, String>> {
     let object = scenario.invokes().get(name).await.context("reading")?;
     let object = serde_json::to_value(object).context("an object")?;
-    Ok(declared_of(&serde_json::from_value(object).context("what the controller reads")?))
+    let read: Decoded<CrossAccountInvoke> = serde_json::from_value(object).context("what the controller reads")?;
+    Ok(declared_of(&read.0.context("an object that decodes")?))
 }
 
 fn declared_of(object: &CrossAccountInvoke) -> std::result::Result<Declared, String> {

@@ -20,7 +20,9 @@ pub(super) fn scenarios() -> Vec<Case> {
 async fn strict_validation(scenario: &Scenario<'_>) -> Result<()> {
     // The namespaces that the value sets watch.
     for namespace in ["payments", "orders"] {
-        scenario.kubectl().run(&["create", "namespace", namespace]).await?;
+        // Another scenario on this control plane may have made it.
+        let manifest = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n");
+        scenario.kubectl().apply(&manifest).await?;
     }
     let mut release = scenario.release();
     for set in ["required", "all-values", "namespaced"] {

@@ -59,7 +59,7 @@ class Runs(ProtocolTestCase):
 
     def setUp(self):
         super().setUp()
-        role = {"trust": trust({"AWS": TOOLS}), "inlinePolicies": {"invoke": allow("lambda:InvokeFunction", "*")}}
+        role = {"trust": trust({"AWS": TOOLS}), "inlinePolicies": {"invoke": allow(["lambda:InvokeFunction", "lambda:ListFunctions"], "*")}}
         self.admin("put-role", account=DEV, name="invoke", role=role)
         self.admin("put-inline-policy", account=DEV, role="execution", policy="callback", document=CALLBACK)
         self.admin("put-key", key="AKIAEXECUTION", arn=EXECUTION_ROLE)
