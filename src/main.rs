@@ -142,7 +142,7 @@ async fn work(
         Some(id) => id,
         None => startup::default_installation_id(&client, &options.release_namespace, &options.release_name).await?,
     };
-    metrics.build_info(env!("CARGO_PKG_VERSION"), &installation.to_string());
+    metrics.build_info(env!("CARGO_PKG_VERSION"), installation.as_str());
     tracing::info!(%installation, version = env!("CARGO_PKG_VERSION"), "starting");
     let aws = Aws::new(
         AwsConfig {

@@ -132,7 +132,7 @@ async fn write(account: &mut AwsAccount, context: &Context, status: AwsAccountSt
     account.status = Some(status);
     match api.replace_subresource("status", &account.name_any(), &PostParams::default(), account).await {
         Ok(Decoded(written)) => {
-            *account = written.map_err(Error::Undecodable)?;
+            *account = written.map_err(|error| Error::Undecodable(Box::new(error)))?;
             Ok(true)
         }
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
@@ -273,7 +273,7 @@ async fn set_finalizers(
     let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": account.resource_version()}});
     let api: Api<GuardedAccount> = Api::all(context.client.clone());
     let patched = api.patch(&account.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await;
-    patched.map_err(|error| Error::Kubernetes(Box::new(error)))?.0.map_err(Error::Undecodable)
+    patched.map_err(|error| Error::Kubernetes(Box::new(error)))?.0.map_err(|error| Error::Undecodable(Box::new(error)))
 }
 
 fn session_key(account: &AwsAccount) -> Option<SessionKey> {

@@ -31,7 +31,7 @@ pub enum Error {
     Kubernetes(#[from] Box<kube::Error>),
     /// The API server answered a write with an object that does not decode.
     #[error("the object does not decode any more: {0}")]
-    Undecodable(Undecodable),
+    Undecodable(Box<Undecodable>),
     /// The deadline of the whole reconcile passed.
     #[error("the reconcile took longer than {0:?}")]
     Deadline(Duration),

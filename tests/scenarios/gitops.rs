@@ -65,7 +65,7 @@ async fn argo_cd_and_kstatus(scenario: &mut Scenario<'_>) -> Result<()> {
     aws.put_execution(pipeline, Some(&id), "Succeeded", None).context("its end")?;
 
     check(scenario, "CrossAccountInvoke", &states).await?;
-    let verdict = &health(scenario, "CrossAccountInvoke", &[waiting.clone()]).await?[0];
+    let verdict = &health(scenario, "CrossAccountInvoke", std::slice::from_ref(&waiting)).await?[0];
     assert_eq!(verdict["deletionMessage"], format!("Being deleted: {}", message_of(&waiting, "Ready")));
 
     // Whether an account grants anything has no effect on its health.

@@ -211,9 +211,9 @@ async fn rule_with_our_role(scenario: &mut Scenario<'_>) -> Result<()> {
     entered(scenario).await?;
     let before = scenario.configuration()?;
     let object = converge(scenario, &scenario.invoke("validate")).await?;
-    let role = object.data["status"]["devAccount"]["invokeRoleARN"].clone();
+    let invoke_role = object.data["status"]["devAccount"]["invokeRoleARN"].clone();
     edit(scenario, |pipeline| {
-        let rule = json!({"name": "Ask", "roleArn": role, "configuration": {"FunctionName": "MyFunction"},
+        let rule = json!({"name": "Ask", "roleArn": invoke_role, "configuration": {"FunctionName": "MyFunction"},
             "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "LambdaInvoke", "version": "1"}});
         pipeline["stages"][3]["onSuccess"]["conditions"][0]["rules"].as_array_mut().unwrap().push(rule);
     })?;

@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn an_assume_policy_gains_entries_and_loses_none() {
-        let table: &[(&[&str], &[&str], bool, Option<&[&str]>)] = &[
+        type Row = (&'static [&'static str], &'static [&'static str], bool, Option<&'static [&'static str]>);
+        let table: &[Row] = &[
             (&["a", "b"], &["a"], false, Some(&["a"])),
             (&["a", "b"], &["a"], true, None),
             (&["a", "b"], &["a", "c"], true, Some(&["a", "b", "c"])),
