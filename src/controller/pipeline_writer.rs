@@ -91,14 +91,18 @@ pub async fn write(
             Ok(written)
         }
         Err(error) => {
-            // A fault that AWS answers with is not applied; where the answer was lost, the update may have been made: until
-            // a read shows the next version, or long enough shows none, a second one could be one too many.
-            if error.outcome_unknown && error.code.is_none() {
-                remember(context, edit, state, Some((fresh.version + 1).to_string()));
+            if let Some(perhaps) = perhaps_made(&error, fresh.version) {
+                remember(context, edit, state, perhaps);
             }
             Err(refused(pass, sessions, situation, &fresh, edit, error).await?.into())
         }
     }
+}
+
+/// The version that an update which failed may have made: where the answer was lost, or was a fault of AWS's own, it may
+/// have been applied. Until a read shows that version, or long enough shows none, a second update could be one too many.
+fn perhaps_made(error: &AwsError, before: i64) -> Option<State> {
+    error.outcome_unknown.then(|| Some((before + 1).to_string()))
 }
 
 fn remember(context: &Context, edit: &Edit<'_>, before: State, after: State) {
@@ -281,5 +285,35 @@ fn last_changes(context: &Context, situation: &Situation<'_>, pipeline_role: &Ar
     LastChanges {
         trust: recorded(Part::InvokeRole).max(remembered(&trust)),
         assume: recorded(Part::AssumePolicy).max(assume.as_ref().and_then(remembered)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_update_whose_outcome_is_unknown_is_remembered_whatever_was_answered() {
+        for (code, outcome_unknown, remembered) in [
+            (None, true, true),
+            (Some("InternalFailure"), true, true),
+            (Some("ValidationException"), false, false),
+            (None, false, false),
+        ] {
+            let error = AwsError {
+                service: "codepipeline",
+                operation: "UpdatePipeline",
+                account: Some("111111111111".parse().unwrap()),
+                resource: "pipeline release".to_owned(),
+                caller: None,
+                code: code.map(str::to_owned),
+                message: String::new(),
+                request_id: None,
+                kind: AwsErrorKind::Unavailable,
+                outcome_unknown,
+            };
+            let expected = remembered.then(|| Some("8".to_owned()));
+            assert_eq!(perhaps_made(&error, 7), expected, "{code:?} {outcome_unknown}");
+        }
     }
 }
