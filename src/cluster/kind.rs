@@ -1,6 +1,6 @@
 //! Whether a kind is going, and everything of it.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client, Resource, ResourceExt, core::ObjectMeta};
 
@@ -31,11 +31,15 @@ fn unconfirmed(definition: &ObjectMeta) -> Option<Timestamp> {
     (confirmed.map(String::as_str) != Some("true")).then_some(going.0)
 }
 
-/// Whether an object goes because its kind goes, and not because somebody deleted it before.
+/// How far the clocks of two API servers may be apart; their deletion times have no fractions of a second either.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(1);
+
+/// Whether an object goes because its kind goes, and not because somebody deleted it before. In doubt it does: then
+/// somebody has to confirm, and otherwise all that the object stands for would be removed.
 #[must_use]
 pub fn takes_along(kind_goes_since: Option<Timestamp>, object: &impl ResourceExt) -> bool {
     let deleted = object.meta().deletion_timestamp.as_ref().map(|time| time.0);
-    kind_goes_since.zip(deleted).is_some_and(|(kind, object)| object >= kind)
+    kind_goes_since.zip(deleted).is_some_and(|(kind, object)| kind.duration_since(object) <= CLOCKS_APART)
 }
 
 #[cfg(test)]
@@ -63,13 +67,15 @@ mod tests {
             }))
         };
         for (kind_goes, confirmed, deleted, taken) in [
-            (None, None, Some(5), false),
-            (Some(5), None, Some(5), true),
-            (Some(5), None, Some(6), true),
-            (Some(5), None, Some(4), false),
-            (Some(5), None, None, false),
-            (Some(5), Some("true"), Some(6), false),
-            (Some(5), Some("yes"), Some(6), true),
+            (None, None, Some(105), false),
+            (Some(105), None, Some(105), true),
+            (Some(105), None, Some(106), true),
+            (Some(105), None, Some(104), true),
+            (Some(105), None, Some(45), true),
+            (Some(105), None, Some(44), false),
+            (Some(105), None, None, false),
+            (Some(105), Some("true"), Some(106), false),
+            (Some(105), Some("yes"), Some(106), true),
         ] {
             let since = unconfirmed(&meta(kind_goes, confirmed));
             assert_eq!(takes_along(since, &object(deleted)), taken, "{kind_goes:?} {confirmed:?} {deleted:?}");
