@@ -241,7 +241,9 @@ fn assume_policy(
     let observed = is.map(|is| {
         let entries = policy::assume_entries(is).unwrap_or_default();
         if !policy::same_meaning(is, &policy::assume(&entries)) || entries.is_empty() {
-            return document("policyDocument", is);
+            // It may name other objects' roles, which are for nobody but their owners.
+            let shown = format!("a document of another form, {} characters", is.to_string().chars().count());
+            return Fields::from([("policyDocument".to_owned(), FieldValue { meaning: policy::canonical(is), shown })]);
         }
         let mut fields = Fields::new();
         if entries.contains(&invoke_role) {

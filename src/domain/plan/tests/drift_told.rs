@@ -88,3 +88,25 @@ fn each_part_removed_or_changed_is_told_in_a_sentence() {
     all.push(format!("P1, P2, P3 replaced\n{}", told(&wider)));
     insta::assert_snapshot!("drift_in_words", all.concat());
 }
+
+#[test]
+fn a_shared_policy_of_another_form_is_told_without_the_roles_of_others() {
+    let declared = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: false });
+    let foreign = |role: &str| {
+        json!({"Statement": [{"Effect": "Allow", "Action": ["sts:AssumeRole", "s3:GetObject"],
+            "Resource": ["arn:aws:iam::222222222222:role/crossinvoke/installed/derived", role]}]})
+    };
+    let observed = |role: &str| {
+        let mut world = World::new();
+        world.converge(&declared, &Others::default());
+        world.observed.assume.insert(pipeline_role("release").role().unwrap(), Some(foreign(role)));
+        let all = world.with(&declared, &Others::default(), described);
+        let assume = all.into_iter().find(|part| part.item.part == Part::AssumePolicy).unwrap();
+        assume.observed.unwrap()["policyDocument"].clone()
+    };
+    let (one, other) = ("arn:aws:iam::333333333333:role/theirs", "arn:aws:iam::333333333333:role/others");
+    let length = foreign(one).to_string().len();
+    assert_eq!(observed(one).shown, format!("a document of another form, {length} characters"));
+    assert_eq!(observed(one).shown, observed(other).shown);
+    assert_ne!(observed(one).meaning, observed(other).meaning, "it is compared by what it says");
+}
