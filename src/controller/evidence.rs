@@ -36,7 +36,7 @@ pub(super) async fn of_entries(
 ) {
     let mut reads = 0;
     for (holder, document) in &observed.assume {
-        let in_place = document.as_ref().and_then(policy::assume_entries).unwrap_or_default();
+        let in_place = document.as_ref().map(policy::assume_entries_of_any_form).unwrap_or_default();
         let users = gathered.assume.get(holder).map(Vec::as_slice).unwrap_or_default();
         let unexplained = shared_policy::unexplained(&in_place, &BTreeSet::new(), users);
         for entry in unexplained {

@@ -23,10 +23,10 @@ pub(super) fn entries(situation: &Situation<'_>, observed: &Observed, holder: &R
     shared_policy::entries(&in_place, own, others, &used(observed, holder), may_leave)
 }
 
-/// The invoke roles that the policy names now.
+/// The invoke roles that the policy names now, in whatever form: a correction of the form loses none of them.
 pub(super) fn in_place(observed: &Observed, holder: &RoleId) -> BTreeSet<Arn> {
     let current = observed.assume.get(holder).and_then(Option::as_ref);
-    current.and_then(policy::assume_entries).unwrap_or_default()
+    current.map(policy::assume_entries_of_any_form).unwrap_or_default()
 }
 
 /// The invoke roles that P3 must name for an object that exists.

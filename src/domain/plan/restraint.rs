@@ -52,7 +52,7 @@ fn in_place(policy: &Resource, observed: &Observed) -> BTreeSet<crate::domain::i
     let Resource::RolePolicy { account, role, .. } = policy else { return BTreeSet::new() };
     let holder = RoleId { account: account.clone(), name: role.clone() };
     let current = observed.assume.get(&holder).and_then(Option::as_ref);
-    current.and_then(policy::assume_entries).unwrap_or_default()
+    current.map(policy::assume_entries_of_any_form).unwrap_or_default()
 }
 
 fn loses_a_stage(declaration: &Json, region: &Region, goal: &PipelineGoal) -> bool {

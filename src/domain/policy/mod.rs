@@ -153,6 +153,52 @@ pub fn assume_entries(document: &Value) -> Option<BTreeSet<Arn>> {
     resources_of(document, "sts:assumerole")
 }
 
+/// The roles that an assume policy of any form names: what must not be lost when it is brought back into our form. Every
+/// Allow counts that covers `sts:AssumeRole`, whatever else it allows and under whatever condition. A pattern names no role.
+#[must_use]
+pub fn assume_entries_of_any_form(document: &Value) -> BTreeSet<Arn> {
+    const ACTION: &str = "sts:assumerole";
+    let statements = document.get("Statement").map(as_list).unwrap_or_default();
+    let covers = |statement: &Value, member: &str| {
+        let actions = statement.get(member).map(as_list).unwrap_or_default();
+        actions.iter().filter_map(Value::as_str).any(|action| matches(&action.to_ascii_lowercase(), ACTION))
+    };
+    let allows = |statement: &&Value| {
+        statement.get("Effect").and_then(Value::as_str) == Some("Allow")
+            && (covers(statement, "Action")
+                || (statement.get("NotAction").is_some() && !covers(statement, "NotAction")))
+    };
+    let named = statements
+        .iter()
+        .filter(allows)
+        .filter_map(|statement| statement.get("Resource"))
+        .flat_map(as_list)
+        .filter_map(Value::as_str)
+        .filter(|resource| !resource.contains(['*', '?', '$']))
+        .filter_map(|resource| resource.parse::<Arn>().ok())
+        .filter(|resource| resource.role().is_some());
+    let mut entries: BTreeSet<Arn> = named.collect();
+    entries.extend(assume_entries(document).unwrap_or_default());
+    entries
+}
+
+/// Whether a pattern with IAM's wildcards `*` and `?` covers a text.
+fn matches(pattern: &str, text: &str) -> bool {
+    let mut pattern_left = pattern.chars();
+    let mut text_left = text.chars();
+    match pattern_left.next() {
+        None => text.is_empty(),
+        Some('*') => {
+            let rest = pattern_left.as_str().trim_start_matches('*');
+            (0..=text.len()).filter_map(|from| text.get(from..)).any(|text| matches(rest, text))
+        }
+        Some(wanted) => {
+            let found = text_left.next().is_some_and(|found| wanted == '?' || wanted == found);
+            found && matches(pattern_left.as_str(), text_left.as_str())
+        }
+    }
+}
+
 /// The functions that an invoke policy names, as far as it is of our form.
 #[must_use]
 pub fn invoke_entries(document: &Value) -> Option<BTreeSet<Arn>> {

@@ -194,6 +194,36 @@ fn entries_are_read_from_our_own_form_only() {
 }
 
 #[test]
+fn entries_to_keep_are_read_from_any_form() {
+    let condition = json!({"StringEquals": {"aws:PrincipalTag/team": "payments"}});
+    let patterns = ["arn:aws:iam::222222222222:role/*", "arn:aws:iam::222222222222:role/x?", "*"];
+    for (what, statement, kept) in [
+        ("our own form", json!({"Effect": "Allow", "Action": "sts:AssumeRole"}), true),
+        ("another action as well", json!({"Effect": "Allow", "Action": ["s3:GetObject", "sts:AssumeRole"]}), true),
+        ("another case", json!({"Effect": "Allow", "Action": "STS:assumerole"}), true),
+        ("all of the service", json!({"Effect": "Allow", "Action": "sts:*"}), true),
+        ("everything", json!({"Effect": "Allow", "Action": "*"}), true),
+        ("a pattern", json!({"Effect": "Allow", "Action": "sts:A*e?ole"}), true),
+        ("a condition", json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Condition": condition}), true),
+        ("all but another", json!({"Effect": "Allow", "NotAction": "iam:*"}), true),
+        ("all but this", json!({"Effect": "Allow", "NotAction": ["iam:*", "sts:Assume*"]}), false),
+        ("another pattern", json!({"Effect": "Allow", "Action": ["sts:AssumeRole?", "sts:Get*"]}), false),
+        ("no action", json!({"Effect": "Allow"}), false),
+        ("a deny", json!({"Effect": "Deny", "Action": "sts:AssumeRole"}), false),
+    ] {
+        let mut with_condition = statement.clone();
+        with_condition["Condition"] = condition.clone();
+        for mut statement in [statement, with_condition] {
+            statement["Resource"] = json!([role("a").as_str(), patterns[0], patterns[1], patterns[2], 5]);
+            let expected = if kept { BTreeSet::from([role("a")]) } else { BTreeSet::new() };
+            let in_our_form = assume_entries(&json!({"Statement": statement})).unwrap_or_default();
+            let found = assume_entries_of_any_form(&json!({"Statement": [statement]}));
+            assert_eq!(&found - &(&in_our_form - &expected), expected, "{what}");
+        }
+    }
+}
+
+#[test]
 fn sizes_are_those_that_iam_counts() {
     // Figures computed with IAM's rule: a one-statement assume policy with an 81-character ARN.
     let long = arn(&format!("arn:aws:iam::222222222222:role/{}", "r".repeat(50)));
@@ -292,6 +322,6 @@ proptest! {
 
     #[test]
     fn readers_never_panic(value in anything()) {
-        let _ = (assume_entries(&value), invoke_entries(&value), trusted_pipeline_roles(&value), size(&value));
+        let _ = (assume_entries_of_any_form(&value), assume_entries(&value), invoke_entries(&value), trusted_pipeline_roles(&value), size(&value));
     }
 }

@@ -173,6 +173,43 @@ fn an_entry_that_no_object_asks_for_goes_on_proof_alone() {
 }
 
 #[test]
+fn a_correction_of_the_form_keeps_the_entries_of_objects_that_are_not_known() {
+    let declared = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: false });
+    let own = Arn::of_own_role("aws", &declared.dev.account, &granted().role_path, &declared.role_name);
+    let unknown: Arn = "arn:aws:iam::333333333333:role/crossinvoke/installed/unknown".parse().unwrap();
+    let ungranted: Arn = "arn:aws:iam::333333333333:role/crossinvoke/installed/ungranted".parse().unwrap();
+    let all = BTreeSet::from([own.clone(), unknown.clone(), ungranted.clone()]);
+    let holder = pipeline_role("release").role().unwrap();
+    let user = AssumeUser {
+        key: ObjectKey { namespace: "n".to_owned(), name: "theirs".to_owned() },
+        usage: Usage::Uses,
+        invoke_role: Some(WantedRole {
+            role: ungranted.role().unwrap(),
+            path: "/crossinvoke/installed/".parse().unwrap(),
+        }),
+        granted: false,
+        recorded: BTreeSet::from([ungranted.clone()]),
+        planned_here: BTreeSet::new(),
+        verified: BTreeSet::new(),
+    };
+    let others = Others { assume: BTreeMap::from([(holder.clone(), vec![user])]), ..Others::default() };
+    let edits: [fn(&mut Value); 3] = [
+        |statement| statement["Action"] = json!(["sts:AssumeRole", "s3:GetObject"]),
+        |statement| statement["Condition"] = json!({"Bool": {"aws:SecureTransport": "true"}}),
+        |statement| statement["Action"] = json!("sts:*"),
+    ];
+    for edit in edits {
+        let mut world = World::new();
+        world.converge(&declared, &others);
+        let mut document = policy::assume(&all);
+        edit(&mut document["Statement"][0]);
+        world.observed.assume.insert(holder.clone(), Some(document.clone()));
+        world.converge(&declared, &others);
+        assert_eq!(world.observed.assume[&holder], Some(policy::assume(&all)), "{document}");
+    }
+}
+
+#[test]
 fn a_stage_that_we_made_and_somebody_renamed_goes_with_our_action() {
     let declared = declared(&Choice { pipeline: 0, stage: true, action: true, function: 0, named: false });
     let mut world = World::new();
