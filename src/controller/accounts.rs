@@ -240,6 +240,9 @@ fn users(context: &Context, spec: &AwsAccountSpec) -> Users {
         gate::grants_anything(spec, namespace, context.caches.namespace_labels(namespace).as_ref())
     });
     holding.extend(unlistable.map(|namespace| format!("{namespace}/* (the namespace cannot be listed)")));
+    if context.caches.all_unlistable() {
+        holding.push("*/* (objects cannot be listed)".to_owned());
+    }
     holding.sort_unstable();
     Users { naming: i64::try_from(naming.len()).unwrap_or(i64::MAX), holding }
 }

@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeSet, HashMap, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use futures::{
@@ -51,6 +54,8 @@ pub struct Caches {
     objects: Vec<Store<Guarded>>,
     /// Watched namespaces that cannot be listed.
     unlistable: Mutex<BTreeSet<String>>,
+    /// Whether all namespaces are watched and cannot be listed any more.
+    all_unlistable: AtomicBool,
     accounts: Store<GuardedAccount>,
     namespaces: Store<GuardedNamespace>,
     triggers: Triggers,
@@ -144,6 +149,7 @@ impl Caches {
         let caches = Arc::new(Self {
             objects: pending.iter().map(|(_, _, store, _)| store.clone()).collect(),
             unlistable: Mutex::default(),
+            all_unlistable: AtomicBool::new(false),
             accounts: account_writer.as_reader(),
             namespaces: namespace_writer.as_reader(),
             triggers,
@@ -226,6 +232,12 @@ impl Caches {
     #[must_use]
     pub fn unlistable(&self) -> Vec<String> {
         self.unlistable.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Whether all namespaces are watched and none can be listed: what objects were made or changed since is not known.
+    #[must_use]
+    pub fn all_unlistable(&self) -> bool {
+        self.all_unlistable.load(Ordering::SeqCst)
     }
 
     /// A store is filled, or not to be waited for; `first` is of that store.
@@ -376,18 +388,20 @@ impl Caches {
         writer: Writer<Guarded>,
     ) -> BoxStream<'static, Result<Guarded, watcher::Error>> {
         let (caches, noting) = (self.clone(), self.clone());
-        let mut first = true;
+        let (mut first, one) = (true, namespace.is_some());
         let events = relisting(api).default_backoff().inspect(move |event| {
             match (event, &namespace) {
                 (Err(watcher::Error::InitialListFailed(error)), Some(_)) if is_of_one_namespace(error) => {}
                 (Err(error), _) => noting.note_failure::<CrossAccountInvoke>(error),
                 (Ok(event), _) => noting.note(&mut first, event),
             }
-            if let Some(namespace) = &namespace {
-                noting.note_namespace(namespace, &mut first, event);
+            match (&namespace, whether_unlistable(event)) {
+                (Some(namespace), _) => noting.note_namespace(namespace, &mut first, event),
+                (None, Some(unlistable)) => noting.all_unlistable.store(unlistable, Ordering::SeqCst),
+                (None, None) => {}
             }
         });
-        let events = events.flat_map(|event| stream::iter(with_store_emptied(event))).reflect(writer);
+        let events = events.flat_map(move |event| stream::iter(with_store_emptied(event, one))).reflect(writer);
         let events = events.inspect_ok(move |event| match event {
             watcher::Event::Delete(object) => {
                 self.note_left_behind(object);
@@ -498,13 +512,24 @@ where
     .boxed()
 }
 
-/// What may not be listed any more leaves the store: it may have changed since, and nobody may act on it.
+/// Whether an event shows that the objects of its scope cannot be listed, or that they can; `None` when it shows neither.
+fn whether_unlistable<K>(event: &watcher::Result<watcher::Event<K>>) -> Option<bool> {
+    match event {
+        Ok(watcher::Event::InitDone) => Some(false),
+        Err(watcher::Error::InitialListFailed(error)) if is_of_one_namespace(error) => Some(true),
+        _ => None,
+    }
+}
+
+/// What may not be listed any more in `one` namespace leaves the store: it may have changed since, and nobody may act on it.
+/// Where all namespaces are watched, what was known stays: an empty store would say that nothing is in use.
 fn with_store_emptied<K>(
     event: watcher::Result<watcher::Event<K>>,
+    one: bool,
 ) -> impl Iterator<Item = watcher::Result<watcher::Event<K>>> {
     let forbidden =
         matches!(&event, Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 403);
-    let emptied = forbidden.then(|| [Ok(watcher::Event::Init), Ok(watcher::Event::InitDone)]);
+    let emptied = (forbidden && one).then(|| [Ok(watcher::Event::Init), Ok(watcher::Event::InitDone)]);
     std::iter::once(event).chain(emptied.into_iter().flatten())
 }
 
@@ -569,4 +594,38 @@ fn tokio_stream<T: Send + 'static>(receiver: mpsc::UnboundedReceiver<T>) -> BoxS
 /// Polls a stream to its end.
 pub async fn drain(stream: impl Stream<Item = ()> + Send) {
     stream.for_each(|()| future::ready(())).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn refused(code: u16) -> watcher::Result<watcher::Event<Namespace>> {
+        let status = Status { code, ..Status::default() };
+        Err(watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status))))
+    }
+
+    #[test]
+    fn a_refused_list_empties_the_store_of_one_namespace_and_not_that_of_all() {
+        for (code, one, events) in [(403, true, 3), (403, false, 1), (500, true, 1), (404, false, 1)] {
+            assert_eq!(with_store_emptied(refused(code), one).count(), events, "{code} {one}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_listed_is_so_until_it_was_listed() {
+        for (event, shows) in [
+            (refused(403), Some(true)),
+            (refused(500), Some(true)),
+            // The kind is not there, and so nothing of it.
+            (refused(404), None),
+            (Ok(watcher::Event::Init), None),
+            (Ok(watcher::Event::InitDone), Some(false)),
+            (Err(watcher::Error::NoResourceVersion), None),
+        ] {
+            assert_eq!(whether_unlistable(&event), shows, "{event:?}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Whose needs are not known: of an object that does not decode, and of all objects of a namespace that cannot be listed.
+//! Whose needs are not known: of an object that does not decode, and of all objects of namespaces that cannot be listed.
 //! While they may share something in an account, nothing shared is removed there.
 
 use kube::ResourceExt;
@@ -51,12 +51,19 @@ pub fn waits(unknown: &str, deleting: bool) -> Verdict {
 /// Whether anything is unknown at all.
 #[must_use]
 pub fn any(context: &Context) -> bool {
-    !context.caches.unlistable().is_empty() || context.caches.objects().iter().any(|object| object.0.is_err())
+    context.caches.all_unlistable()
+        || !context.caches.unlistable().is_empty()
+        || context.caches.objects().iter().any(|object| object.0.is_err())
 }
 
 /// Whether an account is granted to a namespace whose objects are not all known; which, and what to do.
 #[must_use]
 pub fn unknown(context: &Context, accounts: &[Account], account: &AccountId, reader: &ObjectKey) -> Option<String> {
+    if context.caches.all_unlistable() {
+        let cannot = "the objects of all namespaces cannot be listed and what they need is not known: grant the controller \
+                      list and watch of crossaccountinvokes";
+        return Some(cannot.to_owned());
+    }
     let grants: Vec<&Account> = accounts.iter().filter(|known| known.spec.account_id == account.as_str()).collect();
     let concerns = |namespace: &str| {
         let labels = context.caches.namespace_labels(namespace);
