@@ -60,6 +60,7 @@ async fn takes_nothing_away(scenario: &mut Scenario<'_>) -> Result<()> {
     let hostile = |scenario: &Scenario<'_>| {
         let mut object = hostile(scenario);
         object["spec"]["pipeline"]["name"] = json!("payments-of-others");
+        object["spec"]["function"]["name"] = json!("MyFunctionThatIsMissing");
         object
     };
     let mut by_spec = hostile(scenario);
