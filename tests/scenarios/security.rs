@@ -12,16 +12,16 @@ use crossinvoke_harness::{
 use serde_json::{Value, json};
 
 use crate::{
-    suite::{Case, case, own_bench},
+    suite::{Case, case, intrusion, own_bench},
     support::{converge, entered, invoke_role_name, refused, role},
 };
 
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
         case("the_rights_with_a_boundary_suffice_from_first_to_last", bounded, suffice_with_the_boundary),
-        case("a_stolen_pod_in_dev_cannot_leave_the_boundary", bounded, stolen_in_dev),
-        case("a_stolen_pod_in_tools_reaches_the_named_pipelines_only", Setup::default, stolen_in_tools),
-        case("a_stolen_pod_enters_the_named_roles_only", Setup::default, stolen_in_platform),
+        intrusion("a_stolen_pod_in_dev_cannot_leave_the_boundary", bounded, stolen_in_dev),
+        intrusion("a_stolen_pod_in_tools_reaches_the_named_pipelines_only", Setup::default, stolen_in_tools),
+        intrusion("a_stolen_pod_enters_the_named_roles_only", Setup::default, stolen_in_platform),
         case("an_invoke_role_serves_its_own_pipeline_only", Setup::default, another_pipeline),
         case("a_function_that_names_a_role_elsewhere_gets_nothing", Setup::default, role_elsewhere),
         own_bench("every_test_that_the_security_document_names_exists", named_tests_exist),

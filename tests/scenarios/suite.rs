@@ -24,6 +24,24 @@ pub(crate) fn case(
     setup: impl FnOnce() -> Setup + Send + 'static,
     body: impl AsyncFnOnce(&mut Scenario<'_>) -> Result<()> + Send + 'static,
 ) -> Case {
+    build(name, setup, body, crate::rights::note)
+}
+
+/// A scenario in which somebody else uses the controller's credentials: what it calls is not what the controller needs.
+pub(crate) fn intrusion(
+    name: &'static str,
+    setup: impl FnOnce() -> Setup + Send + 'static,
+    body: impl AsyncFnOnce(&mut Scenario<'_>) -> Result<()> + Send + 'static,
+) -> Case {
+    build(name, setup, body, |_, _| {})
+}
+
+fn build(
+    name: &'static str,
+    setup: impl FnOnce() -> Setup + Send + 'static,
+    body: impl AsyncFnOnce(&mut Scenario<'_>) -> Result<()> + Send + 'static,
+    note: fn(&'static str, &[fakeaws::Call]),
+) -> Case {
     let run = move |bench: Arc<Bench>| {
         let runtime = runtime()?;
         runtime.block_on(async {
@@ -31,7 +49,7 @@ pub(crate) fn case(
             let double = scenario.double().cloned();
             let outcome = scenario.run(body).await;
             if let Some(double) = double {
-                crate::rights::note(&double.calls().context("the call log")?);
+                note(name, &double.calls().context("the call log")?);
             }
             outcome
         })
