@@ -12,7 +12,7 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 
-use super::{caches::LeftBehind, context::Context, outcome::Verdict, pass::Pass};
+use super::{caches::feeds::LeftBehind, context::Context, outcome::Verdict, pass::Pass};
 use crate::{
     api::{CrossAccountInvoke, Reason, ReasonClass},
     domain::{

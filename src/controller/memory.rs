@@ -8,12 +8,15 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::domain::{
-    ids::{AccountId, ActionName, Arn, FunctionName, PipelineName, Region, RoleId, StageName},
-    inventory::{Inventory, Part},
-    own_writes::OwnWrites,
-    pipeline_edit::{Json, Note},
-    shared_policy::Behind,
+use crate::{
+    cluster::digest::NO_STATUS,
+    domain::{
+        ids::{AccountId, ActionName, Arn, FunctionName, PipelineName, Region, RoleId, StageName},
+        inventory::{Inventory, Part},
+        own_writes::OwnWrites,
+        pipeline_edit::{Json, Note},
+        shared_policy::Behind,
+    },
 };
 
 /// How long it is remembered what stands behind things that no object asks for.
@@ -21,9 +24,6 @@ const EVIDENCE_FOR: Duration = Duration::from_mins(10);
 
 /// How many of our own status writes are told from other people's; a reconcile makes at most four.
 const OWN_STATUS_WRITES: usize = 5;
-
-/// The digest of a status that is not there.
-pub const NO_STATUS: u64 = 0;
 
 /// Where a pipeline is.
 pub type PipelineKey = (AccountId, Region, PipelineName);

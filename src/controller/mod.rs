@@ -48,7 +48,10 @@ use kube::{
 use tokio::sync::watch;
 
 use self::{
-    caches::{Caches, Feeds},
+    caches::{
+        Caches,
+        feeds::{self, Feeds},
+    },
     context::{Context, Settings},
     locks::Locks,
     memory::Memory,
@@ -134,7 +137,7 @@ async fn controllers(feeds: Feeds, context: &Arc<Context>, concurrency: u16, sto
     let reconciling = async { futures::join!(futures::future::join_all(objects), accounts) };
     tokio::select! {
         _ = reconciling => {}
-        () = caches::drain(feeds.namespaces) => {}
+        () = feeds::drain(feeds.namespaces) => {}
         () = feeds.left_behind.for_each(|left| events::left_behind(context, left)) => {}
     }
 }

@@ -10,7 +10,6 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    caches::status_digest,
     context::FINALIZER,
     current, events,
     outcome::{Retry, Verdict},
@@ -19,6 +18,7 @@ use super::{
 };
 use crate::{
     api::{CrossAccountInvokeStatus, Reason},
+    cluster::digest::status_digest,
     domain::{
         drift, inventory,
         observed::Observed,

@@ -9,7 +9,10 @@ use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
 
 use crate::{
     api::{AwsAccount, CrossAccountInvoke},
-    cluster::Decoded,
+    cluster::{
+        Decoded,
+        watch::{describe, is_of_one_namespace},
+    },
     controller::context::Context,
     domain::{ids::InstallationId, names},
     http::Readiness,
@@ -64,27 +67,6 @@ async fn missing(client: &Client, watched: &[String]) -> Option<String> {
         return refused;
     }
     accounts.list(&one).await.err().map(|error| describe(&error, &AwsAccount::plural(&())))
-}
-
-/// Whether a failed list is about its namespace alone. A kind that is missing, and a server that does not answer, are
-/// about all of them.
-#[must_use]
-pub fn is_of_one_namespace(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code != 404)
-}
-
-/// Why a kind cannot be listed, and what to do.
-#[must_use]
-pub fn describe(error: &kube::Error, plural: &str) -> String {
-    match error {
-        kube::Error::Api(status) if status.code == 404 => format!(
-            "the CustomResourceDefinition {plural}.crossinvoke.dev is not installed; install the chart's CRDs (crds.install: true) or apply `crossinvoke crds`"
-        ),
-        kube::Error::Api(status) if status.code == 403 => {
-            format!("the controller's ServiceAccount may not list {plural}.crossinvoke.dev: {}", status.message)
-        }
-        error => format!("{plural}.crossinvoke.dev cannot be listed: {error}"),
-    }
 }
 
 /// The installation's id when none is given: from the cluster, the release's namespace and its name.

@@ -1,0 +1,176 @@
+//! What is watched, and which of it is worth a reconcile.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+};
+
+use futures::{
+    StreamExt, TryStreamExt, future,
+    stream::{self, BoxStream},
+};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Resource, ResourceExt,
+    runtime::{WatchStreamExt, reflector::store::Writer, watcher},
+};
+
+use super::{Caches, Guarded, GuardedAccount, GuardedNamespace, feeds::LeftBehind, key_of};
+use crate::{
+    api::{AwsAccount, CrossAccountInvoke},
+    cluster::{
+        digest::{NO_STATUS, content, digest_of, status_digest},
+        watch::{is_of_one_namespace, relisting, whether_unlistable, with_store_emptied},
+    },
+    controller::{context::FINALIZER, status_inventory::read_inventory},
+    domain::ids::ObjectKey,
+};
+
+impl Caches {
+    pub(super) fn object_stream(
+        self: Arc<Self>,
+        api: Api<Guarded>,
+        namespace: Option<String>,
+        writer: Writer<Guarded>,
+    ) -> BoxStream<'static, Result<Guarded, watcher::Error>> {
+        let (caches, noting) = (self.clone(), self.clone());
+        let (mut first, one) = (true, namespace.is_some());
+        let events = relisting(api).default_backoff().inspect(move |event| {
+            match (event, &namespace) {
+                (Err(watcher::Error::InitialListFailed(error)), Some(_)) if is_of_one_namespace(error) => {}
+                (Err(error), _) => noting.note_failure::<CrossAccountInvoke>(error),
+                (Ok(event), _) => noting.note(&mut first, event),
+            }
+            match (&namespace, whether_unlistable(event)) {
+                (Some(namespace), _) => noting.note_namespace(namespace, &mut first, event),
+                (None, Some(unlistable)) => noting.all_unlistable.store(unlistable, Ordering::SeqCst),
+                (None, None) => {}
+            }
+        });
+        let events = events.flat_map(move |event| stream::iter(with_store_emptied(event, one))).reflect(writer);
+        let events = events.inspect_ok(move |event| match event {
+            watcher::Event::Delete(object) => {
+                self.note_left_behind(object);
+                self.forget(object);
+                self.object_changed(object);
+            }
+            watcher::Event::InitDone => self.forget_all_but_known(),
+            _ => {}
+        });
+        events
+            .applied_objects()
+            .try_filter(move |object| {
+                let (content, status) = digests(object);
+                let uid = object.uid().unwrap_or_default();
+                let held = object.finalizers().iter().any(|name| name == FINALIZER);
+                // Both are noted, whichever is news.
+                let lost = caches.memory.lost_finalizer(&uid, held) && object.meta().deletion_timestamp.is_none();
+                let news = caches.memory.is_news(&uid, content, status) || lost;
+                if news {
+                    caches.object_changed(object);
+                }
+                future::ready(news)
+            })
+            .boxed()
+    }
+
+    pub(super) fn account_stream(
+        self: Arc<Self>,
+        api: Api<GuardedAccount>,
+        writer: Writer<GuardedAccount>,
+    ) -> BoxStream<'static, Result<GuardedAccount, watcher::Error>> {
+        let seen: Arc<Mutex<HashMap<String, u64>>> = Arc::default();
+        let events = watcher(api, watcher::Config::default()).default_backoff().reflect(writer);
+        let (caches, failing) = (self.clone(), self);
+        let mut first = true;
+        events
+            .inspect_err(move |error| failing.note_failure::<AwsAccount>(error))
+            .try_filter_map(move |event| {
+                caches.note(&mut first, &event);
+                let (object, gone) = match event {
+                    watcher::Event::Apply(object) | watcher::Event::InitApply(object) => (object, false),
+                    watcher::Event::Delete(object) => (object, true),
+                    watcher::Event::Init | watcher::Event::InitDone => return future::ok(None),
+                };
+                if gone {
+                    caches.metrics.granting_nothing(&object.name_any(), false);
+                }
+                let digest = content(&object, FINALIZER);
+                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                let changed = seen.insert(object.name_any(), digest) != Some(digest);
+                if gone {
+                    seen.remove(&object.name_any());
+                }
+                if (changed || gone)
+                    && let Ok(account) = &object.0
+                {
+                    caches.account_changed(&account.spec.account_id);
+                }
+                future::ok((changed && !gone).then_some(object))
+            })
+            .boxed()
+    }
+
+    pub(super) fn namespace_stream(
+        self: Arc<Self>,
+        api: Api<GuardedNamespace>,
+        writer: Writer<GuardedNamespace>,
+    ) -> BoxStream<'static, ()> {
+        let seen: Arc<Mutex<HashMap<String, u64>>> = Arc::default();
+        let (caches, failing, mut first) = (self.clone(), self.clone(), true);
+        watcher(api, watcher::Config::default())
+            .default_backoff()
+            .reflect(writer)
+            .inspect_err(move |error| failing.note_failure::<Namespace>(error))
+            .inspect_ok(move |event| caches.note(&mut first, event))
+            .applied_objects()
+            .filter_map(move |namespace| {
+                if let Ok(namespace) = namespace {
+                    let digest = digest_of(namespace.labels());
+                    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                    if seen.insert(namespace.name_any(), digest) != Some(digest) {
+                        self.namespace_changed(&namespace.name_any());
+                    }
+                }
+                future::ready(None)
+            })
+            .boxed()
+    }
+
+    /// An object that goes without having been in deletion leaves everything behind: somebody took our finalizer off
+    /// before. That may be what they wanted, so that nothing is removed, and what stays is named.
+    fn note_left_behind(&self, object: &Guarded) {
+        if object.meta().deletion_timestamp.is_some() {
+            return;
+        }
+        let known = self.memory.claims(&object.uid().unwrap_or_default()).unwrap_or_default();
+        let inventory = object.0.as_ref().map_or_else(|_| known.clone(), |object| read_inventory(object).union(&known));
+        if !inventory.0.is_empty() {
+            // The receiver lives as long as the process.
+            let _ = self.triggers.left_behind.send(LeftBehind { object: object.object_ref(&()), inventory });
+        }
+    }
+
+    /// Forgets an object that is gone.
+    fn forget(&self, object: &Guarded) {
+        self.memory.forget(object.uid().as_deref().unwrap_or_default());
+        self.metrics.forget(&key_of(object));
+    }
+
+    /// Forgets what went while a watch was interrupted, of which it tells nothing.
+    fn forget_all_but_known(&self) {
+        if *self.filling.borrow() > 0 {
+            return;
+        }
+        let objects = self.objects();
+        let uids: BTreeSet<String> = objects.iter().filter_map(|object| object.uid()).collect();
+        let keys: BTreeSet<ObjectKey> = objects.iter().map(|object| key_of(&**object)).collect();
+        self.memory.retain(&uids);
+        self.metrics.retain(&keys);
+    }
+}
+
+fn digests(object: &Guarded) -> (u64, u64) {
+    let status = object.0.as_ref().map_or(NO_STATUS, |object| status_digest(object.status.as_ref()));
+    (content(object, FINALIZER), status)
+}
