@@ -1,30 +1,95 @@
 //! What a watch brings: whether objects can be listed, and why not.
 
+use std::time::Duration;
+
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use kube::{Api, Resource, runtime::watcher};
+use kube::{Api, Resource, api::WatchParams, runtime::watcher};
+
+use crate::domain::retry;
 
 /// What a watch brings.
 pub type Events<K> = BoxStream<'static, watcher::Result<watcher::Event<K>>>;
 
-/// A watch that lists again once it is forbidden: a watcher that may not be opened any more would otherwise try that for
-/// ever, and nobody would learn whether the objects can still be listed.
-pub fn relisting<K>(api: Api<K>) -> Events<K>
+/// What is learned of the right to watch.
+pub enum Watching<'a> {
+    /// It is refused, while the objects can be listed.
+    Refused(&'a kube::Error),
+    /// It is there again.
+    Allowed,
+}
+
+/// A watch that lists again when it is forbidden: a watcher that may not be opened would otherwise try that for ever, and
+/// nobody would learn whether the objects can still be listed. These lists are whole ones, and all that shows what changed:
+/// they go on, and come less and less often. `learn` is told of the right to watch.
+pub fn relisting<K>(api: Api<K>, learn: impl Fn(Watching<'_>) + Send + 'static) -> Events<K>
 where
     K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
 {
-    let open = move || watcher(api.clone(), watcher::Config::default()).boxed();
-    let events = open();
-    stream::unfold((open, events), |(open, mut events)| async move {
-        let event = events.next().await?;
-        if matches!(&event, Err(watcher::Error::WatchStartFailed(kube::Error::Api(status))) if status.code == 403) {
-            events = open();
+    let events = opened(&api);
+    stream::unfold(Relisting { api, learn, events, refused: 0, pause: None }, Relisting::next).boxed()
+}
+
+fn opened<K>(api: &Api<K>) -> Events<K>
+where
+    K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+{
+    watcher(api.clone(), watcher::Config::default()).boxed()
+}
+
+struct Relisting<K, L> {
+    api: Api<K>,
+    learn: L,
+    events: Events<K>,
+    /// How often in a row it was refused to watch.
+    refused: u32,
+    /// How long to wait before listing again.
+    pause: Option<Duration>,
+}
+
+impl<K, L> Relisting<K, L>
+where
+    K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+    L: Fn(Watching<'_>),
+{
+    async fn next(mut self) -> Option<(watcher::Result<watcher::Event<K>>, Self)> {
+        if let Some(delay) = self.pause.take() {
+            pause(delay).await;
+            self.events = opened(&self.api);
         }
-        Some((event, (open, events)))
-    })
-    .boxed()
+        let event = self.events.next().await?;
+        match &event {
+            Err(watcher::Error::WatchStartFailed(error)) if is_forbidden(error) => {
+                (self.learn)(Watching::Refused(error));
+                self.pause = Some(retry::refused_watch(self.refused));
+                self.refused = self.refused.saturating_add(1);
+            }
+            // A quiet watch brings nothing that would show that it is there.
+            Ok(watcher::Event::InitDone) if self.refused > 0 && is_watchable(&self.api).await => {
+                (self.learn)(Watching::Allowed);
+                self.refused = 0;
+            }
+            _ => {}
+        }
+        Some((event, self))
+    }
+}
+
+/// Whether a watch is allowed: one of an object that cannot exist, for a moment. Any other failure is the watcher's.
+async fn is_watchable<K: Clone + std::fmt::Debug + serde::de::DeserializeOwned>(api: &Api<K>) -> bool {
+    let nothing = WatchParams::default().fields("metadata.name=-").timeout(1);
+    !api.watch(&nothing, "0").await.is_err_and(|error| is_forbidden(&error))
+}
+
+#[allow(clippy::disallowed_methods, reason = "nothing announces a right that was given, so it is tried for")]
+async fn pause(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+fn is_forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403)
 }
 
 /// Whether an event shows that the objects of its scope cannot be listed, or that they can; `None` when it shows neither.
@@ -54,6 +119,18 @@ pub fn with_store_emptied<K>(
 #[must_use]
 pub fn is_of_one_namespace(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code != 404)
+}
+
+/// Why a kind may not be watched, and what to do.
+#[must_use]
+pub fn describe_watch(error: &kube::Error, plural: &str) -> String {
+    let why = match error {
+        kube::Error::Api(status) => status.message.clone(),
+        error => error.to_string(),
+    };
+    format!(
+        "{why}. Grant the controller's ServiceAccount the verb watch on {plural}; until then changes are seen up to a minute late"
+    )
 }
 
 /// Why a kind cannot be listed, and what to do.

@@ -5,10 +5,7 @@ use std::{sync::Arc, time::Duration};
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams, PostParams},
-    runtime::{
-        controller::Action,
-        events::{Event, EventType},
-    },
+    runtime::{controller::Action, events::EventType},
 };
 use serde_json::json;
 use tokio::time::timeout;
@@ -17,7 +14,7 @@ use tracing::Instrument;
 use super::{
     caches::{Guarded, GuardedAccount, key_of, names_account},
     context::{Context, FINALIZER},
-    gate_input,
+    events, gate_input,
     outcome::Verdict,
     reconcile::{Error, backoff},
     status_inventory::read_inventory,
@@ -151,6 +148,7 @@ async fn leave(
     if !held {
         return Ok(Action::await_change());
     }
+    let uid = account.uid().unwrap_or_default();
     let since = kind::going_unconfirmed::<AwsAccount>(&context.client).await.map_err(Box::new)?;
     if kind::takes_along(since, account) {
         let name = kind::name_of::<AwsAccount>();
@@ -160,8 +158,10 @@ async fn leave(
              when the kind is gone install it and apply the AwsAccount again",
             annotation::CONFIRM_REMOVAL
         );
-        tracing::warn!("{note}");
-        publish(account, context, ("DeletionBlocked", "Delete"), note).await;
+        if context.memory.is_untold(&uid, "DeletionBlocked") {
+            tracing::warn!("{note}");
+            publish(account, context, ("DeletionBlocked", "Delete"), note).await;
+        }
         return Ok(Action::requeue(Duration::from_secs(30)));
     }
     if users.holding.is_empty() {
@@ -174,8 +174,10 @@ async fn leave(
     if account.metadata.deletion_timestamp.is_some() {
         let note =
             format!("Deletion waits: still used by CrossAccountInvoke {}; delete them first", named(&users.holding));
-        tracing::info!("{note}");
-        publish(account, context, ("InUse", "Delete"), note).await;
+        if context.memory.is_untold(&uid, "InUse") {
+            tracing::info!("{note}");
+            publish(account, context, ("InUse", "Delete"), note).await;
+        }
     }
     Ok(Action::requeue(UNTIL_RELEASED))
 }
@@ -207,17 +209,8 @@ async fn tell_of_grants(account: &AwsAccount, context: &Context, before: Option<
 }
 
 async fn publish(account: &AwsAccount, context: &Context, (reason, action): (&str, &str), note: String) {
-    let event = Event {
-        type_: EventType::Warning,
-        reason: reason.to_owned(),
-        note: Some(note),
-        action: action.to_owned(),
-        secondary: None,
-    };
-    // A failed event never fails a reconcile.
-    if let Err(error) = context.recorder.publish(&event, &account.object_ref(&())).await {
-        tracing::warn!(%error, "the event was not taken");
-    }
+    // Not aggregated: a later event of the same reason would be told in the words of the first.
+    events::publish_about(context, &account.object_ref(&()), EventType::Warning, reason, action, note).await;
 }
 
 /// Who uses an account.
@@ -239,9 +232,9 @@ fn users(context: &Context, spec: &AwsAccountSpec) -> Users {
     let unlistable = context.caches.unlistable().into_iter().filter(|namespace| {
         gate::grants_anything(spec, namespace, context.caches.namespace_labels(namespace).as_ref())
     });
-    holding.extend(unlistable.map(|namespace| format!("{namespace}/* (the namespace cannot be listed)")));
+    holding.extend(unlistable.map(|namespace| format!("{namespace}/* (the namespace cannot be listed or watched)")));
     if context.caches.all_unlistable() {
-        holding.push("*/* (objects cannot be listed)".to_owned());
+        holding.push("*/* (objects cannot be listed or watched)".to_owned());
     }
     holding.sort_unstable();
     Users { naming: i64::try_from(naming.len()).unwrap_or(i64::MAX), holding }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use kube::{Client, runtime::events::Recorder};
+use kube::Client;
 
 use super::{caches::Caches, locks::Locks, memory::Memory};
 use crate::{
@@ -54,8 +54,6 @@ pub struct Context {
     pub settings: Settings,
     /// Counters and gauges.
     pub metrics: Arc<Metrics>,
-    /// Events, aggregated by one recorder.
-    pub recorder: Recorder,
     /// When the process started: what was recorded earlier was written by another one.
     pub started: Timestamp,
 }

@@ -153,7 +153,8 @@ async fn publish(pass: &Pass<'_>, kind: EventType, reason: &str, action: &str, n
     publish_about(pass.context, &pass.object.object_ref(&()), kind, reason, action, note).await;
 }
 
-async fn publish_about(
+/// Reports an event of its own about any object.
+pub async fn publish_about(
     context: &Context,
     about: &ObjectReference,
     kind: EventType,
@@ -177,11 +178,5 @@ async fn publish_about(
 }
 
 fn recorder(context: &Context) -> Recorder {
-    Recorder::new(context.client.clone(), reporter())
-}
-
-/// Who reports.
-#[must_use]
-pub fn reporter() -> Reporter {
-    Reporter { controller: "crossinvoke".to_owned(), instance: None }
+    Recorder::new(context.client.clone(), Reporter { controller: "crossinvoke".to_owned(), instance: None })
 }

@@ -78,6 +78,8 @@ struct Inner {
     callback_needs: HashMap<Arn, (Timestamp, Option<BTreeSet<RoleId>>)>,
     /// The actions as they were last read in place, by UID.
     actions: HashMap<String, (ActionPlace, Json)>,
+    /// What was last told of accounts that are being deleted, by UID.
+    told: HashMap<String, &'static str>,
     /// What was last told of their places, by UID.
     notes: HashMap<String, Vec<Note>>,
     own_statuses: HashMap<String, VecDeque<u64>>,
@@ -235,6 +237,11 @@ impl Memory {
     pub fn untold_notes(&self, uid: &str, notes: &[Note]) -> Vec<Note> {
         let before = self.lock().notes.insert(uid.to_owned(), notes.to_vec()).unwrap_or_default();
         notes.iter().filter(|note| !before.contains(note)).cloned().collect()
+    }
+
+    /// Whether this is not what was last told of the account; from now on it is.
+    pub fn is_untold(&self, uid: &str, reason: &'static str) -> bool {
+        self.lock().told.insert(uid.to_owned(), reason) != Some(reason)
     }
 
     /// Takes note of which role a pipeline uses.

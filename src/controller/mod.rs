@@ -40,7 +40,6 @@ use kube::{
     runtime::{
         Controller,
         controller::{self, Action, Config},
-        events::Recorder,
         reflector::ObjectRef,
         watcher,
     },
@@ -73,7 +72,6 @@ pub async fn run(
     let (caches, feeds) = Caches::open(&client, watched, &memory, &metrics, &readiness);
     let concurrency = settings.concurrency;
     let context = Arc::new(Context {
-        recorder: Recorder::new(client.clone(), events::reporter()),
         client,
         aws,
         caches: caches.clone(),

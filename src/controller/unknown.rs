@@ -1,5 +1,5 @@
-//! Whose needs are not known: of an object that does not decode, and of all objects of namespaces that cannot be listed.
-//! While they may share something in an account, nothing shared is removed there.
+//! Whose needs are not known: of an object that does not decode, and of all objects of namespaces that cannot be listed
+//! or watched. While they may share something in an account, nothing shared is removed there.
 
 use kube::ResourceExt;
 
@@ -60,7 +60,7 @@ pub fn any(context: &Context) -> bool {
 #[must_use]
 pub fn unknown(context: &Context, accounts: &[Account], account: &AccountId, reader: &ObjectKey) -> Option<String> {
     if context.caches.all_unlistable() {
-        let cannot = "the objects of all namespaces cannot be listed and what they need is not known: grant the controller \
+        let cannot = "the objects of all namespaces cannot be listed or watched and what they need is not known: grant the controller \
                       list and watch of crossaccountinvokes";
         return Some(cannot.to_owned());
     }
@@ -71,7 +71,7 @@ pub fn unknown(context: &Context, accounts: &[Account], account: &AccountId, rea
     };
     if let Some(namespace) = context.caches.unlistable().into_iter().find(|namespace| concerns(namespace)) {
         return Some(format!(
-            "namespace {namespace} cannot be listed and what its objects need is not known: grant the controller list and \
+            "namespace {namespace} cannot be listed or watched and what its objects need is not known: grant the controller list and \
              watch there, or take the namespace out of watchNamespaces"
         ));
     }

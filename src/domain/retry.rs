@@ -61,6 +61,12 @@ pub fn propagation(attempt: u32) -> Duration {
     })
 }
 
+/// The delay before what may not be watched is listed again: 1 s, doubled each time, to a minute.
+#[must_use]
+pub fn refused_watch(attempt: u32) -> Duration {
+    Duration::from_secs(1_u64.checked_shl(attempt).unwrap_or(u64::MAX).min(60))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -71,6 +77,12 @@ mod tests {
     fn propagation_is_tried_after_two_four_eight_then_every_fifteen_seconds() {
         let delays: Vec<u64> = (0..6).map(|attempt| propagation(attempt).as_secs()).collect();
         assert_eq!(delays, [2, 4, 8, 15, 15, 15]);
+    }
+
+    #[test]
+    fn what_may_not_be_watched_is_listed_less_and_less_often() {
+        let delays = [0, 1, 2, 5, 6, 63, 64, u32::MAX].map(|attempt| refused_watch(attempt).as_secs());
+        assert_eq!(delays, [1, 2, 4, 32, 60, 60, 60, 60]);
     }
 
     #[test]

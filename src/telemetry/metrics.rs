@@ -161,7 +161,7 @@ impl Default for Metrics {
         let namespaces_unlistable = Gauge::default();
         registry.register(
             "namespaces_unlistable",
-            "Watched namespaces whose CrossAccountInvokes cannot be listed",
+            "Watched namespaces whose CrossAccountInvokes cannot be listed or watched",
             namespaces_unlistable.clone(),
         );
         Self {
@@ -273,7 +273,7 @@ impl Metrics {
         self.contested_of.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), policies);
     }
 
-    /// How many watched namespaces cannot be listed.
+    /// How many watched namespaces cannot be listed or watched.
     pub fn namespaces_unlistable(&self, count: usize) {
         self.namespaces_unlistable.set(i64::try_from(count).unwrap_or(i64::MAX));
     }

@@ -1,14 +1,14 @@
 //! Nobody stops the others: an object that nobody can read, and a namespace that cannot be listed or goes.
 
 use crossinvoke_harness::{
-    Context as _, Error, Result, Scenario, Setup,
+    Context as _, Result, Scenario, Setup,
     accounts::EXECUTION_ROLE,
     objects,
     wait::{DEADLINE, eventually},
 };
 use kube::{
     Api, Client,
-    api::{DynamicObject, PostParams},
+    api::{DynamicObject, ListParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -21,6 +21,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
     vec![
         case("managed_fields_that_do_not_decode_stop_nobody_and_reach_no_log", debugging, odd_managed_fields),
         case("a_namespace_that_cannot_be_listed_stops_nobody", two_namespaces, unlistable),
+        case("a_namespace_that_may_be_listed_and_not_watched_is_lacking", one_more_namespace, unwatchable),
         case("a_deleted_namespace_goes_and_leaves_aws_clean", elsewhere, deleted_namespace),
     ]
 }
@@ -49,6 +50,13 @@ fn two_namespaces() -> Setup {
             both(tools);
             both(dev);
         })
+}
+
+/// The namespace beside the scenario's that may be listed and not watched.
+const UNWATCHED: &str = "a-namespace-that-may-not-be-watched-second";
+
+fn one_more_namespace() -> Setup {
+    Setup::default().without_controller().without_rights().flags(["--watch-namespace", UNWATCHED])
 }
 
 /// Replaces an object by what a tenant who may edit it could write, managed fields and all.
@@ -156,13 +164,19 @@ async fn allow(scenario: &Scenario<'_>, namespace: &str) -> Result<()> {
     scenario.apply(&binding).await
 }
 
-async fn until_readyz(scenario: &mut Scenario<'_>, what: &str, is: impl Fn(&str) -> bool) -> Result<()> {
+/// Waits for what `/readyz` says, and that the gauge counts the namespace while it is named.
+async fn until_readyz(
+    scenario: &mut Scenario<'_>,
+    namespace: &str,
+    what: &str,
+    is: impl Fn(&str) -> bool,
+) -> Result<()> {
     let controller = scenario.controller()?;
     let metric = "crossinvoke_namespaces_unlistable ";
     eventually(what, DEADLINE, async || {
         let (status, body) = controller.get("/readyz").await.map_err(|error| error.to_string())?;
         let count = controller.metric(metric).await.map_err(|error| error.to_string())?;
-        let named = f64::from(u8::from(body.contains(SECOND)));
+        let named = f64::from(u8::from(body.contains(namespace)));
         let agrees = (count - named).abs() < f64::EPSILON;
         if status == 200 && is(&body) && agrees { Ok(()) } else { Err(format!("{status} {body} {count}")) }
     })
@@ -189,7 +203,7 @@ async fn unlistable(scenario: &mut Scenario<'_>) -> Result<()> {
     scenario.restart_controller().await?;
     let named =
         |body: &str| body.contains(&format!("namespace {SECOND} is not served")) && body.contains("may not list");
-    until_readyz(scenario, "readyz names the namespace", named).await?;
+    until_readyz(scenario, SECOND, "readyz names the namespace", named).await?;
     entered(scenario).await?;
     // Corrections and additions go on, and nothing that may be shared is removed.
     let callback = format!("crossinvoke-{}-callback", scenario.installation_id);
@@ -210,7 +224,7 @@ async fn unlistable(scenario: &mut Scenario<'_>) -> Result<()> {
     }
 
     allow(scenario, SECOND).await?;
-    until_readyz(scenario, "readyz names it no more", |body| body == "ok\n").await?;
+    until_readyz(scenario, SECOND, "readyz names it no more", |body| body == "ok\n").await?;
     scenario.until_gone("another").await?;
     scenario.assert_as_before(&good)?;
     scenario.delete("one").await?;
@@ -221,6 +235,46 @@ async fn unlistable(scenario: &mut Scenario<'_>) -> Result<()> {
         other => Err(format!("{other:?}")),
     })
     .await
+}
+
+/// Without the right to watch, lists show what changed: they come less and less often, and it is said that they are all.
+async fn unwatchable(scenario: &mut Scenario<'_>) -> Result<()> {
+    scenario.kubectl().run(&["create", "namespace", UNWATCHED]).await?;
+    give_narrow_rights(scenario).await?;
+    let (own, namespace) = (scenario.namespace.clone(), UNWATCHED);
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+    "metadata": {"name": format!("{own}-unwatched")}, "rules": [
+        {"apiGroups": ["crossinvoke.dev"], "resources": ["crossaccountinvokes"], "verbs": ["get", "list", "patch"]},
+        {"apiGroups": ["crossinvoke.dev"], "resources": ["crossaccountinvokes/status"], "verbs": ["update", "patch"]},
+    ]});
+    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "unwatched", "namespace": namespace},
+        "roleRef": role_ref(&format!("{own}-unwatched")), "subjects": subjects(&own)});
+    scenario.apply(&role).await?;
+    scenario.apply(&binding).await?;
+    scenario.start_controller().await?;
+    let said = format!("namespace {namespace} can be listed and not watched");
+    let named = |body: &str| body.contains(&said) && body.contains("the verb watch on crossaccountinvokes");
+    until_readyz(scenario, namespace, "readyz names the namespace", named).await?;
+    // Objects of the others are served meanwhile.
+    converge(scenario, &scenario.invoke("one")).await?;
+    eventually("lists come less often", DEADLINE, async || {
+        let lists = scenario.kubernetes_calls("list", "crossaccountinvokes", namespace);
+        let lists = lists.map_err(|error| error.to_string())?;
+        let times: Vec<jiff::Timestamp> = lists.iter().filter_map(|time| time.parse().ok()).collect();
+        let gap = times.windows(2).last().map_or(0, |pair| pair[1].duration_since(pair[0]).as_secs());
+        if gap >= 4 && times.len() < 9 { Ok(()) } else { Err(format!("{lists:?}")) }
+    })
+    .await?;
+    let log = scenario.controller()?.log();
+    assert_eq!(log.iter().filter(|line| line.contains(&said)).count(), 1, "said once: {log:?}");
+
+    allow(scenario, namespace).await?;
+    until_readyz(scenario, namespace, "readyz names it no more", |body| body == "ok\n").await?;
+    let log = scenario.controller()?.log();
+    let again = format!("namespace {namespace} can be watched again");
+    assert!(log.iter().any(|line| line.contains(&again)), "{log:?}");
+    Ok(())
 }
 
 async fn converged(api: &Api<DynamicObject>, name: &str) -> Result<()> {
@@ -235,8 +289,9 @@ async fn deleted_namespace(scenario: &mut Scenario<'_>) -> Result<()> {
     let before = scenario.configuration()?;
     converge(scenario, &scenario.invoke("validate")).await?;
     let namespace = scenario.namespace.clone();
-    let deleted = scenario.kubectl().run(&["delete", "namespace", &namespace, "--timeout=60s"]).await;
-    deleted.map_err(|error| Error::new(format!("{error}; left: {:?}", "see the controller's log")))?;
+    let deleted = scenario.kubectl().run(&["delete", "namespace", &namespace, "--timeout=60s"]).await?;
+    assert_eq!(deleted.trim(), format!("namespace \"{namespace}\" deleted"));
+    assert!(scenario.invokes().list(&ListParams::default()).await.context("what is left")?.items.is_empty());
     scenario.assert_as_before(&before)?;
     let (status, body) = scenario.controller()?.get("/readyz").await?;
     assert_eq!((status, body.as_str()), (200, "ok\n"));

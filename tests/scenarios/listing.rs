@@ -123,5 +123,14 @@ async fn grants_that_reach_nobody(scenario: &mut Scenario<'_>) -> Result<()> {
     let controller = scenario.controller()?;
     let counted = controller.metric(metric).await.context("the metric")?;
     assert!(counted.abs() < f64::EPSILON, "{counted}");
-    Ok(())
+    // The second time within a minute is told in words of its own.
+    let third = format!("{}-third", scenario.namespace);
+    patch_account(scenario, "dev", &named(&[&third])).await?;
+    until_grants(scenario, "GrantsNothing").await?;
+    let arguments = ["get", "events", "--namespace=default", "--field-selector=reason=GrantsNothing", "--output=json"];
+    eventually("an event that names the third namespace", DEADLINE, async || {
+        let found = scenario.kubectl().run(&arguments).await.map_err(|error| error.to_string())?;
+        if found.contains(&third) { Ok(()) } else { Err(found) }
+    })
+    .await
 }

@@ -1,13 +1,16 @@
 //! What is lacking: stores that are not filled yet, namespaces that cannot be listed, watches that fail.
 
-use std::sync::{PoisonError, atomic::Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::{PoisonError, atomic::Ordering},
+};
 
 use kube::{Resource, runtime::watcher};
 
 use super::{Caches, Guarded};
 use crate::{
     api::CrossAccountInvoke,
-    cluster::watch::{describe, is_of_one_namespace},
+    cluster::watch::{Watching, describe, describe_watch, is_of_one_namespace},
     controller::context::Context,
 };
 
@@ -42,15 +45,14 @@ impl Caches {
             Err(watcher::Error::InitialListFailed(error)) if is_of_one_namespace(error) => Some(error),
             _ => return,
         };
-        let count = {
+        {
             let mut unlistable = self.unlistable.lock().unwrap_or_else(PoisonError::into_inner);
             match error {
                 Some(_) => unlistable.insert(namespace.to_owned()),
                 None => unlistable.remove(namespace),
             };
-            unlistable.len()
-        };
-        self.metrics.namespaces_unlistable(count);
+        }
+        self.metrics.namespaces_unlistable(self.unlistable().len());
         let Some(error) = error else {
             if self.readiness.listable(namespace) {
                 tracing::info!(namespace, "the namespace can be listed");
@@ -67,16 +69,56 @@ impl Caches {
         self.filled(first);
     }
 
-    /// Watched namespaces that cannot be listed: what their objects need is not known.
-    #[must_use]
-    pub fn unlistable(&self) -> Vec<String> {
-        self.unlistable.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    /// Notes whether a kind may be watched, in one namespace or everywhere. What is only listed is known late.
+    pub(super) fn note_watching<K: Resource<DynamicType = ()>>(&self, namespace: Option<&str>, learned: Watching<'_>) {
+        let kind = K::plural(&()).into_owned();
+        let scope = namespace.map_or_else(|| kind.clone(), |namespace| format!("namespace {namespace}"));
+        let (watch, place) = (format!("{kind} in {scope}, watch"), (kind, namespace.map(str::to_owned)));
+        let mut unwatchable = self.unwatchable.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = match learned {
+            Watching::Refused(_) => unwatchable.insert(place),
+            Watching::Allowed => unwatchable.remove(&place),
+        };
+        drop(unwatchable);
+        self.metrics.namespaces_unlistable(self.unlistable().len());
+        match learned {
+            Watching::Allowed => {
+                self.readiness.listable(&watch);
+                self.readiness.has(&watch);
+                if news {
+                    tracing::info!("{scope} can be watched again");
+                }
+            }
+            Watching::Refused(error) => {
+                let what = format!("{scope} can be listed and not watched: {}", describe_watch(error, &K::plural(&())));
+                match namespace {
+                    Some(_) => self.readiness.unlistable(&watch, &what),
+                    None => self.readiness.lacks(&watch, &what, Context::now()),
+                };
+                if news {
+                    tracing::warn!("{what}");
+                }
+            }
+        }
     }
 
-    /// Whether all namespaces are watched and none can be listed: what objects were made or changed since is not known.
+    /// Watched namespaces that cannot be listed or watched: what their objects need is not known.
+    #[must_use]
+    pub fn unlistable(&self) -> Vec<String> {
+        let unwatchable = self.unwatchable.lock().unwrap_or_else(PoisonError::into_inner);
+        let unwatchable = unwatchable.iter().filter(|(kind, _)| *kind == CrossAccountInvoke::plural(&()));
+        let mut namespaces: BTreeSet<String> = unwatchable.filter_map(|(_, namespace)| namespace.clone()).collect();
+        namespaces.extend(self.unlistable.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+        namespaces.into_iter().collect()
+    }
+
+    /// Whether all namespaces are watched and none can be listed or watched: what objects were made or changed since is
+    /// not known.
     #[must_use]
     pub fn all_unlistable(&self) -> bool {
+        let objects = (CrossAccountInvoke::plural(&()).into_owned(), None);
         self.all_unlistable.load(Ordering::SeqCst)
+            || self.unwatchable.lock().unwrap_or_else(PoisonError::into_inner).contains(&objects)
     }
 
     /// A store is filled, or not to be waited for; `first` is of that store.

@@ -39,6 +39,8 @@ pub struct Caches {
     objects: Vec<Store<Guarded>>,
     /// Watched namespaces that cannot be listed.
     unlistable: Mutex<BTreeSet<String>>,
+    /// What can be listed and may not be watched: kinds, and the one namespace if it is not all of them.
+    unwatchable: Mutex<BTreeSet<(String, Option<String>)>>,
     /// Whether all namespaces are watched and cannot be listed any more.
     all_unlistable: AtomicBool,
     accounts: Store<GuardedAccount>,
@@ -80,6 +82,7 @@ impl Caches {
         let caches = Arc::new(Self {
             objects: pending.iter().map(|(_, _, store, _)| store.clone()).collect(),
             unlistable: Mutex::default(),
+            unwatchable: Mutex::default(),
             all_unlistable: AtomicBool::new(false),
             accounts: account_writer.as_reader(),
             namespaces: namespace_writer.as_reader(),

@@ -20,7 +20,7 @@ use crate::{
     api::{AwsAccount, CrossAccountInvoke},
     cluster::{
         digest::{NO_STATUS, content, digest_of, status_digest},
-        watch::{is_of_one_namespace, relisting, whether_unlistable, with_store_emptied},
+        watch::{Watching, is_of_one_namespace, relisting, whether_unlistable, with_store_emptied},
     },
     controller::{context::FINALIZER, status_inventory::read_inventory},
     domain::ids::ObjectKey,
@@ -35,7 +35,11 @@ impl Caches {
     ) -> BoxStream<'static, Result<Guarded, watcher::Error>> {
         let (caches, noting) = (self.clone(), self.clone());
         let (mut first, one) = (true, namespace.is_some());
-        let events = relisting(api).default_backoff().inspect(move |event| {
+        let (learning, scope) = (self.clone(), namespace.clone());
+        let learn = move |learned: Watching<'_>| {
+            learning.note_watching::<CrossAccountInvoke>(scope.as_deref(), learned);
+        };
+        let events = relisting(api, learn).default_backoff().inspect(move |event| {
             match (event, &namespace) {
                 (Err(watcher::Error::InitialListFailed(error)), Some(_)) if is_of_one_namespace(error) => {}
                 (Err(error), _) => noting.note_failure::<CrossAccountInvoke>(error),
@@ -80,8 +84,9 @@ impl Caches {
         writer: Writer<GuardedAccount>,
     ) -> BoxStream<'static, Result<GuardedAccount, watcher::Error>> {
         let seen: Arc<Mutex<HashMap<String, u64>>> = Arc::default();
-        let events = watcher(api, watcher::Config::default()).default_backoff().reflect(writer);
-        let (caches, failing) = (self.clone(), self);
+        let (caches, failing, learning) = (self.clone(), self.clone(), self);
+        let learn = move |learned: Watching<'_>| learning.note_watching::<AwsAccount>(None, learned);
+        let events = relisting(api, learn).default_backoff().reflect(writer);
         let mut first = true;
         events
             .inspect_err(move |error| failing.note_failure::<AwsAccount>(error))
@@ -117,8 +122,9 @@ impl Caches {
         writer: Writer<GuardedNamespace>,
     ) -> BoxStream<'static, ()> {
         let seen: Arc<Mutex<HashMap<String, u64>>> = Arc::default();
-        let (caches, failing, mut first) = (self.clone(), self.clone(), true);
-        watcher(api, watcher::Config::default())
+        let (caches, failing, learning, mut first) = (self.clone(), self.clone(), self.clone(), true);
+        let learn = move |learned: Watching<'_>| learning.note_watching::<Namespace>(None, learned);
+        relisting(api, learn)
             .default_backoff()
             .reflect(writer)
             .inspect_err(move |error| failing.note_failure::<Namespace>(error))

@@ -167,13 +167,30 @@ impl<'bench> Scenario<'bench> {
     /// # Errors
     /// If the log cannot be read.
     pub fn kubernetes_writes(&self) -> Result<Vec<String>> {
+        let own = self.kubernetes_events()?.into_iter();
+        let writes = own.filter(|event| !["get", "list", "watch"].iter().any(|verb| event["verb"] == *verb));
+        Ok(writes.map(|event| format!("{} {}", event["verb"], event["objectRef"])).collect())
+    }
+
+    /// When the controller of this scenario called a verb of a resource in a namespace.
+    ///
+    /// # Errors
+    /// If the audit log cannot be read.
+    pub fn kubernetes_calls(&self, verb: &str, resource: &str, namespace: &str) -> Result<Vec<String>> {
+        let calls = self.kubernetes_events()?.into_iter().filter(|event| {
+            let object = &event["objectRef"];
+            event["verb"] == verb && object["resource"] == resource && object["namespace"] == namespace
+        });
+        Ok(calls.filter_map(|event| event["requestReceivedTimestamp"].as_str().map(str::to_owned)).collect())
+    }
+
+    /// The audit events of the controller of this scenario.
+    fn kubernetes_events(&self) -> Result<Vec<Value>> {
         let log = std::fs::read_to_string(&self.bench.control_plane().started().audit_log).context("the audit log")?;
         let user = format!("system:serviceaccount:{}:{SERVICE_ACCOUNT}", self.release_namespace);
         // The last line may not be written whole yet.
         let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let own = events.filter(|event| event["user"]["username"] == user.as_str());
-        let writes = own.filter(|event| !["get", "list", "watch"].iter().any(|verb| event["verb"] == *verb));
-        Ok(writes.map(|event| format!("{} {}", event["verb"], event["objectRef"])).collect())
+        Ok(events.filter(|event| event["user"]["username"] == user.as_str()).collect())
     }
 
     /// A folder that goes away with the scenario.
