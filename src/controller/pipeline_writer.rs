@@ -119,7 +119,7 @@ fn busy(
     Verdict::Reconciling {
         reason: Reason::WaitingForIdlePipeline,
         message: format!(
-            "pipeline {} in tools account {} has execution {} {}; an update would cancel it, so {} waits until it is over",
+            "pipeline {} in tools account {} has execution {} {}; an update would cancel it, so this waits until it is over: {}",
             edit.name,
             situation.declared.tools.account,
             execution.id,
