@@ -111,7 +111,11 @@ fn correct(
     let declared = render(desired, run_order);
     for member in ["actionTypeId", "runOrder", "configuration", "roleArn"] {
         let wanted = declared.get(member)?;
-        if !action.get(member).is_some_and(|found| found.means(wanted)) {
+        let is_right = match member {
+            "runOrder" => order::number(action) == run_order,
+            _ => action.get(member).is_some_and(|found| found.means(wanted)),
+        };
+        if !is_right {
             action.set(member, wanted.clone());
             changed.push(member);
         }
@@ -135,7 +139,7 @@ fn correct(
 }
 
 fn set_or_remove(action: &mut Json, member: &str, value: Option<&str>) -> bool {
-    let found = action.get(member);
+    let found = action.said(member);
     if found.and_then(Json::as_str) == value && found.is_some() == value.is_some() {
         return false;
     }

@@ -107,6 +107,12 @@ impl Json {
         self.members().iter().rfind(|member| member.name() == name).map(Property::value)
     }
 
+    /// The member of this name, unless it is null, which says the same as no member.
+    #[must_use]
+    pub fn said(&self, name: &str) -> Option<&Self> {
+        self.get(name).filter(|value| !value.is_null())
+    }
+
     /// The same, to be changed.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Self> {
         let Self::Object(members) = self else { return None };
@@ -169,6 +175,12 @@ impl Json {
         self.get(name).and_then(Self::as_list).unwrap_or_default()
     }
 
+    /// Whether it is null.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Fragment(fragment) if fragment.raw.get() == "null")
+    }
+
     /// Whether it says nothing: null, an empty text, list or object.
     #[must_use]
     pub fn is_blank(&self) -> bool {
@@ -201,7 +213,7 @@ impl Json {
         }
     }
 
-    /// Whether both mean the same: the order of members does not count.
+    /// Whether both mean the same: the order of members does not count, and a member that is null counts as absent.
     #[must_use]
     pub fn means(&self, other: &Self) -> bool {
         match (self, other) {
@@ -225,7 +237,7 @@ impl Json {
         }
     }
 
-    /// Its canonical text: members in alphabetical order.
+    /// Its canonical text: members in alphabetical order, without those that are null.
     #[must_use]
     pub fn canonical(&self) -> String {
         match self {
@@ -244,8 +256,11 @@ impl Json {
     }
 }
 
+/// Members by name, of several with one name the last; without those that are null.
 fn by_name(members: &[Property]) -> BTreeMap<&str, &Json> {
-    members.iter().map(|member| (member.name(), &member.value)).collect()
+    let mut named: BTreeMap<&str, &Json> = members.iter().map(|member| (member.name(), &member.value)).collect();
+    named.retain(|_, value| !value.is_null());
+    named
 }
 
 fn open(raw: &RawValue, depth: usize) -> Result<Json, serde_json::Error> {
@@ -354,9 +369,11 @@ mod tests {
         let of = |text: &str| Json::parse(text).unwrap();
         let a = of(r#"{"x":["\u0061",{"p":1,"q":2}],"y":1.10}"#);
         assert!(a.means(&of(r#"{"y":1.10,"x":["a",{"q":2,"p":1}]}"#)));
+        assert!(a.means(&of(r#"{"n":null,"y":1.10,"x":["a",{"q":2,"p":1,"n":null}]}"#)), "null says nothing");
+        assert!(!of("[null]").means(&of("[]")), "an item of a list is there even if it is null");
         for other in [r#"{"x":["a",{"q":2,"p":1}]}"#, r#"{"y":1.10,"x":[{"q":2,"p":1},"a"]}"#, "[]", "null"] {
             assert!(!a.means(&of(other)), "{other}");
         }
-        assert_eq!(of(r#"{"b":1,"a":{"d":2,"c":3}}"#).canonical(), r#"{"a":{"c":3,"d":2},"b":1}"#);
+        assert_eq!(of(r#"{"b":1,"n":null,"a":{"d":2,"c":3}}"#).canonical(), r#"{"a":{"c":3,"d":2},"b":1}"#);
     }
 }

@@ -65,18 +65,19 @@ fn members(stage: &str, action: &Json, pipeline_region: &Region) -> BTreeMap<Str
     put("stage", stage.to_owned(), None);
     put("runOrder", number(action).to_string(), None);
     for name in ["actionTypeId", "roleArn", "namespace"] {
-        if let Some(value) = action.get(name) {
+        if let Some(value) = action.said(name) {
             put(name, text(value), None);
         }
     }
     let region = action.get("region").and_then(Json::as_str).unwrap_or(pipeline_region.as_str());
     put("region", region.to_owned(), None);
     for name in ["inputArtifacts", "outputArtifacts"] {
-        if let Some(artifacts) = action.get(name).filter(|value| value.as_list().is_none_or(|list| !list.is_empty())) {
+        if let Some(artifacts) = action.said(name).filter(|value| value.as_list().is_none_or(|list| !list.is_empty())) {
             put(name, text(artifacts), None);
         }
     }
-    for member in action.get("configuration").map(Json::members).unwrap_or_default() {
+    let configuration = action.get("configuration").map(Json::members).unwrap_or_default();
+    for member in configuration.iter().filter(|member| !member.value().is_null()) {
         let (key, value) = (member.name(), member.value());
         let shown = (key != "FunctionName").then(|| format!("{} characters", text(value).chars().count()));
         put(&format!("configuration.{key}"), text(value), shown);

@@ -122,3 +122,49 @@ fn an_action_that_was_ours_until_its_role_was_changed_is_corrected_and_removed()
         assert!(!differ_in_role_alone(before, more), "{member}");
     }
 }
+
+/// A member of our action that AWS returns as null, or does not return at all, says the same.
+#[test]
+fn a_member_that_is_null_is_no_difference() {
+    let plain = DesiredAction { user_parameters: None, ..desired() };
+    for desired in [plain.clone(), DesiredAction { run_order: None, ..plain.clone() }] {
+        let placed = converged(&pipeline(), &desired);
+        let good = desired_members(&placed, &desired, &region());
+        let action =
+            |change: &dyn Fn(&mut Value)| with(&placed, |placed| change(&mut placed["stages"][2]["actions"][0]));
+        let nulls: [&dyn Fn(&mut Value); 8] = [
+            &|action| action["namespace"] = json!(null),
+            &|action| action["region"] = json!(null),
+            &|action| action["inputArtifacts"] = json!(null),
+            &|action| action["outputArtifacts"] = json!(null),
+            &|action| action["runOrder"] = json!(null),
+            &|action| drop(action.as_object_mut().unwrap().remove("runOrder")),
+            &|action| action["configuration"]["UserParameters"] = json!(null),
+            &|action| action["actionTypeId"]["more"] = json!(null),
+        ];
+        for null in nulls {
+            let read = action(null);
+            let text = action_at(&read, "Validate", "Run").unwrap().to_string();
+            assert_eq!(converge(&read, &region(), &desired, &owned()).unwrap(), None, "{text}");
+            assert_eq!(found_members(&read, &desired, &owned(), &region()).unwrap(), good, "{text}");
+        }
+        // A null in the place of something that is declared is a difference, and is told as such.
+        let missing: [(&str, &dyn Fn(&mut Value)); 2] = [
+            ("configuration.FunctionName", &|action| action["configuration"]["FunctionName"] = json!(null)),
+            ("actionTypeId", &|action| action["actionTypeId"] = json!(null)),
+        ];
+        for (member, null) in missing {
+            let read = action(null);
+            let edited = converge(&read, &region(), &desired, &owned()).unwrap().expect(member);
+            assert_eq!(found_members(&edited.declaration, &desired, &owned(), &region()).unwrap(), good, "{member}");
+            assert!(!found_members(&read, &desired, &owned(), &region()).unwrap().contains_key(member));
+        }
+    }
+    let placed = converged(&pipeline(), &desired());
+    let before = action_at(&placed, "Validate", "Run").unwrap();
+    let without_role = with(&placed, |placed| {
+        let action = &mut placed["stages"][2]["actions"][0];
+        (action["roleArn"], action["namespace"]) = (json!(null), json!(null));
+    });
+    assert!(differ_in_role_alone(before, action_at(&without_role, "Validate", "Run").unwrap()), "its role was taken");
+}
