@@ -121,10 +121,14 @@ pub async fn verdict(pass: &Pass<'_>, verdict: &Verdict) {
     }
 }
 
-/// The reason that a status gives for being ready or stalled; `None` while it is reconciling.
+/// The reason that a status gives for being ready or stalled; `None` while it is reconciling. What was only not looked at
+/// for a while was ready before: that AWS answers again is no transition.
 #[must_use]
 pub fn settled_reason(object: &CrossAccountInvoke) -> Option<Reason> {
-    ready_condition(object)?.reason.parse().ok().filter(|reason: &Reason| reason.class() != ReasonClass::Reconciling)
+    match ready_condition(object)?.reason.parse().ok()? {
+        Reason::NotChecked => Some(Reason::Converged),
+        reason => Some(reason).filter(|reason| reason.class() != ReasonClass::Reconciling),
+    }
 }
 
 /// What the status says about Ready.

@@ -2,13 +2,14 @@
 
 use crossinvoke_harness::{
     Context as _, Error, Result, Scenario, Setup,
+    accounts::EXECUTION_ROLE,
     objects::{all_conditions, condition, message_of},
     wait::{DEADLINE, eventually},
 };
 use fakeaws::{Effect, Fault};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::DynamicObject;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     suite::{Case, case},
@@ -20,6 +21,7 @@ const LOOKS: &str = "crossinvoke_reconciles_total{kind=\"CrossAccountInvoke\"";
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
         case("the_first_status_says_that_work_has_begun", Setup::default, the_first_status_says_that_work_has_begun),
+        case("the_status_comes_before_its_events_and_throttling_makes_none", Setup::default, events_come_last),
         case("one_throttled_look_leaves_ready_true", Setup::default, one_throttled_look_leaves_ready_true),
         case(
             "what_was_not_looked_at_for_three_intervals_is_unknown",
@@ -51,6 +53,59 @@ async fn the_first_status_says_that_work_has_begun(scenario: &mut Scenario<'_>) 
     let object = scenario.until_reason("validate", "Converged").await?;
     assert_eq!(all_conditions(&object), ["Ready=True Converged", "Drifted=False InSync"]);
     checked_at(&object).map(drop)
+}
+
+/// Reasons of the object's events, in the order in which they were sent.
+async fn events(scenario: &Scenario<'_>) -> Result<Vec<String>> {
+    let namespace = format!("--namespace={}", scenario.namespace);
+    let of_object = "--field-selector=involvedObject.kind=CrossAccountInvoke";
+    let listed = scenario.kubectl().run(&["get", "events", &namespace, of_object, "--output=json"]).await?;
+    let listed: Value = serde_json::from_str(&listed).context("events")?;
+    let reasons = listed["items"].as_array().into_iter().flatten().filter_map(|event| event["reason"].as_str());
+    let mut reasons: Vec<String> = reasons.map(str::to_owned).collect();
+    reasons.sort();
+    Ok(reasons)
+}
+
+async fn events_come_last(scenario: &mut Scenario<'_>) -> Result<()> {
+    converge(scenario, &scenario.invoke("validate")).await?;
+    let all = ["Made", "Ready"];
+    eventually("both events", DEADLINE, async || {
+        let found = events(scenario).await.map_err(|error| error.to_string())?;
+        if found == all { Ok(()) } else { Err(format!("{found:?}")) }
+    })
+    .await?;
+    // Nothing about the object is written after its events: they can hold up no status.
+    let writes = scenario.kubernetes_writes()?;
+    let is_status = |write: &String| write.contains("crossaccountinvokes") && write.contains("status");
+    let last_status = writes.iter().rposition(is_status).ok_or_else(|| Error::new("no status"))?;
+    let first_event = writes.iter().position(|write| write.contains("\"events\""));
+    let first_event = first_event.ok_or_else(|| Error::new("no event"))?;
+    assert!(last_status < first_event, "{writes:#?}");
+
+    // A second throttled look is in the status; that it is over, and that looks succeed again, is nobody's news.
+    scenario.aws().fault(Fault::next("GetPipeline", Effect::Throttle).times(1000)).context("throttling")?;
+    scenario.touch("validate", "look").await?;
+    let failing = |object: &DynamicObject| condition(object, "Reconciling") == Some(("True", "Throttled"));
+    scenario.until("validate", "the second failed look is reported", failing).await?;
+    scenario.aws().clear_faults().context("healing")?;
+    let healed = |object: &DynamicObject| condition(object, "Reconciling").is_none();
+    scenario.until("validate", "looks succeed", healed).await?;
+    // The next transition shows that nothing was sent in between.
+    scenario
+        .aws()
+        .remove_inline_policy(&scenario.accounts.dev, EXECUTION_ROLE, &callback(scenario))
+        .context("drift")?;
+    scenario.touch("validate", "drift").await?;
+    eventually("the events of the correction", DEADLINE, async || {
+        let found = events(scenario).await.map_err(|error| error.to_string())?;
+        if found == ["Corrected", "Drifted", "Made", "Made", "Ready"] { Ok(()) } else { Err(format!("{found:?}")) }
+    })
+    .await
+}
+
+fn callback(scenario: &Scenario<'_>) -> String {
+    format!("crossinvoke-{}-callback", scenario.installation_id)
 }
 
 async fn one_throttled_look_leaves_ready_true(scenario: &mut Scenario<'_>) -> Result<()> {
@@ -103,7 +158,9 @@ async fn what_was_not_looked_at_for_three_intervals_is_unknown(scenario: &mut Sc
     assert!(since.duration_since(last) >= SignedDuration::from_secs(30), "{last} {since}");
     scenario.aws().clear_faults().context("healing")?;
     scenario.touch("validate", "look").await?;
-    scenario.until_reason("validate", "Converged").await.map(drop)
+    scenario.until_reason("validate", "Converged").await?;
+    assert_eq!(events(scenario).await?, ["Made", "Ready"], "AWS answers again: nobody has to know");
+    Ok(())
 }
 
 async fn a_look_alone_is_recorded_once_an_hour(scenario: &mut Scenario<'_>) -> Result<()> {
