@@ -244,6 +244,9 @@ fn cannot_assume(
 
 /// The refusal is about a role of another action: a neighbour's, one of this object's older ones, or somebody else's.
 fn refused_for_another(situation: &Situation<'_>, pipeline: &Pipeline, edit: &Edit<'_>, role: &Arn) -> Verdict {
+    if *role == pipeline.role {
+        return refused_for_its_own(situation, edit, role);
+    }
     let place = action_with_role(&pipeline.declaration, role.as_str())
         .map_or_else(|| "an action".to_owned(), |(stage, action)| format!("action {action} of stage {stage}"));
     let neighbour = situation.others.assume.values().flatten().find(|user| user.has(role));
@@ -262,6 +265,19 @@ fn refused_for_another(situation: &Situation<'_>, pipeline: &Pipeline, edit: &Ed
             "CodePipeline refuses any update of pipeline {} in tools account {}, because its role {} may not assume {role}, \
              which {place} names and which {whose}",
             edit.name, situation.declared.tools.account, pipeline.role
+        ),
+    }
+}
+
+/// The refusal is about the role that the pipeline runs as.
+fn refused_for_its_own(situation: &Situation<'_>, edit: &Edit<'_>, role: &Arn) -> Verdict {
+    Verdict::Stalled {
+        reason: Reason::PipelineRefused,
+        message: format!(
+            "CodePipeline refuses any update of pipeline {} in tools account {}, because it may not assume the pipeline's own role \
+             {role}: the role is gone, or its trust policy does not name codepipeline.amazonaws.com; make it again, or give the \
+             pipeline another role, and this goes on by itself",
+            edit.name, situation.declared.tools.account
         ),
     }
 }

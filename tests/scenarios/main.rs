@@ -27,6 +27,7 @@ mod pipelines;
 mod proving;
 mod reading;
 mod refusing;
+mod renewing;
 mod repairing;
 mod reporting;
 mod resisting;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         pipelines::scenarios(),
         resisting::scenarios(),
         refusing::scenarios(),
+        renewing::scenarios(),
         gating::scenarios(),
         changing::scenarios(),
         waiting::scenarios(),
