@@ -40,6 +40,7 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     let (sessions, situation) = (&entered.sessions, entered.situation(context));
     let mut observed = observe::named(sessions, &situation, Purpose::Converge).await?;
     role_changes::look(context, sessions, &situation, &pass.uid, &mut observed).await?;
+    role_changes::look_for_taken_out(context, sessions, &situation, &pass.uid, &mut observed).await?;
     pass.saw(&situation, &observed);
     // What cannot be resolved needs no look at shared policies.
     if let Err(blockers) = plan::resolve(&situation, &observed) {

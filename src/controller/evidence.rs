@@ -81,7 +81,8 @@ async fn read(context: &Context, sessions: &Sessions, situation: &Situation<'_>,
     behind
 }
 
-async fn iam(
+/// IAM of an account: of the object's own two through the sessions that are open, of another one as its `AwsAccount` says.
+pub(super) async fn iam(
     context: &Context,
     sessions: &Sessions,
     situation: &Situation<'_>,
@@ -90,6 +91,9 @@ async fn iam(
     let declared = situation.declared;
     if *account == declared.dev.account {
         return Ok(sessions.dev_iam.clone());
+    }
+    if *account == declared.tools.account {
+        return Ok(sessions.tools_iam.clone());
     }
     let input = gate_input(context, &declared.key);
     let access = gate::way_into(&input, account).map_err(|blocker| blocker.message)?;

@@ -1,14 +1,14 @@
-//! What AWS shows of an action in a place of ours that names another role than ours: how an earlier version of the
-//! pipeline had it, and whose the role is that it names now. Looked for only where such an action stands.
+//! What AWS shows of an action in a place of ours that names another role than ours, or that somebody took out: how an
+//! earlier version of the pipeline had it, and whose the role is that it names now. Looked for only where that is so.
 
-use super::{context::Context, sessions::Sessions};
+use super::{context::Context, evidence, gate_input, sessions::Sessions, unknown};
 use crate::{
     aws::{AwsError, AwsErrorKind},
     domain::{
         ids::Arn,
-        observed::{NamedRole, Observed, RoleChange},
-        pipeline_edit,
-        plan::{self, Situation},
+        observed::{NamedRole, Observed, RoleChange, TakenOut},
+        pipeline_edit::{self, Json},
+        plan::{self, Situation, Suspect},
     },
 };
 
@@ -24,37 +24,80 @@ pub async fn look(
     observed: &mut Observed,
 ) -> Result<(), AwsError> {
     for suspect in plan::suspects(situation, observed) {
-        let place = (suspect.arn.clone(), suspect.stage.clone(), suspect.action.clone());
-        let mut earlier = context.memory.action_in_place(uid, &place);
-        let version = suspect.version.and_then(|version| i32::try_from(version).ok());
-        if let Some(version) = version.filter(|_| earlier.is_none()) {
-            let read = sessions.codepipeline.get_version(&suspect.pipeline, version).await?;
-            earlier = read.and_then(|read| {
-                pipeline_edit::action_at(&read.declaration, suspect.stage.as_str(), suspect.action.as_str()).cloned()
-            });
-        }
-        let Some(earlier) = earlier else { continue };
-        let named_now = named(sessions, situation, suspect.named_now.as_deref()).await?;
-        let (pipeline, stage, action) = place;
+        let Some(earlier) = earlier(context, sessions, uid, &suspect).await? else { continue };
+        let named_now = named(context, sessions, situation, suspect.named_now.as_deref()).await?;
+        let Suspect { arn: pipeline, stage, action, .. } = suspect;
         observed.role_changes.push(RoleChange { pipeline, stage, action, earlier, named_now });
     }
     Ok(())
 }
 
-async fn named(sessions: &Sessions, situation: &Situation<'_>, role: Option<&str>) -> Result<NamedRole, AwsError> {
-    let Some(role) = role else { return Ok(NamedRole::None) };
-    let Some(role) = role.parse::<Arn>().ok().and_then(|role| role.role()) else { return Ok(NamedRole::OutOfSight) };
-    let iam = if role.account == situation.declared.dev.account {
-        &sessions.dev_iam
-    } else if role.account == situation.declared.tools.account {
-        &sessions.tools_iam
-    } else {
-        return Ok(NamedRole::OutOfSight);
+/// Adds to what was observed how the declared action was before somebody took it out of its stage.
+///
+/// # Errors
+/// As AWS answers.
+pub async fn look_for_taken_out(
+    context: &Context,
+    sessions: &Sessions,
+    situation: &Situation<'_>,
+    uid: &str,
+    observed: &mut Observed,
+) -> Result<(), AwsError> {
+    let Some(suspect) = plan::taken_out(situation, observed) else { return Ok(()) };
+    let earlier = earlier(context, sessions, uid, &suspect).await?;
+    let Suspect { arn: pipeline, stage, action, .. } = suspect;
+    observed.taken_out = earlier.map(|earlier| TakenOut { pipeline, stage, action, earlier });
+    Ok(())
+}
+
+/// The action as this process last read it in place, or as the version has it in which it was last seen there.
+async fn earlier(
+    context: &Context,
+    sessions: &Sessions,
+    uid: &str,
+    suspect: &Suspect,
+) -> Result<Option<Json>, AwsError> {
+    let place = (suspect.arn.clone(), suspect.stage.clone(), suspect.action.clone());
+    let remembered = context.memory.action_in_place(uid, &place);
+    let version = suspect.version.and_then(|version| i32::try_from(version).ok());
+    let Some(version) = version.filter(|_| remembered.is_none()) else { return Ok(remembered) };
+    let read = sessions.codepipeline.get_version(&suspect.pipeline, version).await?;
+    Ok(read.and_then(|read| {
+        pipeline_edit::action_at(&read.declaration, suspect.stage.as_str(), suspect.action.as_str()).cloned()
+    }))
+}
+
+/// Whose the role is that an action names now. Where that cannot be told it may be anybody's: another account than the two
+/// of this object is entered as its `AwsAccount` says, and an object whose needs are not known may claim any role.
+async fn named(
+    context: &Context,
+    sessions: &Sessions,
+    situation: &Situation<'_>,
+    role: Option<&str>,
+) -> Result<NamedRole, AwsError> {
+    let Some(arn) = role else { return Ok(NamedRole::None) };
+    let Some(role) = arn.parse::<Arn>().ok().and_then(|role| role.role()) else { return Ok(NamedRole::Hidden) };
+    let declared = situation.declared;
+    let accounts = gate_input::accounts(context);
+    if let Some(unknown) = unknown::unknown(context, &accounts, &declared.tools.account, &declared.key) {
+        tracing::warn!(role = %arn, "whose role an action names cannot be told: {unknown}");
+        return Ok(NamedRole::Hidden);
+    }
+    let iam = match evidence::iam(context, sessions, situation, &role.account).await {
+        Ok(iam) => iam,
+        Err(error) => {
+            tracing::warn!(role = %arn, "whose role an action names cannot be read: {error}");
+            return Ok(NamedRole::Hidden);
+        }
     };
+    let is_own = [&declared.tools.account, &declared.dev.account].contains(&&role.account);
     match iam.get_role(&role.name).await {
         Ok(Some(read)) => Ok(NamedRole::Tags(read.tags)),
-        Ok(None) => Ok(NamedRole::OutOfSight),
-        Err(error) if matches!(error.kind, AwsErrorKind::AccessDenied { .. }) => Ok(NamedRole::Hidden),
+        Ok(None) => Ok(NamedRole::Missing),
+        Err(error) if !is_own || matches!(error.kind, AwsErrorKind::AccessDenied { .. }) => {
+            tracing::warn!(role = %arn, "whose role an action names cannot be read: {error}");
+            Ok(NamedRole::Hidden)
+        }
         Err(error) => Err(error),
     }
 }

@@ -127,14 +127,28 @@ pub struct RoleChange {
     pub named_now: NamedRole,
 }
 
+/// Our action, which is not in its stage any more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TakenOut {
+    /// The pipeline.
+    pub pipeline: Arn,
+    /// The action's stage.
+    pub stage: StageName,
+    /// The action.
+    pub action: ActionName,
+    /// The action as an earlier version of the pipeline had it.
+    pub earlier: Json,
+}
+
 /// A role that an action names, as far as it can be looked at.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum NamedRole {
     /// The action names none.
     None,
-    /// It does not exist, or is in an account that this object has nothing to do with.
-    OutOfSight,
-    /// It exists, and may not be read.
+    /// It does not exist, as its account says.
+    Missing,
+    /// Whose it is cannot be told: it may not be read, its account cannot be entered, or an object that is not known may
+    /// claim it.
     Hidden,
     /// Its tags.
     Tags(BTreeMap<String, String>),
@@ -204,6 +218,8 @@ pub struct Observed {
     pub assume: BTreeMap<RoleId, Option<Value>>,
     /// Actions in places of ours that name another role now.
     pub role_changes: Vec<RoleChange>,
+    /// The declared action where it is missing in its stage, as it was there.
+    pub taken_out: Option<TakenOut>,
 }
 
 impl Observed {

@@ -2,7 +2,7 @@
 
 use crossinvoke_harness::{
     Context as _, Error, Result, Scenario, Setup,
-    accounts::PIPELINE,
+    accounts::{EXECUTION_ROLE, PIPELINE, PIPELINE_ROLE},
     objects::condition,
     wait::{DEADLINE, eventually},
 };
@@ -12,13 +12,15 @@ use serde_json::{Value, json};
 
 use crate::{
     suite::{Case, case},
-    support::{converge, entered, invoke_role_name, message, pipeline, put_right, refused, stages},
+    support::{converge, entered, invoke_role_name, message, pipeline, put_right, put_status, refused, stages},
 };
 
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
         case("a_role_that_somebody_gave_our_action_is_drift_and_is_corrected", Setup::default, changed_role),
+        case("a_role_that_cannot_be_read_may_be_anybodys", Setup::default, unreadable_role),
         case("among_other_actions_a_number_is_needed_and_the_place_is_told", Setup::default, run_order),
+        case("an_action_taken_out_of_its_stage_gets_its_number_back", Setup::default, taken_out),
         case("output_variables_that_others_use_hold_the_object", Setup::default, variables),
         case("what_somebody_added_stays_and_a_renamed_stage_is_recognized", Setup::default, stage_of_ours),
         case("a_rule_that_names_our_role_keeps_the_role", Setup::default, rule_with_our_role),
@@ -82,7 +84,7 @@ async fn changed_role(scenario: &mut Scenario<'_>) -> Result<()> {
 
     // Another process has not read the version before, but AWS still has it.
     scenario.controller()?.stop().await?;
-    let other = format!("arn:aws:iam::{}:role/other", scenario.accounts.platform);
+    let other = format!("arn:aws:iam::{}:role/other", scenario.accounts.tools);
     edit(scenario, |pipeline| pipeline["stages"][2]["actions"][0]["roleArn"] = json!(other))?;
     scenario.start_controller().await?;
     put_right(scenario, "validate", "the action's role again", &good).await?;
@@ -99,6 +101,62 @@ async fn changed_role(scenario: &mut Scenario<'_>) -> Result<()> {
     scenario.touch("validate", "another action").await?;
     refused(scenario, "validate", "ActionConflict", &["Validate", &other]).await?;
     scenario.assert_as_before(&theirs)
+}
+
+/// A role of an account that cannot be entered.
+async fn unreadable_role(scenario: &mut Scenario<'_>) -> Result<()> {
+    converge(scenario, &scenario.invoke("validate")).await?;
+    let good = scenario.configuration()?;
+    let name = |role: &Value| -> Result<()> {
+        edit(scenario, |pipeline| pipeline["stages"][2]["actions"][0]["roleArn"] = role.clone())
+    };
+    let own = pipeline(scenario)?["stages"][2]["actions"][0]["roleArn"].clone();
+    let of_third = format!("arn:aws:iam::{}:role/other", scenario.accounts.platform);
+    name(&json!(of_third))?;
+    let theirs = scenario.configuration()?;
+    scenario.touch("validate", "a role out of sight").await?;
+    let way_out = "if it is this object's, put its roleArn back";
+    refused(scenario, "validate", "ActionConflict", &["Validate", &of_third, way_out]).await?;
+    scenario.assert_as_before(&theirs)?;
+    name(&own)?;
+    scenario.touch("validate", "put back").await?;
+    put_right(scenario, "validate", "the role", &good).await
+}
+
+async fn taken_out(scenario: &mut Scenario<'_>) -> Result<()> {
+    let mut invoke = scenario.invoke("validate");
+    invoke["spec"]["stage"] = json!({"name": "Deploy"});
+    invoke["spec"]["action"] = json!({"runOrder": 2});
+    converge(scenario, &invoke).await?;
+    invoke["spec"]["action"] = json!({});
+    scenario.apply(&invoke).await?;
+    scenario.until_reason("validate", "Converged").await?;
+    let good = scenario.configuration()?;
+    let take_out = || {
+        edit(scenario, |pipeline| {
+            pipeline["stages"][2]["actions"].as_array_mut().unwrap().retain(|action| action["name"] != "validate");
+        })
+    };
+    take_out()?;
+    scenario.touch("validate", "taken out").await?;
+    put_right(scenario, "validate", "our action", &good).await?;
+
+    // Another process has not read the version before, but AWS still has it.
+    scenario.controller()?.stop().await?;
+    edit(scenario, |pipeline| {
+        pipeline["stages"][2]["actions"].as_array_mut().unwrap().retain(|action| action["name"] != "validate");
+    })?;
+    scenario.start_controller().await?;
+    put_right(scenario, "validate", "our action again", &good).await?;
+
+    // Where neither tells that it ever was there, its number is nobody's to guess.
+    scenario.controller()?.stop().await?;
+    edit(scenario, |pipeline| {
+        pipeline["stages"][2]["actions"].as_array_mut().unwrap().retain(|action| action["name"] != "validate");
+    })?;
+    put_status(scenario, "validate", json!({})).await?;
+    scenario.start_controller().await?;
+    refused(scenario, "validate", "InvalidPosition", &["stage Deploy has Deploy (1): set spec.action.runOrder"]).await
 }
 
 async fn run_order(scenario: &mut Scenario<'_>) -> Result<()> {
@@ -229,14 +287,26 @@ async fn rule_with_our_role(scenario: &mut Scenario<'_>) -> Result<()> {
     scenario.assert_as_before(&before)
 }
 
+/// The pipeline's role, or the function's: it is named with its account, and what to choose instead.
 async fn unmodifiable(scenario: &mut Scenario<'_>) -> Result<()> {
     entered(scenario).await?;
-    let text =
-        "Cannot perform the operation on the protected role 'AWSServiceRoleForX' - this role is only modifiable by AWS";
-    let fault = Fault::next("PutRolePolicy", Effect::fail("UnmodifiableEntity", text, 400)).containing("callback");
-    scenario.aws().fault(fault.always()).context("a fault")?;
-    scenario.apply(&scenario.invoke("validate")).await?;
-    refused(scenario, "validate", "RoleUnmodifiable", &["only AWS may change", "role of your own"]).await
+    let before = scenario.configuration()?;
+    let (tools, dev) = (scenario.accounts.tools.clone(), scenario.accounts.dev.clone());
+    for (account, name) in [(&dev, EXECUTION_ROLE), (&tools, PIPELINE_ROLE)] {
+        let role = scenario.aws().role(account, name).context("the role")?.ok_or_else(|| Error::new("no role"))?;
+        let protected = fakeaws::RoleSeed { only_aws_modifies: true, ..role.clone() };
+        scenario.aws().put_role(account, name, protected).context("a role that only AWS changes")?;
+        let object = format!("with-{}", if *account == tools { "pipeline-role" } else { "execution-role" });
+        scenario.apply(&scenario.invoke(&object)).await?;
+        let named = format!("role {name}");
+        let parts = [account.as_str(), named.as_str(), "only AWS may change", "role of your own"];
+        refused(scenario, &object, "RoleUnmodifiable", &parts).await?;
+        scenario.delete(&object).await?;
+        scenario.until_gone(&object).await?;
+        scenario.aws().put_role(account, name, role).context("an ordinary role")?;
+        scenario.assert_as_before(&before)?;
+    }
+    Ok(())
 }
 
 async fn no_such_pipeline(scenario: &mut Scenario<'_>) -> Result<()> {

@@ -4,12 +4,12 @@ use crossinvoke_harness::{
     Bench, Context as _, Result, Scenario, Setup, accounts, objects,
     wait::{DEADLINE, eventually},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     kubernetes_rights,
     suite::{Case, own_bench},
-    support::{converge, entered, refused, repaired},
+    support::{converge, entered, pipeline, refused, repaired},
 };
 
 pub(crate) fn scenarios() -> Vec<Case> {
@@ -42,6 +42,7 @@ async fn another_version(scenario: &Scenario<'_>) -> Result<()> {
     let role = accounts::EXECUTION_ROLE;
     scenario.aws().remove_inline_policy(&scenario.accounts.dev, role, &callback).context("drift")?;
     repaired(scenario, "other", "the callback policy", &complete).await?;
+    somebody_may_claim_it(scenario).await?;
     converge(scenario, &scenario.invoke("short-lived")).await?;
     scenario.delete("short-lived").await?;
     let waits = ["validate does not decode", "correct its spec", "goes on by itself"];
@@ -54,4 +55,23 @@ async fn another_version(scenario: &Scenario<'_>) -> Result<()> {
     scenario.delete("validate").await?;
     let way_out = ["cannot be read", "take off its finalizer crossinvoke.dev/aws-resources"];
     refused(scenario, "validate", "DeletionBlocked", &way_out).await
+}
+
+/// A role that an action names now may be the one that the unknown object claims.
+async fn somebody_may_claim_it(scenario: &Scenario<'_>) -> Result<()> {
+    let complete = scenario.configuration()?;
+    let give = |role: Value| -> Result<Value> {
+        let mut changed = pipeline(scenario)?;
+        let before = std::mem::replace(&mut changed["stages"][2]["actions"][0]["roleArn"], role);
+        scenario.hands().replace_pipeline(&scenario.accounts.tools, &scenario.accounts.region, changed)?;
+        Ok(before)
+    };
+    let other = format!("arn:aws:iam::{}:role/other", scenario.accounts.tools);
+    let own = give(json!(other))?;
+    let theirs = scenario.configuration()?;
+    scenario.touch("other", "somebody may claim its role").await?;
+    refused(scenario, "other", "ActionConflict", &[&other]).await?;
+    scenario.assert_as_before(&theirs)?;
+    give(own)?;
+    repaired(scenario, "other", "the role", &complete).await
 }

@@ -17,7 +17,7 @@ pub use self::{
     action::differ_in_role_alone,
     json::{Fragment, Json, Property},
     members::{Member, desired_members, found_members},
-    order::{Note, NoteKind, notes},
+    order::{Note, NoteKind, notes, run_order_of_ours},
     stage::{renamed, stage_is_only_ours},
     users::foreign_users,
 };
@@ -44,6 +44,8 @@ pub struct DesiredAction {
     /// 1–999, or the number that the action has. One is always written: left out, AWS has been seen to number actions
     /// itself.
     pub run_order: Option<u16>,
+    /// The number that it had in its stage before somebody took it out.
+    pub earlier_run_order: Option<i64>,
     /// The function's plain name.
     pub function: FunctionName,
     /// 1–1000 characters; an empty value is refused by CodePipeline, so it is left out.
@@ -107,7 +109,7 @@ pub enum Refusal {
     /// Somebody else's action has the name.
     #[error(
         "stage {stage} already has an action {action} that is not this object's ({found}); choose another \
-         spec.action.name, or remove that action"
+         spec.action.name, or remove that action; if it is this object's, put its roleArn back"
     )]
     ActionConflict {
         /// The stage.

@@ -28,8 +28,8 @@ pub(super) fn number(action: &Json) -> i64 {
     action.get("runOrder").and_then(Json::as_i64).unwrap_or(1)
 }
 
-/// The number that our action gets: the declared one; otherwise the one that it has, or 1 where it is alone. Among other
-/// people's actions a number that nobody chose could run ours beside or behind what it must hold back.
+/// The number that our action gets: the declared one; otherwise the one that it has, or had before somebody took it out,
+/// or 1 where it is alone. Among other people's actions a number that nobody chose could run ours beside or behind what it must hold back.
 pub(super) fn run_order(stage: &Json, desired: &DesiredAction, owned: &Owned) -> Result<i64, Refusal> {
     if let Some(declared) = desired.run_order {
         return Ok(declared.into());
@@ -37,6 +37,9 @@ pub(super) fn run_order(stage: &Json, desired: &DesiredAction, owned: &Owned) ->
     let actions = stage.list("actions");
     if let Some(present) = actions.iter().find(|action| action.text("name") == desired.name.as_str()) {
         return Ok(number(present));
+    }
+    if let Some(earlier) = desired.earlier_run_order {
+        return Ok(earlier);
     }
     let name = desired.stage.as_str();
     if actions.iter().all(|action| owned.owns(name, action) || owned.is_neighbours(action)) {
@@ -100,6 +103,12 @@ pub fn notes(declaration: &Json, desired: &DesiredAction, owned: &Owned) -> Vec<
         notes.push(Note { kind: NoteKind::RunsAfterDeploy, sentence });
     }
     notes
+}
+
+/// The number of an action of this stage that is ours.
+#[must_use]
+pub fn run_order_of_ours(action: &Json, stage: &str, owned: &Owned) -> Option<i64> {
+    owned.owns(stage, action).then(|| number(action))
 }
 
 /// The number of the action in this place, whoever's it is.

@@ -43,7 +43,7 @@ use converged::desired_inventory;
 pub use described::{Described, FieldValue, Fields, OTHERS_ENTRIES, STRAY_ENTRIES, described};
 pub use release::plan_removal;
 pub use restraint::withhold_removals;
-pub use role_change::{Suspect, suspects};
+pub use role_change::{Suspect, suspects, taken_out};
 use states::{describe_role, role_resource};
 pub use states::{observed_states, pipeline_state, policy_state, role_state};
 
@@ -291,7 +291,8 @@ fn transition<'a>(situation: &Situation<'_>, observed: &'a Observed) -> Result<T
     let desired = desired_inventory(situation, &resolved);
     let leftovers = situation.inventory.clone().within(situation.declared).leftovers(&desired);
     let owned = owned_in(situation, observed, Some(&resolved.role_arn), &resolved.pipeline.arn);
-    let action = desired_action(situation, &resolved);
+    let mut action = desired_action(situation, &resolved);
+    action.earlier_run_order = role_change::earlier_run_order(situation, observed, &owned);
     let (declaration, region) = (&resolved.pipeline.declaration, &situation.declared.tools.region);
     let edit = pipeline_edit::converge(declaration, region, &action, &owned);
     let old_actions = release::old_pipeline_steps(situation, observed, &leftovers);
@@ -389,6 +390,7 @@ fn desired_action(situation: &Situation<'_>, resolved: &Resolved<'_>) -> Desired
         position: declared.position.clone(),
         name: declared.action.clone(),
         run_order: declared.run_order,
+        earlier_run_order: None,
         function: declared.function.clone(),
         user_parameters: declared.user_parameters.clone(),
         variables_namespace: declared.variables_namespace.clone(),

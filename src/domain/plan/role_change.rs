@@ -12,10 +12,10 @@ use crate::domain::{
     inventory::Part,
     names,
     observed::{NamedRole, Observed, Pipeline, RoleChange},
-    pipeline_edit::{self, Json},
+    pipeline_edit::{self, Json, Owned},
 };
 
-/// An action in a place of ours that does not name our role.
+/// An action in a place of ours that does not name our role, or is not there any more.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Suspect {
     /// The pipeline.
@@ -56,11 +56,49 @@ pub fn suspects(situation: &Situation<'_>, observed: &Observed) -> Vec<Suspect> 
             arn: read.arn.clone(),
             stage: stage.clone(),
             action: action.clone(),
-            version: item.pipeline_version.filter(|version| *version > 0 && *version < read.version),
+            version: earlier_than(read, item.pipeline_version),
             named_now: named_now.map(str::to_owned),
         });
     }
     suspects
+}
+
+/// The declared action where its stage does not hold it and the spec gives it no number: an earlier version may show the
+/// one that it had.
+#[must_use]
+pub fn taken_out(situation: &Situation<'_>, observed: &Observed) -> Option<Suspect> {
+    let declared = situation.declared;
+    let read = observed.pipeline(&declared.pipeline)?;
+    let (stage, action) = (&declared.stage, &declared.action);
+    let is_there = pipeline_edit::action_at(&read.declaration, stage.as_str(), action.as_str()).is_some();
+    if declared.run_order.is_some() || is_there || !pipeline_edit::has_stage(&read.declaration, stage.as_str()) {
+        return None;
+    }
+    let place = (stage.clone(), action.clone());
+    let mut recorded = situation.inventory.of(Part::PipelineAction);
+    let recorded = recorded.find(|item| item.holder == read.arn && item.action.as_ref() == Some(&place));
+    Some(Suspect {
+        pipeline: declared.pipeline.clone(),
+        arn: read.arn.clone(),
+        stage: place.0,
+        action: place.1,
+        version: recorded.and_then(|item| earlier_than(read, item.pipeline_version)),
+        named_now: None,
+    })
+}
+
+/// The number that the declared action had before somebody took it out. The status only says where to look: AWS, or a
+/// read of this process, must have shown the action under a role of ours.
+pub(super) fn earlier_run_order(situation: &Situation<'_>, observed: &Observed, owned: &Owned) -> Option<i64> {
+    let declared = situation.declared;
+    let taken = observed.taken_out.as_ref()?;
+    let here = observed.pipeline(&declared.pipeline).is_some_and(|read| read.arn == taken.pipeline);
+    let is_declared = here && (&taken.stage, &taken.action) == (&declared.stage, &declared.action);
+    is_declared.then(|| pipeline_edit::run_order_of_ours(&taken.earlier, taken.stage.as_str(), owned)).flatten()
+}
+
+fn earlier_than(read: &Pipeline, version: Option<i64>) -> Option<i64> {
+    version.filter(|version| *version > 0 && *version < read.version)
 }
 
 /// The actions of this pipeline that were ours until somebody changed their role and nothing else.
@@ -81,7 +119,7 @@ fn is_proven(situation: &Situation<'_>, observed: &Observed, change: &RoleChange
         .and_then(|role| role.parse::<Arn>().ok())
         .is_some_and(|role| situation.others.assume.values().flatten().any(|user| user.has(&role)));
     let explained = match &change.named_now {
-        NamedRole::None | NamedRole::OutOfSight => false,
+        NamedRole::None | NamedRole::Missing => false,
         NamedRole::Hidden => true,
         NamedRole::Tags(tags) => names::has_owner(tags),
     };

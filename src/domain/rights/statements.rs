@@ -172,8 +172,9 @@ fn tools() -> Vec<Statement> {
             &["iam:DeleteRolePolicy", "iam:PutRolePolicy"],
             Resource::Each(List::PipelineRoles),
         ),
-        // IAM judges a read of a role that does not exist by its name without a path.
-        allow("ReadRoles", &["iam:GetRolePolicy"], Resource::Fixed(READ_ROLES)),
+        // IAM judges a read of a role that does not exist by its name without a path. Whose a role is that an action names
+        // is told by its tags.
+        allow("ReadRoles", &["iam:GetRole", "iam:GetRolePolicy"], Resource::Fixed(READ_ROLES)),
         // UpdatePipeline sends the whole pipeline, so it needs what the pipeline's own parts need (Service Authorization
         // Reference, UpdatePipeline).
         pass("KeepPipelineRoles", List::PipelineRoles, "codepipeline.amazonaws.com"),

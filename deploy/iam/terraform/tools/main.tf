@@ -43,9 +43,12 @@ locals {
         Resource = var.pipeline_role_arns
       },
       {
-        Sid      = "ReadRoles"
-        Effect   = "Allow"
-        Action   = ["iam:GetRolePolicy"]
+        Sid    = "ReadRoles"
+        Effect = "Allow"
+        Action = [
+          "iam:GetRole",
+          "iam:GetRolePolicy",
+        ]
         Resource = ["arn:${local.partition}:iam::${local.account_id}:role/*"]
       },
       {

@@ -2,6 +2,7 @@ mod drift_told;
 mod on_the_role;
 mod other_hands;
 mod role_change;
+mod run_order;
 
 use std::time::Duration;
 

@@ -25,7 +25,7 @@ fn changed(by: impl FnOnce(&mut Value)) -> (World, RoleChange) {
         stage: "Validate".parse().unwrap(),
         action: "Run".parse().unwrap(),
         earlier: action_at(&pipeline.declaration, "Validate", "Run").unwrap().clone(),
-        named_now: NamedRole::OutOfSight,
+        named_now: NamedRole::Missing,
     };
     change(&mut world, "release", |pipeline| by(&mut pipeline["stages"][2]["actions"][0]));
     (world, change_seen)
@@ -58,11 +58,11 @@ fn a_role_that_somebody_changed_is_corrected_where_an_earlier_version_shows_ours
     };
     let nobody = Others::default();
     let cases: [(&str, Edit, Option<NamedRole>, &Others, bool); 9] = [
-        ("another role", points_elsewhere, Some(NamedRole::OutOfSight), &nobody, true),
+        ("another role", points_elsewhere, Some(NamedRole::Missing), &nobody, true),
         ("no role", removed, Some(NamedRole::None), &nobody, true),
         ("a role with other tags", points_elsewhere, Some(tags(&[("team", "x")])), &nobody, true),
         ("no earlier version", points_elsewhere, None, &nobody, false),
-        ("more than the role", more, Some(NamedRole::OutOfSight), &nobody, false),
+        ("more than the role", more, Some(NamedRole::Missing), &nobody, false),
         ("a role of another object", points_elsewhere, Some(tags(&[(names::OWNER_TAG, "n/x")])), &nobody, false),
         (
             "a role of another installation",
@@ -75,7 +75,7 @@ fn a_role_that_somebody_changed_is_corrected_where_an_earlier_version_shows_ours
         (
             "a role that another object claims",
             points_elsewhere,
-            Some(NamedRole::OutOfSight),
+            Some(NamedRole::Missing),
             &neighbour_with(OTHER),
             false,
         ),
