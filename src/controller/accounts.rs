@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams, PostParams},
@@ -343,7 +344,7 @@ async fn enter(account: &AwsAccount, context: &Context) -> (Reason, String, Opti
         Err(error) => return failed(error, None),
     };
     let caller = Some(session.caller_arn().to_owned());
-    match missing_boundary(account, &session).await {
+    match missing_boundary(account, &session, context).await {
         Ok(None) => (Reason::Converged, format!("account {id} is entered as {}", session.caller_arn()), caller),
         Ok(Some(boundary)) => {
             let message = format!(
@@ -367,12 +368,19 @@ fn failed(error: AwsError, caller: Option<String>) -> (Reason, String, Option<St
 
 /// The boundary that the account imposes, when AWS says that it does not exist. Without the right to look there is
 /// nothing to say: `CreateRole`'s refusal says it on the object then.
-async fn missing_boundary(account: &AwsAccount, session: &Session) -> Result<Option<Arn>, AwsError> {
+async fn missing_boundary(account: &AwsAccount, session: &Session, context: &Context) -> Result<Option<Arn>, AwsError> {
     let boundary = account.spec.invoke_roles.as_ref().and_then(|roles| roles.permissions_boundary_arn.as_ref());
     let Some(boundary) = boundary.and_then(|arn| arn.parse::<Arn>().ok()) else { return Ok(None) };
     let Ok(region) = session.home_region() else { return Ok(None) };
+    if context.memory.has_boundary(&boundary, Timestamp::now()) {
+        return Ok(None);
+    }
     match session.iam(&region).policy_exists(&boundary).await {
-        Ok(exists) => Ok((!exists).then_some(boundary)),
+        Ok(true) => {
+            context.memory.note_boundary(&boundary, Timestamp::now());
+            Ok(None)
+        }
+        Ok(false) => Ok(Some(boundary)),
         Err(error) if matches!(error.kind, AwsErrorKind::AccessDenied { .. }) => Ok(None),
         Err(error) => Err(error),
     }

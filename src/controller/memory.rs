@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// How long it is remembered what stands behind things that no object asks for.
+/// How long it is remembered what was read of things that no object asks for.
 const EVIDENCE_FOR: Duration = Duration::from_mins(10);
 
 /// How many of our own status writes are told from other people's; a reconcile makes at most four.
@@ -72,6 +72,8 @@ struct Inner {
     finished: BTreeSet<String>,
     pipeline_roles: BTreeMap<PipelineKey, Arn>,
     execution_roles: BTreeMap<FunctionKey, Arn>,
+    /// Permissions boundaries that exist, and when that was read.
+    boundaries: BTreeMap<Arn, Timestamp>,
     /// What stands behind entries that no object asks for, and when that was read.
     behind: HashMap<Arn, (Timestamp, Behind)>,
     /// The execution roles that invoke roles need which no object asks for; `None` for any.
@@ -291,6 +293,19 @@ impl Memory {
         inner.callback_needs.insert(role.clone(), (now, needs.cloned()));
     }
 
+    /// Whether a permissions boundary was there a short while ago: an account is looked at after every change of one of its
+    /// objects.
+    pub fn has_boundary(&self, boundary: &Arn, now: Timestamp) -> bool {
+        self.lock().boundaries.get(boundary).is_some_and(|read| is_fresh(*read, now))
+    }
+
+    /// Remembers that a permissions boundary is there.
+    pub fn note_boundary(&self, boundary: &Arn, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.boundaries.retain(|_, read| is_fresh(*read, now));
+        inner.boundaries.insert(boundary.clone(), now);
+    }
+
     /// Remembers the digest of a status that is about to be written, before it is sent: its watch event may come first.
     pub fn note_own_status(&self, uid: &str, digest: u64) {
         let mut inner = self.lock();
@@ -379,6 +394,17 @@ mod tests {
         assert!(!memory.has_lost_finalizer("uid"));
         memory.finish("uid");
         assert!(!memory.lost_finalizer("uid", false), "we took it off");
+    }
+
+    #[test]
+    fn a_boundary_is_remembered_for_a_while() {
+        let memory = Memory::default();
+        let boundary: Arn = "arn:aws:iam::222222222222:policy/crossinvoke-boundary".parse().unwrap();
+        let read = Timestamp::UNIX_EPOCH;
+        assert!(!memory.has_boundary(&boundary, read));
+        memory.note_boundary(&boundary, read);
+        assert!(memory.has_boundary(&boundary, read + Duration::from_mins(9)));
+        assert!(!memory.has_boundary(&boundary, read + Duration::from_mins(10)));
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub(crate) fn scenarios() -> Vec<Case> {
 
 async fn create_rerun_and_delete_leave_aws_as_it_was(scenario: &mut Scenario<'_>) -> Result<()> {
     let before = scenario.configuration()?;
-    // The accounts are counted below as if they were entered for this object: four calls, made once.
+    // The accounts are counted below as if they were entered for this object: four calls, made once, beside the
+    // look at the boundary, which is the account's own.
     crate::support::entered(scenario).await?;
     let mark = scenario.mark()?;
     scenario.apply(&scenario.invoke("validate")).await?;

@@ -45,6 +45,8 @@ async fn three_hundred_reconciles_assume_each_role_once(scenario: &mut Scenario<
     let mut account = objects::dev_account(&scenario.accounts, &scenario.namespace);
     account["metadata"]["name"] = json!(format!("{}-third", scenario.namespace));
     account["spec"]["accountID"] = json!(third);
+    let boundary = scenario.accounts.boundary_arn().replace(&scenario.accounts.dev, &third);
+    account["spec"]["invokeRoles"]["permissionsBoundaryARN"] = json!(boundary);
     account["spec"]["roleARN"] = json!(scenario.accounts.controller_role_arn(&third));
     account["spec"]["externalID"] = json!(scenario.accounts.external_id.replace(&scenario.accounts.dev, &third));
     scenario.apply(&account).await?;
@@ -198,6 +200,9 @@ fn two_regions() -> Setup {
         let third = another(&accounts.dev);
         let copy = serde_json::to_string(&seed.accounts[&accounts.dev]).unwrap().replace(&accounts.dev, &third);
         seed.accounts.insert(third.clone(), serde_json::from_str(&copy).unwrap());
+        let boundary = seed.managed_policies[&accounts.boundary_arn()].to_string().replace(&accounts.dev, &third);
+        let arn = accounts.boundary_arn().replace(&accounts.dev, &third);
+        seed.managed_policies.insert(arn, serde_json::from_str(&boundary).unwrap());
         if let Some(platform) = seed.accounts.get_mut(&accounts.platform) {
             let all = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
                 "Resource": format!("arn:aws:iam::{third}:role/crossinvoke")}]});

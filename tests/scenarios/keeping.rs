@@ -24,7 +24,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("what_an_incident_left_on_a_role_is_kept_as_far_as_it_denies", tolerating, after_an_incident),
         case("a_policy_that_returns_is_removed_three_times_and_then_stays", Setup::default, a_policy_that_returns),
         case("a_refused_removal_has_failed_and_the_object_is_ready", Setup::default, a_refused_removal),
-        case("a_boundary_that_does_not_exist_is_named_on_account_and_object", without_boundary, a_missing_boundary),
+        case("a_boundary_that_does_not_exist_is_named_on_account_and_object", boundary_gone, a_missing_boundary),
         case("a_trust_policy_in_another_spelling_is_left_alone", Setup::default, another_spelling),
     ]
 }
@@ -32,25 +32,22 @@ pub(crate) fn scenarios() -> Vec<Case> {
 /// The account imposes a tag and lets objects set another one, in two spellings.
 fn tagging() -> Setup {
     Setup::default().aws_accounts(|_, dev| {
-        dev["spec"]["invokeRoles"] = json!({"tags": {"CostCenter": "4711"}, "allowedTagKeys": ["team", "Team"]});
+        let roles = &mut dev["spec"]["invokeRoles"];
+        roles["tags"] = json!({"CostCenter": "4711"});
+        roles["allowedTagKeys"] = json!(["team", "Team"]);
     })
 }
 
 fn tolerating() -> Setup {
     Setup::default().aws_accounts(|_, dev| {
-        dev["spec"]["invokeRoles"] =
-            json!({"toleratedPolicies": ["org-audit-*", "arn:aws:iam::aws:policy/CloudWatch*"]});
+        dev["spec"]["invokeRoles"]["toleratedPolicies"] = json!(["org-audit-*", "arn:aws:iam::aws:policy/CloudWatch*"]);
     })
 }
 
-fn boundary(dev: &str) -> String {
-    format!("arn:aws:iam::{dev}:policy/gone")
-}
-
-fn without_boundary() -> Setup {
-    Setup::default().aws_accounts(|_, dev| {
-        let id = dev["spec"]["accountID"].as_str().unwrap_or_default().to_owned();
-        dev["spec"]["invokeRoles"] = json!({"permissionsBoundaryARN": boundary(&id)});
+/// The boundary that the account imposes is not there.
+fn boundary_gone() -> Setup {
+    Setup::default().seed(|accounts, seed| {
+        seed.managed_policies.remove(&accounts.boundary_arn()).expect("the boundary");
     })
 }
 
@@ -267,13 +264,14 @@ async fn a_refused_removal(scenario: &mut Scenario<'_>) -> Result<()> {
 
 async fn a_missing_boundary(scenario: &mut Scenario<'_>) -> Result<()> {
     let (account, dev) = (format!("{}-dev", scenario.namespace), scenario.accounts.dev.clone());
+    let boundary = &scenario.accounts.boundary_arn();
     let object = scenario.until_account_reason(&account, "InvalidBoundary").await?;
     let said = message(&object);
-    assert!(said.contains(&boundary(&dev)) && said.contains("permissionsBoundaryARN"), "{said}");
+    assert!(said.contains(boundary) && said.contains("permissionsBoundaryARN"), "{said}");
     assert_eq!(condition(&object, "Stalled"), Some(("True", "InvalidBoundary")));
     scenario.apply(&scenario.invoke("validate")).await?;
-    refused(scenario, "validate", "InvalidBoundary", &[&boundary(&dev), &dev, "permissionsBoundaryARN"]).await?;
-    scenario.aws().put_managed_policy(&boundary(&dev), policy(&["Allow"])).context("the boundary")?;
+    refused(scenario, "validate", "InvalidBoundary", &[boundary, &dev, "permissionsBoundaryARN"]).await?;
+    scenario.aws().put_managed_policy(boundary, policy(&["Allow"])).context("the boundary")?;
     patch_account(scenario, "dev", &json!({"metadata": {"labels": {"look": "again"}}})).await?;
     entered(scenario).await?;
     scenario.touch("validate", "again").await?;

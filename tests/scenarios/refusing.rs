@@ -4,7 +4,7 @@ use crossinvoke_harness::{
     Context as _, Result, Scenario, Setup,
     accounts::{EXECUTION_ROLE, FUNCTION, PIPELINE},
     objects::condition,
-    rights::{DEV_RIGHTS, Rendering},
+    rights::Rendering,
 };
 use fakeaws::{Effect, Fault, RoleSeed};
 use serde_json::{Value, json};
@@ -150,7 +150,7 @@ async fn somebody_elses_broken_action_role_is_named_with_its_place(scenario: &mu
 async fn a_denied_call_names_action_resource_and_account(scenario: &mut Scenario<'_>) -> Result<()> {
     entered(scenario).await?;
     let dev = scenario.accounts.dev.clone();
-    let mut rights = scenario.accounts.rights(DEV_RIGHTS, Rendering::Policy)?;
+    let mut rights = scenario.accounts.rights(scenario.accounts.dev_rights(), Rendering::Policy)?;
     for statement in rights["Statement"].as_array_mut().unwrap() {
         if let Some(actions) = statement["Action"].as_array_mut() {
             actions.retain(|action| action != "iam:CreateRole");
@@ -159,7 +159,7 @@ async fn a_denied_call_names_action_resource_and_account(scenario: &mut Scenario
     scenario.aws().put_inline_policy(&dev, "crossinvoke", "crossinvoke", rights).context("taking a right")?;
     scenario.apply(&scenario.invoke("validate")).await?;
     refused(scenario, "validate", "AccessDenied", &["iam:CreateRole", &dev, "deploy/iam"]).await?;
-    let whole = scenario.accounts.rights(DEV_RIGHTS, Rendering::Policy)?;
+    let whole = scenario.accounts.rights(scenario.accounts.dev_rights(), Rendering::Policy)?;
     scenario.aws().put_inline_policy(&dev, "crossinvoke", "crossinvoke", whole).context("giving it back")?;
     scenario.touch("validate", "again").await?;
     scenario.until_reason("validate", "Converged").await?;

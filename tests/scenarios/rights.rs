@@ -9,7 +9,7 @@ use std::{
 
 use crossinvoke_harness::{
     Accounts, Context as _, Result, is_of_controller,
-    rights::{DEV_RIGHTS, Rendering, normalised},
+    rights::{Rendering, normalised},
 };
 use fakeaws::Call;
 use libtest_mimic::Failed;
@@ -17,17 +17,17 @@ use serde_json::Value;
 
 use crate::suite::{Case, own_bench};
 
-/// IAM actions that were asked for in all scenarios, each with a scenario that asked, by the kind of account they were
-/// asked in.
+/// IAM actions that were asked for in all scenarios, each with a scenario that asked, by the shipped policy that allows
+/// them.
 static CALLED: Mutex<BTreeMap<&str, BTreeMap<String, &'static str>>> = Mutex::new(BTreeMap::new());
 
 /// Notes what the controller's identities asked for in one scenario. Account ids begin with a digit for their kind.
-pub(crate) fn note(scenario: &'static str, calls: &[Call]) {
+pub(crate) fn note(scenario: &'static str, dev_rights: &'static str, calls: &[Call]) {
     let mut called = CALLED.lock().unwrap_or_else(PoisonError::into_inner);
     for call in calls.iter().filter(|call| is_of_controller(call)) {
         let file = match call.account.bytes().next() {
             Some(b'1') => "tools",
-            Some(b'2') => "dev",
+            Some(b'2') => dev_rights,
             Some(b'3') => "controller",
             _ => continue,
         };
@@ -35,6 +35,9 @@ pub(crate) fn note(scenario: &'static str, calls: &[Call]) {
         called.entry(file).or_default().extend(actions);
     }
 }
+
+/// The rights that are shipped for a dev account without a boundary.
+const UNBOUNDED: &str = "dev-without-boundary";
 
 /// What is shipped although no scenario calls it, and why.
 const NOT_CALLED: [(&str, &str, &str); 2] = [
@@ -50,14 +53,20 @@ const NOT_CALLED: [(&str, &str, &str); 2] = [
 pub(crate) fn check() -> std::result::Result<(), Failed> {
     let called = CALLED.lock().unwrap_or_else(PoisonError::into_inner);
     let accounts = Accounts::of_demo();
-    for (kind, file) in [("controller", "controller"), ("tools", "tools"), ("dev", DEV_RIGHTS), ("dev", "dev")] {
-        let called = called.get(kind).cloned().unwrap_or_default();
+    let called_with = |file: &str| called.get(file).cloned().unwrap_or_default();
+    for (kind, file) in [("controller", "controller"), ("tools", "tools"), ("dev", "dev"), ("dev", UNBOUNDED)] {
+        // Few scenarios have the rights without a boundary: these must hold all that those called, and no action that
+        // nobody calls with the others.
+        let (own, all) = (called_with(file), called_with(kind));
+        if own.is_empty() {
+            return Err(format!("nothing was called with {file}").into());
+        }
         for rendering in Rendering::ALL {
             let shipped = actions(&accounts.rights(file, rendering).map_err(|error| error.to_string())?);
-            let missing: Vec<_> = called.iter().filter(|(action, _)| !shipped.contains(*action)).collect();
+            let missing: Vec<_> = own.iter().chain(&all).filter(|(action, _)| !shipped.contains(*action)).collect();
             let reasoned = |action: &String| NOT_CALLED.iter().any(|(of, name, _)| *of == kind && name == action);
             let idle: Vec<_> =
-                shipped.iter().filter(|action| !called.contains_key(*action) && !reasoned(action)).collect();
+                shipped.iter().filter(|action| !all.contains_key(*action) && !reasoned(action)).collect();
             if !missing.is_empty() || !idle.is_empty() {
                 let text = format!("{file} as {rendering:?}: called and not shipped {missing:?}");
                 return Err(format!("{text}, shipped and neither called nor explained {idle:?}").into());

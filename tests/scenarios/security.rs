@@ -7,19 +7,21 @@ use crossinvoke_harness::{
     Context as _, Result, Scenario, Setup,
     accounts::{EXECUTION_ROLE, FUNCTION, PIPELINE, PIPELINE_ROLE},
     repository,
-    rights::Rendering,
 };
 use serde_json::{Value, json};
 
 use crate::{
+    repairing,
     suite::{Case, case, intrusion, own_bench},
     support::{converge, entered, invoke_role_name, refused, role},
 };
 
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
-        case("the_rights_with_a_boundary_suffice_from_first_to_last", bounded, suffice_with_the_boundary),
-        intrusion("a_stolen_pod_in_dev_cannot_leave_the_boundary", bounded, stolen_in_dev),
+        case("the_rights_with_a_boundary_suffice_from_first_to_last", Setup::default, suffice_with_the_boundary),
+        case("the_rights_without_a_boundary_suffice_from_first_to_last", unbounded, suffice_without_it),
+        intrusion("a_stolen_pod_in_dev_cannot_leave_the_boundary", Setup::default, stolen_in_dev),
+        intrusion("without_a_boundary_a_stolen_pod_makes_an_administrator", unbounded, administrator),
         intrusion("a_stolen_pod_in_tools_reaches_the_named_pipelines_only", Setup::default, stolen_in_tools),
         intrusion("a_stolen_pod_enters_the_named_roles_only", Setup::default, stolen_in_platform),
         case("an_invoke_role_serves_its_own_pipeline_only", Setup::default, another_pipeline),
@@ -28,28 +30,26 @@ pub(crate) fn scenarios() -> Vec<Case> {
     ]
 }
 
-/// The dev account as shipped: rights that demand the boundary, and the boundary.
-fn bounded() -> Setup {
-    Setup::default()
-        .aws_accounts(|_, dev| {
-            let id = dev["spec"]["accountID"].as_str().unwrap_or_default().to_owned();
-            let boundary = format!("arn:aws:iam::{id}:policy/crossinvoke-boundary");
-            dev["spec"]["invokeRoles"]["permissionsBoundaryARN"] = json!(boundary);
-        })
-        .seed(|accounts, seed| {
-            let [rights, boundary] =
-                ["dev", "boundary"].map(|name| accounts.rights(name, Rendering::CloudFormation).unwrap());
-            let role = seed.accounts.get_mut(&accounts.dev).and_then(|dev| dev.roles.get_mut("crossinvoke"));
-            role.unwrap().inline_policies.insert("crossinvoke".to_owned(), rights);
-            seed.managed_policies.insert(accounts.boundary_arn(), boundary);
-        })
+fn unbounded() -> Setup {
+    Setup::default().without_boundary()
 }
 
 async fn suffice_with_the_boundary(scenario: &mut Scenario<'_>) -> Result<()> {
+    let boundary = scenario.accounts.boundary_arn();
+    from_first_to_last(scenario, Some(&boundary)).await
+}
+
+async fn suffice_without_it(scenario: &mut Scenario<'_>) -> Result<()> {
+    from_first_to_last(scenario, None).await
+}
+
+/// Creation, correction of each part, and deletion.
+async fn from_first_to_last(scenario: &mut Scenario<'_>, boundary: Option<&str>) -> Result<()> {
     let before = scenario.configuration()?;
-    let object = converge(scenario, &scenario.invoke("validate")).await?;
+    repairing::each_part_changed(scenario).await?;
+    let object = scenario.until_reason("validate", "Converged").await?;
     let made = role(scenario, &scenario.accounts.dev, &invoke_role_name(&object))?;
-    assert_eq!(made["permissionsBoundary"], scenario.accounts.boundary_arn());
+    assert_eq!(made["permissionsBoundary"].as_str(), boundary);
     scenario.delete("validate").await?;
     scenario.until_gone("validate").await?;
     scenario.assert_as_before(&before)
@@ -145,6 +145,32 @@ attempt("within the boundary", session.client("lambda").list_functions)
         "entering its role": "OK",
         "beyond the boundary": denied,
         "within the boundary": "OK",
+    });
+    assert_eq!(attempts(scenario, Some(&dev), code).await?, expected);
+    Ok(())
+}
+
+/// What `--without-boundary` costs, as deploy/iam/README.md warns.
+async fn administrator(scenario: &mut Scenario<'_>) -> Result<()> {
+    let code = r#"
+attempt("a role elsewhere", iam.create_role, RoleName="mine", AssumeRolePolicyDocument=trust(values["role"]))
+attempt("a role under the path", iam.create_role, RoleName="mine", Path="/crossinvoke/",
+        AssumeRolePolicyDocument=trust(values["role"]))
+attempt("all rights for it", iam.put_role_policy, RoleName="mine", PolicyName="p", PolicyDocument=policy("*"))
+answer = attempt("entering it", sts.assume_role, RoleArn=f"arn:aws:iam::{values['dev']}:role/crossinvoke/mine",
+                 RoleSessionName="stolen")
+entered = answer["Credentials"]
+session = boto3.Session(entered["AccessKeyId"], entered["SecretAccessKey"], entered["SessionToken"])
+attempt("anything", session.client("iam").create_role, RoleName="backdoor",
+        AssumeRolePolicyDocument=trust(values["role"]))
+"#;
+    let dev = scenario.accounts.dev.clone();
+    let expected = json!({
+        "a role elsewhere": "AccessDenied",
+        "a role under the path": "OK",
+        "all rights for it": "OK",
+        "entering it": "OK",
+        "anything": "OK",
     });
     assert_eq!(attempts(scenario, Some(&dev), code).await?, expected);
     Ok(())

@@ -33,23 +33,23 @@ pub(crate) fn intrusion(
     setup: impl FnOnce() -> Setup + Send + 'static,
     body: impl AsyncFnOnce(&mut Scenario<'_>) -> Result<()> + Send + 'static,
 ) -> Case {
-    build(name, setup, body, |_, _| {})
+    build(name, setup, body, |_, _, _| {})
 }
 
 fn build(
     name: &'static str,
     setup: impl FnOnce() -> Setup + Send + 'static,
     body: impl AsyncFnOnce(&mut Scenario<'_>) -> Result<()> + Send + 'static,
-    note: fn(&'static str, &[fakeaws::Call]),
+    note: fn(&'static str, &'static str, &[fakeaws::Call]),
 ) -> Case {
     let run = move |bench: Arc<Bench>| {
         let runtime = runtime()?;
         runtime.block_on(async {
             let scenario = Scenario::with(&bench, name, setup()).await?;
-            let double = scenario.double().cloned();
+            let (double, dev_rights) = (scenario.double().cloned(), scenario.accounts.dev_rights());
             let outcome = scenario.run(body).await;
             if let Some(double) = double {
-                note(name, &double.calls().context("the call log")?);
+                note(name, dev_rights, &double.calls().context("the call log")?);
             }
             outcome
         })

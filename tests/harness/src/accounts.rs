@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use fakeaws::{AccountSeed, RoleSeed, Seed};
 use serde_json::{Value, json};
 
-use crate::{error::Result, rights::DEV_RIGHTS};
+use crate::error::Result;
 
 /// The pipeline of the tools account.
 pub const PIPELINE: &str = "payments-release";
@@ -51,6 +51,9 @@ pub struct Accounts {
     pub external_id: String,
     /// The installation id of the controller that works in them.
     pub installation_id: String,
+    /// Whether the dev account demands a permissions boundary of the roles made there, as `dev.json` does; else it has
+    /// the rights of `dev-without-boundary.json`.
+    pub bounded: bool,
 }
 
 impl Accounts {
@@ -79,6 +82,7 @@ impl Accounts {
             function_region: "us-east-1".to_owned(),
             external_id: format!("external-id-of-{dev}"),
             installation_id: installation_id.to_owned(),
+            bounded: true,
         }
     }
 
@@ -150,10 +154,13 @@ impl Accounts {
         for account in [&self.platform, &self.tools, &self.dev] {
             keys.insert(self.root_key(account), self.iam_arn(account, "root"));
         }
-        let managed_policies = BTreeMap::from([(
+        let mut managed_policies = BTreeMap::from([(
             self.iam_arn("aws", "policy/service-role/AWSLambdaBasicExecutionRole"),
             allow(&json!(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]), &json!("*")),
         )]);
+        if let Some(boundary) = self.stack(self.dev_rights())?.boundary() {
+            managed_policies.insert(self.boundary_arn(), boundary);
+        }
         Ok(Seed { accounts, managed_policies, keys })
     }
 
@@ -181,7 +188,7 @@ impl Accounts {
     }
 
     fn dev_account(&self) -> Result<AccountSeed> {
-        let entrance = self.entrance(DEV_RIGHTS)?;
+        let entrance = self.entrance(self.dev_rights())?;
         let mut execution = RoleSeed::trusting(trust_of(&json!({"Service": "lambda.amazonaws.com"})));
         "/service-role/".clone_into(&mut execution.path);
         execution.attached_policies.push(self.iam_arn("aws", "policy/service-role/AWSLambdaBasicExecutionRole"));

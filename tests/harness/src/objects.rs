@@ -39,7 +39,7 @@ pub fn tools_account(accounts: &Accounts, namespace: &str) -> Value {
 /// The dev account's `AwsAccount`: it lets the same namespace have its function invoked from the tools account.
 #[must_use]
 pub fn dev_account(accounts: &Accounts, namespace: &str) -> Value {
-    json!({
+    let mut account = json!({
         "apiVersion": "crossinvoke.dev/v1alpha1",
         "kind": "AwsAccount",
         "metadata": {"name": format!("{namespace}-dev")},
@@ -55,7 +55,11 @@ pub fn dev_account(accounts: &Accounts, namespace: &str) -> Value {
             }],
             "invokeRoles": {"allowedTagKeys": ["team"]},
         },
-    })
+    });
+    if accounts.bounded {
+        account["spec"]["invokeRoles"]["permissionsBoundaryARN"] = json!(accounts.boundary_arn());
+    }
+    account
 }
 
 /// A `CrossAccountInvoke` that makes a new stage behind Build and invokes the function from it.

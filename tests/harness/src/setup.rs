@@ -45,6 +45,12 @@ impl Setup {
         self
     }
 
+    /// Gives the controller the dev account's rights of `dev-without-boundary.json`, and imposes no boundary.
+    #[must_use]
+    pub fn without_boundary(self) -> Self {
+        self.adjust_accounts(|accounts| accounts.bounded = false)
+    }
+
     /// Changes what AWS holds before anything starts.
     #[must_use]
     pub fn seed(mut self, change: impl FnOnce(&Accounts, &mut Seed) + Send + 'static) -> Self {

@@ -30,12 +30,20 @@ impl Deed<'_> {
 }
 
 impl Moto {
-    /// Makes what a seed describes, but for attachments of managed policies: moto knows AWS's own only when told to load
-    /// all of them (`MOTO_IAM_LOAD_MANAGED_POLICIES`), a second of work for each account.
+    /// Makes what a seed describes, but for AWS's own managed policies: moto knows them only when told to load all of them
+    /// (`MOTO_IAM_LOAD_MANAGED_POLICIES`), a second of work for each account.
     ///
     /// # Errors
     /// As moto answers.
     pub fn seed(&self, seed: &Seed) -> Result<()> {
+        for (arn, document) in &seed.managed_policies {
+            let mut parts = arn.split(':').skip(4);
+            let (Some(account), Some(resource)) = (parts.next(), parts.next()) else { continue };
+            if let (true, Some(name)) = (seed.accounts.contains_key(account), resource.strip_prefix("policy/")) {
+                let policy = json!({"PolicyName": name, "PolicyDocument": document.to_string()});
+                Deed(self, account, "us-east-1").iam("create_policy", policy)?;
+            }
+        }
         for (account, seeded) in &seed.accounts {
             let deed = Deed(self, account, "us-east-1");
             for (name, role) in &seeded.roles {
@@ -147,6 +155,7 @@ fn roles(deed: &Deed<'_>) -> Result<Map<String, Value>> {
             "inlinePolicies": policies,
             "attachedPolicies": attached,
             "tags": tags,
+            "permissionsBoundary": role["PermissionsBoundary"]["PermissionsBoundaryArn"],
         });
         (text(role, "RoleName"), shown)
     };

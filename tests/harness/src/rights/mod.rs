@@ -19,9 +19,6 @@ use crate::{
 /// The boundary of the roles that the controller makes, as the template names it.
 pub const BOUNDARY: &str = "crossinvoke-boundary";
 
-/// The shipped policy of the dev account's role.
-pub const DEV_RIGHTS: &str = "dev-without-boundary";
-
 /// What the names of pipelines begin with that the shipped rights cover here.
 const PIPELINES: &str = "payments-*";
 /// The functions that the shipped rights cover here.
@@ -44,6 +41,12 @@ impl Rendering {
 }
 
 impl Accounts {
+    /// The name of the shipped policy that the controller's role in the dev account has.
+    #[must_use]
+    pub fn dev_rights(&self) -> &'static str {
+        if self.bounded { "dev" } else { "dev-without-boundary" }
+    }
+
     /// The ARN of the boundary that the dev account demands.
     #[must_use]
     pub fn boundary_arn(&self) -> String {
