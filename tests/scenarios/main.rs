@@ -12,6 +12,7 @@ mod admission;
 mod changing;
 mod converging;
 mod deleting;
+mod denials;
 mod drifting;
 mod entering;
 mod gating;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         resisting::scenarios(),
         refusing::scenarios(),
         renewing::scenarios(),
+        denials::scenarios(),
         gating::scenarios(),
         changing::scenarios(),
         waiting::scenarios(),

@@ -3,10 +3,9 @@
 use crossinvoke_harness::{
     Context as _, Result, Scenario, Setup,
     accounts::{EXECUTION_ROLE, FUNCTION, PIPELINE},
-    objects::condition,
     rights::Rendering,
 };
-use fakeaws::{Effect, Fault, RoleSeed};
+use fakeaws::RoleSeed;
 use serde_json::{Value, json};
 
 use crate::{
@@ -73,7 +72,6 @@ pub(crate) fn scenarios() -> Vec<Case> {
             Setup::default,
             a_denied_call_names_action_resource_and_account,
         ),
-        case("a_denial_names_the_kind_of_policy_that_denies", Setup::default, a_denial_names_the_kind_of_policy),
         case(
             "an_account_of_another_id_is_never_written_to",
             Setup::default,
@@ -172,49 +170,6 @@ async fn a_denied_call_names_action_resource_and_account(scenario: &mut Scenario
     scenario.touch("validate", "once more").await?;
     refused(scenario, "validate", "AssumeRoleDenied", &[&dev, "role/crossinvoke", "external id"]).await?;
     Ok(())
-}
-
-/// In AWS's words for each kind. An Allow in the role's policies helps against the first alone.
-async fn a_denial_names_the_kind_of_policy(scenario: &mut Scenario<'_>) -> Result<()> {
-    entered(scenario).await?;
-    let dev = scenario.accounts.dev.clone();
-    scenario.apply(&scenario.invoke("validate")).await?;
-    for (end, remedy) in [
-        (
-            "because no identity-based policy allows the iam:PutRolePolicy action",
-            "allow it in that role's policies (deploy/iam",
-        ),
-        ("with an explicit deny in an identity-based policy", "a policy of that role denies it"),
-        (
-            "because no permissions boundary allows the iam:PutRolePolicy action",
-            "the permissions boundary of that role denies it",
-        ),
-        ("with an explicit deny in a service control policy", "a service control policy of the organization denies it"),
-        (
-            "with an explicit deny in a resource control policy",
-            "a resource control policy of the organization denies it",
-        ),
-        ("because no session policy allows the iam:PutRolePolicy action", "the policy of its session denies it"),
-    ] {
-        let session = format!("arn:aws:sts::{dev}:assumed-role/crossinvoke/s");
-        let text =
-            format!("User: {session} is not authorized to perform: iam:PutRolePolicy on resource: role our-role {end}");
-        scenario.aws().clear_faults().context("no faults")?;
-        let denied = Effect::fail("AccessDenied", &text, 403);
-        scenario.aws().fault(Fault::next("PutRolePolicy", denied).always()).context("a fault")?;
-        scenario.touch("validate", remedy).await?;
-        let says = |object: &kube::api::DynamicObject| {
-            let said = crate::support::message(object);
-            let all = ["role/crossinvoke may not iam:PutRolePolicy on role our-role;", remedy, &dev];
-            condition(object, "Ready").is_some_and(|(_, reason)| reason == "AccessDenied")
-                && all.iter().all(|part| said.contains(part))
-                && said.contains("deploy/iam") == remedy.contains("deploy/iam")
-        };
-        scenario.until("validate", &format!("the denial says: {remedy}"), says).await?;
-    }
-    scenario.aws().clear_faults().context("no faults")?;
-    scenario.touch("validate", "again").await?;
-    scenario.until_reason("validate", "Converged").await.map(|_| ())
 }
 
 async fn an_account_of_another_id_is_never_written_to(scenario: &mut Scenario<'_>) -> Result<()> {

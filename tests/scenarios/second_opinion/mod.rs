@@ -5,6 +5,7 @@
 //! pipelines and runs stay with the double. All that is otherwise than there is in [`differences`], with what AWS answers.
 
 mod differences;
+mod facts;
 
 use crossinvoke_harness::{
     Context as _, Result, Scenario, Setup,
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     drifting, repairing,
-    suite::{Case, case},
+    suite::{Case, case, own_bench},
     support::{converge, invoke_role_name, pipeline, role, stages, status_but_requests},
 };
 
@@ -27,6 +28,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("on_moto_each_part_changed_is_put_right", on_moto, repairing::each_part_changed),
         case("on_moto_each_part_that_drifts_is_named", on_moto, drifting::each_part_is_named),
         case("moto_and_the_double_differ_as_documented", without_controller, differences::differences),
+        own_bench("the_facts_are_asked_of_moto_as_well", facts::of_moto),
     ]
 }
 

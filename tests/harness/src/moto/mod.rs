@@ -4,6 +4,7 @@ mod accounts;
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
+    path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Stdio},
     sync::{Mutex, PoisonError},
 };
@@ -68,8 +69,7 @@ impl Moto {
     /// # Errors
     /// If the environment cannot be made, or moto does not start.
     pub fn start() -> Result<Self> {
-        let python = fakeaws::virtual_environment("moto", PINS).context("an environment for moto")?;
-        let mut command = bound::command(python).context("starting moto")?;
+        let mut command = bound::command(Self::python()?).context("starting moto")?;
         command.arg(repository().join("tests/harness/moto/serve.py"));
         // Nothing of the developer's own AWS set-up may leak in.
         for variable in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"] {
@@ -87,6 +87,14 @@ impl Moto {
         let mut moto = Self { child, dialogue, endpoint: String::new() };
         moto.endpoint = moto.dialogue.lock().unwrap_or_else(PoisonError::into_inner).hear()?;
         Ok(moto)
+    }
+
+    /// The Python of moto's virtual environment, which has boto3 as well.
+    ///
+    /// # Errors
+    /// If the environment cannot be made.
+    pub fn python() -> Result<PathBuf> {
+        fakeaws::virtual_environment("moto", PINS).context("an environment for moto")
     }
 
     /// `http://127.0.0.1:port`.
