@@ -28,7 +28,53 @@ pub(crate) fn scenarios() -> Vec<Case> {
             scenario.run(async |scenario| kind_deleted(scenario).await).await?;
             kubernetes_rights::note(bench.control_plane())
         }),
+        own_bench("an_account_stays_when_its_kind_is_deleted", async |controller| {
+            let bench = Bench::start(controller).await?;
+            let scenario = Scenario::with(&bench, "account-kind-deleted", Setup::default()).await?;
+            scenario.run(async |scenario| account_kind_deleted(scenario).await).await?;
+            kubernetes_rights::note(bench.control_plane())
+        }),
     ]
+}
+
+/// The gates stay with their objects: without them nothing could be taken out of AWS.
+async fn account_kind_deleted(scenario: &mut Scenario<'_>) -> Result<()> {
+    let kind = "awsaccounts.crossinvoke.dev";
+    let account = format!("{}-dev", scenario.namespace);
+    let before = scenario.configuration()?;
+    converge(scenario, &scenario.invoke("validate")).await?;
+    let made = scenario.configuration()?;
+    let kubectl = scenario.kubectl();
+    kubectl.run(&["delete", "crd", kind, "--wait=false"]).await?;
+    let told = async |reason: &str, parts: &[&str]| {
+        let selector = format!("--field-selector=reason={reason},regarding.name={account}");
+        let arguments = ["get", "events.events.k8s.io", "--namespace=default", &selector, "--output=json"];
+        eventually(&format!("an event {reason}"), DEADLINE, async || {
+            let text = kubectl.run(&arguments).await.map_err(|error| error.to_string())?;
+            let events: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+            let notes: Vec<&str> =
+                events["items"].as_array().into_iter().flatten().filter_map(|event| event["note"].as_str()).collect();
+            // Told once, and not at each look.
+            let [note] = notes[..] else { return Err(format!("{notes:?}")) };
+            if parts.iter().all(|part| note.contains(part)) { Ok(()) } else { Err(note.to_owned()) }
+        })
+        .await
+    };
+    let confirm = format!("kubectl annotate crd {kind} crossinvoke.dev/confirm-removal=true");
+    let finalizer = format!("crossinvoke.dev/in-use-{}", scenario.installation_id);
+    told("DeletionBlocked", &[&confirm, &finalizer, "save it"]).await?;
+    scenario.assert_as_before(&made)?;
+
+    kubectl.run(&["annotate", "crd", kind, "crossinvoke.dev/confirm-removal=true"]).await?;
+    told("InUse", &["still used by CrossAccountInvoke", "/validate"]).await?;
+    let held = scenario.aws_accounts().get(&account).await.context("the account")?;
+    assert_eq!(held.metadata.finalizers.unwrap_or_default(), [finalizer]);
+    scenario.assert_as_before(&made)?;
+    // An account that goes still lets the controller in for what it made there.
+    scenario.delete("validate").await?;
+    scenario.until_gone("validate").await?;
+    scenario.assert_as_before(&before)?;
+    kubectl.run(&["wait", "--for=delete", &format!("crd/{kind}"), "--timeout=90s"]).await.map(drop)
 }
 
 async fn take_off(scenario: &Scenario<'_>) -> Result<()> {
