@@ -50,6 +50,9 @@ pub struct Run {
     /// 0.0.0.0:8080 where IPv6 is off.
     #[arg(long)]
     pub http_addr: Option<SocketAddr>,
+    /// Whether /metrics has a series for each object and account.
+    #[arg(long, default_value_t = true, action = ArgAction::Set)]
+    pub metrics_per_object: bool,
     /// Objects reconciled at a time.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: u16,
@@ -80,6 +83,9 @@ pub struct Run {
     /// A stalled object is looked at again after its interval, or after this if that is sooner.
     #[arg(long, default_value = "5m", value_parser = duration)]
     pub stalled_retry: Duration,
+    /// A stalled AwsAccount is looked at again after this for ten minutes, since whoever sets an account up waits for it.
+    #[arg(long, default_value = "30s", value_parser = duration)]
+    pub account_retry: Duration,
     /// How long drift that was put right stays in the status.
     #[arg(long, default_value = "1h", value_parser = duration)]
     pub drift_retention: Duration,
@@ -132,11 +138,12 @@ mod tests {
             run.backoff_first,
             run.backoff_cap,
             run.stalled_retry,
+            run.account_retry,
             run.drift_retention,
         ]
         .map(|duration| duration.as_secs());
-        assert_eq!(seconds, [60, 75, 10, 3600, 120, 15, 1, 300, 300, 3600]);
-        assert_eq!((run.concurrency, run.grant_list_functions), (8, true));
+        assert_eq!(seconds, [60, 75, 10, 3600, 120, 15, 1, 300, 300, 30, 3600]);
+        assert_eq!((run.concurrency, run.grant_list_functions, run.metrics_per_object), (8, true, true));
     }
 
     #[test]

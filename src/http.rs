@@ -8,7 +8,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use axum::{Router, extract::State, http::StatusCode, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    routing::get,
+};
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 
@@ -129,6 +134,9 @@ async fn bind_to(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(named)
 }
 
+/// What Prometheus takes for OpenMetrics and not for its own older format.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 /// Linux's number of "Address family not supported by protocol" (errno-base of the kernel's asm-generic).
 const EAFNOSUPPORT: i32 = 97;
 
@@ -150,7 +158,9 @@ pub async fn serve(
         )
         .route(
             "/metrics",
-            get(|State((_, metrics)): State<(Readiness, Arc<Metrics>)>| async move { metrics.render(Context::now()) }),
+            get(|State((_, metrics)): State<(Readiness, Arc<Metrics>)>| async move {
+                ([(CONTENT_TYPE, OPEN_METRICS)], metrics.render(Context::now()))
+            }),
         )
         .with_state((readiness, metrics));
     axum::serve(listener, router).with_graceful_shutdown(stop).await
@@ -158,6 +168,8 @@ pub async fn serve(
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     #[tokio::test]
@@ -173,6 +185,49 @@ mod tests {
         assert!(error.to_string().contains(&taken.to_string()), "{error}");
         assert!(bind(Some(off)).await.is_err(), "an address that was asked for is not replaced");
         assert!(DEFAULTS[0].is_ipv6() && DEFAULTS.iter().all(|address| address.port() == 8080));
+    }
+
+    /// Asks `/livez` and `/metrics` as a probe would.
+    async fn asked(address: SocketAddr, path: &str) -> std::io::Result<String> {
+        let mut stream = tokio::net::TcpStream::connect(address).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: crossinvoke\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+
+    async fn served(listener: TcpListener) -> u16 {
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(serve(listener, Readiness::default(), Arc::default(), std::future::pending()));
+        port
+    }
+
+    #[tokio::test]
+    async fn health_and_metrics_are_answered_over_ipv6_and_ipv4_alike() {
+        let everywhere = |family: IpAddr| SocketAddr::new(family, 0);
+        let [first, second] = DEFAULTS.map(|address| everywhere(address.ip()));
+        if let Err(error) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await {
+            println!("skipped: this machine has no ::1 to ask ({error})");
+            return;
+        }
+        let port = served(bind_to_either([first, second]).await.unwrap()).await;
+        for address in [IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)] {
+            let address = SocketAddr::new(address, port);
+            let health = asked(address, "/livez").await.unwrap();
+            assert!(health.starts_with("HTTP/1.1 200 ") && health.ends_with("ok\n"), "{address}: {health}");
+            let metrics = asked(address, "/metrics").await.unwrap();
+            assert!(metrics.contains(&format!("content-type: {OPEN_METRICS}\r\n")), "{address}: {metrics}");
+            assert!(metrics.contains("crossinvoke_objects{"), "{address}: {metrics}");
+        }
+    }
+
+    #[tokio::test]
+    async fn health_is_answered_over_ipv4_where_ipv6_is_off() {
+        let off: SocketAddr = "[2001:db8::1]:0".parse().unwrap();
+        let port = served(bind_to_either([off, SocketAddr::new(DEFAULTS[1].ip(), 0)]).await.unwrap()).await;
+        let health = asked(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port), "/livez").await.unwrap();
+        assert!(health.starts_with("HTTP/1.1 200 ") && health.ends_with("ok\n"), "{health}");
     }
 
     #[test]

@@ -86,7 +86,7 @@ async fn run(mut options: Run) -> Result<(), Failure> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
     let readiness = Readiness::default();
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(Metrics::new(options.metrics_per_object));
     let listener = http::bind(options.http_addr).await.map_err(|error| format!("--http-addr {error}"))?;
     // Printed and not logged: whoever asks for port 0 has to learn the port whatever is logged.
     println!("{}", listening(options.log_format, listener.local_addr()?));
@@ -164,6 +164,7 @@ async fn work(
             backoff_first: options.backoff_first,
             backoff_cap: options.backoff_cap,
             stalled_cap: options.stalled_retry,
+            account: options.account_retry,
         },
         drift_retention: options.drift_retention,
         list_functions: options.grant_list_functions,

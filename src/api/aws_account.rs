@@ -8,7 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{null, rules};
+use super::{lenient::lenient, null, rules};
 
 /// How the controller enters an account, and what it may do there for whom.
 #[derive(Clone, CustomResource, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -46,7 +46,8 @@ use super::{null, rules};
 #[x_kube(validation = rules::role_path_immutable())]
 #[x_kube(validation = rules::boundary_in_account())]
 pub struct AwsAccountSpec {
-    /// Twelve digits, in quotes. Immutable. Two AwsAccounts of one id open nothing.
+    /// Twelve digits, in quotes: without them YAML reads a number, which is refused as not "of type string". Immutable.
+    /// Two AwsAccounts of one id open nothing.
     #[serde(rename = "accountID")]
     #[schemars(length(max = rules::TEXT))]
     #[x_kube(validation = rules::account_id())]
@@ -186,24 +187,29 @@ pub struct InvokeRoles {
 #[serde(rename_all = "camelCase")]
 pub struct AwsAccountStatus {
     /// The generation of the spec that this status is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The installation that writes this status. Another one takes over when this one's finalizer in-use-<id> is gone, or
+    /// when it did not look for two hours.
+    #[serde(rename = "installationID", default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20))]
+    pub installation_id: Option<String>,
     /// Ready and GrantsMatched; Reconciling and Stalled while they are True.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// When the account was last entered. While nothing else changes it is written once an hour.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub last_checked_at: Option<Time>,
     /// The last value of the annotation crossinvoke.dev/reconcile-requested-at that was acted on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub last_handled_reconcile_at: Option<String>,
     /// Who the controller is in the account.
-    #[serde(rename = "callerARN", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "callerARN", default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub caller_arn: Option<String>,
     /// How many CrossAccountInvokes name the account.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub objects: Option<i64>,
 }
 
@@ -212,6 +218,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_status_that_nobody_could_have_written_decodes_as_far_as_it_goes() {
+        let status: AwsAccountStatus = serde_json::from_value(json!({
+            "observedGeneration": "three", "installationID": 7, "conditions": "none", "callerARN": "arn",
+            "lastCheckedAt": "9999-12-31T23:59:59Z", "objects": 2,
+        }))
+        .unwrap();
+        let expected =
+            AwsAccountStatus { caller_arn: Some("arn".to_owned()), objects: Some(2), ..AwsAccountStatus::default() };
+        assert_eq!(status, expected);
+    }
 
     #[test]
     fn null_means_absent_wherever_it_may_stand() {

@@ -6,9 +6,14 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use super::{contested::ContestedItem, drift::DriftStatus, null, rules};
+use super::{
+    contested::ContestedItem,
+    drift::DriftStatus,
+    lenient::{lenient, lenient_items},
+    null, rules,
+};
 
 /// What a `CrossAccountInvoke` declares.
 #[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -83,7 +88,7 @@ pub struct CrossAccountInvokeSpec {
 /// The account and region of the pipeline.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 pub struct ToolsAccount {
-    /// Twelve digits, in quotes.
+    /// Twelve digits, in quotes: without them YAML reads a number, which is refused as not "of type string".
     #[schemars(length(max = rules::TEXT))]
     #[x_kube(validation = rules::account_id())]
     pub id: String,
@@ -96,7 +101,8 @@ pub struct ToolsAccount {
 /// The account and region of the function.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 pub struct DevAccount {
-    /// Twelve digits, in quotes; another account than the tools account.
+    /// Twelve digits, in quotes (without them YAML reads a number, which is refused as not "of type string"); another
+    /// account than the tools account.
     #[schemars(length(max = rules::TEXT))]
     #[x_kube(validation = rules::account_id())]
     pub id: String,
@@ -346,23 +352,6 @@ pub struct InventoryItem {
     /// The version of the pipeline in which the action was last seen in place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipeline_version: Option<i64>,
-}
-
-/// A part of the status that does not decode counts as absent. Whoever may write status could otherwise make an object
-/// undecodable, and while there is one of those nothing shared is written for anybody.
-fn lenient<'de, D: Deserializer<'de>, T: Default + serde::de::DeserializeOwned>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    let value = serde_json::Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(value).unwrap_or_default())
-}
-
-/// The same item by item.
-fn lenient_items<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(
-    deserializer: D,
-) -> Result<Vec<T>, D::Error> {
-    let values = Option::<Vec<serde_json::Value>>::deserialize(deserializer)?.unwrap_or_default();
-    Ok(values.into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect())
 }
 
 #[cfg(test)]

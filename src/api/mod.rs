@@ -7,6 +7,7 @@ mod contested;
 pub mod crds;
 mod cross_account_invoke;
 mod drift;
+mod lenient;
 mod null;
 mod reason;
 #[cfg(test)]

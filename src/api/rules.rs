@@ -294,8 +294,14 @@ pub(super) fn regions_not_empty() -> Rule {
 }
 
 /// Twelve-digit account ids.
+/// A number, which YAML reads without quotes, is left to the rule, as in [`interval_schema`]: it says what to write. The
+/// ids that objects can be selected by must have a type, which refuses a number in words of its own.
 pub(super) fn account_ids() -> Value {
-    entries(ENTRY, &[account_id()])
+    let rule = rule(
+        "type(self) == string && self.matches('^[0-9]{12}$')",
+        "must be twelve digits in quotes, for example \"111111111111\"",
+    );
+    json!({"x-kubernetes-int-or-string": true, "maxLength": ENTRY, "x-kubernetes-validations": [rule]})
 }
 
 /// Names of pipelines with wildcards.

@@ -6,25 +6,31 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
-        interceptors::{Intercept, context::FinalizerInterceptorContextRef},
+        interceptors::{
+            Intercept,
+            context::{BeforeSerializationInterceptorContextRef, FinalizerInterceptorContextRef},
+        },
         orchestrator::{HttpResponse, Metadata},
         result::ConnectorError,
         runtime_components::RuntimeComponents,
     },
 };
-use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
+use tokio::time::Instant;
 
 use super::codes;
 
 /// Is told of every AWS call that ended.
 pub trait CallObserver: Send + Sync {
     /// `code` is `ok`, AWS's error code, `timeout` where no answer came in time, or `dispatch` where none came at all.
-    fn called(&self, service: &'static str, operation: &str, code: &str);
+    /// It took that long, the SDK's retries included.
+    fn called(&self, service: &'static str, operation: &str, code: &str, took: Duration);
 }
 
 /// Whether a session is over, by what AWS answered to its calls. The next use then opens a new one.
@@ -57,6 +63,14 @@ impl SessionEnd {
     }
 }
 
+/// When a call began.
+#[derive(Clone, Copy, Debug)]
+struct Begun(Instant);
+
+impl Storable for Begun {
+    type Storer = StoreReplace<Self>;
+}
+
 /// The interceptor of one service's client.
 pub(super) struct ObserveCalls {
     service: &'static str,
@@ -81,6 +95,15 @@ impl Intercept for ObserveCalls {
         "ObserveCalls"
     }
 
+    fn read_before_execution(
+        &self,
+        _context: &BeforeSerializationInterceptorContextRef<'_>,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        config.interceptor_state().store_put(Begun(Instant::now()));
+        Ok(())
+    }
+
     fn read_after_execution(
         &self,
         context: &FinalizerInterceptorContextRef<'_>,
@@ -99,7 +122,8 @@ impl Intercept for ObserveCalls {
             }
         };
         self.end.note(self.service, &code);
-        self.observer.called(self.service, operation, &code);
+        let took = config.load::<Begun>().map(|begun| begun.0.elapsed()).unwrap_or_default();
+        self.observer.called(self.service, operation, &code, took);
         Ok(())
     }
 }

@@ -97,7 +97,8 @@ mod tests {
 
     /// What is left of a message about a pipeline with this action, when AWS quotes a piece of it.
     fn told(action: serde_json::Value, quoted: &str) -> String {
-        let declaration: Json = json!({"name": "payments-release", "stages": [{"name": "Build", "actions": [action]}]}).into();
+        let declaration: Json =
+            json!({"name": "payments-release", "stages": [{"name": "Build", "actions": [action]}]}).into();
         let error = AwsError {
             message: format!("Action at Build of payments-release is wrong near: {quoted}."),
             service: "codepipeline",
@@ -115,7 +116,8 @@ mod tests {
 
     #[test]
     fn no_part_of_a_setting_is_told() {
-        let parameters = r#"{"suite":"smoke-tests","login":{"token":"s3cr\"et!","pin":493817},"hosts":["db.internal"]}"#;
+        let parameters =
+            r#"{"suite":"smoke-tests","login":{"token":"s3cr\"et!","pin":493817},"hosts":["db.internal"]}"#;
         let variables = r#"[{"name":"TOKEN","value":"{\"key\":\"hunter22\"}","type":"PLAINTEXT"}]"#;
         let configuration = json!({"configuration": {"UserParameters": parameters, "EnvironmentVariables": variables,
             "Deeper": {"list": ["in-a-list", {"x": "in-an-object"}]}, "Free": "--token=ab12cd34 --verbose\nsecond line"}});

@@ -25,11 +25,11 @@ use crate::{
     aws::{AwsError, AwsErrorKind, Session, SessionKey},
     cluster::{Decoded, kind},
     domain::{
-        account_status,
+        account_status::{self, Candidate},
         conditions::{self, Look},
         gate::{self, Account},
         grants,
-        ids::{AccountId, Arn, InstallationId},
+        ids::{AccountId, Arn},
         retry,
         validate::{DEFAULT_INTERVAL, validate},
     },
@@ -39,12 +39,6 @@ use crate::{
 const UNTIL_RELEASED: Duration = Duration::from_secs(30);
 /// Bytes of names in an event, which can carry a kilobyte in all (Kubernetes API reference, Event `note`).
 const NAMES_MAX: usize = 800;
-
-/// The finalizer by which one installation holds an account.
-#[must_use]
-pub fn in_use_finalizer(installation: &InstallationId) -> String {
-    format!("crossinvoke.dev/in-use-{installation}")
-}
 
 /// Reconciles one account.
 ///
@@ -79,36 +73,24 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
             return Ok(Action::await_change());
         }
     };
-    let finalizer = in_use_finalizer(&context.settings.installation);
+    let finalizer = account_status::in_use_finalizer(context.settings.installation.as_str());
     let held = account.finalizers().contains(&finalizer);
     let users = users(context, &account.spec);
     let namespaces = context.caches.watched_namespaces();
     let ours = namespaces.iter().any(|(name, labels)| gate::grants_anything(&account.spec, name, Some(labels)));
-    // One that grants nothing is not held, and is reported by the installation that all namespaces are the business of.
-    let reported = ours || context.caches.watches_everything();
+    // One that grants nothing is not held, and is the business of who watches all namespaces.
+    let looked_at = ours || context.caches.watches_everything();
     let left = !ours && held && users.holding.is_empty();
-    if account.metadata.deletion_timestamp.is_some() || !reported || left {
+    if account.metadata.deletion_timestamp.is_some() || !looked_at || left {
         return leave(account, context, &finalizer, held, &users).await;
     }
     let mut current = account.clone();
     if ours && !held {
         current = set_finalizers(account, context, |finalizers| finalizers.push(finalizer)).await?;
     }
-    let conflict = Ok(Action::requeue(Duration::from_millis(500)));
-    if current.status.as_ref().is_none_or(|status| status.conditions.is_empty()) {
-        // Without conditions kstatus would take the account for finished.
-        let first = (Reason::Progressing, "the account is being entered for the first time");
-        let status = next_status(&current, context, first, 0, None, &users);
-        if !write(&mut current, context, status).await? {
-            return conflict;
-        }
-    }
-    let before = account_status::grants(current.status.as_ref());
-    let (status, reason) = status(&current, context, &users).await;
-    if current.status.as_ref() != Some(&status) && !write(&mut current, context, status).await? {
-        return conflict;
-    }
-    tell_of_grants(&current, context, before).await;
+    let Some(reason) = look(&mut current, context, &users).await? else {
+        return Ok(Action::requeue(Duration::from_millis(500)));
+    };
     let uid = account.uid().unwrap_or_default();
     if reason.class() == ReasonClass::Reconciling {
         return Ok(backoff(context, &uid));
@@ -119,9 +101,64 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
     }
     let fraction = Context::fraction();
     Ok(Action::requeue(match reason.class() {
-        ReasonClass::Stalled => context.settings.delays.stalled(DEFAULT_INTERVAL, fraction),
+        ReasonClass::Stalled => {
+            let stalled_for = account_status::stalled_for(current.status.as_ref(), Context::now());
+            context.settings.delays.stalled_account(stalled_for, DEFAULT_INTERVAL, fraction)
+        }
         ReasonClass::Ready | ReasonClass::Reconciling => retry::jittered(DEFAULT_INTERVAL, fraction),
     }))
+}
+
+/// Enters the account and tells how that went: in its status, if it is this installation that reports it. `None` when a
+/// newer account is on its way to us.
+async fn look(current: &mut AwsAccount, context: &Context, users: &Users) -> Result<Option<Reason>, Error> {
+    let is_new = current.status.as_ref().is_none_or(|status| status.conditions.is_empty());
+    if is_new && reports(current, context, false) {
+        // Without conditions kstatus would take the account for finished.
+        let first = (Reason::Progressing, "the account is being entered for the first time");
+        let status = next_status(current, context, first, 0, None, users);
+        if !write(current, context, status).await? {
+            return Ok(None);
+        }
+    }
+    let (name, uid) = (current.name_any(), current.uid().unwrap_or_default());
+    let before = account_status::grants(current.status.as_ref());
+    let (status, reason, message) = status(current, context, users).await;
+    let looked = context.memory.last_look(&uid).or(status.last_checked_at.as_ref().map(|at| at.0));
+    if !reports(current, context, reason == Reason::Converged) {
+        context.metrics.account(&name, reason, looked);
+        let (granting, _) = grants::matched(&current.spec, &context.caches.namespaces());
+        context.metrics.granting_nothing(&name, granting == GrantsReason::GrantsNothing);
+        tell_unreported(current, context, reason, message).await;
+        return Ok(Some(reason));
+    }
+    context.metrics.account(&name, conditions::ready_reason(&status.conditions).unwrap_or(reason), looked);
+    if current.status.as_ref() != Some(&status) && !write(current, context, status).await? {
+        return Ok(None);
+    }
+    tell_of_grants(current, context, before).await;
+    Ok(Some(reason))
+}
+
+fn reports(account: &AwsAccount, context: &Context, entered: bool) -> bool {
+    let candidate = Candidate {
+        installation: &context.settings.installation,
+        watches_everything: context.caches.watches_everything(),
+        entered,
+        now: Context::now(),
+    };
+    account_status::reports(&candidate, account.finalizers(), account.status.as_ref())
+}
+
+/// Another installation reports the account; that this one cannot enter it is told all the same, once.
+async fn tell_unreported(account: &AwsAccount, context: &Context, reason: Reason, message: String) {
+    let is_news = context.memory.is_untold(&account.uid().unwrap_or_default(), reason.into());
+    if is_news && reason.class() == ReasonClass::Stalled {
+        let installation = &context.settings.installation;
+        let note = format!("{reason}: {message} (installation {installation}, which does not report this account)");
+        tracing::warn!("{note}");
+        publish(account, context, ("Stalled", "Reconcile"), note).await;
+    }
 }
 
 /// Replaces the status on the resource version that was read; false when a newer one is on its way to us.
@@ -147,6 +184,7 @@ async fn leave(
     users: &Users,
 ) -> Result<Action, Error> {
     if !held {
+        context.metrics.forget_account(&account.name_any());
         return Ok(Action::await_change());
     }
     let uid = account.uid().unwrap_or_default();
@@ -283,7 +321,7 @@ fn session_key(account: &AwsAccount) -> Option<SessionKey> {
 }
 
 /// Tries to enter the account and says how it went.
-async fn status(account: &AwsAccount, context: &Context, users: &Users) -> (AwsAccountStatus, Reason) {
+async fn status(account: &AwsAccount, context: &Context, users: &Users) -> (AwsAccountStatus, Reason, String) {
     let (reason, message, caller) = enter(account, context).await;
     let uid = account.uid().unwrap_or_default();
     if reason == Reason::Converged {
@@ -293,7 +331,7 @@ async fn status(account: &AwsAccount, context: &Context, users: &Users) -> (AwsA
     let mut status = next_status(account, context, (reason, &message), failures, caller, users);
     status.last_handled_reconcile_at =
         annotation::requested(account.annotations()).or(status.last_handled_reconcile_at);
-    (status, reason)
+    (status, reason, message)
 }
 
 fn next_status(
@@ -317,7 +355,15 @@ fn next_status(
         now,
     };
     let (granting, of_grants) = grants::matched(&account.spec, &context.caches.namespaces());
-    account_status::next(previous, &look, checked, caller, users.naming, (granting, &of_grants))
+    account_status::next(
+        previous,
+        &context.settings.installation,
+        &look,
+        checked,
+        caller,
+        users.naming,
+        (granting, &of_grants),
+    )
 }
 
 async fn enter(account: &AwsAccount, context: &Context) -> (Reason, String, Option<String>) {

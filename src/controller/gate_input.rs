@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 
-use super::{accounts::in_use_finalizer, context::Context};
+use super::context::Context;
 use crate::domain::{
+    account_status,
     gate::{Account, Input},
     ids::ObjectKey,
 };
@@ -25,7 +26,7 @@ pub fn with_accounts(context: &Context, accounts: Arc<[Account]>, object: &Objec
 /// All accounts that decode.
 #[must_use]
 pub fn accounts(context: &Context) -> Arc<[Account]> {
-    let finalizer = in_use_finalizer(&context.settings.installation);
+    let finalizer = account_status::in_use_finalizer(context.settings.installation.as_str());
     let accounts = context.caches.accounts();
     let accounts = accounts.iter().filter_map(|account| account.0.as_ref().ok());
     accounts

@@ -55,7 +55,8 @@ pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> 
     // One that went meanwhile is counted no more.
     if pass.context.caches.object(&pass.key).is_some() {
         let reason = conditions::ready_reason(&status.conditions).unwrap_or(reason);
-        pass.context.metrics.object(&pass.key, reason.class());
+        let recorded = status.last_checked_at.as_ref().map(|at| at.0);
+        pass.context.metrics.object(&pass.key, reason, pass.context.memory.last_look(&pass.uid).or(recorded));
         pass.context.metrics.drift_open(&pass.key, pass.drift.oldest_uncorrected());
         pass.context.metrics.contested(&pass.key, pass.contested.count());
     }

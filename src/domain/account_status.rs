@@ -1,16 +1,61 @@
 //! The status of an `AwsAccount`: a function of what it said, how the account was entered and the time.
 
-use jiff::Timestamp;
+use std::{collections::BTreeSet, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::conditions::{self, Known, Look};
+use super::{
+    conditions::{self, Known, Look},
+    ids::InstallationId,
+};
 use crate::api::{AwsAccountStatus, GrantsReason, condition};
 
-/// The next status. It equals the previous one when nothing but time has passed; the time of the last look alone counts
+/// How long a reporter may not have looked before another installation reports.
+const REPORTER_SILENT_FOR: SignedDuration = SignedDuration::from_hours(2);
+
+/// The finalizer by which one installation holds an account.
+#[must_use]
+pub fn in_use_finalizer(installation: &str) -> String {
+    format!("{IN_USE}{installation}")
+}
+
+const IN_USE: &str = "crossinvoke.dev/in-use-";
+
+/// Who asks whether to report.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// The installation.
+    pub installation: &'a InstallationId,
+    /// Whether it watches all namespaces.
+    pub watches_everything: bool,
+    /// Whether it could enter the account just now. Who could not has nothing newer to say than a silent reporter.
+    pub entered: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Whether this installation writes the status: of those that hold the account one does, until it lets go or falls silent.
+/// What nobody holds is the business of who watches all namespaces.
+#[must_use]
+pub fn reports(candidate: &Candidate<'_>, finalizers: &[String], status: Option<&AwsAccountStatus>) -> bool {
+    let holders: BTreeSet<&str> = finalizers.iter().filter_map(|name| name.strip_prefix(IN_USE)).collect();
+    let own = candidate.installation.as_str();
+    if !(holders.contains(own) || (holders.is_empty() && candidate.watches_everything)) {
+        return false;
+    }
+    let Some(reporter) = status.and_then(|status| status.installation_id.as_deref()) else { return true };
+    let last = status.and_then(|status| status.last_checked_at.as_ref()).map(|at| at.0);
+    let is_silent = last.is_none_or(|last| candidate.now.duration_since(last) > REPORTER_SILENT_FOR);
+    reporter == own || !holders.contains(reporter) || (is_silent && candidate.entered)
+}
+
+/// The next status, as this installation reports it. It equals the previous one when nothing but time has passed; the time of the last look alone counts
 /// once in a while. What is known of the caller stays while looks fail.
 #[must_use]
 pub fn next(
     previous: Option<&AwsAccountStatus>,
+    reporter: &InstallationId,
     look: &Look<'_>,
     checked: Option<Timestamp>,
     caller: Option<String>,
@@ -23,6 +68,7 @@ pub fn next(
     conditions.push(conditions::grants(known.conditions, grants, of_grants, look.generation, look.now));
     let mut status = AwsAccountStatus {
         observed_generation: Some(look.generation),
+        installation_id: Some(reporter.to_string()),
         conditions,
         last_handled_reconcile_at: previous.and_then(|previous| previous.last_handled_reconcile_at.clone()),
         last_checked_at: previous.and_then(|previous| previous.last_checked_at.clone()),
@@ -33,6 +79,14 @@ pub fn next(
         status.last_checked_at = checked.map(Time).or(status.last_checked_at);
     }
     status
+}
+
+/// For how long a status has said that somebody has to act; for ever where it does not say it.
+#[must_use]
+pub fn stalled_for(status: Option<&AwsAccountStatus>, now: Timestamp) -> Duration {
+    let conditions = status.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let stalled = conditions.iter().find(|known| known.type_ == condition::STALLED);
+    stalled.map_or(Duration::MAX, |stalled| now.duration_since(stalled.last_transition_time.0).unsigned_abs())
 }
 
 /// What a status says of the account's grants.
@@ -50,4 +104,49 @@ pub fn known(status: Option<&AwsAccountStatus>) -> Known<'_> {
         observed_generation: status.observed_generation,
         last_checked: status.last_checked_at.as_ref().map(|at| at.0),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn one_of_those_that_hold_an_account_reports_it() {
+        let own: InstallationId = "own".parse().unwrap();
+        let now = 100_000;
+        let fresh = Some(now - 7200);
+        // Who holds it, who reports, when that one looked last, whether we watch everything and could enter.
+        for (holders, reporter, looked, everything, entered, expected) in [
+            (&["own"][..], None, None, false, false, true),
+            (&["own"], Some("own"), None, false, false, true),
+            (&["own", "other"], Some("other"), fresh, true, true, false),
+            (&["own", "other"], Some("other"), Some(now - 7201), false, true, true),
+            // A takeover by who cannot enter either would go back and forth for ever.
+            (&["own", "other"], Some("other"), Some(now - 7201), false, false, false),
+            (&["own", "other"], Some("other"), None, false, true, true),
+            (&["own"], Some("other"), fresh, false, false, true),
+            (&["other"], Some("own"), fresh, true, true, false),
+            (&["other"], None, None, true, true, false),
+            (&[], None, None, true, false, true),
+            (&[], None, None, false, true, false),
+            (&[], Some("other"), fresh, true, false, true),
+        ] {
+            let finalizers: Vec<String> = holders.iter().map(|id| in_use_finalizer(id)).collect();
+            let status = AwsAccountStatus {
+                installation_id: reporter.map(str::to_owned),
+                last_checked_at: looked.map(|second| Time(at(second))),
+                ..AwsAccountStatus::default()
+            };
+            let candidate = Candidate { installation: &own, watches_everything: everything, entered, now: at(now) };
+            assert_eq!(
+                reports(&candidate, &finalizers, Some(&status)),
+                expected,
+                "{holders:?} {reporter:?} {looked:?} {entered}"
+            );
+        }
+    }
 }

@@ -11,7 +11,12 @@ pub struct Delays {
     pub backoff_cap: Duration,
     /// A stalled object is looked at again no later than this, since its cure usually happens outside Kubernetes.
     pub stalled_cap: Duration,
+    /// A stalled account is looked at again after this while it has not been stalled for long.
+    pub account: Duration,
 }
+
+/// For how long a stalled account is looked at more often: whoever sets it up waits for it.
+const ACCOUNT_WATCHED_FOR: Duration = Duration::from_mins(10);
 
 impl Default for Delays {
     fn default() -> Self {
@@ -19,6 +24,7 @@ impl Default for Delays {
             backoff_first: Duration::from_secs(1),
             backoff_cap: Duration::from_mins(5),
             stalled_cap: Duration::from_mins(5),
+            account: Duration::from_secs(30),
         }
     }
 }
@@ -40,6 +46,15 @@ impl Delays {
     #[must_use]
     pub fn stalled(&self, interval: Duration, fraction: f64) -> Duration {
         jittered(interval.min(self.stalled_cap), fraction).min(self.stalled_cap)
+    }
+}
+
+impl Delays {
+    /// When an account is looked at again that has been stalled for this long.
+    #[must_use]
+    pub fn stalled_account(&self, stalled_for: Duration, interval: Duration, fraction: f64) -> Duration {
+        let usual = self.stalled(interval, fraction);
+        if stalled_for < ACCOUNT_WATCHED_FOR { usual.min(self.account) } else { usual }
     }
 }
 
@@ -97,6 +112,16 @@ mod tests {
         assert_eq!(Delays::default().stalled(Duration::from_hours(24), 0.5), Duration::from_mins(5));
         assert_eq!(Delays::default().stalled(Duration::from_hours(24), 1.0), Duration::from_mins(5));
         assert_eq!(Delays::default().stalled(Duration::from_secs(10), 0.5), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_stalled_account_is_looked_at_every_half_minute_for_ten_minutes() {
+        let delay = |stalled_for| {
+            Delays::default().stalled_account(Duration::from_secs(stalled_for), Duration::from_mins(10), 1.0).as_secs()
+        };
+        assert_eq!([0, 599, 600, 86_400].map(delay), [30, 30, 300, 300]);
+        let hasty = Delays { stalled_cap: Duration::from_secs(1), ..Delays::default() };
+        assert_eq!(hasty.stalled_account(Duration::ZERO, Duration::from_mins(10), 1.0), Duration::from_secs(1));
     }
 
     proptest! {

@@ -43,6 +43,8 @@ async fn kubectl_lists_both_kinds(scenario: &mut Scenario<'_>) -> Result<()> {
         assert!(wide.contains(part), "{part:?} is not in {wide}");
     }
     let account = format!("{}-dev", scenario.namespace);
+    let reporter = ["get", "awsa", &account, "--output=jsonpath={.status.installationID}"];
+    assert_eq!(kubectl.run(&reporter).await?, scenario.installation_id);
     let narrow = kubectl.run(&["get", "awsa", &account]).await?;
     assert_eq!(header(&narrow), ["NAME", "ACCOUNT", "READY", "REASON", "OBJECTS", "AGE"]);
     let wide = kubectl.run(&["get", "awsa", &account, "--output=wide"]).await?;

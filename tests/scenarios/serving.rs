@@ -17,7 +17,9 @@ pub(crate) fn scenarios() -> Vec<Case> {
 }
 
 async fn health_and_metrics_are_served(scenario: &mut Scenario<'_>) -> Result<()> {
+    crate::support::entered(scenario).await?;
     crate::support::converge(scenario, &scenario.invoke("validate")).await?;
+    let (namespace, installation) = (scenario.namespace.clone(), scenario.installation_id.clone());
     let controller = scenario.controller()?;
     for path in ["/livez", "/readyz"] {
         assert_eq!(controller.get(path).await?.0, 200, "{path}");
@@ -32,9 +34,28 @@ async fn health_and_metrics_are_served(scenario: &mut Scenario<'_>) -> Result<()
     for line in [
         r#"crossinvoke_aws_calls_total{service="codepipeline",operation="UpdatePipeline",code="ok"} 1"#,
         r#"crossinvoke_aws_calls_total{service="sts",operation="AssumeRole",code="ok"} 2"#,
-        r#"crossinvoke_objects{readiness="ready"} 1"#,
+        r#"crossinvoke_objects{readiness="ready",reason="Converged"} 1"#,
     ] {
         assert!(metrics.contains(line), "{line} is missing:\n{metrics}");
+    }
+    for line in [
+        format!(
+            r#"crossinvoke_object_status{{namespace="{namespace}",name="validate",readiness="ready",reason="Converged"}} 1"#
+        ),
+        format!(r#"crossinvoke_account_status{{name="{namespace}-dev",readiness="ready",reason="Converged"}} 1"#),
+        format!(r#"crossinvoke_build_info{{version="{}",installation="{installation}"}} 1"#, env!("CARGO_PKG_VERSION")),
+        r#"crossinvoke_accounts{readiness="ready",reason="Converged"} 2"#.to_owned(),
+    ] {
+        assert!(metrics.contains(&line), "{line} is missing:\n{metrics}");
+    }
+    for series in [
+        r#"crossinvoke_last_look_timestamp_seconds{kind="CrossAccountInvoke"}"#,
+        r#"crossinvoke_oldest_look_timestamp_seconds{kind="AwsAccount"}"#,
+        r#"crossinvoke_aws_call_duration_seconds_count{service="iam",operation="GetRole"}"#,
+        "process_cpu_seconds_total",
+        "process_open_fds",
+    ] {
+        assert!(controller.metric(series).await? > 0.0, "{series}:\n{metrics}");
     }
     assert!(!metrics.contains("arn:"), "no ARNs in labels");
     Ok(())
@@ -45,7 +66,7 @@ async fn an_object_that_goes_is_counted_no_more(scenario: &mut Scenario<'_>) -> 
     invoke["spec"]["pipeline"]["name"] = serde_json::json!("not-granted");
     scenario.apply(&invoke).await?;
     scenario.until_reason("validate", "NotGranted").await?;
-    let stalled = r#"crossinvoke_objects{readiness="stalled"}"#;
+    let stalled = r#"crossinvoke_objects{readiness="stalled",reason="NotGranted"}"#;
     let invokes = scenario.invokes();
     let controller = scenario.controller()?;
     for wanted in [1.0, 0.0] {

@@ -39,6 +39,22 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* The annotations of an object that has none of its own. */}}
+{{- define "crossinvoke.annotations" -}}
+{{- with .Values.commonAnnotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+{{- end }}
+{{- end -}}
+
+{{/* The port that /livez, /readyz and /metrics are served on. */}}
+{{- define "crossinvoke.port" -}}
+{{- regexFind "[0-9]+$" (default ":8080" .Values.http.address) -}}
 {{- end -}}
 
 {{/* What a binding of the controller's rights binds them to. */}}

@@ -32,7 +32,7 @@ impl Observed {
 }
 
 impl CallObserver for Observed {
-    fn called(&self, service: &'static str, operation: &str, code: &str) {
+    fn called(&self, service: &'static str, operation: &str, code: &str, _took: Duration) {
         self.0.lock().unwrap().push(format!("{service} {operation} {code}"));
     }
 }

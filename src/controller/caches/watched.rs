@@ -95,10 +95,15 @@ impl Caches {
                 let (object, gone) = match event {
                     watcher::Event::Apply(object) | watcher::Event::InitApply(object) => (object, false),
                     watcher::Event::Delete(object) => (object, true),
-                    watcher::Event::Init | watcher::Event::InitDone => return future::ok(None),
+                    watcher::Event::InitDone => {
+                        let there = caches.accounts().iter().map(|account| account.name_any()).collect();
+                        caches.metrics.retain_accounts(&there);
+                        return future::ok(None);
+                    }
+                    watcher::Event::Init => return future::ok(None),
                 };
                 if gone {
-                    caches.metrics.granting_nothing(&object.name_any(), false);
+                    caches.metrics.forget_account(&object.name_any());
                 }
                 let digest = content(&object, FINALIZER);
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);

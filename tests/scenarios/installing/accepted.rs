@@ -29,6 +29,10 @@ async fn strict_validation(scenario: &Scenario<'_>) -> Result<()> {
         let file = repository().join(format!("tests/chart/{set}.yaml"));
         let text = std::fs::read_to_string(&file).context(file.display())?;
         release.values = serde_saphyr::from_str(&text).context(file.display())?;
+        if set == "all-values" {
+            // The Prometheus operator's kind is not in this cluster.
+            release.values["podMonitor"]["enabled"] = json!(false);
+        }
         let rendered = scenario.helm().template(&release, &[]).await?;
         let taken = dry_run(scenario, &rendered).await?;
         let kinds = rendered.lines().filter(|line| line.starts_with("kind: ")).count();

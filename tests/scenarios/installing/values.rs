@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Values that must be refused: a name, and what is laid over the required values, in YAML.
-const REFUSED: [(&str, &str); 31] = [
+const REFUSED: [(&str, &str); 37] = [
     ("no-repository", "image: {repository: ''}"),
     ("repository-removed", "image: {repository: null}"),
     ("repository-with-tag", "image: {repository: 'registry.example.com/crossinvoke:1'}"),
@@ -48,12 +48,21 @@ const REFUSED: [(&str, &str); 31] = [
     ("nobody-to-run-as", "serviceAccount: {create: false}"),
     ("two-replicas", "replicas: 2"),
     ("selector-label", "podLabels: {app.kubernetes.io/name: other}"),
+    ("common-label-of-the-chart", "commonLabels: {helm.sh/chart: other}"),
+    ("common-annotation-of-the-chart", "commonAnnotations: {helm.sh/resource-policy: ''}"),
+    ("scraped-at-words", "podMonitor: {interval: often}"),
+    ("fewer-than-no-revisions", "revisionHistoryLimit: -1"),
+    ("metrics-in-an-argument", "extraArgs: ['--metrics-per-object=false']"),
+    ("volume-in-words", "extraVolumes: [certificates]"),
     ("http-address-without-port", "http: {address: 0.0.0.0}"),
     ("http-address-is-no-address", "http: {address: 'everywhere:8080'}"),
     ("grace-too-short", "terminationGracePeriodSeconds: 1"),
     ("unknown-value", "env: []"),
     ("unknown-value-of-a-part", "rbac: {aggregate: true}"),
 ];
+
+/// Everything that can be switched off is on.
+const SWITCHED_ON: &str = "{watchNamespaces: [payments], networkPolicy: {enabled: true}, podMonitor: {enabled: true}}";
 
 pub(super) fn scenarios() -> Vec<Case> {
     vec![
@@ -115,15 +124,16 @@ async fn switched_off(scenario: &Scenario<'_>) -> Result<()> {
     for (values, kinds) in [
         ("crds: {install: false}", &["CustomResourceDefinition", "ValidatingAdmissionPolicy"][..]),
         ("crds: {protect: false}", &["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"]),
+        ("{networkPolicy: {enabled: false}, podMonitor: {enabled: false}}", &["NetworkPolicy", "PodMonitor"]),
         ("serviceAccount: {create: false, name: mine}", &["ServiceAccount"]),
         ("rbac: {aggregateToDefaultRoles: false, create: false}", &["ClusterRole", "ClusterRoleBinding"]),
         ("{watchNamespaces: [payments], rbac: {create: false}}", &["Role", "RoleBinding"]),
     ] {
-        let (off, on) = (with(scenario, values)?, with(scenario, "watchNamespaces: [payments]")?);
+        let (off, on) = (with(scenario, values)?, with(scenario, SWITCHED_ON)?);
         let (off, on) = (scenario.helm().template(&off, &[]).await?, scenario.helm().template(&on, &[]).await?);
         for kind in kinds {
             let line = format!("\nkind: {kind}\n");
-            assert!(on.contains(&line), "{kind} is rendered by default");
+            assert!(on.contains(&line), "{kind} is rendered when it is on");
             assert!(!off.contains(&line), "{values}: {kind} is rendered");
         }
     }

@@ -1,8 +1,12 @@
-//! Counters and gauges with closed label sets: no object names, ARNs or error texts.
+//! Counters and gauges with closed label sets: no ARNs or error texts, and names only where each object is told.
+
+mod process;
+mod statuses;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -17,8 +21,12 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use self::{
+    process::ProcessCollector,
+    statuses::{Standing, Statuses},
+};
 use crate::{
-    api::{DriftKind, ReasonClass},
+    api::{DriftKind, Reason},
     aws::CallObserver,
     domain::{ids::ObjectKey, inventory::Part},
 };
@@ -72,8 +80,9 @@ struct BuildLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct ReadinessLabels {
-    readiness: &'static str,
+struct OperationLabels {
+    service: &'static str,
+    operation: String,
 }
 
 /// AWS codes that get a label of their own; any other is `other`, so that the set stays closed.
@@ -111,7 +120,8 @@ pub struct Metrics {
     reconciles: Family<ReconcileLabels, Counter>,
     durations: Histogram,
     calls: Family<CallLabels, Counter>,
-    objects: Family<ReadinessLabels, Gauge>,
+    call_durations: Family<OperationLabels, Histogram>,
+    statuses: Arc<Statuses>,
     drift_found: Family<DriftLabels, Counter>,
     drift_corrected: Family<DriftLabels, Counter>,
     oldest_drift: Gauge,
@@ -122,20 +132,36 @@ pub struct Metrics {
     namespaces_unlistable: Gauge,
     build_info: Family<BuildLabels, Gauge>,
     drifted: Mutex<HashMap<ObjectKey, Timestamp>>,
-    classes: Mutex<HashMap<ObjectKey, &'static str>>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("crossinvoke");
+        Self::new(true)
+    }
+}
+
+impl Metrics {
+    /// All metrics; `per_object` also tells the standing of each object and account.
+    #[must_use]
+    pub fn new(per_object: bool) -> Self {
+        let mut root = Registry::default();
+        root.register_collector(Box::new(ProcessCollector));
+        let registry = root.sub_registry_with_prefix("crossinvoke");
+        let statuses = Arc::new(Statuses::new(per_object));
+        registry.register_collector(Box::new(statuses.clone()));
         let reconciles = Family::default();
         let durations = Histogram::new(exponential_buckets(0.01, 2.0, 14));
         let calls = Family::default();
-        let objects = Family::default();
+        let call_durations: Family<OperationLabels, Histogram> =
+            Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.01, 2.0, 14)));
         registry.register("reconciles", "Reconciles by kind and outcome", reconciles.clone());
         registry.register("reconcile_duration_seconds", "How long reconciles took", durations.clone());
         registry.register("aws_calls", "AWS calls by service, operation and code", calls.clone());
-        registry.register("objects", "CrossAccountInvokes by readiness", objects.clone());
+        registry.register(
+            "aws_call_duration_seconds",
+            "How long AWS calls took, retries included",
+            call_durations.clone(),
+        );
         let (drift_found, drift_corrected) = (Family::default(), Family::default());
         let oldest_drift = Gauge::default();
         registry.register("drift_found", "Differences found, by resource and kind", drift_found.clone());
@@ -157,7 +183,7 @@ impl Default for Metrics {
         registry.register("contested", "What comes back after each correction, by resource", of_contested);
         let build_info = Family::default();
         registry.register("build_info", "What runs, and for which installation", build_info.clone());
-        start_at_zero(&reconciles, &objects, [&drift_found, &drift_corrected]);
+        start_at_zero(&reconciles, [&drift_found, &drift_corrected]);
         let namespaces_unlistable = Gauge::default();
         registry.register(
             "namespaces_unlistable",
@@ -165,11 +191,12 @@ impl Default for Metrics {
             namespaces_unlistable.clone(),
         );
         Self {
-            registry,
+            registry: root,
             reconciles,
             durations,
             calls,
-            objects,
+            call_durations,
+            statuses,
             drift_found,
             drift_corrected,
             oldest_drift,
@@ -180,24 +207,16 @@ impl Default for Metrics {
             namespaces_unlistable,
             build_info,
             drifted: Mutex::default(),
-            classes: Mutex::default(),
         }
     }
 }
 
 /// Series of closed label sets exist from the start: a rate over one that appears with its first event would miss it.
-fn start_at_zero(
-    reconciles: &Family<ReconcileLabels, Counter>,
-    objects: &Family<ReadinessLabels, Gauge>,
-    drift: [&Family<DriftLabels, Counter>; 2],
-) {
+fn start_at_zero(reconciles: &Family<ReconcileLabels, Counter>, drift: [&Family<DriftLabels, Counter>; 2]) {
     for kind in ["CrossAccountInvoke", "AwsAccount"] {
         for outcome in ["ok", "error", CANCELLED] {
             let _ = reconciles.get_or_create(&ReconcileLabels { kind, outcome });
         }
-    }
-    for readiness in ["ready", "reconciling", "stalled"] {
-        let _ = objects.get_or_create(&ReadinessLabels { readiness });
     }
     for part in [Part::InvokeRole, Part::InvokePolicy, Part::CallbackPolicy, Part::AssumePolicy, Part::PipelineAction] {
         for kind in [DriftKind::Missing, DriftKind::Modified, DriftKind::Extra] {
@@ -221,21 +240,27 @@ impl Metrics {
         Measured { metrics: self, kind, outcome: CANCELLED, began: tokio::time::Instant::now() }
     }
 
-    /// Counts an object under its readiness, and no longer under the one before.
-    pub fn object(&self, key: &ObjectKey, class: ReasonClass) {
-        let readiness = match class {
-            ReasonClass::Ready => "ready",
-            ReasonClass::Reconciling => "reconciling",
-            ReasonClass::Stalled => "stalled",
-        };
-        let mut classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = classes.insert(key.clone(), readiness);
-        if before != Some(readiness) {
-            self.objects.get_or_create(&ReadinessLabels { readiness }).inc();
-            if let Some(before) = before {
-                self.objects.get_or_create(&ReadinessLabels { readiness: before }).dec();
-            }
-        }
+    /// Where an object stands, and when its last complete look ended.
+    pub fn object(&self, key: &ObjectKey, reason: Reason, looked: Option<Timestamp>) {
+        self.statuses.objects().insert(key.clone(), Standing { reason, looked });
+    }
+
+    /// Where an account stands, and when it was last entered.
+    pub fn account(&self, name: &str, reason: Reason, looked: Option<Timestamp>) {
+        self.statuses.accounts().insert(name.to_owned(), Standing { reason, looked });
+    }
+
+    /// An account that is gone, or no business of this installation any more, is counted no more.
+    pub fn forget_account(&self, name: &str) {
+        self.granting_nothing(name, false);
+        self.statuses.accounts().remove(name);
+    }
+
+    /// Every account but these is counted no more.
+    pub fn retain_accounts(&self, names: &BTreeSet<String>) {
+        let gone: Vec<String> =
+            self.statuses.accounts().keys().filter(|name| !names.contains(*name)).cloned().collect();
+        gone.iter().for_each(|name| self.forget_account(name));
     }
 
     /// Counts a difference that was found.
@@ -282,17 +307,12 @@ impl Metrics {
     pub fn forget(&self, key: &ObjectKey) {
         self.drift_open(key, None);
         self.contested_of.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-        let before = self.classes.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-        if let Some(readiness) = before {
-            self.objects.get_or_create(&ReadinessLabels { readiness }).dec();
-        }
+        self.statuses.objects().remove(key);
     }
 
     /// Every object but these is counted no more.
     pub fn retain(&self, keys: &BTreeSet<ObjectKey>) {
-        let classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
-        let gone: Vec<ObjectKey> = classes.keys().filter(|key| !keys.contains(*key)).cloned().collect();
-        drop(classes);
+        let gone: Vec<ObjectKey> = self.statuses.objects().keys().filter(|key| !keys.contains(*key)).cloned().collect();
         for key in gone {
             self.forget(&key);
         }
@@ -314,7 +334,9 @@ impl Metrics {
 }
 
 impl CallObserver for Metrics {
-    fn called(&self, service: &'static str, operation: &str, code: &str) {
+    fn called(&self, service: &'static str, operation: &str, code: &str, took: Duration) {
+        let labels = OperationLabels { service, operation: operation.to_owned() };
+        self.call_durations.get_or_create(&labels).observe(took.as_secs_f64());
         let code = if CODES.contains(&code) { code } else { "other" };
         let labels = CallLabels { service, operation: operation.to_owned(), code: code.to_owned() };
         self.calls.get_or_create(&labels).inc();
@@ -348,18 +370,82 @@ impl Drop for Measured<'_> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_object_is_counted_once_under_its_latest_readiness() {
-        let metrics = Metrics::default();
-        let key = ObjectKey { namespace: "n".to_owned(), name: "o".to_owned() };
-        metrics.object(&key, ReasonClass::Stalled);
-        metrics.object(&key, ReasonClass::Ready);
-        metrics.object(&key, ReasonClass::Ready);
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey { namespace: "n".to_owned(), name: name.to_owned() }
+    }
+
+    fn at(second: i64) -> Option<Timestamp> {
+        Timestamp::from_second(second).ok()
+    }
+
+    #[track_caller]
+    fn has(metrics: &Metrics, lines: &[&str]) {
         let text = metrics.render(Timestamp::UNIX_EPOCH);
-        assert!(text.contains(r#"crossinvoke_objects{readiness="ready"} 1"#), "{text}");
-        assert!(text.contains(r#"crossinvoke_objects{readiness="stalled"} 0"#), "{text}");
-        metrics.forget(&key);
-        assert!(metrics.render(Timestamp::UNIX_EPOCH).contains(r#"crossinvoke_objects{readiness="ready"} 0"#));
+        for line in lines {
+            assert!(text.lines().any(|found| found == *line), "{line} is missing:\n{text}");
+        }
+    }
+
+    #[test]
+    fn an_object_and_an_account_are_counted_once_under_their_latest_reason() {
+        let metrics = Metrics::default();
+        metrics.object(&key("o"), Reason::NotGranted, None);
+        metrics.object(&key("o"), Reason::Converged, at(7));
+        metrics.object(&key("p"), Reason::Throttled, at(5));
+        metrics.account("dev", Reason::AssumeRoleDenied, at(3));
+        has(
+            &metrics,
+            &[
+                r#"crossinvoke_objects{readiness="ready",reason="Converged"} 1"#,
+                r#"crossinvoke_objects{readiness="stalled",reason="NotGranted"} 0"#,
+                r#"crossinvoke_accounts{readiness="stalled",reason="AssumeRoleDenied"} 1"#,
+                r#"crossinvoke_object_status{namespace="n",name="o",readiness="ready",reason="Converged"} 1"#,
+                r#"crossinvoke_account_status{name="dev",readiness="stalled",reason="AssumeRoleDenied"} 1"#,
+                r#"crossinvoke_last_look_timestamp_seconds{kind="CrossAccountInvoke"} 7"#,
+                r#"crossinvoke_oldest_look_timestamp_seconds{kind="CrossAccountInvoke"} 5"#,
+                r#"crossinvoke_oldest_look_timestamp_seconds{kind="AwsAccount"} 3"#,
+            ],
+        );
+        metrics.forget(&key("o"));
+        metrics.retain(&BTreeSet::new());
+        metrics.retain_accounts(&BTreeSet::new());
+        has(
+            &metrics,
+            &[
+                r#"crossinvoke_objects{readiness="ready",reason="Converged"} 0"#,
+                r#"crossinvoke_accounts{readiness="stalled",reason="AssumeRoleDenied"} 0"#,
+                r#"crossinvoke_oldest_look_timestamp_seconds{kind="AwsAccount"} 0"#,
+            ],
+        );
+        let text = metrics.render(Timestamp::UNIX_EPOCH);
+        assert!(!text.contains("_status{"), "{text}");
+    }
+
+    #[test]
+    fn names_are_told_only_where_each_object_is() {
+        let metrics = Metrics::new(false);
+        metrics.object(&key("secret-project"), Reason::Converged, at(7));
+        metrics.account("secret-account", Reason::Converged, at(7));
+        let text = metrics.render(Timestamp::UNIX_EPOCH);
+        assert!(!text.contains("secret-") && !text.contains("_status"), "{text}");
+        has(&metrics, &[r#"crossinvoke_objects{readiness="ready",reason="Converged"} 1"#]);
+    }
+
+    #[test]
+    fn the_process_and_the_calls_are_measured() {
+        let metrics = Metrics::default();
+        metrics.called("iam", "GetRole", "ok", Duration::from_millis(30));
+        let text = metrics.render(Timestamp::UNIX_EPOCH);
+        let of = |name: &str| {
+            let line = text.lines().find(|line| line.split(' ').next() == Some(name));
+            line.and_then(|line| line.split(' ').nth(1)?.parse::<f64>().ok())
+        };
+        assert!(of("process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6), "{text}");
+        assert!(of("process_open_fds").is_some_and(|files| files >= 3.0), "{text}");
+        assert!(of("process_cpu_seconds_total").is_some(), "{text}");
+        assert!(of("process_start_time_seconds").is_some_and(|second| second > 1.7e9), "{text}");
+        assert_eq!(of(r#"crossinvoke_aws_call_duration_seconds_count{service="iam",operation="GetRole"}"#), Some(1.0));
+        assert!(text.ends_with("# EOF\n"), "{text}");
     }
 
     #[test]
@@ -368,7 +454,6 @@ mod tests {
         let line = |count: usize| format!("crossinvoke_contested{{resource=\"InvokeRole\"}} {count}");
         let rendered = || metrics.render(Timestamp::UNIX_EPOCH);
         assert!(rendered().contains(&line(0)), "{}", rendered());
-        let key = |name: &str| ObjectKey { namespace: "n".to_owned(), name: name.to_owned() };
         metrics.contested(&key("a"), 2);
         metrics.contested(&key("b"), 1);
         assert!(rendered().contains(&line(3)), "{}", rendered());
@@ -384,7 +469,9 @@ mod tests {
         let text = metrics.render(Timestamp::UNIX_EPOCH);
         for line in [
             r#"crossinvoke_build_info{version="1.2.3",installation="payments"} 1"#,
-            r#"crossinvoke_objects{readiness="stalled"} 0"#,
+            r#"crossinvoke_objects{readiness="stalled",reason="NotGranted"} 0"#,
+            r#"crossinvoke_accounts{readiness="ready",reason="Converged"} 0"#,
+            r#"crossinvoke_last_look_timestamp_seconds{kind="CrossAccountInvoke"} 0"#,
             r#"crossinvoke_reconciles_total{kind="AwsAccount",outcome="error"} 0"#,
             r#"crossinvoke_drift_found_total{resource="PipelineAction",kind="Extra"} 0"#,
             r#"crossinvoke_drift_corrected_total{resource="InvokeRole",kind="Missing"} 0"#,
@@ -397,7 +484,7 @@ mod tests {
     #[test]
     fn an_unknown_code_opens_no_new_label() {
         let metrics = Metrics::default();
-        metrics.called("iam", "GetRole", "SomethingNew");
+        metrics.called("iam", "GetRole", "SomethingNew", Duration::ZERO);
         assert!(
             metrics.render(Timestamp::UNIX_EPOCH).contains(r#"operation="GetRole",code="other""#),
             "{}",
