@@ -9,7 +9,7 @@ use super::{
     events::Deed,
     evidence,
     locks::Held,
-    observe::{self, Purpose},
+    observe::{self, Purpose, Untouched},
     others,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
@@ -38,7 +38,7 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     let context = pass.context;
     let mut entered = Entered::open(pass, gate::gate).await?;
     let (sessions, situation) = (&entered.sessions, entered.situation(context));
-    let mut observed = observe::named(sessions, &situation, Purpose::Converge).await?;
+    let mut observed = observe::named(sessions, &situation, Purpose::Converge, Untouched::default()).await?;
     role_changes::look(context, sessions, &situation, &pass.uid, &mut observed).await?;
     role_changes::look_for_taken_out(context, sessions, &situation, &pass.uid, &mut observed).await?;
     pass.saw(&situation, &observed);

@@ -66,6 +66,8 @@ struct Inner {
     claims: HashMap<String, Inventory>,
     /// What this process itself planned for objects, by UID, from specs that passed the gate; nothing of any status.
     planned: HashMap<String, Inventory>,
+    /// Objects that this process has seen converged: what was planned for them since is all that they may have got since.
+    settled: BTreeSet<String>,
     /// Objects being deleted whose action is gone: they need nothing of what is shared any more.
     released: BTreeSet<String>,
     /// Objects whose deletion is complete, until the watch has shown it.
@@ -150,7 +152,16 @@ impl Memory {
 
     /// The object has converged: of what was planned for it this is left.
     pub fn settle(&self, uid: &str, desired: &Inventory) {
-        self.lock().planned.insert(uid.to_owned(), desired.clone());
+        let mut inner = self.lock();
+        inner.planned.insert(uid.to_owned(), desired.clone());
+        inner.settled.insert(uid.to_owned());
+    }
+
+    /// What an object can have that this process has seen converged: what it had then, and what was planned since. `None`
+    /// for an object that this process has never seen converged, of which another process may know more.
+    pub fn since_settled(&self, uid: &str) -> Option<Inventory> {
+        let inner = self.lock();
+        inner.settled.contains(uid).then(|| inner.planned.get(uid).cloned().unwrap_or_default())
     }
 
     /// What this process planned for an object.
@@ -180,6 +191,7 @@ impl Memory {
         let mut inner = self.lock();
         inner.claims.remove(uid);
         inner.planned.remove(uid);
+        inner.settled.remove(uid);
         inner.attempts.remove(uid);
         inner.looks.remove(uid);
         inner.actions.remove(uid);
@@ -200,6 +212,7 @@ impl Memory {
         inner.finished.remove(uid);
         inner.claims.remove(uid);
         inner.planned.remove(uid);
+        inner.settled.remove(uid);
         inner.attempts.remove(uid);
         inner.looks.remove(uid);
         inner.actions.remove(uid);
@@ -217,6 +230,7 @@ impl Memory {
         inner.finished.retain(|uid| uids.contains(uid));
         inner.claims.retain(|uid, _| uids.contains(uid));
         inner.planned.retain(|uid, _| uids.contains(uid));
+        inner.settled.retain(|uid| uids.contains(uid));
         inner.actions.retain(|uid, _| uids.contains(uid));
         inner.notes.retain(|uid, _| uids.contains(uid));
         inner.own_statuses.retain(|uid, _| uids.contains(uid));
@@ -405,6 +419,34 @@ mod tests {
         memory.note_boundary(&boundary, read);
         assert!(memory.has_boundary(&boundary, read + Duration::from_mins(9)));
         assert!(!memory.has_boundary(&boundary, read + Duration::from_mins(10)));
+    }
+
+    #[test]
+    fn what_an_object_can_have_is_known_only_once_it_was_seen_converged() {
+        let memory = Memory::default();
+        let item = |name: &str| {
+            Inventory(vec![crate::domain::inventory::Item {
+                part: Part::PipelineAction,
+                holder: format!("arn:aws:codepipeline:us-east-1:111111111111:{name}").parse().unwrap(),
+                entry: None,
+                action: None,
+                stage_made: false,
+                written_at: Timestamp::UNIX_EPOCH,
+                read_back: false,
+                digest: None,
+                pipeline_version: None,
+            }])
+        };
+        memory.plan("uid", &item("first"));
+        assert_eq!(memory.since_settled("uid"), None, "an earlier process may have planned more");
+        memory.settle("uid", &item("first"));
+        assert_eq!(memory.since_settled("uid"), Some(item("first")));
+        memory.plan("uid", &item("second"));
+        assert_eq!(memory.since_settled("uid"), Some(item("first").union(&item("second"))), "perhaps made by now");
+        memory.settle("uid", &item("second"));
+        assert_eq!(memory.since_settled("uid"), Some(item("second")));
+        memory.forget("uid");
+        assert_eq!(memory.since_settled("uid"), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
     sessions::Sessions,
 };
 use crate::{
-    aws::{AwsError, Iam},
+    aws::{AwsError, AwsErrorKind, Iam},
     domain::{
         ids::{Arn, PipelineName, RoleId, RoleName},
         inventory::Part,
@@ -35,13 +35,29 @@ pub enum Purpose {
 ///
 /// # Errors
 /// The first read that AWS did not answer.
-pub async fn named(sessions: &Sessions, situation: &Situation<'_>, purpose: Purpose) -> Result<Observed, AwsError> {
+pub async fn named(
+    sessions: &Sessions,
+    situation: &Situation<'_>,
+    purpose: Purpose,
+    untouched: Untouched,
+) -> Result<Observed, AwsError> {
     let mut observed = Observed::default();
     for name in targets::pipelines(situation) {
-        let pipeline = pipeline(sessions, situation, &name).await?;
-        observed.pipelines.insert(name, pipeline);
+        let read = pipeline(sessions, situation, &name).await;
+        if untouched.pipeline && name == situation.declared.pipeline && read.as_ref().is_err_and(is_denied) {
+            tracing::info!(pipeline = %name, "a pipeline that may not be read never had anything of this object");
+            continue;
+        }
+        observed.pipelines.insert(name, read?);
     }
-    let function = sessions.lambda.get_function(&situation.declared.function).await?;
+    let function = match sessions.lambda.get_function(&situation.declared.function).await {
+        Err(error) if untouched.function && is_denied(&error) => {
+            let function = &situation.declared.function;
+            tracing::info!(%function, "a function that may not be read never had anything of this object");
+            None
+        }
+        read => read?,
+    };
     observed.function = function.map(|function| Function { arn: function.arn, role: function.role });
     let execution_role = observed.function.as_ref().and_then(|function| function.role.role());
     for name in targets::roles(situation) {
@@ -49,6 +65,22 @@ pub async fn named(sessions: &Sessions, situation: &Situation<'_>, purpose: Purp
         observed.roles.insert(name, role);
     }
     Ok(observed)
+}
+
+/// What of the spec is known never to have been in place, by this process itself: where it may not be read, deletion does
+/// without.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Untouched {
+    /// Nothing of the object was ever in the declared pipeline.
+    pub pipeline: bool,
+    /// Nothing of the object was ever made for the declared function.
+    pub function: bool,
+}
+
+/// Whether AWS refused a call for want of a right.
+#[must_use]
+pub fn is_denied(error: &AwsError) -> bool {
+    matches!(error.kind, AwsErrorKind::AccessDenied { .. })
 }
 
 /// One pipeline.

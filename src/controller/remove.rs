@@ -1,7 +1,7 @@
 //! An object that is being deleted: the action goes first, when the pipeline is idle; then P3, P2, P1 and the role; and
 //! only when all of it is read as gone does the object go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use kube::{
@@ -16,7 +16,7 @@ use super::{
     converge::edit_pipeline,
     entered::Entered,
     evidence,
-    observe::{self, Purpose},
+    observe::{self, Purpose, Untouched},
     others,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     api::{CrossAccountInvoke, Reason, annotation},
+    aws::AwsError,
     cluster::kind,
     domain::{
         gate,
@@ -46,8 +47,12 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     kind_stays(pass).await?;
     let mut entered = Entered::open(pass, gate::access_for_removal).await?;
     let sessions = &entered.sessions;
-    let mut observed = observe::named(sessions, &entered.situation(context), Purpose::Remove).await?;
     let situation = entered.situation(context);
+    let untouched = untouched(context, &situation, &pass.uid);
+    let mut observed = match observe::named(sessions, &situation, Purpose::Remove, untouched).await {
+        Err(error) if observe::is_denied(&error) => return Ok(out_of_sight(&situation, error)),
+        read => read?,
+    };
     role_changes::look(context, sessions, &situation, &pass.uid, &mut observed).await?;
     let mut held = Some(observe::shared(context, sessions, &situation, &mut observed, Purpose::Remove).await?);
     entered.others = others::gather(context, sessions, &situation, &pass.uid, &observed).await;
@@ -94,6 +99,55 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
         message: "removal was sent; AWS is read again until nothing is left".to_owned(),
         retry: Retry::Now,
     })
+}
+
+/// What of the spec never was in place, as this process saw it: it has seen the object converged with another spec, and
+/// planned nothing there since. A status does not tell: it may have been wiped, or written by anybody.
+fn untouched(context: &Context, situation: &Situation<'_>, uid: &str) -> Untouched {
+    let Some(since) = context.memory.since_settled(uid) else { return Untouched::default() };
+    let (known, declared) = (since.union(situation.inventory), situation.declared);
+    let in_pipeline = |item: &Item| {
+        item.holder.resource() == declared.pipeline.as_str() && item.holder.region() == declared.tools.region.as_str()
+    };
+    let function = format!("function:{}", declared.function);
+    let for_function = |item: &Item| {
+        item.entry.as_ref().is_none_or(|of| of.resource() == function && of.region() == declared.dev.region.as_str())
+    };
+    Untouched {
+        pipeline: !known.of(Part::PipelineAction).any(in_pipeline),
+        function: !known.of(Part::InvokePolicy).any(for_function),
+    }
+}
+
+/// Something that the spec names, or that the record names, may not be read, and something of this object may be there.
+/// While it is not known what is there nothing goes: an action whose role is gone fails every run.
+fn out_of_sight(situation: &Situation<'_>, error: AwsError) -> Verdict {
+    let declared = situation.declared;
+    let pipelines = situation.inventory.of(Part::PipelineAction).map(|item| item.holder.resource().to_owned());
+    let functions = situation.inventory.of(Part::InvokePolicy).filter_map(|item| item.entry.as_ref());
+    let functions = functions.filter_map(|function| function.resource().strip_prefix("function:").map(str::to_owned));
+    let (field, now, recorded): (_, _, BTreeSet<String>) = match error.operation {
+        "GetPipeline" => ("spec.pipeline.name", declared.pipeline.as_str(), pipelines.collect()),
+        "GetFunctionConfiguration" => ("spec.function.name", declared.function.as_str(), functions.collect()),
+        _ => ("", "", BTreeSet::new()),
+    };
+    let earlier: Vec<String> = recorded.into_iter().filter(|name| name != now).collect();
+    let back = if earlier.is_empty() {
+        String::new()
+    } else {
+        format!(", or, if this object never was Ready with {now}, set {field} back to {}", earlier.join(" or "))
+    };
+    let verdict = Verdict::from(error);
+    match verdict {
+        Verdict::Stalled { reason, message } => Verdict::Stalled {
+            reason,
+            message: format!(
+                "{message}. Nothing is removed before it is known what of this object is there: grant that right{back}; deletion \
+                 then goes on"
+            ),
+        },
+        other => other,
+    }
 }
 
 /// Nobody who deletes a kind means to stop every release that its objects gate, so that needs a word of its own.

@@ -6,7 +6,7 @@ use crossinvoke_harness::{
     wait::{DEADLINE, eventually},
 };
 use fakeaws::{Effect, Fault};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     suite::{Case, case},
@@ -50,12 +50,91 @@ pub(crate) fn scenarios() -> Vec<Case> {
             quick,
             a_wiped_status_is_no_obstacle_and_a_forged_one_no_weapon,
         ),
+        case("what_may_not_be_read_and_never_was_in_place_holds_nothing_up", out_of_sight, never_in_place),
+        case("what_may_not_be_read_and_may_be_in_place_stays_with_a_way_out", out_of_sight, may_be_in_place),
         case(
             "what_was_taken_away_by_hand_does_not_stop_deletion",
             quick,
             what_was_taken_away_by_hand_does_not_stop_deletion,
         ),
     ]
+}
+
+/// Both accounts grant more than the controller's role in them may read.
+fn out_of_sight() -> Setup {
+    quick().aws_accounts(|tools, dev| {
+        tools["spec"]["grants"][0]["pipelines"] = json!(["*"]);
+        dev["spec"]["grants"][0]["functions"] = json!(["*"]);
+    })
+}
+
+/// The spec of an object, but for a pipeline or a function that the controller's role may not read.
+fn elsewhere(invoke: &Value, part: &str) -> Value {
+    let mut changed = invoke.clone();
+    changed["spec"][part] = json!({"name": "out-of-sight"});
+    changed
+}
+
+async fn never_in_place(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let before = scenario.configuration()?;
+    for (part, action) in [("pipeline", "codepipeline:GetPipeline"), ("function", "lambda:GetFunctionConfiguration")] {
+        let invoke = scenario.invoke(part);
+        converge(scenario, &invoke).await?;
+        scenario.apply(&elsewhere(&invoke, part)).await?;
+        refused(scenario, part, "AccessDenied", &[action, "out-of-sight"]).await?;
+        scenario.delete(part).await?;
+        scenario.until_gone(part).await?;
+        scenario.assert_as_before(&before)?;
+    }
+    Ok(())
+}
+
+async fn may_be_in_place(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let before = scenario.configuration()?;
+    let (tools, dev) = (scenario.accounts.tools.clone(), scenario.accounts.dev.clone());
+    // Another process did not see what was in place before: it takes the spec's word, and says the way out.
+    for (part, account, action, back) in [
+        ("pipeline", &tools, "codepipeline:GetPipeline", "set spec.pipeline.name back to payments-release"),
+        ("function", &dev, "lambda:GetFunctionConfiguration", "set spec.function.name back to MyFunction"),
+    ] {
+        let invoke = scenario.invoke(part);
+        converge(scenario, &invoke).await?;
+        let in_place = scenario.configuration()?;
+        scenario.apply(&elsewhere(&invoke, part)).await?;
+        scenario.restart_controller().await?;
+        refused(scenario, part, "AccessDenied", &[action]).await?;
+        scenario.delete(part).await?;
+        refused(scenario, part, "AccessDenied", &[account, action, "out-of-sight", "grant that right", back]).await?;
+        scenario.assert_as_before(&in_place)?;
+        scenario.apply(&invoke).await?;
+        scenario.until_gone(part).await?;
+        scenario.assert_as_before(&before)?;
+    }
+    // What is in place stays while it may not be read, however little the status says.
+    for restart in [false, true] {
+        converge(scenario, &scenario.invoke("validate")).await?;
+        let in_place = scenario.configuration()?;
+        let text = "User: arn:aws:sts::111111111111:assumed-role/crossinvoke/x is not authorized to perform:                     codepipeline:GetPipeline on resource: arn:aws:codepipeline:us-east-1:111111111111:payments-release                     because no identity-based policy allows the codepipeline:GetPipeline action";
+        let denied = Effect::fail("AccessDeniedException", text, 400);
+        scenario.aws().fault(Fault::next("GetPipeline", denied).always()).context("a right that is gone")?;
+        if restart {
+            scenario.controller()?.stop().await?;
+        }
+        put_status(scenario, "validate", json!({})).await?;
+        scenario.delete("validate").await?;
+        if restart {
+            scenario.start_controller().await?;
+        }
+        refused(scenario, "validate", "AccessDenied", &[&tools, PIPELINE, "grant that right"]).await?;
+        scenario.assert_as_before(&in_place)?;
+        scenario.aws().clear_faults().context("the right is back")?;
+        scenario.touch("validate", "the right is back").await?;
+        scenario.until_gone("validate").await?;
+        scenario.assert_as_before(&before)?;
+    }
+    Ok(())
 }
 
 async fn every_half_made_state_is_deleted_without_a_trace(scenario: &mut Scenario<'_>) -> Result<()> {
