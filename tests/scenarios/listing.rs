@@ -17,6 +17,7 @@ use crate::{
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
         case("kubectl_lists_both_kinds_by_name_category_and_field", Setup::default, kubectl_lists_both_kinds),
+        case("one_installation_reports_an_account_and_another_follows_it", Setup::default, one_reporter),
         // It watches all namespaces, so no other scenario may be about.
         own_bench("an_account_that_grants_nothing_is_ready_and_says_so", async |controller| {
             let bench = Bench::start(controller).await?;
@@ -71,6 +72,42 @@ async fn kubectl_lists_both_kinds(scenario: &mut Scenario<'_>) -> Result<()> {
     let selector = format!("--field-selector=spec.accountID={dev}");
     let found = kubectl.run(&["get", "awsa", &selector, "--output=name"]).await?;
     assert_eq!(found.trim(), format!("awsaccount.crossinvoke.dev/{account}"));
+    Ok(())
+}
+
+/// Of two installations that hold an account, the second reports it once the first has let go; until then it tells in an
+/// event what it cannot do.
+async fn one_reporter(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let (first, second) = (scenario.installation_id.clone(), "the-second-one");
+    let name = format!("{}-dev", scenario.namespace);
+    let finalizer = |id: &str| format!("crossinvoke.dev/in-use-{id}");
+    scenario.controller()?.kill()?;
+    let nobody = format!("arn:aws:iam::{}:role/nobody", scenario.accounts.dev);
+    patch_account(scenario, "dev", &json!({"spec": {"roleARN": nobody}})).await?;
+    second.clone_into(&mut scenario.installation_id);
+    scenario.start_controller().await?;
+
+    let selector = format!("--field-selector=reason=Stalled,regarding.name={name}");
+    let arguments = ["get", "events.events.k8s.io", "--namespace=default", &selector, "--output=json"];
+    eventually("the second one tells", DEADLINE, async || {
+        let found = scenario.kubectl().run(&arguments).await.map_err(|error| error.to_string())?;
+        let told = found.contains("AssumeRoleDenied") && found.contains(&format!("installation {second}"));
+        if told { Ok(()) } else { Err(found) }
+    })
+    .await?;
+    let account = scenario.aws_accounts().get(&name).await.context("the account")?;
+    assert_eq!(account.metadata.finalizers.clone().unwrap_or_default(), [finalizer(&first), finalizer(second)]);
+    assert_eq!(account.data["status"]["installationID"], first.as_str());
+    assert_eq!(condition(&account, "Ready"), Some(("True", "Converged")), "the status is the first one's");
+    let stalled = r#"crossinvoke_account_status{name="#.to_owned() + &format!("{name:?},readiness=\"stalled\"");
+    let counted = scenario.controller()?.metric(&stalled).await?;
+    assert!((counted - 1.0).abs() < f64::EPSILON, "it counts what it sees: {counted}");
+
+    let left = json!({"metadata": {"finalizers": [finalizer(second)]}});
+    patch_account(scenario, "dev", &left).await?;
+    let account = scenario.until_account_reason(&name, "AssumeRoleDenied").await?;
+    assert_eq!(account.data["status"]["installationID"], second);
     Ok(())
 }
 

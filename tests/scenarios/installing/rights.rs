@@ -28,9 +28,9 @@ pub(super) fn scenarios() -> Vec<Case> {
             }
             // Events about AwsAccounts are in this namespace.
             for namespace in [here, "default"] {
-                expect(scenario, &user, true, namespace, "events.k8s.io", "events", &["create", "patch"]).await?;
+                expect(scenario, &user, true, namespace, "events.k8s.io", "events", &["create"]).await?;
             }
-            expect(scenario, &user, false, "kube-system", "events.k8s.io", "events", &["create", "patch"]).await?;
+            expect(scenario, &user, false, "kube-system", "events.k8s.io", "events", &["create"]).await?;
             nothing_more(scenario, &user).await?;
             // This release has an id, so it derives none.
             expect(scenario, &user, false, "kube-system", "", "namespaces", &["get"]).await
@@ -43,7 +43,7 @@ pub(super) fn scenarios() -> Vec<Case> {
             for namespace in [scenario.namespace.as_str(), "default"] {
                 expect(scenario, &user, true, namespace, GROUP, "crossaccountinvokes", &["get", "list", "patch"])
                     .await?;
-                expect(scenario, &user, true, namespace, "events.k8s.io", "events", &["create", "patch"]).await?;
+                expect(scenario, &user, true, namespace, "events.k8s.io", "events", &["create"]).await?;
             }
             nothing_more(scenario, &user).await
         }),
