@@ -249,6 +249,11 @@ impl World {
             let user = User { name: name.clone(), path: user.path.clone(), id: unique_id("AIDA"), policies };
             self.seed_user(id, user);
         }
+        let mut functions = std::mem::take(&mut self.account_mut(id).functions);
+        for function in functions.values_mut().flat_map(BTreeMap::values_mut) {
+            function.grant(self);
+        }
+        self.account_mut(id).functions = functions;
         Ok(())
     }
 

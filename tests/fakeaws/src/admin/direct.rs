@@ -13,7 +13,7 @@ use crate::{
     },
     lambda::{self, FunctionAt},
     snapshot::RoleSeed,
-    state::{Role, World, unique_id},
+    state::{Function, Role, World, unique_id},
 };
 
 pub(super) fn change(world: &mut World, command: Command) -> Result<Value, String> {
@@ -137,7 +137,8 @@ fn change_regional(world: &mut World, command: Command) -> Result<Value, String>
     match command {
         Command::PutFunction { account, region, name, function } => {
             known(world, &account)?;
-            let function = serde_json::from_value(function).map_err(|error| error.to_string())?;
+            let mut function: Function = serde_json::from_value(function).map_err(|error| error.to_string())?;
+            function.grant(world);
             world.account_mut(&account).functions.entry(region).or_default().insert(name, function);
             Ok(json!({}))
         }

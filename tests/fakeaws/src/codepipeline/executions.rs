@@ -160,7 +160,9 @@ pub(super) fn get(world: &mut World, caller: &Caller, body: &Value) -> Result<Va
     check_text(body, "pipelineExecutionId", &constraints::name())?;
     let mode = current(world, caller, name)?.current()["executionMode"].clone();
     let id = text(body, "pipelineExecutionId");
-    let execution = all(world, caller, name).iter().find(|execution| execution.id == id).ok_or_else(|| {
+    let horizon = horizon(world.now());
+    let kept = |execution: &&Execution| execution.id == id && execution.started >= horizon;
+    let execution = all(world, caller, name).iter().find(kept).ok_or_else(|| {
         let text = format!("Pipeline execution with id {id} does not exist");
         ServiceError::new("PipelineExecutionNotFoundException", text)
     })?;

@@ -136,7 +136,19 @@ fn is_ready(world: &mut World, caller: &Caller, name: &str, found: &Function) ->
     Err(ServiceError::new("ResourceConflictException", format!("{text} {state}")).with_status(409))
 }
 
+/// What becomes of an event when the environment cannot be decrypted (AWS re:Post, "How do I resolve KMS exception
+/// permission errors from Lambda?"; serverless/examples #279, with silence in the function's own logs).
+const UNDECRYPTABLE: &str = "Lambda was unable to decrypt the environment variables because KMS access was denied. Please \
+                             check the function's AWS KMS key settings.";
+
 impl Function {
+    /// Lambda encrypts environment variables, and grants the key's use to the execution role as it is at that time: one
+    /// that is made again under the same name has another id, and the grant is not for it.
+    pub(crate) fn grant(&mut self, world: &World) {
+        let role = world.role_by_arn(&self.role, world.now()).map(|(_, role)| role.id.clone());
+        self.grantee = role.filter(|_| !self.environment.is_empty());
+    }
+
     /// What a woken function is by now.
     fn settle(&mut self, now: Timestamp) {
         if self.awake_at.is_some_and(|awake| awake <= now) {
@@ -173,6 +185,10 @@ pub(crate) fn deliver(world: &mut World, delivery: Delivery) -> Option<Process> 
         world.invocations.end(&delivery, failed(text), now);
         return None;
     };
+    if function.grantee.as_ref().is_some_and(|grantee| *grantee != role.id) {
+        world.invocations.end(&delivery, failed(UNDECRYPTABLE), now);
+        return None;
+    }
     let credentials = world.issue_session(&of, &role, name, role.max_session_duration);
     match function.behaviour.clone().unwrap_or_default() {
         Behaviour::Python { file, python, trusts } => {
@@ -248,7 +264,8 @@ fn create(world: &mut World, caller: &Caller, input: &Value) -> Result<Value, Se
         "environment": input.pointer("/Environment/Variables").unwrap_or(&json!({})),
         "tags": tags,
     });
-    let function: Function = serde_json::from_value(seed).map_err(|error| invalid(error.to_string()))?;
+    let mut function: Function = serde_json::from_value(seed).map_err(|error| invalid(error.to_string()))?;
+    function.grant(world);
     let functions = world.account_mut(&caller.account).functions.entry(caller.region.clone()).or_default();
     if functions.contains_key(&name) {
         let text = format!("Function already exist: {name}");

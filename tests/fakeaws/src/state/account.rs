@@ -124,6 +124,9 @@ pub(crate) struct Function {
     /// Environment variables.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) environment: BTreeMap<String, String>,
+    /// Unique id of the role that Lambda's grant on the key of the environment is for.
+    #[serde(skip)]
+    pub(crate) grantee: Option<String>,
     /// What it does when it is invoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) behaviour: Option<Behaviour>,

@@ -20,14 +20,14 @@ pub(crate) fn list(world: &mut World, caller: &Caller, body: &Value) -> Result<V
     let only = [filter, latest].into_iter().find_map(|of| of.get("pipelineExecutionId")).and_then(Value::as_str);
     let executions = world.accounts.get(&caller.account);
     let executions = executions.map_or(&[][..], |account| account.pipelines.executions(&caller.region, name));
-    if let Some(id) = only.filter(|id| !executions.iter().any(|execution| execution.id == *id)) {
+    let horizon = horizon(world.now());
+    let recent = |execution: &Execution| execution.started >= horizon;
+    if let Some(id) = only.filter(|id| !executions.iter().any(|execution| execution.id == *id && recent(execution))) {
         let text = format!("Pipeline execution with id {id} does not exist");
         return Err(ServiceError::new("PipelineExecutionNotFoundException", text));
     }
     // "Latest" is the last attempt of each action; "All" is every one (API reference, LatestInPipelineExecutionFilter).
     let last_only = text(latest, "startTimeRange") == "Latest";
-    let horizon = horizon(world.now());
-    let recent = |execution: &Execution| execution.started >= horizon;
     let wanted = |(execution, _, run): &Run<'_>| {
         recent(execution) && only.is_none_or(|id| execution.id == id) && !(last_only && run.retried)
     };

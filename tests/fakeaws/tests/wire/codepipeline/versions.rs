@@ -1,6 +1,6 @@
 //! Versions of a pipeline, history that ends, and a pipeline that is missing.
 
-use aws_sdk_codepipeline::types::StageTransitionType;
+use aws_sdk_codepipeline::types::{ActionExecutionFilter, StageTransitionType};
 use fakeaws::{Effect, Fault};
 use serde_json::json;
 
@@ -54,6 +54,11 @@ async fn executions_are_listed_for_twelve_months_a_hundred_a_page_and_without_a_
     assert_eq!(rest.pipeline_execution_summaries()[0].pipeline_execution_id(), Some(old.as_str()));
     aws.admin().advance_clock(2 * 86_400).unwrap();
     assert_eq!(list().send().await.unwrap().next_token(), None, "the old one is gone");
+    let gone = client.get_pipeline_execution().pipeline_name(PIPELINE).pipeline_execution_id(&old).send().await;
+    assert_eq!(refusal(gone).1, "PipelineExecutionNotFoundException");
+    let filter = ActionExecutionFilter::builder().pipeline_execution_id(&old).build();
+    let gone = client.list_action_executions().pipeline_name(PIPELINE).filter(filter).send().await;
+    assert_eq!(refusal(gone).1, "PipelineExecutionNotFoundException");
     let (_, raw) = super::support::call(&aws, "ListPipelineExecutions", json!({"pipelineName": PIPELINE})).await;
     assert_eq!(raw["pipelineExecutionSummaries"][0].get("pipelineVersion"), None);
     let one =

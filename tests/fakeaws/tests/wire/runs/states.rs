@@ -52,6 +52,38 @@ async fn a_function_that_was_idle_refuses_the_first_invocation_and_wakes_up() {
     assert_eq!(runs.status(&id).await, PipelineExecutionStatus::Succeeded);
 }
 
+/// The grant on the key of the environment is for the role's unique id.
+#[tokio::test]
+async fn with_an_environment_a_function_does_not_start_as_a_role_that_was_made_again() {
+    let runs = Runs::release().await;
+    let plain = || put(&runs, &json!({}));
+    let with_environment = || put(&runs, &json!({"environment": {"STAGE": "dev"}}));
+    with_environment();
+    runs.run().await;
+    assert_eq!(runs.deliveries(), ["OK"]);
+    let admin = runs.aws.admin();
+    let made_again = || {
+        let role = admin.role(DEV, "execution").unwrap().unwrap();
+        admin.remove_role(DEV, "execution").unwrap();
+        admin.put_role(DEV, "execution", role).unwrap();
+    };
+    made_again();
+    let id = runs.run().await;
+    let text = "Lambda was unable to decrypt the environment variables because KMS access was denied. Please check the \
+                function's AWS KMS key settings.";
+    assert_eq!(runs.deliveries(), [text]);
+    assert_eq!(runs.status(&id).await, PipelineExecutionStatus::InProgress, "nobody tells the pipeline");
+    // Lambda grants anew when the function is configured anew, here in time for the next delivery.
+    with_environment();
+    runs.advance(60).await;
+    assert_eq!(runs.deliveries(), [text, "OK"]);
+    assert_eq!(runs.status(&id).await, PipelineExecutionStatus::Succeeded);
+    plain();
+    made_again();
+    runs.run().await;
+    assert_eq!(runs.deliveries(), ["OK"], "without an environment there is nothing to decrypt");
+}
+
 #[tokio::test]
 async fn the_configuration_tells_state_update_network_and_time_out() {
     let runs = Runs::release().await;
