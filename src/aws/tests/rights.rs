@@ -4,7 +4,7 @@
 pub(super) const OPERATIONS: [(&str, &str, &[&str]); 24] = [
     ("AssumeRole", "sts:AssumeRole", &["controller"]),
     ("GetFunctionConfiguration", "lambda:GetFunctionConfiguration", &["dev"]),
-    ("GetRole", "iam:GetRole", &["dev"]),
+    ("GetRole", "iam:GetRole", &["tools", "dev"]),
     ("ListRoles", "iam:ListRoles", &["dev"]),
     ("CreateRole", "iam:CreateRole", &["dev"]),
     ("CreateRole with tags", "iam:TagRole", &["dev"]),
