@@ -18,6 +18,7 @@ mod entering;
 mod gating;
 mod gitops;
 mod holding;
+mod hostile;
 mod installing;
 mod isolating;
 mod keeping;
@@ -80,5 +81,6 @@ fn main() -> ExitCode {
         second_opinion::scenarios(),
         rights::scenarios(),
         security::scenarios(),
+        hostile::scenarios(),
     ])
 }

@@ -108,6 +108,8 @@ attempt("a role with another boundary", iam.create_role, **ours,
         PermissionsBoundary="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole")
 attempt("a role with the boundary", iam.create_role, **ours, PermissionsBoundary=values["boundary"])
 attempt("all rights for it", iam.put_role_policy, RoleName="mine", PolicyName="p", PolicyDocument=policy("*"))
+attempt("another boundary for it", iam.put_role_permissions_boundary, RoleName="mine",
+        PermissionsBoundary="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole")
 attempt("no boundary any more", iam.delete_role_permissions_boundary, RoleName="mine")
 attempt("a managed policy", iam.attach_role_policy, RoleName="mine",
         PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole")
@@ -134,6 +136,7 @@ attempt("within the boundary", session.client("lambda").list_functions)
         "a role with another boundary": denied,
         "a role with the boundary": "OK",
         "all rights for it": "OK",
+        "another boundary for it": denied,
         "no boundary any more": denied,
         "a managed policy": denied,
         "another role's trust": denied,
