@@ -1,14 +1,30 @@
 //! The `CustomResourceDefinition`s as they are installed.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON};
 use kube::CustomResourceExt;
+use serde_json::json;
 
 use super::{AwsAccount, CrossAccountInvoke};
 
 /// Both definitions by the name of their file in `crds/`.
 #[must_use]
 pub fn all() -> [(&'static str, CustomResourceDefinition); 2] {
-    [("crossaccountinvokes.yaml", CrossAccountInvoke::crd()), ("awsaccounts.yaml", AwsAccount::crd())]
+    let all = [("crossaccountinvokes.yaml", CrossAccountInvoke::crd()), ("awsaccounts.yaml", AwsAccount::crd())];
+    all.map(|(file, definition)| (file, with_a_status_before_the_first_look(definition)))
+}
+
+/// Lets the API server show a status that is about no generation until the controller has written one: kstatus (Flux, kpt)
+/// takes an object without `status.observedGeneration` for finished.
+fn with_a_status_before_the_first_look(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
+    let schemas = definition.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut());
+    for schema in schemas.filter_map(|validation| validation.open_api_v3_schema.as_mut()) {
+        if let Some(status) = schema.properties.as_mut().and_then(|properties| properties.get_mut("status")) {
+            status.default = Some(JSON(json!({"observedGeneration": -1})));
+            // The default then takes the place of null as well.
+            status.nullable = None;
+        }
+    }
+    definition
 }
 
 /// One definition as YAML.

@@ -1,5 +1,5 @@
 //! Every reason that a condition can have, in one table: its name, what it means (the comment) and what to do (the
-//! message). docs/conditions.md and the health checks for Argo CD are generated from it.
+//! message). docs/conditions.md is generated from it.
 
 use strum::{Display, EnumIter, EnumMessage, EnumString, IntoStaticStr};
 

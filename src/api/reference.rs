@@ -1,4 +1,4 @@
-//! docs/conditions.md and the tables of reasons in Argo CD's health checks, generated from the reasons.
+//! docs/conditions.md, generated from the reasons, and Argo CD's customizations, of which one kind's are the source.
 
 use std::{fmt::Display, path::PathBuf};
 
@@ -110,29 +110,6 @@ fn markdown() -> String {
     text
 }
 
-/// The lines of the table in health.lua.
-fn lua() -> String {
-    let health = |reason: Reason| match reason.class() {
-        ReasonClass::Ready => "Healthy",
-        ReasonClass::Reconciling => "Progressing",
-        ReasonClass::Stalled => "Degraded",
-    };
-    let mut lines = String::new();
-    for reason in Reason::iter() {
-        lines.extend(["  ", reason.into(), " = \"", health(reason), "\",\n"]);
-    }
-    lines
-}
-
-const TABLE: (&str, &str) = ("local reasons = {\n", "}\n");
-
-/// A health.lua with the table as it is now.
-fn with_table(script: &str) -> String {
-    let (before, rest) = script.split_once(TABLE.0).expect("health.lua has a table of reasons");
-    let (_, after) = rest.split_once(TABLE.1).expect("the table ends");
-    format!("{before}{}{}{}{after}", TABLE.0, lua(), TABLE.1)
-}
-
 /// The customizations as values of the Argo CD Helm chart; each key is one of the ConfigMap argocd-cm.
 fn values(files: impl Fn(&str, &str) -> String) -> String {
     let indented = |text: &str, by: usize| -> String {
@@ -180,10 +157,9 @@ fn check(file: &str, generated: &str) {
 #[test]
 fn the_generated_files_are_what_the_reasons_say() {
     check("docs/conditions.md", &markdown());
-    // One script for both kinds.
-    let script = with_table(&read(&customization(KINDS[0], "health.lua")));
-    for kind in KINDS {
-        check(&customization(kind, "health.lua"), &script);
+    // The scripts are the same for both kinds.
+    for file in ["health.lua", "actions/discovery.lua", "actions/check-now/action.lua"] {
+        check(&customization(KINDS[1], file), &read(&customization(KINDS[0], file)));
     }
     check("deploy/argocd/values.yaml", &values(|kind, file| read(&customization(kind, file))));
 }

@@ -322,6 +322,12 @@ fn session_key(account: &AwsAccount) -> Option<SessionKey> {
 
 /// Tries to enter the account and says how it went.
 async fn status(account: &AwsAccount, context: &Context, users: &Users) -> (AwsAccountStatus, Reason, String) {
+    if asks_anew(account)
+        && let Some(key) = session_key(account)
+    {
+        // A session that is kept would say how it was when it began.
+        context.aws.forget(&key).await;
+    }
     let (reason, message, caller) = enter(account, context).await;
     let uid = account.uid().unwrap_or_default();
     if reason == Reason::Converged {
@@ -332,6 +338,12 @@ async fn status(account: &AwsAccount, context: &Context, users: &Users) -> (AwsA
     status.last_handled_reconcile_at =
         annotation::requested(account.annotations()).or(status.last_handled_reconcile_at);
     (status, reason, message)
+}
+
+/// Whether somebody asks for a look that the status does not answer yet.
+fn asks_anew(account: &AwsAccount) -> bool {
+    let handled = account.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
+    annotation::requested(account.annotations()).is_some_and(|requested| handled != Some(&requested))
 }
 
 fn next_status(

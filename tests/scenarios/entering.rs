@@ -109,9 +109,10 @@ async fn a_hundred_accounts_over_three_rounds_make_a_hundred_sessions(scenario: 
     for index in 0..ACCOUNTS {
         scenario.until_account_reason(&name(scenario, index), "Converged").await?;
     }
+    // Changes, and not requests for a look: those enter the account anew.
     for round in 0..2 {
         for index in 0..ACCOUNTS {
-            let patch = json!({"metadata": {"annotations": {"crossinvoke.dev/reconcile-requested-at": format!("round {round}")}}});
+            let patch = json!({"metadata": {"labels": {"round": format!("round-{round}")}}});
             let patch = kube::api::Patch::Merge(patch);
             let parameters = kube::api::PatchParams::default();
             scenario.aws_accounts().patch(&name(scenario, index), &parameters, &patch).await.context("touching")?;
@@ -121,9 +122,7 @@ async fn a_hundred_accounts_over_three_rounds_make_a_hundred_sessions(scenario: 
     let mut seen = 0.0;
     while seen < 300.0 {
         seen = scenario.controller()?.metric(wanted).await?;
-        let patch = kube::api::Patch::Merge(
-            json!({"metadata": {"annotations": {"crossinvoke.dev/reconcile-requested-at": seen.to_string()}}}),
-        );
+        let patch = kube::api::Patch::Merge(json!({"metadata": {"labels": {"round": seen.to_string()}}}));
         let parameters = kube::api::PatchParams::default();
         for index in 0..ACCOUNTS {
             scenario.aws_accounts().patch(&name(scenario, index), &parameters, &patch).await.context("touching")?;

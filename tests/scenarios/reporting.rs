@@ -37,7 +37,8 @@ async fn the_first_status_says_that_work_has_begun(scenario: &mut Scenario<'_>) 
     let slow = |operation| Fault::next(operation, Effect::Delay { milliseconds: 3_000 });
     scenario.aws().fault(slow("GetPipeline")).context("a slow call")?;
     scenario.apply(&scenario.invoke("validate")).await?;
-    let object = scenario.until("validate", "a status", |object| object.data["status"].is_object()).await?;
+    let object =
+        scenario.until("validate", "a status", |object| object.data["status"]["conditions"].is_array()).await?;
     assert_eq!(all_conditions(&object), ["Ready=Unknown Progressing", "Reconciling=True Progressing"]);
     assert_eq!(object.data["status"]["observedGeneration"], 1);
     assert_eq!(object.data["status"]["lastCheckedAt"], json!(null), "nothing was looked at yet");

@@ -1,40 +1,6 @@
--- Health of CrossAccountInvokes and AwsAccounts for Argo CD; the same script for both kinds.
+-- Health of CrossAccountInvokes and AwsAccounts for Argo CD. Argo CD wants a file for each kind; the script is the same,
+-- and `make conditions` copies the one of CrossAccountInvoke.
 
--- What each reason of the condition Ready means for health.
-local reasons = {
-  Converged = "Healthy",
-  Progressing = "Progressing",
-  IamPropagating = "Progressing",
-  WaitingForIdlePipeline = "Progressing",
-  Throttled = "Progressing",
-  AwsUnavailable = "Progressing",
-  NotChecked = "Progressing",
-  Deleting = "Progressing",
-  InvalidSpec = "Degraded",
-  NotGranted = "Degraded",
-  DuplicateAccount = "Degraded",
-  AccountMismatch = "Degraded",
-  AssumeRoleDenied = "Degraded",
-  AccessDenied = "Degraded",
-  InvalidBoundary = "Degraded",
-  FunctionNotFound = "Degraded",
-  ExecutionRoleMismatch = "Degraded",
-  PipelineNotFound = "Degraded",
-  StageNotFound = "Degraded",
-  InvalidPosition = "Degraded",
-  ArtifactStoreMissing = "Degraded",
-  RoleConflict = "Degraded",
-  ActionConflict = "Degraded",
-  PipelineRoleCannotAssume = "Degraded",
-  PipelineRefused = "Degraded",
-  RoleUnmodifiable = "Degraded",
-  PolicySizeExceeded = "Degraded",
-  InventoryFull = "Degraded",
-  QuotaExceeded = "Degraded",
-  DeletionBlocked = "Degraded",
-}
-
-local hs = { status = "Progressing" }
 local conditions = {}
 if obj.status ~= nil and obj.status.conditions ~= nil then
   for _, condition in ipairs(obj.status.conditions) do
@@ -44,12 +10,15 @@ end
 local ready = conditions["Ready"]
 local is_current = ready ~= nil and obj.status.observedGeneration == obj.metadata.generation
 
+local hs = { status = "Progressing" }
+
 if obj.metadata.deletionTimestamp ~= nil then
-  -- Without a deletionMessage Argo CD shows the names of the finalizers.
   hs.message = "Deletion waits for the controller; the object's events say what it waits for"
-  if is_current and ready.message ~= "" then
+  -- Until the controller has looked at the deletion, and on an account all the time, Ready is about what was before.
+  if is_current and ready.status ~= "True" then
     hs.message = "Being deleted: " .. ready.message
   end
+  -- Without a deletionMessage Argo CD shows the names of the finalizers.
   hs.deletionMessage = hs.message
   return hs
 end
@@ -59,19 +28,15 @@ if not is_current then
   return hs
 end
 
-hs.status = reasons[ready.reason]
-if hs.status == nil then
-  -- A reason that a newer controller has.
-  if ready.status == "True" then
-    hs.status = "Healthy"
-  elseif ready.status == "False" then
-    hs.status = "Degraded"
-  else
-    hs.status = "Progressing"
-  end
+local stalled = conditions["Stalled"]
+if stalled ~= nil and stalled.status == "True" then
+  hs.status = "Degraded"
+elseif ready.status == "True" then
+  -- Also while Reconciling says that looks fail: nothing is known to be wrong.
+  hs.status = "Healthy"
 end
 
--- What does not make the object unhealthy is said all the same.
+-- What does not make the object unhealthy is said all the same. An AwsAccount has only the first of these.
 local messages = { ready.message }
 local noted = { { "Reconciling", "True" }, { "Drifted", "True" }, { "Contested", "True" }, { "Gated", "False" } }
 for _, note in ipairs(noted) do

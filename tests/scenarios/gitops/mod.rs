@@ -1,0 +1,48 @@
+//! What Argo CD's health checks and kstatus (Flux, kpt) find in objects as the real API server has them.
+
+mod accounts;
+mod check_now;
+mod invokes;
+mod verdicts;
+
+use std::path::Path;
+
+use crossinvoke_harness::{Bench, Context as _, Result, Scenario, Setup};
+
+use crate::{
+    kubernetes_rights,
+    suite::{Case, case, own_bench},
+};
+
+pub(crate) fn scenarios() -> Vec<Case> {
+    let quick = || Setup::default().without_controller().flags(["--idle-poll=1s"]);
+    vec![
+        case("argo_cd_and_kstatus_find_what_the_status_says", quick, invokes::states),
+        // What grants nothing is reported by who watches all namespaces, so no other scenario may be about.
+        own_bench("argo_cd_and_kstatus_find_what_an_account_says", async move |controller| {
+            let bench = Bench::start(controller).await?;
+            let scenario = Scenario::with(&bench, "accounts_in_argo_cd", quick().everywhere()).await?;
+            scenario.run(accounts::states).await?;
+            kubernetes_rights::note(bench.control_plane())
+        }),
+        case("the_action_check_now_asks_for_a_look_that_is_echoed", Setup::default, check_now::on_both_kinds),
+        case("the_example_manifests_are_taken_as_they_are", Setup::default, the_example_manifests),
+    ]
+}
+
+async fn the_example_manifests(scenario: &mut Scenario<'_>) -> Result<()> {
+    let kubectl = scenario.kubectl();
+    kubectl.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: payments}\n").await?;
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    for (file, objects) in
+        [("aws-accounts.yaml", 2), ("cross-account-invoke.yaml", 1), ("cross-account-invoke-full.yaml", 1)]
+    {
+        let manifests = std::fs::read_to_string(examples.join(file)).context(file)?;
+        let said = kubectl.apply(&manifests).await?;
+        assert_eq!(said.lines().count(), objects, "{said}");
+        // What is applied by a client that keeps its own copy is taken just the same.
+        kubectl.run_with_input(&["replace", "--validate=strict", "--filename=-"], &manifests).await?;
+        kubectl.run_with_input(&["delete", "--filename=-"], &manifests).await?;
+    }
+    Ok(())
+}
