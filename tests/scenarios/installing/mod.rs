@@ -3,6 +3,7 @@
 
 mod accepted;
 mod aws_accounts;
+mod previous;
 mod releases;
 mod rights;
 mod values;

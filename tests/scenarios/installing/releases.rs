@@ -1,49 +1,57 @@
-//! A release's life: installed from the previous chart, upgraded, removed, installed again. What users made stays.
+//! A release's life: the previous one with all that it left, upgraded, removed, installed again. What users made stays.
 
 use crossinvoke_harness::{
-    Bench, Context as _, Helm, Kubectl, Release, Result, Scenario, chart, objects::has_reason, repository,
+    Bench, Context as _, Helm, Kubectl, Release, Result, Scenario, chart, objects::all_conditions,
 };
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::{Value, json};
 
-use super::by_helm;
+use super::{
+    by_helm,
+    previous::{self, Left},
+};
 use crate::{
     kubernetes_rights,
     suite::{Case, own_bench},
-    support::entered,
+    support::version as pipeline_version,
 };
 
 pub(super) fn scenarios() -> Vec<Case> {
-    vec![own_bench("a_release_is_upgraded_from_the_previous_chart_and_what_users_made_stays", async |controller| {
+    vec![own_bench("a_release_takes_over_what_the_previous_one_left_and_what_users_made_stays", async |controller| {
+        previous::record().await?;
         let bench = Bench::without_crds(controller).await?;
-        let scenario = Scenario::prepare(&bench, "upgrading", by_helm()).await?;
+        let left = Left::read()?;
+        let setup = by_helm().seed(|_, seed| left.into_seed(seed));
+        let scenario = Scenario::prepare(&bench, previous::NAME, setup).await?;
         scenario.run(async |scenario| life(scenario).await).await?;
         kubernetes_rights::note(bench.control_plane())
     })]
 }
 
 async fn life(scenario: &mut Scenario<'_>) -> Result<()> {
-    let (helm, before) = (scenario.helm(), scenario.configuration()?);
+    let (helm, before) = (scenario.helm(), previous::aws_before(scenario).await?);
     scenario.apply(&scenario.credentials()).await?;
+    previous::derives_the_same_id(scenario).await?;
 
-    // The installation id is left to be derived: an upgrade that changed it would lose everything in AWS.
-    let release = all_namespaces(scenario);
-    helm.install(&of_previous(scenario), &repository().join("tests/chart/previous/crossinvoke"), &[]).await?;
+    let release = scenario.release();
+    helm.install(&release, &previous::previous_chart(), &[]).await?;
     until_kinds_are_served(&scenario.kubectl()).await?;
-    scenario.start_installed_controller(&release).await?;
-    converge(scenario).await?;
-    scenario.controller()?.stop().await?;
+    Left::read()?.put_in_place(scenario).await?;
 
-    let made = Made::find(scenario).await?;
+    let (made, in_aws) = (Made::find(scenario).await?, scenario.configuration()?);
+    let versions = pipeline_version(scenario)?;
     helm.upgrade(&release, &chart(), &[]).await?;
     assert_eq!(Made::find(scenario).await?, made, "an upgrade does not touch what users made");
     charts_are(&helm, &scenario.kubectl(), &release, &version()?).await?;
 
     let mark = scenario.mark()?;
     scenario.start_installed_controller(&release).await?;
-    scenario.touch("validate", "after-the-upgrade").await?;
-    scenario.reads_of_one_cycle(mark).await?;
-    assert_eq!(scenario.calls_since(mark)?.mutating(), 0, "the same installation finds all of it in place");
+    for name in ["validate", "smoke"] {
+        taken_over(scenario, name).await?;
+    }
+    assert_eq!(scenario.calls_since(mark)?.mutating(), 0, "all of it is found in place");
+    scenario.assert_as_before(&in_aws)?;
+    assert_eq!(pipeline_version(scenario)?, versions);
     // Under a running controller, which has put finalizers and status on the objects.
     helm.upgrade(&release, &chart(), &[]).await?;
     let running = Made::find(scenario).await?;
@@ -59,42 +67,19 @@ async fn life(scenario: &mut Scenario<'_>) -> Result<()> {
     let said = helm.install(&release, &chart(), &[]).await?;
     assert!(said.contains("To uninstall, in this order"), "the notes: {said}");
     scenario.start_installed_controller(&release).await?;
-    scenario.delete("validate").await?;
-    scenario.until_gone("validate").await?;
+    for name in ["validate", "smoke"] {
+        scenario.delete(name).await?;
+        scenario.until_gone(name).await?;
+    }
     scenario.assert_as_before(&before)
 }
 
-/// The scenario's release of this chart, for all namespaces and without an installation id.
-fn all_namespaces(scenario: &Scenario<'_>) -> Release {
-    let mut release = scenario.release();
-    release.values["watchNamespaces"] = json!([]);
-    release.values["installationID"] = json!("");
-    release
-}
-
-/// The same with the values of the previous chart.
-fn of_previous(scenario: &Scenario<'_>) -> Release {
-    let mut release = scenario.release();
-    let secret = |key: &str| json!({"name": key, "valueFrom": {"secretKeyRef": {"name": "aws", "key": key}}});
-    release.values = json!({
-        "image": {"repository": "registry.example.com/crossinvoke"},
-        "env": [
-            {"name": "AWS_ENDPOINT_URL", "value": scenario.aws_endpoint()},
-            {"name": "AWS_REGION", "value": scenario.accounts.region},
-            secret("AWS_ACCESS_KEY_ID"),
-            secret("AWS_SECRET_ACCESS_KEY"),
-        ],
-    });
-    release
-}
-
-async fn converge(scenario: &Scenario<'_>) -> Result<()> {
-    scenario.apply(&crossinvoke_harness::objects::tools_account(&scenario.accounts, &scenario.namespace)).await?;
-    scenario.apply(&crossinvoke_harness::objects::dev_account(&scenario.accounts, &scenario.namespace)).await?;
-    entered(scenario).await?;
-    scenario.apply(&scenario.invoke("validate")).await?;
-    let object = scenario.until_reason("validate", "Converged").await?;
-    assert!(has_reason(&object, "Converged"));
+/// Waits until the controller has answered a request for a look, and finds everything in place.
+async fn taken_over(scenario: &Scenario<'_>, name: &str) -> Result<()> {
+    scenario.touch(name, "after-the-upgrade").await?;
+    let answered = |object: &DynamicObject| object.data["status"]["lastHandledReconcileAt"] == "after-the-upgrade";
+    let object = scenario.until(name, "it is looked at", answered).await?;
+    assert_eq!(all_conditions(&object), ["Ready=True Converged", "Drifted=False InSync"]);
     Ok(())
 }
 
@@ -119,7 +104,7 @@ impl Made {
         objects.extend(scenario.aws_accounts().list(&all).await.context("listing")?.items);
         let found =
             Self { definitions: metadata.map(|it| (it["name"].to_string(), it["uid"].to_string())).collect(), objects };
-        assert_eq!((found.definitions.len(), found.objects.len()), (2, 3), "two kinds; an invoke and two accounts");
+        assert_eq!((found.definitions.len(), found.objects.len()), (2, 4), "two kinds; two invokes and two accounts");
         Ok(found)
     }
 
