@@ -9,7 +9,7 @@ CARGO ?= cargo
 SEED ?=
 export TOOLS_PROFILE DEV_PROFILE ENDPOINT YES
 
-.PHONY: aws-facts aws-facts-clean help tools demo recording test lint crds iam conditions goldens cluster fakeaws figures clean build deny chart-lint image-check
+.PHONY: aws-facts aws-facts-clean help tools demo recording test test-argocd lint crds iam conditions goldens cluster fakeaws figures clean build deny chart-lint image-check
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ recording: tools build ## Record the demo's output in docs/demo.txt
 test: tools ## Run all tests
 	$(CARGO) test --workspace --locked --no-fail-fast
 
+test-argocd: tools ## Test with a real Argo CD, which is built first (five minutes, once; needs redis-server)
+	@tests/argocd/build.sh
+	$(CARGO) test --locked --package crossinvoke --test argocd
+
 lint: tools ## Check format, lints, generated files, the chart, the image and the dependencies
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
@@ -55,7 +59,7 @@ deny:
 crds: build ## Generate crds/ and the chart's copy from the code
 	@tests/chart/crds.sh "$$($(MAKE) --no-print-directory bin-crossinvoke)"
 
-conditions: ## Generate docs/conditions.md and the tables in Argo CD's health checks from the code
+conditions: ## Generate docs/conditions.md from the code, and deploy/argocd/values.yaml from its scripts
 	UPDATE_GOLDENS=1 $(CARGO) test --locked --lib -p crossinvoke reference
 
 iam: ## Generate deploy/iam from the code

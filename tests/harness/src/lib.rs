@@ -9,6 +9,7 @@
 //! Everything that is started ends with the process that started it, however that one ends.
 
 pub mod accounts;
+mod argocd;
 mod bench;
 mod bound;
 mod calls;
@@ -40,6 +41,7 @@ pub mod wait;
 
 pub use self::{
     accounts::Accounts,
+    argocd::{ARGOCD, ArgoCd, GitRepository},
     bench::Bench,
     calls::{Calls, Hop, Mark, is_of_controller},
     control_plane::ControlPlane,
