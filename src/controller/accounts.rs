@@ -325,8 +325,11 @@ async fn status(account: &AwsAccount, context: &Context, users: &Users) -> (AwsA
     if asks_anew(account)
         && let Some(key) = session_key(account)
     {
-        // A session that is kept would say how it was when it began.
+        // A session that is kept would say how it was when it began, and so would the memory of a boundary.
         context.aws.forget(&key).await;
+        if let Some(boundary) = boundary_of(account) {
+            context.memory.forget_boundary(&boundary);
+        }
     }
     let (reason, message, caller) = enter(account, context).await;
     let uid = account.uid().unwrap_or_default();
@@ -424,11 +427,14 @@ fn failed(error: AwsError, caller: Option<String>) -> (Reason, String, Option<St
     }
 }
 
+fn boundary_of(account: &AwsAccount) -> Option<Arn> {
+    account.spec.invoke_roles.as_ref()?.permissions_boundary_arn.as_ref()?.parse().ok()
+}
+
 /// The boundary that the account imposes, when AWS says that it does not exist. Without the right to look there is
 /// nothing to say: `CreateRole`'s refusal says it on the object then.
 async fn missing_boundary(account: &AwsAccount, session: &Session, context: &Context) -> Result<Option<Arn>, AwsError> {
-    let boundary = account.spec.invoke_roles.as_ref().and_then(|roles| roles.permissions_boundary_arn.as_ref());
-    let Some(boundary) = boundary.and_then(|arn| arn.parse::<Arn>().ok()) else { return Ok(None) };
+    let Some(boundary) = boundary_of(account) else { return Ok(None) };
     let Ok(region) = session.home_region() else { return Ok(None) };
     if context.memory.has_boundary(&boundary, Timestamp::now()) {
         return Ok(None);

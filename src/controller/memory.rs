@@ -313,6 +313,11 @@ impl Memory {
         self.lock().boundaries.get(boundary).is_some_and(|read| is_fresh(*read, now))
     }
 
+    /// Forgets that a permissions boundary was there.
+    pub fn forget_boundary(&self, boundary: &Arn) {
+        self.lock().boundaries.remove(boundary);
+    }
+
     /// Remembers that a permissions boundary is there.
     pub fn note_boundary(&self, boundary: &Arn, now: Timestamp) {
         let mut inner = self.lock();
@@ -419,6 +424,8 @@ mod tests {
         memory.note_boundary(&boundary, read);
         assert!(memory.has_boundary(&boundary, read + Duration::from_mins(9)));
         assert!(!memory.has_boundary(&boundary, read + Duration::from_mins(10)));
+        memory.forget_boundary(&boundary);
+        assert!(!memory.has_boundary(&boundary, read));
     }
 
     #[test]

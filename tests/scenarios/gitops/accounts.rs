@@ -7,9 +7,12 @@ use crossinvoke_harness::{
 };
 use fakeaws::{Effect, Fault};
 use kube::api::{DeleteParams, DynamicObject};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::verdicts::{State, check};
+use super::{
+    create_boundary,
+    verdicts::{State, check},
+};
 use crate::support::{converge, patch_account};
 
 const HEALTHY: (&str, &str) = ("Healthy", "Current");
@@ -24,6 +27,9 @@ pub(super) async fn states(scenario: &mut Scenario<'_>) -> Result<()> {
     scenario.start_controller().await?;
     let entering = scenario.until_account_reason(&name, "Progressing").await?;
     states.push(State::of("first-look", &entering, ("Progressing", "InProgress")));
+    let refused = scenario.until_account_reason(&name, "InvalidBoundary").await?;
+    states.push(State::of("invalid-boundary", &refused, DEGRADED).saying(scenario.accounts.boundary_arn()));
+    create_boundary(scenario).await?;
     states.push(State::of("converged", &scenario.until_account_reason(&name, "Converged").await?, HEALTHY));
 
     // Whether an account grants anything has no effect on its health.
@@ -42,14 +48,7 @@ pub(super) async fn states(scenario: &mut Scenario<'_>) -> Result<()> {
         states.push(State::of(name, &found, HEALTHY));
     }
     patch_account(scenario, "dev", &json!({"spec": {"grants": own}})).await?;
-
-    let boundary = |arn: Value| json!({"spec": {"invokeRoles": {"permissionsBoundaryARN": arn}}});
-    let missing = scenario.accounts.iam_arn(&scenario.accounts.dev, "policy/gone");
-    patch_account(scenario, "dev", &boundary(json!(missing))).await?;
-    let refused = scenario.until_account_reason(&name, "InvalidBoundary").await?;
-    states.push(State::of("invalid-boundary", &refused, DEGRADED).saying(missing));
-    patch_account(scenario, "dev", &boundary(Value::Null)).await?;
-    scenario.until_account_reason(&name, "Converged").await?;
+    until(scenario, "Matched", |it| condition(it, "GrantsMatched") == Some(("True", "Matched"))).await?;
 
     scenario.controller()?.stop().await?;
     patch_account(scenario, "dev", &json!({"spec": {"externalID": "wrong"}})).await?;

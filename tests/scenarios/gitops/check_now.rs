@@ -21,6 +21,7 @@ pub(super) async fn on_both_kinds(scenario: &mut Scenario<'_>) -> Result<()> {
     converge(scenario, &scenario.invoke("validate")).await?;
     let account = format!("{}-tools", scenario.namespace);
     let invoke = (scenario.invokes(), "validate", "GetPipeline");
+    // A kept session would answer without a call.
     let account = (scenario.aws_accounts(), account.as_str(), "GetCallerIdentity");
     for (kind, (api, name, call)) in [("CrossAccountInvoke", invoke), ("AwsAccount", account)] {
         in_argo_cds_layout(scenario, kind).await?;

@@ -8,10 +8,13 @@ use crossinvoke_harness::{
 use fakeaws::{Effect, Fault};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{DynamicObject, Patch, PatchParams};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::verdicts::{State, check};
-use crate::support::{entered, foreign_action, invoke_role_name, patch_account, pipeline, put_status};
+use super::{
+    create_boundary,
+    verdicts::{State, check},
+};
+use crate::support::{foreign_action, invoke_role_name, pipeline, put_status};
 
 const PROGRESSING: (&str, &str) = ("Progressing", "InProgress");
 const HEALTHY: (&str, &str) = ("Healthy", "Current");
@@ -29,7 +32,7 @@ pub(super) async fn states(scenario: &mut Scenario<'_>) -> Result<()> {
     check(scenario, "CrossAccountInvoke", &states).await
 }
 
-/// From no status at all to the edit after convergence.
+/// From no status at all, and an account that lacks something, to the edit after convergence.
 async fn first(scenario: &mut Scenario<'_>, states: &mut Vec<State>) -> Result<()> {
     scenario.apply(&scenario.invoke("validate")).await?;
     let new = scenario.invokes().get("validate").await.context("reading")?;
@@ -38,7 +41,13 @@ async fn first(scenario: &mut Scenario<'_>, states: &mut Vec<State>) -> Result<(
     scenario.until_gone("validate").await?;
 
     scenario.start_controller().await?;
-    entered(scenario).await?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    let refused = scenario.until_reason("validate", "InvalidBoundary").await?;
+    states.push(State::of("invalid-boundary", &refused, DEGRADED).saying(scenario.accounts.boundary_arn()));
+    scenario.delete("validate").await?;
+    scenario.until_gone("validate").await?;
+
+    create_boundary(scenario).await?;
     let slow = Effect::Delay { milliseconds: 3_000 };
     scenario.aws().fault(Fault::next("GetPipeline", slow)).context("a slow call")?;
     scenario.apply(&scenario.invoke("validate")).await?;
@@ -95,24 +104,14 @@ async fn unseen(scenario: &mut Scenario<'_>, states: &mut Vec<State>) -> Result<
     scenario.until_reason("validate", "Converged").await.map(drop)
 }
 
-/// What somebody has to mend: in the object, and in an account.
+/// What somebody has to mend.
 async fn stalled(scenario: &mut Scenario<'_>, states: &mut Vec<State>) -> Result<()> {
     let mut stalled = scenario.invoke("stalled");
     stalled["spec"]["pipeline"]["name"] = json!("payments-missing");
     scenario.apply(&stalled).await?;
     states.push(State::of("stalled", &scenario.until_reason("stalled", "PipelineNotFound").await?, DEGRADED));
     scenario.delete("stalled").await?;
-    scenario.until_gone("stalled").await?;
-
-    let boundary = |arn: Value| json!({"spec": {"invokeRoles": {"permissionsBoundaryARN": arn}}});
-    let missing = scenario.accounts.iam_arn(&scenario.accounts.dev, "policy/gone");
-    patch_account(scenario, "dev", &boundary(json!(missing))).await?;
-    let refused = scenario.until_reason("validate", "InvalidBoundary").await?;
-    states.push(State::of("invalid-boundary", &refused, DEGRADED).saying(missing));
-    patch_account(scenario, "dev", &boundary(Value::Null)).await?;
-    entered(scenario).await?;
-    scenario.touch("validate", "without a boundary").await?;
-    scenario.until_reason("validate", "Converged").await.map(drop)
+    scenario.until_gone("stalled").await
 }
 
 /// A policy that comes back after each removal. It is remembered for a day, so what needs no such note comes before.

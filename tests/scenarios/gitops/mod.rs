@@ -8,14 +8,20 @@ mod verdicts;
 use std::path::Path;
 
 use crossinvoke_harness::{Bench, Context as _, Result, Scenario, Setup};
+use serde_json::json;
 
 use crate::{
     kubernetes_rights,
     suite::{Case, case, own_bench},
+    support::{entered, patch_account},
 };
 
 pub(crate) fn scenarios() -> Vec<Case> {
-    let quick = || Setup::default().without_controller().flags(["--idle-poll=1s"]);
+    // The boundary that the dev account imposes is not there at first.
+    let quick = || {
+        let setup = Setup::default().without_controller().flags(["--idle-poll=1s"]);
+        setup.seed(|accounts, seed| drop(seed.managed_policies.remove(&accounts.boundary_arn())))
+    };
     vec![
         case("argo_cd_and_kstatus_find_what_the_status_says", quick, invokes::states),
         // What grants nothing is reported by who watches all namespaces, so no other scenario may be about.
@@ -28,6 +34,15 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("the_action_check_now_asks_for_a_look_that_is_echoed", Setup::default, check_now::on_both_kinds),
         case("the_example_manifests_are_taken_as_they_are", Setup::default, the_example_manifests),
     ]
+}
+
+/// Creates the boundary that the dev account imposes.
+async fn create_boundary(scenario: &Scenario<'_>) -> Result<()> {
+    let statement = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
+    let policy = json!({"Version": "2012-10-17", "Statement": [statement]});
+    scenario.aws().put_managed_policy(&scenario.accounts.boundary_arn(), policy).context("the boundary")?;
+    patch_account(scenario, "dev", &json!({"metadata": {"labels": {"look": "again"}}})).await?;
+    entered(scenario).await
 }
 
 async fn the_example_manifests(scenario: &mut Scenario<'_>) -> Result<()> {
