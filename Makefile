@@ -44,6 +44,7 @@ test-argocd: tools ## Test with a real Argo CD, which is built first (five minut
 lint: tools ## Check format, lints, generated files, the chart, the image and the dependencies
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --package crossinvoke --test argocd --locked -- -D warnings
 	@$(MAKE) --no-print-directory chart-lint image-check deny
 
 chart-lint: tools build

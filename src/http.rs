@@ -197,7 +197,7 @@ mod tests {
         Ok(answer)
     }
 
-    async fn served(listener: TcpListener) -> u16 {
+    fn served(listener: TcpListener) -> u16 {
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(serve(listener, Readiness::default(), Arc::default(), std::future::pending()));
         port
@@ -211,7 +211,7 @@ mod tests {
             println!("skipped: this machine has no ::1 to ask ({error})");
             return;
         }
-        let port = served(bind_to_either([first, second]).await.unwrap()).await;
+        let port = served(bind_to_either([first, second]).await.unwrap());
         for address in [IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)] {
             let address = SocketAddr::new(address, port);
             let health = asked(address, "/livez").await.unwrap();
@@ -225,7 +225,7 @@ mod tests {
     #[tokio::test]
     async fn health_is_answered_over_ipv4_where_ipv6_is_off() {
         let off: SocketAddr = "[2001:db8::1]:0".parse().unwrap();
-        let port = served(bind_to_either([off, SocketAddr::new(DEFAULTS[1].ip(), 0)]).await.unwrap()).await;
+        let port = served(bind_to_either([off, SocketAddr::new(DEFAULTS[1].ip(), 0)]).await.unwrap());
         let health = asked(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port), "/livez").await.unwrap();
         assert!(health.starts_with("HTTP/1.1 200 ") && health.ends_with("ok\n"), "{health}");
     }

@@ -96,7 +96,7 @@ mod tests {
     use crate::aws::AwsErrorKind;
 
     /// What is left of a message about a pipeline with this action, when AWS quotes a piece of it.
-    fn told(action: serde_json::Value, quoted: &str) -> String {
+    fn told(action: &serde_json::Value, quoted: &str) -> String {
         let declaration: Json =
             json!({"name": "payments-release", "stages": [{"name": "Build", "actions": [action]}]}).into();
         let error = AwsError {
@@ -140,7 +140,7 @@ mod tests {
             (&commands, "npm run publish", "npm run publish"),
             (&commands, "hunter22", "[hunter22]"),
         ] {
-            let told = told(action.clone(), quoted);
+            let told = told(action, quoted);
             assert!(!told.contains(secret), "{quoted}: {told}");
             assert!(told.starts_with("Action at Build of payments-release is wrong near: "), "{told}");
         }
@@ -151,6 +151,6 @@ mod tests {
         let action = json!({"name": "deploy-to-production", "roleArn": "arn:aws:iam::222222222222:role/deployer",
             "configuration": {"Branch": "main", "RoleArn": "arn:aws:iam::222222222222:role/deployer", "Stage": "Build"}});
         let quoted = "deploy-to-production arn:aws:iam::222222222222:role/deployer main";
-        assert!(told(action, quoted).ends_with(&format!("{quoted}.")));
+        assert!(told(&action, quoted).ends_with(&format!("{quoted}.")));
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams, PostParams},
@@ -124,7 +123,7 @@ async fn look(current: &mut AwsAccount, context: &Context, users: &Users) -> Res
     let (name, uid) = (current.name_any(), current.uid().unwrap_or_default());
     let before = account_status::grants(current.status.as_ref());
     let (status, reason, message) = status(current, context, users).await;
-    let looked = context.memory.last_look(&uid).or(status.last_checked_at.as_ref().map(|at| at.0));
+    let looked = context.memory.last_look(&uid).or_else(|| status.last_checked_at.as_ref().map(|at| at.0));
     if !reports(current, context, reason == Reason::Converged) {
         context.metrics.account(&name, reason, looked);
         let (granting, _) = grants::matched(&current.spec, &context.caches.namespaces());
@@ -436,12 +435,12 @@ fn boundary_of(account: &AwsAccount) -> Option<Arn> {
 async fn missing_boundary(account: &AwsAccount, session: &Session, context: &Context) -> Result<Option<Arn>, AwsError> {
     let Some(boundary) = boundary_of(account) else { return Ok(None) };
     let Ok(region) = session.home_region() else { return Ok(None) };
-    if context.memory.has_boundary(&boundary, Timestamp::now()) {
+    if context.memory.has_boundary(&boundary, Context::now()) {
         return Ok(None);
     }
     match session.iam(&region).policy_exists(&boundary).await {
         Ok(true) => {
-            context.memory.note_boundary(&boundary, Timestamp::now());
+            context.memory.note_boundary(&boundary, Context::now());
             Ok(None)
         }
         Ok(false) => Ok(Some(boundary)),

@@ -100,9 +100,9 @@ async fn check_now(scenario: &Scenario<'_>, argo: &ArgoCd) -> Result<()> {
         let line = difference.lines().find_map(|line| line.split_once("crossinvoke.dev/reconcile-requested-at: "));
         let (_, at) = line.ok_or_else(|| Error::new(format!("no annotation: {difference}")))?;
         let at = at.trim().trim_matches('"').to_owned();
-        let patch = json!({"metadata": {"annotations": {"crossinvoke.dev/reconcile-requested-at": at}}});
-        let patch = kube::api::Patch::Merge(patch);
-        api.patch(name, &kube::api::PatchParams::default(), &patch).await.context("patching")?;
+        let requested = json!({"metadata": {"annotations": {"crossinvoke.dev/reconcile-requested-at": at}}});
+        let requested = kube::api::Patch::Merge(requested);
+        api.patch(name, &kube::api::PatchParams::default(), &requested).await.context("patching")?;
         let echoed = |object: Option<&DynamicObject>| {
             object.is_some_and(|object| object.data["status"]["lastHandledReconcileAt"] == at.as_str())
         };
@@ -113,10 +113,10 @@ async fn check_now(scenario: &Scenario<'_>, argo: &ArgoCd) -> Result<()> {
 
 /// A broken object is Degraded with Ready's message, and the others stay as they are.
 async fn broken(scenario: &Scenario<'_>, git: &GitRepository, application: &Application<'_>) -> Result<()> {
-    let mut object: Value = serde_saphyr::from_str(&example("cross-account-invoke.yaml")?).context("the example")?;
-    object["metadata"]["name"] = json!("broken");
-    object["spec"]["pipeline"]["name"] = json!("payments-missing");
-    git.write("crossinvoke/broken.yaml", &object.to_string())?;
+    let mut broken: Value = serde_saphyr::from_str(&example("cross-account-invoke.yaml")?).context("the example")?;
+    broken["metadata"]["name"] = json!("broken");
+    broken["spec"]["pipeline"]["name"] = json!("payments-missing");
+    git.write("crossinvoke/broken.yaml", &broken.to_string())?;
     let status = application.synced(&git.commit("A pipeline that does not exist")?, "Degraded").await?;
     let found = scenario.until_reason("broken", "PipelineNotFound").await?;
     let health = &resource(&status, "CrossAccountInvoke", "broken")["health"];
@@ -173,7 +173,7 @@ async fn pruned(scenario: &Scenario<'_>, git: &GitRepository, application: &Appl
 
 async fn accounts(scenario: &Scenario<'_>) -> Result<Vec<String>> {
     let all = scenario.aws_accounts().list(&kube::api::ListParams::default()).await.context("listing")?;
-    let mut names: Vec<String> = all.items.iter().map(|account| account.name_any()).collect();
+    let mut names: Vec<String> = all.items.iter().map(kube::ResourceExt::name_any).collect();
     names.sort();
     Ok(names)
 }

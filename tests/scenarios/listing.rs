@@ -100,7 +100,7 @@ async fn one_reporter(scenario: &mut Scenario<'_>) -> Result<()> {
     assert_eq!(account.metadata.finalizers.clone().unwrap_or_default(), [finalizer(&first), finalizer(second)]);
     assert_eq!(account.data["status"]["installationID"], first.as_str());
     assert_eq!(condition(&account, "Ready"), Some(("True", "Converged")), "the status is the first one's");
-    let stalled = r#"crossinvoke_account_status{name="#.to_owned() + &format!("{name:?},readiness=\"stalled\"");
+    let stalled = r"crossinvoke_account_status{name=".to_owned() + &format!("{name:?},readiness=\"stalled\"");
     let counted = scenario.controller()?.metric(&stalled).await?;
     assert!((counted - 1.0).abs() < f64::EPSILON, "it counts what it sees: {counted}");
 

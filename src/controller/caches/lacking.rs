@@ -70,7 +70,7 @@ impl Caches {
     }
 
     /// Notes whether a kind may be watched, in one namespace or everywhere. What is only listed is known late.
-    pub(super) fn note_watching<K: Resource<DynamicType = ()>>(&self, namespace: Option<&str>, learned: Watching<'_>) {
+    pub(super) fn note_watching<K: Resource<DynamicType = ()>>(&self, namespace: Option<&str>, learned: &Watching<'_>) {
         let kind = K::plural(&()).into_owned();
         let scope = namespace.map_or_else(|| kind.clone(), |namespace| format!("namespace {namespace}"));
         let (watch, place) = (format!("{kind} in {scope}, watch"), (kind, namespace.map(str::to_owned)));

@@ -37,7 +37,7 @@ impl Caches {
         let (mut first, one) = (true, namespace.is_some());
         let (learning, scope) = (self.clone(), namespace.clone());
         let learn = move |learned: Watching<'_>| {
-            learning.note_watching::<CrossAccountInvoke>(scope.as_deref(), learned);
+            learning.note_watching::<CrossAccountInvoke>(scope.as_deref(), &learned);
         };
         let events = relisting(api, learn).default_backoff().inspect(move |event| {
             match (event, &namespace) {
@@ -85,7 +85,7 @@ impl Caches {
     ) -> BoxStream<'static, Result<GuardedAccount, watcher::Error>> {
         let seen: Arc<Mutex<HashMap<String, u64>>> = Arc::default();
         let (caches, failing, learning) = (self.clone(), self.clone(), self);
-        let learn = move |learned: Watching<'_>| learning.note_watching::<AwsAccount>(None, learned);
+        let learn = move |learned: Watching<'_>| learning.note_watching::<AwsAccount>(None, &learned);
         let events = relisting(api, learn).default_backoff().reflect(writer);
         let mut first = true;
         events
@@ -128,7 +128,7 @@ impl Caches {
     ) -> BoxStream<'static, ()> {
         let seen: Arc<Mutex<HashMap<String, u64>>> = Arc::default();
         let (caches, failing, learning, mut first) = (self.clone(), self.clone(), self.clone(), true);
-        let learn = move |learned: Watching<'_>| learning.note_watching::<Namespace>(None, learned);
+        let learn = move |learned: Watching<'_>| learning.note_watching::<Namespace>(None, &learned);
         relisting(api, learn)
             .default_backoff()
             .reflect(writer)

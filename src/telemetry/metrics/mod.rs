@@ -260,7 +260,9 @@ impl Metrics {
     pub fn retain_accounts(&self, names: &BTreeSet<String>) {
         let gone: Vec<String> =
             self.statuses.accounts().keys().filter(|name| !names.contains(*name)).cloned().collect();
-        gone.iter().for_each(|name| self.forget_account(name));
+        for name in &gone {
+            self.forget_account(name);
+        }
     }
 
     /// Counts a difference that was found.

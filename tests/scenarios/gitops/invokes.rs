@@ -94,9 +94,10 @@ async fn unseen(scenario: &mut Scenario<'_>, states: &mut Vec<State>) -> Result<
 
     // Three intervals of 20 minutes have passed since the last complete look, of which a new process knows from the status.
     scenario.controller()?.stop().await?;
-    let mut status = failing.data["status"].clone();
-    status["lastCheckedAt"] = json!((Timestamp::now() - SignedDuration::from_mins(61)).to_string());
-    put_status(scenario, "validate", status).await?;
+    let mut written = failing.data["status"].clone();
+    let checked: Timestamp = serde_json::from_value(written["lastCheckedAt"].take()).context("the last look")?;
+    written["lastCheckedAt"] = json!((checked - SignedDuration::from_mins(61)).to_string());
+    put_status(scenario, "validate", written).await?;
     scenario.start_controller().await?;
     states.push(State::of("not-checked", &scenario.until_reason("validate", "NotChecked").await?, PROGRESSING));
     scenario.aws().clear_faults().context("healing")?;

@@ -124,6 +124,9 @@ fn an_action_that_was_ours_until_its_role_was_changed_is_corrected_and_removed()
 }
 
 /// A member of our action that AWS returns as null, or does not return at all, says the same.
+/// Puts null in the place of a member.
+type Null = fn(&mut Value);
+
 #[test]
 fn a_member_that_is_null_is_no_difference() {
     let plain = DesiredAction { user_parameters: None, ..desired() };
@@ -149,12 +152,12 @@ fn a_member_that_is_null_is_no_difference() {
             assert_eq!(found_members(&read, &desired, &owned(), &region()).unwrap(), good, "{text}");
         }
         // A null in the place of something that is declared is a difference, and is told as such.
-        let missing: [(&str, &dyn Fn(&mut Value)); 2] = [
-            ("configuration.FunctionName", &|action| action["configuration"]["FunctionName"] = json!(null)),
-            ("actionTypeId", &|action| action["actionTypeId"] = json!(null)),
+        let missing: [(&str, Null); 2] = [
+            ("configuration.FunctionName", |action| action["configuration"]["FunctionName"] = json!(null)),
+            ("actionTypeId", |action| action["actionTypeId"] = json!(null)),
         ];
         for (member, null) in missing {
-            let read = action(null);
+            let read = action(&null);
             let edited = converge(&read, &region(), &desired, &owned()).unwrap().expect(member);
             assert_eq!(found_members(&edited.declaration, &desired, &owned(), &region()).unwrap(), good, "{member}");
             assert!(!found_members(&read, &desired, &owned(), &region()).unwrap().contains_key(member));

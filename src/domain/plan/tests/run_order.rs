@@ -26,7 +26,7 @@ fn among_others() -> World {
 }
 
 fn number(world: &World) -> Option<i64> {
-    let release = world.observed.pipeline(&"release".parse().unwrap()).unwrap();
+    let release = world.observed.pipeline(&"release".parse().ok()?)?;
     action_at(&release.declaration, "Validate", "Run")?.get("runOrder")?.as_i64()
 }
 
