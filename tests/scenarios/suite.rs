@@ -57,6 +57,14 @@ fn build(
     Case { name, run: Box::new(run) }
 }
 
+/// A scenario that prepares its world itself, on the control plane of all.
+pub(crate) fn shared_bench(
+    name: &'static str,
+    body: impl AsyncFnOnce(Arc<Bench>) -> Result<()> + Send + 'static,
+) -> Case {
+    Case { name, run: Box::new(move |bench| runtime()?.block_on(body(bench))) }
+}
+
 /// A scenario with a control plane of its own; it gets the path of the controller's binary.
 pub(crate) fn own_bench(name: &'static str, body: impl AsyncFnOnce(PathBuf) -> Result<()> + Send + 'static) -> Case {
     let run = move |bench: Arc<Bench>| runtime()?.block_on(body(bench.controller().to_path_buf()));

@@ -2,17 +2,16 @@
 
 mod accounts;
 mod check_now;
+mod examples;
 mod invokes;
 mod verdicts;
-
-use std::path::Path;
 
 use crossinvoke_harness::{Bench, Context as _, Result, Scenario, Setup};
 use serde_json::json;
 
 use crate::{
     kubernetes_rights,
-    suite::{Case, case, own_bench},
+    suite::{Case, case, own_bench, shared_bench},
     support::{entered, patch_account},
 };
 
@@ -32,7 +31,9 @@ pub(crate) fn scenarios() -> Vec<Case> {
             kubernetes_rights::note(bench.control_plane())
         }),
         case("the_action_check_now_asks_for_a_look_that_is_echoed", Setup::default, check_now::on_both_kinds),
-        case("the_example_manifests_are_taken_as_they_are", Setup::default, the_example_manifests),
+        shared_bench("what_is_shown_to_be_applied_converges_as_it_stands", async |bench| {
+            examples::converge(&bench).await
+        }),
     ]
 }
 
@@ -43,21 +44,4 @@ async fn create_boundary(scenario: &Scenario<'_>) -> Result<()> {
     scenario.aws().put_managed_policy(&scenario.accounts.boundary_arn(), policy).context("the boundary")?;
     patch_account(scenario, "dev", &json!({"metadata": {"labels": {"look": "again"}}})).await?;
     entered(scenario).await
-}
-
-async fn the_example_manifests(scenario: &mut Scenario<'_>) -> Result<()> {
-    let kubectl = scenario.kubectl();
-    kubectl.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: payments}\n").await?;
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    for (file, objects) in
-        [("aws-accounts.yaml", 2), ("cross-account-invoke.yaml", 1), ("cross-account-invoke-full.yaml", 1)]
-    {
-        let manifests = std::fs::read_to_string(examples.join(file)).context(file)?;
-        let said = kubectl.apply(&manifests).await?;
-        assert_eq!(said.lines().count(), objects, "{said}");
-        // What is applied by a client that keeps its own copy is taken just the same.
-        kubectl.run_with_input(&["replace", "--validate=strict", "--filename=-"], &manifests).await?;
-        kubectl.run_with_input(&["delete", "--filename=-"], &manifests).await?;
-    }
-    Ok(())
 }
