@@ -89,8 +89,6 @@ struct Inner {
     own_statuses: HashMap<String, VecDeque<u64>>,
     /// Objects that the watch has shown with our finalizer.
     held: BTreeSet<String>,
-    /// Objects that lost it to somebody else, until it is back.
-    lost: BTreeSet<String>,
     seen: HashMap<String, Seen>,
 }
 
@@ -219,7 +217,6 @@ impl Memory {
         inner.notes.remove(uid);
         inner.own_statuses.remove(uid);
         inner.held.remove(uid);
-        inner.lost.remove(uid);
         inner.seen.remove(uid);
     }
 
@@ -235,7 +232,6 @@ impl Memory {
         inner.notes.retain(|uid, _| uids.contains(uid));
         inner.own_statuses.retain(|uid, _| uids.contains(uid));
         inner.held.retain(|uid| uids.contains(uid));
-        inner.lost.retain(|uid| uids.contains(uid));
         inner.seen.retain(|uid, _| uids.contains(uid));
     }
 
@@ -340,19 +336,9 @@ impl Memory {
         let mut inner = self.lock();
         if held {
             inner.held.insert(uid.to_owned());
-            inner.lost.remove(uid);
             return false;
         }
-        let lost = inner.held.remove(uid) && !inner.finished.contains(uid);
-        if lost {
-            inner.lost.insert(uid.to_owned());
-        }
-        lost
-    }
-
-    /// Whether the object has lost our finalizer to somebody else.
-    pub fn has_lost_finalizer(&self, uid: &str) -> bool {
-        self.lock().lost.contains(uid)
+        inner.held.remove(uid) && !inner.finished.contains(uid)
     }
 
     /// Whether a watch event shows anything that we did not write ourselves: `content` is a digest of everything but the
@@ -407,10 +393,8 @@ mod tests {
         assert!(!memory.lost_finalizer("uid", false), "it never had one");
         assert!(!memory.lost_finalizer("uid", true));
         assert!(memory.lost_finalizer("uid", false));
-        assert!(memory.has_lost_finalizer("uid"));
         assert!(!memory.lost_finalizer("uid", false), "known");
         assert!(!memory.lost_finalizer("uid", true), "it is back");
-        assert!(!memory.has_lost_finalizer("uid"));
         memory.finish("uid");
         assert!(!memory.lost_finalizer("uid", false), "we took it off");
     }

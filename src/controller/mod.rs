@@ -57,6 +57,9 @@ use self::{
 };
 use crate::{aws::Aws, http::Readiness, telemetry::metrics::Metrics};
 
+/// Finalizers that are put back at a time.
+const PUT_BACK_AT_A_TIME: usize = 8;
+
 /// Runs until `stop` says so: opens the watches, reports readiness once they are synced, and reconciles. Reconciles that
 /// are under way when it ends go on to their end.
 pub async fn run(
@@ -137,6 +140,7 @@ async fn controllers(feeds: Feeds, context: &Arc<Context>, concurrency: u16, sto
         _ = reconciling => {}
         () = feeds::drain(feeds.namespaces) => {}
         () = feeds.left_behind.for_each(|left| events::left_behind(context, left)) => {}
+        () = feeds.unheld.for_each_concurrent(PUT_BACK_AT_A_TIME, |unheld| record::put_back(context, unheld)) => {}
     }
 }
 

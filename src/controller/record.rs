@@ -4,13 +4,14 @@
 use std::collections::BTreeSet;
 
 use kube::{
-    ResourceExt,
+    Api, ResourceExt,
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 
 use super::{
-    context::FINALIZER,
+    caches::{Guarded, feeds::Unheld},
+    context::{Context, FINALIZER},
     current, events,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
@@ -160,6 +161,19 @@ pub async fn write(pass: &mut Pass<'_>, status: CrossAccountInvokeStatus) -> Res
         events::contested(pass, message).await;
     }
     Ok(())
+}
+
+/// Puts our finalizer back on an object that somebody took it off. What the API server does not take, the next event of
+/// the object or its next look tries again.
+pub async fn put_back(context: &Context, unheld: Unheld) {
+    let Unheld { object, resource_version, mut finalizers } = unheld;
+    finalizers.push(FINALIZER.to_owned());
+    let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": resource_version}});
+    let api: Api<Guarded> = Api::namespaced(context.client.clone(), object.namespace.as_deref().unwrap_or_default());
+    match api.patch(&object.name, &PatchParams::default(), &Patch::Merge(patch)).await {
+        Ok(_) => tracing::warn!(%object, "somebody removed the finalizer {FINALIZER}; it is put back"),
+        Err(error) => tracing::debug!(%object, %error, "the finalizer could not be put back"),
+    }
 }
 
 /// Puts our finalizer on the object if it is missing.

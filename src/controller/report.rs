@@ -41,8 +41,7 @@ pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> 
     }
     let reason = verdict.reason();
     pass.failed_looks = pass.context.memory.count_look(&pass.uid, reason.is_failed_look());
-    let lost = pass.context.memory.has_lost_finalizer(&pass.uid) && !pass.inventory.0.is_empty();
-    if *verdict == Verdict::Converged || lost {
+    if *verdict == Verdict::Converged || !pass.inventory.0.is_empty() {
         // Somebody may have taken our finalizer off: without it a deletion would leave everything behind.
         record::hold(pass).await?;
     }

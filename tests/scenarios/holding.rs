@@ -1,7 +1,7 @@
 //! What holds an object until its things are out of AWS: our finalizer, and its kind. What asks for a look.
 
 use crossinvoke_harness::{
-    Bench, Context as _, Result, Scenario, Setup,
+    Bench, Context as _, Result, Scenario, Setup, process,
     wait::{DEADLINE, eventually},
 };
 use fakeaws::{Effect, Fault};
@@ -83,15 +83,32 @@ async fn take_off(scenario: &Scenario<'_>) -> Result<()> {
     Ok(())
 }
 
-async fn put_back(scenario: &mut Scenario<'_>) -> Result<()> {
-    let before = scenario.configuration()?;
-    converge(scenario, &scenario.invoke("validate")).await?;
-    take_off(scenario).await?;
+async fn is_back(scenario: &Scenario<'_>) -> Result<()> {
     eventually("the finalizer is back", DEADLINE, async || {
         let now = finalizers(scenario, "validate").await.map_err(|error| error.to_string())?;
         if now == [FINALIZER] { Ok(()) } else { Err(format!("{now:?}")) }
     })
-    .await?;
+    .await
+}
+
+async fn put_back(scenario: &mut Scenario<'_>) -> Result<()> {
+    let before = scenario.configuration()?;
+    converge(scenario, &scenario.invoke("validate")).await?;
+    // The look that is under way takes long, and the finalizer does not wait for it.
+    scenario.aws().fault(Fault::next("GetPipeline", Effect::Delay { milliseconds: 8_000 })).context("a slow call")?;
+    let mark = scenario.mark()?;
+    take_off(scenario).await?;
+    is_back(scenario).await?;
+    assert_eq!(scenario.calls_since(mark)?.of("GetRolePolicy"), 0, "the look is not over");
+
+    // One that was taken off while no controller ran is put back although AWS cannot be looked at.
+    scenario.controller()?.stop().await?;
+    take_off(scenario).await?;
+    let denied = Fault::next("GetPipeline", Effect::fail("AccessDeniedException", "no", 400));
+    scenario.aws().fault(denied.always()).context("a denial")?;
+    scenario.start_controller().await?;
+    is_back(scenario).await?;
+    scenario.aws().clear_faults().context("healing")?;
     scenario.delete("validate").await?;
     scenario.until_gone("validate").await?;
     scenario.assert_as_before(&before)
@@ -101,11 +118,13 @@ async fn left_behind(scenario: &mut Scenario<'_>) -> Result<()> {
     let object = converge(scenario, &scenario.invoke("validate")).await?;
     let role = object.data["status"]["devAccount"]["invokeRoleARN"].as_str().unwrap_or_default().to_owned();
     let made = scenario.configuration()?;
-    // A look that takes its time puts the finalizer back too late.
-    scenario.aws().fault(Fault::next("GetPipeline", Effect::Delay { milliseconds: 5_000 })).context("a slow call")?;
+    // A controller that stands still meanwhile puts the finalizer back too late.
+    let controller = scenario.controller()?.id();
+    process::pause(controller)?;
     take_off(scenario).await?;
     scenario.invokes().delete("validate", &DeleteParams::default()).await.context("deleting")?;
     scenario.until_gone("validate").await?;
+    process::resume(controller)?;
     let kubectl = scenario.kubectl();
     let namespace = format!("--namespace={}", scenario.namespace);
     let events = ["get", "events.events.k8s.io", &namespace, "--output=json"];

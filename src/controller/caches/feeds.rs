@@ -23,6 +23,7 @@ pub struct Triggers {
     pub(super) objects: Vec<(Option<String>, mpsc::UnboundedSender<ObjectRef<Guarded>>)>,
     pub(super) accounts: mpsc::UnboundedSender<ObjectRef<GuardedAccount>>,
     pub(super) left_behind: mpsc::UnboundedSender<LeftBehind>,
+    pub(super) unheld: mpsc::UnboundedSender<Unheld>,
 }
 
 impl Triggers {
@@ -49,6 +50,17 @@ pub struct LeftBehind {
     pub inventory: Inventory,
 }
 
+/// An object that has something in AWS and lacks our finalizer.
+#[derive(Debug)]
+pub struct Unheld {
+    /// The object.
+    pub object: ObjectRef<Guarded>,
+    /// As the watch shows it: a newer one is looked at again.
+    pub resource_version: Option<String>,
+    /// The finalizers that it has.
+    pub finalizers: Vec<String>,
+}
+
 /// What one `Controller` runs on.
 pub struct Feed<K: Resource<DynamicType = ()> + 'static> {
     /// Changes that are worth a reconcile.
@@ -67,6 +79,8 @@ pub struct Feeds {
     pub accounts: Feed<GuardedAccount>,
     /// Objects that went without their finalizer.
     pub left_behind: BoxStream<'static, LeftBehind>,
+    /// Objects to put our finalizer on.
+    pub unheld: BoxStream<'static, Unheld>,
     /// The namespaces' watch, to be polled for as long as the process runs.
     pub namespaces: BoxStream<'static, ()>,
 }

@@ -76,7 +76,9 @@ impl Caches {
             pending.push((scope, writer, store, asked));
         }
         let (left_sender, left_behind) = mpsc::unbounded_channel();
-        let triggers = Triggers { objects: senders, accounts: account_sender, left_behind: left_sender };
+        let (unheld_sender, unheld) = mpsc::unbounded_channel();
+        let triggers =
+            Triggers { objects: senders, accounts: account_sender, left_behind: left_sender, unheld: unheld_sender };
         let account_writer: Writer<GuardedAccount> = Writer::default();
         let namespace_writer: Writer<GuardedNamespace> = Writer::default();
         let caches = Arc::new(Self {
@@ -109,7 +111,8 @@ impl Caches {
             asked: channel_stream(account_asked),
         };
         let namespaces = caches.clone().namespace_stream(Api::all(client.clone()), namespace_writer);
-        (caches, Feeds { objects, accounts, left_behind: channel_stream(left_behind), namespaces })
+        let (left_behind, unheld) = (channel_stream(left_behind), channel_stream(unheld));
+        (caches, Feeds { objects, accounts, left_behind, unheld, namespaces })
     }
 
     /// Every object of the watched namespaces.

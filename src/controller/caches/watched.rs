@@ -12,10 +12,18 @@ use futures::{
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Resource, ResourceExt,
-    runtime::{WatchStreamExt, reflector::store::Writer, watcher},
+    runtime::{
+        WatchStreamExt,
+        reflector::{ObjectRef, store::Writer},
+        watcher,
+    },
 };
 
-use super::{Caches, Guarded, GuardedAccount, GuardedNamespace, feeds::LeftBehind, key_of};
+use super::{
+    Caches, Guarded, GuardedAccount, GuardedNamespace,
+    feeds::{LeftBehind, Unheld},
+    key_of,
+};
 use crate::{
     api::{AwsAccount, CrossAccountInvoke},
     cluster::{
@@ -23,7 +31,7 @@ use crate::{
         watch::{Watching, is_of_one_namespace, relisting, whether_unlistable, with_store_emptied},
     },
     controller::{context::FINALIZER, status_inventory::read_inventory},
-    domain::ids::ObjectKey,
+    domain::{ids::ObjectKey, inventory::Inventory},
 };
 
 impl Caches {
@@ -67,6 +75,9 @@ impl Caches {
                 let (content, status) = digests(object);
                 let uid = object.uid().unwrap_or_default();
                 let held = object.finalizers().iter().any(|name| name == FINALIZER);
+                if !held {
+                    caches.note_unheld(object);
+                }
                 // Both are noted, whichever is news.
                 let lost = caches.memory.lost_finalizer(&uid, held) && object.meta().deletion_timestamp.is_none();
                 let news = caches.memory.is_news(&uid, content, status) || lost;
@@ -154,12 +165,33 @@ impl Caches {
         if object.meta().deletion_timestamp.is_some() {
             return;
         }
-        let known = self.memory.claims(&object.uid().unwrap_or_default()).unwrap_or_default();
-        let inventory = object.0.as_ref().map_or_else(|_| known.clone(), |object| read_inventory(object).union(&known));
+        let inventory = self.inventory(object);
         if !inventory.0.is_empty() {
             // The receiver lives as long as the process.
             let _ = self.triggers.left_behind.send(LeftBehind { object: object.object_ref(&()), inventory });
         }
+    }
+
+    /// An object that has something in AWS and lacks our finalizer: somebody took it off, under this process or before it
+    /// started. It is put back before the next look at AWS, which can take long.
+    fn note_unheld(&self, object: &Guarded) {
+        let finished = self.memory.is_finished(&object.uid().unwrap_or_default());
+        if finished || object.meta().deletion_timestamp.is_some() || self.inventory(object).0.is_empty() {
+            return;
+        }
+        let unheld = Unheld {
+            object: ObjectRef::from_obj(object),
+            resource_version: object.resource_version(),
+            finalizers: object.finalizers().to_vec(),
+        };
+        // The receiver lives as long as the process.
+        let _ = self.triggers.unheld.send(unheld);
+    }
+
+    /// What an object has in AWS, by its status and by what this process knows.
+    fn inventory(&self, object: &Guarded) -> Inventory {
+        let known = self.memory.claims(&object.uid().unwrap_or_default()).unwrap_or_default();
+        object.0.as_ref().map_or_else(|_| known.clone(), |object| read_inventory(object).union(&known))
     }
 
     /// Forgets an object that is gone.

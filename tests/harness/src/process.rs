@@ -25,6 +25,22 @@ pub fn interrupt(process: u32) -> Result<()> {
     kill_process(pid(process)?, Signal::INT).context(format_args!("SIGINT to process {process}"))
 }
 
+/// Lets a process stand still (SIGSTOP), as a node that is overloaded does.
+///
+/// # Errors
+/// If there is no such process any more.
+pub fn pause(process: u32) -> Result<()> {
+    kill_process(pid(process)?, Signal::STOP).context(format_args!("SIGSTOP to process {process}"))
+}
+
+/// Lets a process go on that stands still (SIGCONT).
+///
+/// # Errors
+/// If there is no such process any more.
+pub fn resume(process: u32) -> Result<()> {
+    kill_process(pid(process)?, Signal::CONT).context(format_args!("SIGCONT to process {process}"))
+}
+
 /// Ends a process without asking (SIGKILL).
 ///
 /// # Errors
