@@ -232,13 +232,13 @@ fn remedy(kind: &AwsErrorKind) -> &'static str {
         AwsErrorKind::InvalidPrincipal => {
             "a principal that the trust policy names is not known to IAM: wait a minute or two if it is new, otherwise make it"
         }
-        AwsErrorKind::AlreadyExists => "it is there although reads do not show it yet: it is read again by itself",
+        AwsErrorKind::AlreadyExists => "it is there although reads do not show it yet: it is read again automatically",
         AwsErrorKind::NotFound => {
             "what is to be written to is not there: if the role of the function or pipeline was deleted, make it again or give them another one"
         }
-        AwsErrorKind::ExpiredToken => "the session has ended early: a new one is opened by itself",
-        AwsErrorKind::ConcurrentModification => "somebody else is changing it: it is tried again by itself",
-        _ => "it is tried again by itself; if it stays so, look up what AWS says",
+        AwsErrorKind::ExpiredToken => "the session has ended early: a new one is opened automatically",
+        AwsErrorKind::ConcurrentModification => "somebody else is changing it: it is tried again automatically",
+        _ => "it is tried again automatically; if it stays so, look up what AWS says",
     }
 }
 
@@ -341,7 +341,7 @@ mod tests {
                 "remove",
                 "wait",
                 "make it",
-                "by itself",
+                "automatically",
                 "have it raised",
             ];
             assert!(remedies.iter().any(|remedy| before_aws.contains(remedy)), "what to do is missing: {text}");

@@ -254,7 +254,7 @@ fn refused_for_another(situation: &Situation<'_>, pipeline: &Pipeline, edit: &Ed
     let reader = &situation.declared.key;
     let whose = match neighbour {
         Some(user) => format!("{} made; its status says what it lacks", user.key.as_seen_by(reader)),
-        None if own => "an older spec of this object made; it is put right first".to_owned(),
+        None if own => "an older spec of this object made; it is corrected first".to_owned(),
         None => "this object did not make; repair that action's role, or remove the action".to_owned(),
     };
     let theirs = neighbour.is_some_and(|user| user.key.namespace != reader.namespace);
@@ -276,7 +276,7 @@ fn refused_for_its_own(situation: &Situation<'_>, edit: &Edit<'_>, role: &Arn) -
         message: format!(
             "CodePipeline refuses any update of pipeline {} in tools account {}, because it may not assume the pipeline's own role \
              {role}: the role is gone, or its trust policy does not name codepipeline.amazonaws.com; make it again, or give the \
-             pipeline another role, and this goes on by itself",
+             pipeline another role, and this continues automatically",
             edit.name, situation.declared.tools.account
         ),
     }

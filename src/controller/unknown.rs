@@ -42,7 +42,7 @@ pub fn withhold(
 pub fn waits(unknown: &str, deleting: bool) -> Verdict {
     let message = format!("nothing that other objects may share is removed, since {unknown}");
     if deleting {
-        let message = format!("{message}. Deletion then goes on by itself");
+        let message = format!("{message}. Deletion then continues automatically");
         return Verdict::Stalled { reason: Reason::DeletionBlocked, message };
     }
     Verdict::progressing(message, super::outcome::Retry::Backoff)

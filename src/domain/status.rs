@@ -101,7 +101,7 @@ impl Facts {
             }
         };
         let works = format!(
-            "{} can invoke {} and is told its result{kept}",
+            "{} can invoke {} and receives its result{kept}",
             pipeline.unwrap_or("the pipeline"),
             function.unwrap_or("the function")
         );

@@ -214,7 +214,7 @@ async fn unlistable(scenario: &mut Scenario<'_>) -> Result<()> {
     converge(scenario, &another).await?;
     let with_another = scenario.configuration()?;
     scenario.delete("another").await?;
-    let message = [SECOND, "cannot be listed", "watchNamespaces", "goes on by itself"];
+    let message = [SECOND, "cannot be listed", "watchNamespaces", "continues automatically"];
     refused(scenario, "another", "DeletionBlocked", &message).await?;
     let left = scenario.configuration()?;
     for role in ["dev", "tools"] {

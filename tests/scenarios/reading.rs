@@ -45,7 +45,7 @@ async fn another_version(scenario: &Scenario<'_>) -> Result<()> {
     somebody_may_claim_it(scenario).await?;
     converge(scenario, &scenario.invoke("short-lived")).await?;
     scenario.delete("short-lived").await?;
-    let waits = ["validate does not decode", "correct its spec", "goes on by itself"];
+    let waits = ["validate does not decode", "correct its spec", "continues automatically"];
     refused(scenario, "short-lived", "DeletionBlocked", &waits).await?;
     scenario.apply(&objects::cross_account_invoke(&scenario.accounts, &scenario.namespace, "validate")).await?;
     scenario.until_reason("validate", "Converged").await?;

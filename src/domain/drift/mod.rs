@@ -307,7 +307,7 @@ impl Drift {
             let latest: Vec<&DriftItem> =
                 corrected.into_iter().filter(|item| item.corrected_at == Some(Time(at))).collect();
             let by_others = latest.iter().all(|item| self.returned.contains(&place(item)));
-            let end = if by_others { "; put right by somebody else, seen at" } else { "; corrected at" };
+            let end = if by_others { "; corrected by somebody else, seen at" } else { "; corrected at" };
             return Some(of(DriftReason::Corrected, latest, &format!("{end} {at}")));
         }
         if converged || (self.looked && self.said.is_some()) {

@@ -311,7 +311,7 @@ fn what_somebody_else_put_right_is_not_claimed() {
     drift.look(&[part(good, Some(good), &[])], &inventory, &own, at(5));
     let (reason, message) = drift.said(ReasonClass::Ready).unwrap();
     assert_eq!(reason, DriftReason::Corrected);
-    assert!(message.ends_with(&format!("; put right by somebody else, seen at {}", at(5))), "{message}");
+    assert!(message.ends_with(&format!("; corrected by somebody else, seen at {}", at(5))), "{message}");
     assert!(drift.changes().1.is_empty());
 }
 

@@ -165,10 +165,10 @@ impl Metrics {
         let (drift_found, drift_corrected) = (Family::default(), Family::default());
         let oldest_drift = Gauge::default();
         registry.register("drift_found", "Differences found, by resource and kind", drift_found.clone());
-        registry.register("drift_corrected", "Differences put right, by resource and kind", drift_corrected.clone());
+        registry.register("drift_corrected", "Differences corrected, by resource and kind", drift_corrected.clone());
         registry.register(
             "drift_oldest_uncorrected_seconds",
-            "Age of the oldest difference that is not put right yet; 0 without one",
+            "Age of the oldest difference that is not corrected yet; 0 without one",
             oldest_drift.clone(),
         );
         let granting_nothing = Gauge::default();
@@ -275,7 +275,7 @@ impl Metrics {
         self.drift_corrected.get_or_create(&DriftLabels::of(part, kind)).inc();
     }
 
-    /// Since when an object has had a difference that is not put right yet.
+    /// Since when an object has had a difference that is not corrected yet.
     pub fn drift_open(&self, key: &ObjectKey, since: Option<Timestamp>) {
         let mut drifted = self.drifted.lock().unwrap_or_else(PoisonError::into_inner);
         match since {

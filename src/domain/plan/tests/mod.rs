@@ -205,7 +205,7 @@ impl World {
         }
     }
 
-    /// Whether some action runs some function and is told its result: every hop in place.
+    /// Whether some action runs some function and receives its result: every hop in place.
     fn works(&self) -> bool {
         self.observed.pipelines.values().flatten().any(|pipeline| {
             let stages = pipeline.declaration.list("stages");
