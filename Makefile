@@ -32,7 +32,7 @@ recording: tools build ## Record the demo's output in docs/demo.txt
 	  -e 's/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/EXECUTION-ID/g' \
 	  -e 's/20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z/TIME/g' \
 	  -e 's/(LAST DEPLOYED: ).*/\1TIME/' \
-	  | { printf '%s\n' 'What `make demo` says, recorded by `make recording`.'; cat; } >docs/demo.txt
+	  | { printf '%s\n' 'The output of `make demo`, recorded by `make recording`.'; cat; } >docs/demo.txt
 
 test: tools ## Run all tests
 	$(CARGO) test --workspace --locked --no-fail-fast

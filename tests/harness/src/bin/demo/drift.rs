@@ -49,7 +49,7 @@ async fn tamper(screen: &mut Screen, scenario: &Scenario<'_>) -> Result<()> {
 async fn report(screen: &mut Screen, scenario: &Scenario<'_>) -> Result<()> {
     screen.step(
         "The controller finds the drift and says so",
-        "It looks every 10 minutes; any annotation asks for a look at once.",
+        "It looks every 10 minutes; this annotation asks for a look at once.",
     );
     // The correction takes a fraction of a second.
     screen.say("So that there is time to read, the AWS double throttles the controller's correction for now.");
@@ -79,7 +79,7 @@ async fn report(screen: &mut Screen, scenario: &Scenario<'_>) -> Result<()> {
 
 async fn repair(screen: &mut Screen, scenario: &Scenario<'_>) -> Result<()> {
     screen.step(
-        "It puts the trust policy right, and the next release passes",
+        "It corrects the trust policy, and the next release passes",
         "AWS takes the correction now. What was found and corrected stays in the status for an hour.",
     );
     scenario.aws().clear_faults().context("no throttling")?;
@@ -118,7 +118,10 @@ async fn shows(screen: &Screen, scenario: &Scenario<'_>, reason: &str) -> Result
 async fn describe(screen: &Screen, scenario: &Scenario<'_>) -> Result<String> {
     let namespace = format!("--namespace={NAMESPACE}");
     let arguments = ["describe", "crossaccountinvoke", NAME, &namespace];
-    screen.command(&format!("kubectl {}   # of it: the condition Drifted, the items, the events", arguments.join(" ")));
+    screen.command(&format!(
+        "kubectl {}   # shortened to the condition Drifted, the items, the events",
+        arguments.join(" ")
+    ));
     let told = about_drift(&scenario.kubectl().run(&arguments).await?);
     screen.show(&told);
     Ok(told)

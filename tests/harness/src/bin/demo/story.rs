@@ -70,7 +70,7 @@ async fn start_aws<'a>(
 ) -> Result<Scenario<'a>> {
     screen.step(
         "Look at two AWS accounts: a pipeline in one, a function in the other",
-        "The function checks a deployment. The pipeline shall ask it before it deploys, and cannot reach it yet.",
+        "The function checks a deployment. The pipeline must ask it before it deploys, and cannot reach it yet.",
     );
     let setup = Setup::default().accounts(accounts.clone()).without_controller().without_rights();
     let scenario = screen.waiting("starting the AWS double", Scenario::prepare(bench, NAMESPACE, setup)).await?;
