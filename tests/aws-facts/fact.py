@@ -3,6 +3,10 @@
 import dataclasses
 from collections.abc import Callable
 
+from botocore.exceptions import ClientError
+
+from calls import no_answer
+
 
 class NotTried(Exception):
     """The fact cannot be checked in this place; the text says why."""
@@ -38,23 +42,24 @@ def fact(name, *, calls, expected, source, evidence="documented", not_in=None):
     return add
 
 
-def code(call, *arguments, **named):
-    """`accepted`, or the code of the error that AWS answered with."""
-    from botocore.exceptions import ClientError
-
+def refusal(call, *arguments, **named):
+    """What AWS refused with; None if it accepted."""
     try:
         call(*arguments, **named)
     except ClientError as error:
-        return error.response["Error"]["Code"]
-    return "accepted"
+        if reason := no_answer(error):
+            raise NotTried(reason) from error
+        return error.response["Error"]
+    return None
+
+
+def code(call, *arguments, **named):
+    """`accepted`, or the code of the error that AWS answered with."""
+    refused = refusal(call, *arguments, **named)
+    return refused["Code"] if refused else "accepted"
 
 
 def message(call, *arguments, **named):
     """The text of the error that AWS answered with; empty if there was none."""
-    from botocore.exceptions import ClientError
-
-    try:
-        call(*arguments, **named)
-    except ClientError as error:
-        return error.response["Error"]["Message"]
-    return ""
+    refused = refusal(call, *arguments, **named)
+    return refused["Message"] if refused else ""

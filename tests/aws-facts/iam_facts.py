@@ -87,6 +87,20 @@ def inline_limit(world):
 
 
 @fact(
+    "A trust policy holds 2,048 characters unless the quota is raised",
+    calls="CreateRole",
+    expected="LimitExceeded",
+    source=GUIDE + "*IAM and AWS STS quotas*",
+    not_in={"moto": "moto has no such limit"},
+)
+def trust_limit(world):
+    accounts = [f"{number:012}" for number in range(1, 300)]
+    condition = {"StringEquals": {"aws:PrincipalAccount": accounts}}
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": world.root("dev"), "Condition": condition}
+    return code(world.iam.create_role, RoleName=world.next("role"), AssumeRolePolicyDocument=document(trust))
+
+
+@fact(
     "A role with an inline policy cannot be deleted",
     calls="PutRolePolicy, DeleteRole",
     expected="DeleteConflict",

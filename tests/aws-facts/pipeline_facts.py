@@ -1,12 +1,16 @@
 """What CodePipeline answers to updates of a pipeline, and what they do to its runs."""
 
+import time
+
 from fact import NotTried, code, fact, message
-from world import OTHER_REGION, action, approval, stage
+from world import OTHER_REGION, PATIENCE, UNFINISHED, action, approval, document, remove_role, stage
 
 STRUCTURE = "CodePipeline User Guide, *CodePipeline pipeline structure reference*"
 API = "CodePipeline API Reference, "
 MOTO_VALIDATES_NOTHING = {"moto": "moto validates no update"}
 MOTO_RUNS_NOTHING = {"moto": "moto ends every run as it starts"}
+
+NO_SOURCE_ARN = "it refuses to judge this key: no policy of crossinvoke has it"
 
 
 @fact("A pipeline needs two stages", calls="UpdatePipeline", expected="InvalidStructureException", source=STRUCTURE, not_in=MOTO_VALIDATES_NOTHING)
@@ -45,6 +49,111 @@ def cannot_assume(world):
 
 
 @fact(
+    "An update is refused while an action's role asks for aws:SourceArn, which a pipeline role's session does not have",
+    calls="UpdatePipeline",
+    expected="InvalidStructureException",
+    source="inferred from IAM User Guide, *AWS global condition context keys*: only a service's own calls have it",
+    evidence="assumed",
+    not_in={"double": NO_SOURCE_ARN, **MOTO_VALIDATES_NOTHING},
+)
+def action_role_source_arn(world):
+    declaration = world.pipeline()
+    role = world.role("dev", world.root("tools"), condition=from_pipeline(world, declaration["name"]))
+    invoke = action("Invoke", "Invoke", "Lambda", {"FunctionName": "any"}, roleArn=role)
+    return world.update(declaration, lambda changed: changed["stages"].append(stage("Validate", invoke)))
+
+
+def from_pipeline(world, name):
+    arn = f"arn:{world.partition}:codepipeline:us-east-1:{world.ids['tools']}:{name}"
+    return {"StringEquals": {"aws:SourceArn": arn}}
+
+
+@fact(
+    "CodePipeline gives aws:SourceArn when it assumes a pipeline's own role",
+    calls="UpdateAssumeRolePolicy, StartPipelineExecution",
+    expected="it does",
+    source="not established",
+    evidence="assumed",
+    not_in={"double": NO_SOURCE_ARN, **MOTO_RUNS_NOTHING},
+)
+def pipeline_role_source_arn(world):
+    declaration = world.pipeline()
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "codepipeline.amazonaws.com"}}
+    trust["Condition"] = from_pipeline(world, declaration["name"])
+    name = declaration["roleArn"].split("/")[-1]
+    world.client("tools", "iam").update_assume_role_policy(RoleName=name, PolicyDocument=document(trust))
+    # The trust policy from before may be in force until IAM shows the change.
+    time.sleep(PATIENCE)
+    run = world.start(declaration)
+    source = lambda: world.actions(declaration, run).get("Fetch", {}).get("status")  # noqa: E731
+    world.within_bound(lambda: source() in ("Succeeded", "Failed"))
+    return "it does" if source() == "Succeeded" else f"it does not: the source is {source()}"
+
+
+@fact(
+    "An update is refused while the pipeline's own role is gone",
+    calls="DeleteRole, UpdatePipeline",
+    expected="refused",
+    source="inferred from the check of an action's role",
+    evidence="assumed",
+    not_in=MOTO_VALIDATES_NOTHING,
+)
+def pipeline_role_gone(world):
+    declaration = world.pipeline()
+    remove_role(world.client("tools", "iam"), declaration["roleArn"].split("/")[-1])
+    attempt = lambda: world.update(declaration)  # noqa: E731
+    # IAM may show the role for a while.
+    world.within_bound(lambda: attempt() != "accepted")
+    return "accepted" if attempt() == "accepted" else "refused"
+
+
+@fact(
+    "An update needs no iam:PassRole on an action's role of another account",
+    calls="UpdatePipeline",
+    expected="accepted",
+    source="inferred: PassRole is of one account",
+    evidence="assumed",
+    not_in=MOTO_VALIDATES_NOTHING,
+)
+def no_pass_of_action_role(world):
+    declaration, role = world.pipeline(), world.role("dev", world.root("tools"))
+    invoke = action("Invoke", "Invoke", "Lambda", {"FunctionName": "any"}, roleArn=role)
+    caller = editor(world, declaration, pass_role(declaration))
+    return world.update(declaration, lambda changed: changed["stages"].append(stage("Validate", invoke)), caller)
+
+
+@fact(
+    "The last writer wins: an update from a read of before another update is accepted, and undoes that",
+    calls="GetPipeline, UpdatePipeline",
+    expected="accepted, version 3, the other's action gone",
+    source="inferred from " + API + "UpdatePipeline, which takes no expected version",
+    evidence="assumed",
+)
+def last_writer_wins(world):
+    read = world.pipeline()
+    world.update(read, a_second_approval)
+    answered = world.update(read, lambda changed: changed["stages"][1]["actions"][0].update(runOrder=2))
+    now = world.pipelines.get_pipeline(name=read["name"])["pipeline"]
+    there = any(found["name"] == "Second" for found in now["stages"][1]["actions"])
+    return f"{answered}, version {now['version']}, the other's action {'there' if there else 'gone'}"
+
+
+@fact(
+    "What an update leaves out is removed",
+    calls="UpdatePipeline, GetPipeline",
+    expected="no variables",
+    source="inferred from " + API + "UpdatePipeline, which takes the whole structure",
+    evidence="assumed",
+)
+def left_out(world):
+    variable = [{"name": "Release", "defaultValue": "1"}]
+    declaration = world.pipeline(before_create=lambda made: made.update(variables=variable))
+    world.update(declaration, lambda changed: changed.pop("variables"))
+    now = world.pipelines.get_pipeline(name=declaration["name"])["pipeline"]
+    return "variables" if now.get("variables") else "no variables"
+
+
+@fact(
     "An update that changes nothing makes a version",
     calls="UpdatePipeline, GetPipeline",
     expected="version 2",
@@ -65,10 +174,11 @@ def no_change(world):
     evidence="assumed",
 )
 def read_after_write(world):
-    declaration, seen = world.pipeline(), 0
+    # A read that was throttled and comes later is none right after the update.
+    declaration, seen, reader = world.pipeline(), 0, world.client("tools", "codepipeline", again=False)
     for version in range(2, 12):
         world.update(declaration)
-        seen += world.pipelines.get_pipeline(name=declaration["name"])["pipeline"]["version"] == version
+        seen += reader.get_pipeline(name=declaration["name"])["pipeline"]["version"] == version
     return f"{seen} of 10"
 
 
@@ -198,8 +308,8 @@ def waiting_run(world, mode="SUPERSEDED"):
     """A pipeline with a run that waits for an approval."""
     declaration = world.pipeline(mode=mode)
     run = world.start(declaration)
-    if mode != "PARALLEL":
-        world.until(lambda: world.action_state(declaration, "Approve").get("status") == "InProgress", "an approval")
+    waits = lambda: world.actions(declaration, run).get("Approve", {}).get("status") == "InProgress"  # noqa: E731
+    world.set_up(waits, "a run that waits for an approval")
     return declaration, run
 
 
@@ -216,10 +326,17 @@ def waits_for_approval(world):
     return listed["pipelineExecutionSummaries"][0]["status"]
 
 
-def after_an_update(world, mode):
+def a_second_approval(declaration):
+    declaration["stages"][1]["actions"].append(approval("Second", runOrder=2))
+
+
+def after_an_update(world, change, mode="SUPERSEDED"):
+    """What a run that waits for an approval has become within the bound after an update."""
     declaration, run = waiting_run(world, mode)
-    world.update(declaration, lambda changed: changed["stages"][1]["actions"].append(approval("Second", runOrder=2)))
-    world.until(lambda: world.status(declaration, run) != "InProgress", "the end of the run")
+    answered = world.update(declaration, change)
+    if answered != "accepted":
+        raise NotTried(f"the update was refused: {answered}")
+    world.within_bound(lambda: world.status(declaration, run) not in UNFINISHED)
     return world.status(declaration, run)
 
 
@@ -231,7 +348,7 @@ def after_an_update(world, mode):
     not_in=MOTO_RUNS_NOTHING,
 )
 def update_cancels(world):
-    return after_an_update(world, "SUPERSEDED")
+    return after_an_update(world, a_second_approval)
 
 
 @fact(
@@ -243,7 +360,19 @@ def update_cancels(world):
     not_in=MOTO_RUNS_NOTHING,
 )
 def update_cancels_parallel(world):
-    return after_an_update(world, "PARALLEL")
+    return after_an_update(world, a_second_approval, "PARALLEL")
+
+
+@fact(
+    "An update that changes nothing cancels the run in progress",
+    calls="StartPipelineExecution, UpdatePipeline, GetPipelineExecution",
+    expected="Cancelled",
+    source="inferred from CodePipeline User Guide, *Edit a pipeline in CodePipeline*",
+    evidence="assumed",
+    not_in=MOTO_RUNS_NOTHING,
+)
+def no_change_cancels(world):
+    return after_an_update(world, lambda declaration: None)
 
 
 def rejected_run(world):
@@ -252,7 +381,7 @@ def rejected_run(world):
     token = world.action_state(declaration, "Approve")["token"]
     place = {"pipelineName": declaration["name"], "stageName": "Wait", "actionName": "Approve"}
     world.pipelines.put_approval_result(**place, result={"summary": "no", "status": "Rejected"}, token=token)
-    world.until(lambda: world.status(declaration, run) == "Failed", "the failure of the run")
+    world.set_up(lambda: world.status(declaration, run) == "Failed", "a run that failed")
     return declaration, run
 
 
@@ -295,7 +424,7 @@ def no_rollback_after_update(world):
     token = world.action_state(declaration, "Approve")["token"]
     place = {"pipelineName": declaration["name"], "stageName": "Wait", "actionName": "Approve"}
     world.pipelines.put_approval_result(**place, result={"summary": "yes", "status": "Approved"}, token=token)
-    world.until(lambda: world.status(declaration, run) == "Succeeded", "the success of the run")
+    world.set_up(lambda: world.status(declaration, run) == "Succeeded", "a run that succeeded")
     world.update(declaration)
     back = {"pipelineName": declaration["name"], "stageName": "Wait", "targetPipelineExecutionId": run}
     return code(world.pipelines.rollback_stage, **back)

@@ -10,9 +10,9 @@ import uuid
 import zipfile
 
 import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from calls import client
 from fact import NotTried, code
 
 # Everything that is made has a name with this prefix, and nothing without it is changed or removed.
@@ -22,6 +22,13 @@ OTHER_REGION = "eu-west-1"
 HANDLER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "handler", "index.py")
 # IAM shows a change after seconds, rarely after a minute.
 PATIENCE = 90
+# How long a run may take to get where it gets, in seconds. An action whose function cannot report stays open for twenty
+# minutes: what has not come about by then is what is answered.
+BOUND = 300
+
+
+# A run of these states has not ended.
+UNFINISHED = ("InProgress", "Stopping")
 
 
 class World:
@@ -37,8 +44,10 @@ class World:
         self.ids = {side: self.client(side, "sts").get_caller_identity()["Account"] for side in self.sessions}
         self.partition = self.client("tools", "sts").get_caller_identity()["Arn"].split(":")[1]
 
-    def client(self, side, service, region=REGION):
-        return self.sessions[side].client(service, region_name=region, config=Config(retries={"max_attempts": 0}))
+    def client(self, side, service, region=REGION, *, again=True):
+        """`again`: what may be called again is, when it is throttled. Not for the call that a fact is about, if when it
+        comes is part of the fact."""
+        return client(self.sessions[side], service, again=again, region_name=region)
 
     @property
     def iam(self):
@@ -65,11 +74,13 @@ class World:
 
     # --- what is made
 
-    def role(self, side, principal, policies=None, *, what="role", **options):
-        """A role, by default in the dev account, with inline policies; returns its ARN."""
+    def role(self, side, principal, policies=None, *, what="role", condition=None, **options):
+        """A role with inline policies, which may be assumed under a condition; returns its ARN."""
         name = options.pop("name", None) or self.next(what)
         iam = self.client(side, "iam")
         trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}
+        if condition:
+            trust["Condition"] = condition
         create = {"RoleName": name, "AssumeRolePolicyDocument": document(trust), **options}
         made = self.eventually(lambda: iam.create_role(**create), "MalformedPolicyDocument")
         self.made.append(lambda: remove_role(iam, name))
@@ -86,8 +97,7 @@ class World:
         keys = issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"]
         session = boto3.Session(*keys, region_name=REGION)
         endpoint = sts.meta.endpoint_url if self.place != "accounts" else None
-        config = Config(retries={"max_attempts": 0})
-        return lambda service: session.client(service, endpoint_url=endpoint, config=config)
+        return lambda service: client(session, service, endpoint_url=endpoint)
 
     def root(self, side):
         return {"AWS": f"arn:{self.partition}:iam::{self.ids[side]}:root"}
@@ -186,17 +196,30 @@ class World:
         states = [state for stage in stages for state in stage.get("actionStates", []) if state["actionName"] == name]
         return states[0].get("latestExecution", {}) if states else {}
 
-    def until(self, ready, what):
-        """Waits until this says yes."""
-        until = time.monotonic() + (300 if self.place == "accounts" else 20)
+    def actions(self, declaration, execution):
+        """The newest execution of each action of a run, by the action's name; runs in PARALLEL mode have them too."""
+        asked = {"pipelineName": declaration["name"], "filter": {"pipelineExecutionId": execution}}
+        newest_first = self.pipelines.list_action_executions(**asked)["actionExecutionDetails"]
+        return {found["actionName"]: found for found in reversed(newest_first)}
+
+    def set_up(self, ready, what):
+        """Waits until what a fact needs is there. Without it the fact cannot be tried."""
+        if not self.within_bound(ready):
+            raise NotTried(f"{what} could not be set up within {BOUND} s")
+
+    def within_bound(self, ready):
+        """Waits until this says yes, as long as it may take; returns whether it did."""
+        if self.place == "double":
+            # It says when nothing more will come about by itself.
+            endpoint = self.client("dev", "sts").meta.endpoint_url
+            urllib.request.urlopen(f"{endpoint}/_fakeaws/settled").read()
+            return ready()
+        until = time.monotonic() + BOUND
         while not ready():
             if time.monotonic() > until:
-                raise NotTried(f"{what} did not come about in time")
-            if self.place == "double":
-                endpoint = self.client("dev", "sts").meta.endpoint_url
-                urllib.request.urlopen(f"{endpoint}/_fakeaws/settled").read()
-            else:
-                time.sleep(3)
+                return False
+            time.sleep(3)
+        return True
 
     def clean(self):
         """Removes what was made, the newest first; returns what could not be removed."""

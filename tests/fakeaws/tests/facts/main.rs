@@ -24,13 +24,23 @@ async fn double() -> FakeAws {
 
 /// Runs the facts with two profiles of the double.
 async fn run(aws: &FakeAws, arguments: &[&str]) -> Output {
+    run_script(aws, &folder().join("run.py"), arguments, &[]).await
+}
+
+/// Runs the facts of an AWS that behaves otherwise (`mutated.py`).
+async fn run_mutated(aws: &FakeAws, mutation: &str, arguments: &[&str]) -> Output {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/facts/mutated.py");
+    run_script(aws, &script, arguments, &[mutation]).await
+}
+
+async fn run_script(aws: &FakeAws, script: &Path, arguments: &[&str], first: &[&str]) -> Output {
     let home = tempfile::tempdir().unwrap();
     let credentials = home.path().join("credentials");
     let profile = |name: &str, key: &str| format!("[{name}]\naws_access_key_id = {key}\naws_secret_access_key = any\n");
     fs::write(&credentials, profile("tools", "AKIAFACTSTOOLS") + &profile("dev", "AKIAFACTSDEV")).unwrap();
     let python = tokio::task::spawn_blocking(fakeaws::python_environment).await.unwrap().unwrap();
     let mut command = tokio::process::Command::new(python);
-    command.arg("-B").arg(folder().join("run.py"));
+    command.arg("-B").arg(script).args(first);
     command.args(["--tools-profile", "tools", "--dev-profile", "dev", "--place", "double"]);
     command.args(["--endpoint", &aws.endpoint()]).args(arguments).kill_on_drop(true);
     // Nothing of the developer's own AWS set-up may leak in.
@@ -54,24 +64,96 @@ async fn the_double_agrees_and_nothing_is_left_of_the_asking() {
     let said = text(&asked);
     assert!(asked.status.success() && said.contains(" agree, 0 differs, "), "{said}");
     // Only what the double does not have is left out.
-    assert_eq!(said.lines().filter(|line| line.starts_with("not tried")).count(), 3, "{said}");
+    assert_eq!(said.lines().filter(|line| line.starts_with("not tried")).count(), 5, "{said}");
     assert_eq!(aws.admin().configuration().unwrap(), before);
 }
 
+/// Of an AWS that behaves otherwise, each fact about it says so: what was set up and did not come about is no reason not
+/// to have tried.
 #[tokio::test]
-async fn what_differs_is_said_and_ends_with_1() {
+async fn what_does_not_come_about_differs_and_ends_with_1() {
+    const MUTATIONS: &[(&str, &[&str])] = &[
+        (
+            "updates-do-nothing",
+            &[
+                "An update cancels the run in progress: InProgress (expected: Cancelled)",
+                "An update cancels the runs of a pipeline in PARALLEL mode: InProgress (expected: Cancelled)",
+                "An update that changes nothing cancels the run in progress: InProgress (expected: Cancelled)",
+                "An update that changes nothing makes a version: version 1 (expected: version 2)",
+                "After an update a failed stage cannot be retried: accepted (expected: StageNotRetryableException)",
+                "An update is refused while the pipeline's own role is gone: accepted (expected: refused)",
+                "The last writer wins",
+            ],
+        ),
+        (
+            "functions-cannot-report",
+            &[
+                "A function of another account reports with its execution role: InProgress, no report: the action is \
+                 InProgress (expected: Succeeded)",
+                "It reports in the region of the pipeline: InProgress, no report: the action is InProgress (expected: \
+                 JobNotFoundException)",
+            ],
+        ),
+        (
+            "any-region-takes-reports",
+            &["It reports in the region of the pipeline: accepted (expected: JobNotFoundException)"],
+        ),
+        (
+            "rights-are-not-needed",
+            &[
+                "The invoke role needs lambda:ListFunctions: Succeeded without (expected: Failed without)",
+                "The invoke role needs lambda:InvokeFunction: Succeeded without (expected: Failed without)",
+            ],
+        ),
+    ];
     let aws = double().await;
-    aws.admin()
-        .fault(Fault::next(
-            "ListRoleTags",
-            Effect::Fail { status: 500, code: "ServiceFailure".to_owned(), message: String::new() },
-        ))
-        .unwrap();
-    let asked = run(&aws, &["--only", "Tag keys that differ"]).await;
-    let said = text(&asked);
-    assert_eq!(asked.status.code(), Some(1), "{said}");
-    assert!(said.contains("differs    Tag keys that differ in case only are one key: an error"), "{said}");
-    assert!(said.contains("(expected: Team=b)") && said.contains("0 agree, 1 differs, 0 not tried"), "{said}");
+    for (mutation, facts) in MUTATIONS {
+        let names = facts.iter().flat_map(|fact| ["--only", fact.split(": ").next().unwrap()]).collect::<Vec<_>>();
+        let asked = run_mutated(&aws, mutation, &names).await;
+        let said = text(&asked);
+        assert_eq!(asked.status.code(), Some(1), "{mutation}: {said}");
+        for fact in *facts {
+            assert!(said.contains(&format!("differs    {fact}")), "{mutation}: {fact:?} is not in: {said}");
+        }
+        assert!(said.ends_with(&format!("0 agree, {} differs, 0 not tried\n", facts.len())), "{mutation}: {said}");
+    }
+}
+
+fn failure(status: u16) -> Effect {
+    Effect::Fail { status, code: "ServiceFailure".to_owned(), message: String::new() }
+}
+
+#[tokio::test]
+async fn what_aws_throttles_or_breaks_once_is_asked_again() {
+    for effect in [Effect::Throttle, failure(500)] {
+        let aws = double().await;
+        aws.admin().fault(Fault::next("ListRoleTags", effect)).unwrap();
+        let asked = run(&aws, &["--only", "Tag keys that differ"]).await;
+        let said = text(&asked);
+        assert!(asked.status.success() && said.contains("1 agree, 0 differs, 0 not tried"), "{said}");
+    }
+    let aws = double().await;
+    aws.admin().fault(Fault::next("UpdatePipeline", Effect::Throttle)).unwrap();
+    let said = text(&run(&aws, &["--only", "A pipeline needs two stages"]).await);
+    assert!(said.contains("1 agree, 0 differs, 0 not tried"), "{said}");
+}
+
+#[tokio::test]
+async fn what_was_not_answered_is_not_tried_and_a_write_is_not_made_twice() {
+    let cases = [
+        // The read is the fact: one that is made again comes later.
+        ("A read right after", "GetPipeline", Effect::Throttle, "GetPipeline was throttled: ThrottlingException"),
+        ("A pipeline needs two", "UpdatePipeline", failure(500), "UpdatePipeline failed in AWS: ServiceFailure"),
+    ];
+    for (fact, operation, effect, reason) in cases {
+        let aws = double().await;
+        // The first call of GetPipeline sets up.
+        let nth = if operation == "GetPipeline" { 2 } else { 1 };
+        aws.admin().fault(Fault::next(operation, effect).nth(nth)).unwrap();
+        let asked = run(&aws, &["--only", fact]).await;
+        let said = text(&asked);
+        assert!(asked.status.success() && said.starts_with("not tried  ") && said.contains(reason), "{said}");
+    }
 }
 
 #[tokio::test]

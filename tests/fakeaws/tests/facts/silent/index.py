@@ -1,0 +1,5 @@
+"""A function whose reports do not arrive."""
+
+
+def handler(_event, _context):
+    pass
