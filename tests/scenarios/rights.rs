@@ -82,11 +82,12 @@ pub(crate) fn check() -> std::result::Result<(), Failed> {
     Ok(())
 }
 
-/// The actions of a policy.
+/// The actions that a policy allows.
 fn actions(policy: &Value) -> BTreeSet<String> {
     let policy = normalised(policy);
     let statements = policy["Statement"].as_array().cloned().unwrap_or_default();
-    let actions = statements.iter().flat_map(|statement| statement["Action"].as_array().cloned().unwrap_or_default());
+    let allowing = statements.iter().filter(|statement| statement["Effect"] == "Allow");
+    let actions = allowing.flat_map(|statement| statement["Action"].as_array().cloned().unwrap_or_default());
     actions.filter_map(|action| action.as_str().map(str::to_owned)).collect()
 }
 

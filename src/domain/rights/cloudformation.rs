@@ -305,7 +305,7 @@ fn statement(of: &Statement) -> Value {
         Resource::Fixed(texts) => one_or_many(&texts.iter().map(|text| substituted(text)).collect::<Vec<_>>()),
     };
     let mut rendered =
-        json!({"Sid": of.sid, "Effect": "Allow", "Action": one_or_many(&of.actions), "Resource": resource});
+        json!({"Sid": of.sid, "Effect": of.effect.name(), "Action": one_or_many(&of.actions), "Resource": resource});
     if let Some(condition) = of.condition {
         let value = match condition {
             Condition::PassedToService(service) => json!(service),
@@ -330,6 +330,7 @@ fn substituted(text: &'static str) -> Value {
             Piece::Text(text) => text,
             Piece::Name("Partition") => "${AWS::Partition}",
             Piece::Name("Account") => "${AWS::AccountId}",
+            Piece::Name("RoleName") => "${RoleName}",
             Piece::Name(_) => "${InvokeRolePath}",
         })
         .collect();

@@ -16,7 +16,7 @@ use std::fmt;
 pub use self::{
     cloudformation::{Template, cloudformation},
     policy::{Rendered, policy},
-    statements::{Condition, List, Resource, Statement, statements},
+    statements::{Condition, Effect, List, Resource, Statement, statements},
     terraform::{Module, terraform},
     values::{Boundary, Given, Unusable, Values},
 };

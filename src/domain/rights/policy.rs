@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{Boundary, Condition, List, Placeholder, Resource, Statement, Subject, Values, statements::statements};
+use super::{
+    Boundary, Condition, List, Placeholder, ROLE_NAME, Resource, Statement, Subject, Values, statements::statements,
+};
 
 /// A policy, and what is still to be filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +31,7 @@ pub fn policy(subject: Subject, values: &Values) -> Rendered {
 fn rendered(subject: Subject, statement: &Statement, values: &Values, missing: &mut BTreeSet<Placeholder>) -> Value {
     let mut object = Map::new();
     object.insert("Sid".to_owned(), json!(statement.sid));
-    object.insert("Effect".to_owned(), json!("Allow"));
+    object.insert("Effect".to_owned(), json!(statement.effect.name()));
     object.insert("Action".to_owned(), one_or_many(&statement.actions));
     let resources = match statement.resources {
         Resource::Fixed(texts) => texts.iter().map(|text| fill(subject, text, None, values, missing)).collect(),
@@ -76,6 +78,7 @@ fn fill(
         "RolePath" => {
             values.role_path.as_ref().map_or_else(|| noted(Placeholder::RolePath, missing), ToString::to_string)
         }
+        "RoleName" => ROLE_NAME.to_owned(),
         _ => value.unwrap_or_default().to_owned(),
     };
     let filled = pieces(text).into_iter().map(|piece| match piece {

@@ -2,12 +2,14 @@
 
 use super::{Placeholder, Subject, Values};
 
-/// One Allow.
+/// One Allow or Deny.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Statement {
     /// Its name in the policy.
     pub sid: &'static str,
-    /// What is allowed.
+    /// Whether it allows.
+    pub effect: Effect,
+    /// What is allowed or denied.
     pub actions: Vec<&'static str>,
     /// On what.
     pub resources: Resource,
@@ -15,10 +17,27 @@ pub struct Statement {
     pub condition: Option<Condition>,
 }
 
+/// What a statement does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, strum::IntoStaticStr)]
+pub enum Effect {
+    /// It allows.
+    Allow,
+    /// It denies, whatever else allows.
+    Deny,
+}
+
+impl Effect {
+    /// Its name in a policy.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
 /// What a statement is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Resource {
-    /// Texts in which `${Partition}`, `${Account}` and `${RolePath}` stand for the account's own.
+    /// Texts in which `${Partition}`, `${Account}`, `${RolePath}` and `${RoleName}` stand for the account's own.
     Fixed(&'static [&'static str]),
     /// Each value of a list.
     Each(List),
@@ -103,8 +122,30 @@ const READ_ROLES: &[&str] = &["arn:${Partition}:iam::${Account}:role/*"];
 const INVOKE_ROLES: &[&str] = &["arn:${Partition}:iam::${Account}:role${RolePath}*"];
 const MANAGED_POLICIES: &[&str] = &["arn:${Partition}:iam::${Account}:policy/*", "arn:${Partition}:iam::aws:policy/*"];
 
+/// The role that the controller assumes. Names of roles are unique over all paths.
+const ITSELF: &[&str] =
+    &["arn:${Partition}:iam::${Account}:role/${RoleName}", "arn:${Partition}:iam::${Account}:role/*/${RoleName}"];
+
 fn allow(sid: &'static str, actions: &[&'static str], resources: Resource) -> Statement {
-    Statement { sid, actions: actions.to_vec(), resources, condition: None }
+    Statement { sid, effect: Effect::Allow, actions: actions.to_vec(), resources, condition: None }
+}
+
+/// What a person names may cover the controller's own role, and no rendering can tell that of every list.
+fn never_on_itself() -> Statement {
+    let actions = [
+        "iam:AttachRolePolicy",
+        "iam:DeleteRole",
+        "iam:DeleteRolePermissionsBoundary",
+        "iam:DeleteRolePolicy",
+        "iam:DetachRolePolicy",
+        "iam:PutRolePermissionsBoundary",
+        "iam:PutRolePolicy",
+        "iam:TagRole",
+        "iam:UntagRole",
+        "iam:UpdateAssumeRolePolicy",
+        "iam:UpdateRole",
+    ];
+    Statement { effect: Effect::Deny, ..allow("NeverOnItself", &actions, Resource::Fixed(ITSELF)) }
 }
 
 fn pass(sid: &'static str, roles: List, service: &'static str) -> Statement {
@@ -185,6 +226,7 @@ fn tools() -> Vec<Statement> {
             &["codeconnections:PassConnection", "codestar-connections:PassConnection"],
             Resource::Each(List::Connections),
         ),
+        never_on_itself(),
     ]
 }
 
@@ -225,6 +267,7 @@ fn dev(demand_boundary: bool) -> Vec<Statement> {
             &["iam:DeleteRolePolicy", "iam:PutRolePolicy"],
             Resource::Each(List::ExecutionRoles),
         ),
+        never_on_itself(),
     ]
 }
 

@@ -186,7 +186,7 @@ fn statement(of: &Statement) -> String {
     };
     let mut attributes = vec![
         ("Sid", quoted(of.sid)),
-        ("Effect", quoted("Allow")),
+        ("Effect", quoted(of.effect.name())),
         ("Action", list(&indent, &actions)),
         ("Resource", resource),
     ];
@@ -229,6 +229,7 @@ fn interpolated(text: &'static str, value: &str) -> String {
             Piece::Text(text) => text,
             Piece::Name("Partition") => "${local.partition}",
             Piece::Name("Account") => "${local.account_id}",
+            Piece::Name("RoleName") => "${var.role_name}",
             Piece::Name("RolePath") => "${var.invoke_role_path}",
             Piece::Name(_) => value,
         })

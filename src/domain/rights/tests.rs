@@ -136,6 +136,32 @@ fn statements_have_names_of_their_own_and_pass_roles_only_to_a_service() {
     }
 }
 
+/// Of everything that the statements allow on roles, what changes a role is denied on the controller's own.
+#[test]
+fn every_change_of_a_role_is_denied_on_the_controllers_own() {
+    const READS_AND_CREATION: [&str; 3] = ["iam:Get", "iam:List", "iam:CreateRole"];
+    for subject in [Subject::Tools, Subject::Dev] {
+        let statements = statements(subject, false, true);
+        let (denying, allowing): (Vec<_>, Vec<_>) =
+            statements.iter().partition(|statement| statement.effect == Effect::Deny);
+        let [deny] = denying[..] else { panic!("{denying:?}") };
+        assert_eq!((deny.sid, deny.condition), ("NeverOnItself", None));
+        let changes = allowing.iter().flat_map(|statement| &statement.actions).filter(|action| {
+            action.starts_with("iam:")
+                && **action != "iam:PassRole"
+                && !READS_AND_CREATION.iter().any(|read| action.starts_with(read))
+        });
+        for action in changes {
+            assert!(deny.actions.contains(action), "{subject:?}: {action}");
+        }
+        let rendered = policy(subject, &Values::new(subject, &Given::default()).unwrap()).document;
+        let rendered = rendered["Statement"].as_array().unwrap().iter().find(|it| it["Effect"] == "Deny").cloned();
+        let account = subject.account_placeholder();
+        let itself = ["", "*/"].map(|path| format!("arn:aws:iam::{account}:role/{path}crossinvoke"));
+        assert_eq!(rendered.unwrap()["Resource"], serde_json::json!(itself));
+    }
+}
+
 #[test]
 fn a_text_is_cut_at_its_names() {
     use super::policy::Piece::{Name, Text};

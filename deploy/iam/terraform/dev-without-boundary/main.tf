@@ -89,6 +89,27 @@ locals {
         ]
         Resource = var.execution_role_arns
       },
+      {
+        Sid    = "NeverOnItself"
+        Effect = "Deny"
+        Action = [
+          "iam:AttachRolePolicy",
+          "iam:DeleteRole",
+          "iam:DeleteRolePermissionsBoundary",
+          "iam:DeleteRolePolicy",
+          "iam:DetachRolePolicy",
+          "iam:PutRolePermissionsBoundary",
+          "iam:PutRolePolicy",
+          "iam:TagRole",
+          "iam:UntagRole",
+          "iam:UpdateAssumeRolePolicy",
+          "iam:UpdateRole",
+        ]
+        Resource = [
+          "arn:${local.partition}:iam::${local.account_id}:role/${var.role_name}",
+          "arn:${local.partition}:iam::${local.account_id}:role/*/${var.role_name}",
+        ]
+      },
     ] : statement if length(statement.Resource) > 0]
   })
 }

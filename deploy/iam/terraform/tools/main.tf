@@ -84,6 +84,27 @@ locals {
           replace(arn, ":codeconnections:", ":codestar-connections:"),
         ]])
       },
+      {
+        Sid    = "NeverOnItself"
+        Effect = "Deny"
+        Action = [
+          "iam:AttachRolePolicy",
+          "iam:DeleteRole",
+          "iam:DeleteRolePermissionsBoundary",
+          "iam:DeleteRolePolicy",
+          "iam:DetachRolePolicy",
+          "iam:PutRolePermissionsBoundary",
+          "iam:PutRolePolicy",
+          "iam:TagRole",
+          "iam:UntagRole",
+          "iam:UpdateAssumeRolePolicy",
+          "iam:UpdateRole",
+        ]
+        Resource = [
+          "arn:${local.partition}:iam::${local.account_id}:role/${var.role_name}",
+          "arn:${local.partition}:iam::${local.account_id}:role/*/${var.role_name}",
+        ]
+      },
     ] : statement if length(statement.Resource) > 0]
   })
 }
