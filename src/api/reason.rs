@@ -70,7 +70,7 @@ pub enum Reason {
     AssumeRoleDenied,
     /// The controller's role lacks a permission.
     #[strum(
-        message = "Allow the action that the message names (deploy/iam has the policies that the controller needs) or, if a boundary or a policy of the organization denies it, have that changed: the message says which."
+        message = "Allow the action that the message names (deploy/iam has the policies that the controller needs) or, if a boundary or a policy of the organization denies it, have that changed: the message says which. Where it names spec.invokeRoles.permissionsBoundaryARN of the AwsAccount, name the boundary there."
     )]
     AccessDenied,
     /// The permissions boundary that an `AwsAccount` imposes does not exist or cannot be attached.

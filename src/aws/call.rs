@@ -54,6 +54,7 @@ impl Call {
             caller: self.subject.caller.clone(),
             code: None,
             message: message.into(),
+            also_missing: None,
             request_id: None,
             kind,
             outcome_unknown: false,

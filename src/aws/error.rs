@@ -92,6 +92,11 @@ pub enum DenyingPolicy {
 }
 
 impl DenyingPolicy {
+    /// Whether what denies may be that no policy of the role allows it under the conditions of the call.
+    fn may_lack_an_allow(self, explicit: bool) -> bool {
+        !explicit && matches!(self, Self::Identity | Self::Unknown)
+    }
+
     /// What to do about it: an Allow in the role's policies helps only where that is what is missing.
     fn remedy(self, explicit: bool) -> &'static str {
         match (self, explicit) {
@@ -136,6 +141,8 @@ pub struct AwsError {
     pub code: Option<String>,
     /// AWS's message without the values that it quotes, or what happened instead of an answer.
     pub message: String,
+    /// What may be missing besides an Allow, where the caller knows more of the account than AWS says.
+    pub also_missing: Option<String>,
     /// The id that AWS gave the call, to ask its support with.
     pub request_id: Option<String>,
     /// What it means.
@@ -158,10 +165,15 @@ impl fmt::Display for AwsError {
         match &self.kind {
             AwsErrorKind::AccessDenied { who, action, resource: on, by, explicit } => write!(
                 f,
-                "{account}: {} may not {action} on {}; {}. {said}",
+                "{account}: {} may not {action} on {}; {}{}. {said}",
                 // The role that people edit, and not its session, which AWS names.
                 self.caller.as_deref().or(who.as_deref()).unwrap_or("the controller"),
                 on.as_deref().unwrap_or(resource),
+                self.also_missing
+                    .as_ref()
+                    .filter(|_| by.may_lack_an_allow(*explicit))
+                    .map(|missing| format!("{missing}, or "))
+                    .unwrap_or_default(),
                 by.remedy(*explicit)
             ),
             AwsErrorKind::AssumeRoleDenied => write!(
@@ -258,6 +270,7 @@ mod tests {
             caller: Some("arn:aws:iam::222222222222:role/crossinvoke".to_owned()),
             code: Some("AccessDenied".to_owned()),
             message: "no".to_owned(),
+            also_missing: None,
             request_id: None,
             kind,
             outcome_unknown: false,
@@ -294,6 +307,34 @@ mod tests {
             let text = denied(by, explicit);
             assert!(text.contains(named), "{text}");
             assert_eq!(text.contains("allow it in that role's policies"), allow, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_else_may_be_missing_is_told_only_where_an_allow_is() {
+        let denied = |by, explicit| {
+            let kind = AwsErrorKind::AccessDenied {
+                who: None,
+                action: "iam:CreateRole".to_owned(),
+                resource: None,
+                by,
+                explicit,
+            };
+            AwsError { also_missing: Some("name the boundary".to_owned()), ..error(kind) }.to_string()
+        };
+        for (by, explicit, told) in [
+            (DenyingPolicy::Identity, false, true),
+            (DenyingPolicy::Unknown, false, true),
+            (DenyingPolicy::Identity, true, false),
+            (DenyingPolicy::Unknown, true, false),
+            (DenyingPolicy::PermissionsBoundary, false, false),
+            (DenyingPolicy::ServiceControlPolicy, false, false),
+            (DenyingPolicy::ResourceControlPolicy, true, false),
+            (DenyingPolicy::SessionPolicy, false, false),
+        ] {
+            let text = denied(by, explicit);
+            assert_eq!(text.contains("on role x; name the boundary, or allow it in"), told, "{text}");
+            assert_eq!(text.contains("name the boundary"), told, "{text}");
         }
     }
 

@@ -107,6 +107,7 @@ mod tests {
             resource: String::new(),
             caller: None,
             code: None,
+            also_missing: None,
             request_id: None,
             kind: AwsErrorKind::PipelineRefused,
             outcome_unknown: false,

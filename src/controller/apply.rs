@@ -13,7 +13,7 @@ use crate::{
     domain::{
         ids::RoleName,
         observed::Resource,
-        plan::{Change, Situation, Step},
+        plan::{self, Change, Situation, Step},
     },
 };
 
@@ -43,6 +43,8 @@ pub async fn iam(
             }
             Resource::Pipeline { .. } => continue,
         };
+        let written =
+            written.map_err(|error| AwsError { also_missing: plan::lacks_boundary(situation, step), ..error });
         if removal_was_refused(pass, step, written)? {
             continue;
         }

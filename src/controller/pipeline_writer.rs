@@ -324,6 +324,7 @@ mod tests {
                 caller: None,
                 code: code.map(str::to_owned),
                 message: String::new(),
+                also_missing: None,
                 request_id: None,
                 kind: AwsErrorKind::Unavailable,
                 outcome_unknown,

@@ -12,13 +12,14 @@ use serde_json::{Value, json};
 
 use crate::{
     suite::{Case, case},
-    support::{entered, message, refused, version},
+    support::{entered, message, patch_account, refused, version},
 };
 
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
         case("a_denial_names_the_kind_of_policy_that_denies", Setup::default, a_denial_names_the_kind_of_policy),
         case("a_policy_of_others_that_denies_is_named_by_its_kind", Setup::default, policies_of_others),
+        case("a_role_denied_for_want_of_a_boundary_names_the_field", unnamed, unnamed_boundary),
         case("a_connection_that_may_not_be_passed_is_named_with_the_right", Setup::default, connection),
         case("a_resource_control_policy_is_among_what_is_left", short_propagation, resource_control_policy),
     ]
@@ -26,6 +27,42 @@ pub(crate) fn scenarios() -> Vec<Case> {
 
 fn short_propagation() -> Setup {
     Setup::default().flags(["--iam-propagation-timeout", "3s"])
+}
+
+/// The rights demand a boundary, and the `AwsAccount` of dev names none.
+fn unnamed() -> Setup {
+    Setup::default().aws_accounts(|_, dev| {
+        let roles = dev["spec"]["invokeRoles"].as_object_mut();
+        let named = roles.and_then(|roles| roles.remove("permissionsBoundaryARN"));
+        assert!(named.is_some(), "{dev}");
+    })
+}
+
+async fn unnamed_boundary(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let (before, boundary) = (scenario.configuration()?, scenario.accounts.boundary_arn());
+    scenario.apply(&scenario.invoke("validate")).await?;
+    let field = format!("spec.invokeRoles.permissionsBoundaryARN of AwsAccount {}-dev", scenario.namespace);
+    let parts =
+        ["role/crossinvoke may not iam:CreateRole on ", &field, "only with the boundary", "or allow it in that"];
+    refused(scenario, "validate", "AccessDenied", &parts).await?;
+    let object = scenario.invokes().get("validate").await.context("reading")?;
+    assert_eq!(condition(&object, "Stalled"), Some(("True", "AccessDenied")));
+    scenario.assert_as_before(&before)?;
+    // The mended account is reason enough to look again.
+    let named = json!({"spec": {"invokeRoles": {"permissionsBoundaryARN": boundary}}});
+    patch_account(scenario, "dev", &named).await?;
+    scenario.until_reason("validate", "Converged").await?;
+
+    // What is denied with a boundary has another reason.
+    let denied = "User: arn:aws:sts::222222222222:assumed-role/crossinvoke/s is not authorized to perform: \
+                  iam:CreateRole on resource: role x because no identity-based policy allows the iam:CreateRole action";
+    let denied = Fault::next("CreateRole", Effect::fail("AccessDenied", denied, 403)).always();
+    scenario.aws().fault(denied).context("a fault")?;
+    let mut second = scenario.invoke("second");
+    second["spec"]["stage"] = json!({"name": "Second", "position": {"after": "Build"}});
+    scenario.apply(&second).await?;
+    refused(scenario, "second", "AccessDenied", &["may not iam:CreateRole on role x; allow it in that role's"]).await
 }
 
 /// In AWS's words for each kind. An Allow in the role's policies helps against the first alone.

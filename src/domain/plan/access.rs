@@ -38,6 +38,24 @@ pub(super) fn plan(situation: &Situation<'_>, observed: &Observed, resolved: &Re
     plan
 }
 
+/// What to do, besides allowing it, where AWS denies this step: the rights that are shipped let a role be made, and given
+/// rights, only under the boundary, and the account imposes none.
+#[must_use]
+pub fn lacks_boundary(situation: &Situation<'_>, step: &Step) -> Option<String> {
+    let granted = situation.granted;
+    let bounded = match (&step.change, step.part) {
+        (Change::CreateRole(_), _) | (Change::PutPolicy(_), Part::InvokePolicy) => granted.boundary.is_some(),
+        _ => true,
+    };
+    (!bounded).then(|| {
+        format!(
+            "name the permissions boundary in spec.invokeRoles.permissionsBoundaryARN of AwsAccount {} (the shipped policy \
+             deploy/iam/dev.json allows it only with the boundary)",
+            granted.dev.object
+        )
+    })
+}
+
 /// The pipeline's and the function's roles must be of the declared accounts: policies are written by role name.
 pub(super) fn wrong_accounts(declared: &Declared, pipeline: &Pipeline, function: &Function) -> Vec<Blocker> {
     let mut blockers = Vec::new();

@@ -37,6 +37,7 @@ use super::{
 };
 use crate::api::Reason;
 
+pub use access::lacks_boundary;
 pub use assume::{behind_of_observed, unexplained_entries};
 pub use converged::converged_inventory;
 use converged::desired_inventory;

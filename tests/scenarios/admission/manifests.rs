@@ -6,8 +6,10 @@ use crossinvoke::{
     cluster::Decoded,
     domain::{ids::ObjectKey, spec::Declared, validate::validate_object},
 };
-use crossinvoke_harness::{Context as _, Error, Release, Result, Scenario};
+use crossinvoke_harness::{Context as _, Error, Release, Result, Scenario, objects::condition};
 use serde_json::json;
+
+use crate::support::{entered, refused};
 
 /// What comes of a manifest.
 enum Outcome {
@@ -111,6 +113,35 @@ pub(super) async fn manifests_mean_the_same_however_they_are_applied(scenario: &
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// YAML takes an unquoted `#{…}` for a comment, so that null is applied: the running controller says so, whichever way it
+/// came, and goes on as soon as the quotes are there.
+pub(super) async fn without_quotes(scenario: &mut Scenario<'_>) -> Result<()> {
+    let before = scenario.configuration()?;
+    entered(scenario).await?;
+    let ids = |text: String| {
+        text.replace("111111111111", &scenario.accounts.tools).replace("222222222222", &scenario.accounts.dev)
+    };
+    for tool in ["client-side", "create", "server-side"] {
+        let unquoted = ("spec:", "spec:\n  action:\n    userParameters: #{variables.Suite}");
+        send(scenario, tool, tool, &ids(manifest(tool, &[unquoted]))).await?;
+        let parts = ["spec.action.userParameters", "quote values that begin with #"];
+        refused(scenario, tool, "InvalidSpec", &parts).await?;
+        let object = scenario.invokes().get(tool).await.context("reading")?;
+        assert_eq!(condition(&object, "Ready"), Some(("False", "InvalidSpec")), "{tool}");
+        assert_eq!(condition(&object, "Stalled"), Some(("True", "InvalidSpec")), "{tool}");
+        scenario.assert_as_before(&before)?;
+        if tool == "client-side" {
+            let quoted = ("spec:", "spec:\n  action:\n    userParameters: '#{variables.Suite}'");
+            send(scenario, tool, tool, &ids(manifest(tool, &[quoted]))).await?;
+            scenario.until_reason(tool, "Converged").await?;
+        }
+        scenario.delete(tool).await?;
+        scenario.until_gone(tool).await?;
+        scenario.assert_as_before(&before)?;
     }
     Ok(())
 }

@@ -46,6 +46,7 @@ pub(crate) fn scenarios() -> Vec<suite::Case> {
             without_controller,
             manifests::manifests_mean_the_same_however_they_are_applied,
         ),
+        suite::case("a_variable_without_quotes_is_told_in_the_status", Setup::default, manifests::without_quotes),
     ]
 }
 

@@ -148,3 +148,27 @@ fn tags_are_compared_without_case_and_imposed_ones_come_back() {
     let Change::CreateRole(new) = &steps[0].change else { panic!("{steps:?}") };
     assert_eq!(new.tags["CostCenter"], "1", "a rule on aws:RequestTag must see it");
 }
+
+#[test]
+fn a_step_that_the_rights_allow_only_under_a_boundary_says_so_where_none_is_imposed() {
+    let declared = right();
+    let mut world = World::new();
+    world.look(&declared);
+    let named = |boundary: Option<&str>| {
+        let mut granted = granted();
+        granted.boundary = boundary.map(|arn| arn.parse().unwrap());
+        granted.dev.object = "dev-payments".to_owned();
+        world.with_granted(&declared, &granted, &Others::default(), |situation, observed| {
+            let steps = plan(situation, observed).steps;
+            let lacking = steps.iter().filter_map(|step| Some((step.part, lacks_boundary(situation, step)?)));
+            lacking.collect::<Vec<_>>()
+        })
+    };
+    let lacking = named(None);
+    let parts: Vec<Part> = lacking.iter().map(|(part, _)| *part).collect();
+    assert_eq!(parts, [Part::InvokeRole, Part::InvokePolicy]);
+    for (_, remedy) in &lacking {
+        assert!(remedy.contains("spec.invokeRoles.permissionsBoundaryARN of AwsAccount dev-payments"), "{remedy}");
+    }
+    assert!(named(Some("arn:aws:iam::222222222222:policy/crossinvoke-boundary")).is_empty());
+}
