@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use crossinvoke_harness::{
-    Context as _, Result, Scenario, Setup,
-    accounts::{EXECUTION_ROLE, FUNCTION, PIPELINE, PIPELINE_ROLE},
+    Context as _, Error, Result, Scenario, Setup,
+    accounts::{CONTROLLER_ROLE, EXECUTION_ROLE, FUNCTION, PIPELINE, PIPELINE_ROLE},
     repository,
 };
+use fakeaws::Behaviour;
 use serde_json::{Value, json};
 
 use crate::{
@@ -24,7 +25,10 @@ pub(crate) fn scenarios() -> Vec<Case> {
         intrusion("without_a_boundary_a_stolen_pod_makes_an_administrator", unbounded, administrator),
         intrusion("a_stolen_pod_in_tools_reaches_the_named_pipelines_only", Setup::default, stolen_in_tools),
         intrusion("a_stolen_pod_enters_the_named_roles_only", Setup::default, stolen_in_platform),
+        intrusion("no_pattern_lets_a_stolen_pod_change_its_own_role", Setup::default, wide_patterns),
         case("an_invoke_role_serves_its_own_pipeline_only", Setup::default, another_pipeline),
+        case("pipelines_of_one_service_role_share_its_invoke_roles", Setup::default, sharing_pipeline),
+        case("whoever_edits_the_action_chooses_its_parameters", Setup::default, any_parameters),
         case("a_function_that_names_a_role_elsewhere_gets_nothing", Setup::default, role_elsewhere),
         own_bench("every_test_that_the_security_document_names_exists", named_tests_exist),
     ]
@@ -62,7 +66,7 @@ async fn attempts(scenario: &Scenario<'_>, entered: Option<&str>, code: &str) ->
         "key": accounts.controller_key(), "role": entered.map(|account| accounts.controller_role_arn(account)),
         "external": accounts.external_id, "dev": accounts.dev, "tools": accounts.tools, "pipeline": PIPELINE,
         "pipeline_role": PIPELINE_ROLE, "execution_role": EXECUTION_ROLE, "boundary": accounts.boundary_arn(),
-        "pipeline_role_arn": accounts.pipeline_role_arn(),
+        "pipeline_role_arn": accounts.pipeline_role_arn(), "execution_role_arn": accounts.execution_role_arn(),
     });
     let script =
         format!("import json\nvalues = json.loads({:?})\n{COMMON}{code}\nprint(json.dumps(out))\n", values.to_string());
@@ -119,8 +123,14 @@ attempt("its own rights", iam.put_role_policy, RoleName="crossinvoke", PolicyNam
 attempt("a function's code", awslambda.get_function, FunctionName="MyFunction")
 attempt("another function", awslambda.get_function_configuration, FunctionName="Orders")
 attempt("all functions", awslambda.list_functions)
+attempt("an execution role", sts.assume_role, RoleArn=values["execution_role_arn"], RoleSessionName="stolen")
+attempt("a role that everybody may use", iam.create_role, RoleName="theirs", Path="/crossinvoke/",
+        AssumeRolePolicyDocument=trust("*"), PermissionsBoundary=values["boundary"])
+attempt("a role for another account", iam.update_assume_role_policy, RoleName="theirs",
+        PolicyDocument=trust(f"arn:aws:iam::{values['tools']}:root"))
 attempt("an execution role's rights", iam.put_role_policy, RoleName=values["execution_role"], PolicyName="p",
         PolicyDocument=policy("*"))
+attempt("an execution role with all rights", sts.assume_role, RoleArn=values["execution_role_arn"], RoleSessionName="stolen")
 answer = attempt("entering its role", sts.assume_role, RoleArn=f"arn:aws:iam::{values['dev']}:role/crossinvoke/mine",
                  RoleSessionName="stolen")
 entered = answer["Credentials"]
@@ -144,7 +154,11 @@ attempt("within the boundary", session.client("lambda").list_functions)
         "a function's code": "AccessDeniedException",
         "another function": "AccessDeniedException",
         "all functions": "AccessDeniedException",
+        "an execution role": denied,
+        "a role that everybody may use": "OK",
+        "a role for another account": "OK",
         "an execution role's rights": "OK",
+        "an execution role with all rights": denied,
         "entering its role": "OK",
         "beyond the boundary": denied,
         "within the boundary": "OK",
@@ -248,6 +262,46 @@ attempt("its own account", iam.get_role, RoleName="crossinvoke-controller")
     Ok(())
 }
 
+/// Whoever fills in a policy, a stack or a module by hand may name every role, and the controller's own among them.
+async fn wide_patterns(scenario: &mut Scenario<'_>) -> Result<()> {
+    let code = r#"
+name = "crossinvoke"
+own = {"RoleName": name, "PolicyName": "p"}
+attempt("its own rights", iam.put_role_policy, **own, PolicyDocument=policy("*"))
+attempt("the rights that it has", iam.put_role_policy, RoleName=name, PolicyName=name, PolicyDocument=policy("*"))
+attempt("less denied", iam.delete_role_policy, RoleName=name, PolicyName=name)
+attempt("whom it trusts", iam.update_assume_role_policy, RoleName=name, PolicyDocument=trust("*"))
+attempt("a managed policy", iam.attach_role_policy, RoleName=name,
+        PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole")
+attempt("another role's rights", iam.put_role_policy, RoleName=values["any_role"], PolicyName="p", PolicyDocument=policy("*"))
+"#;
+    let accounts = scenario.accounts.clone();
+    for (account, other) in [(&accounts.dev, EXECUTION_ROLE), (&accounts.tools, PIPELINE_ROLE)] {
+        let roles = accounts.iam_arn(account, "role/*");
+        let mut rights = role(scenario, account, CONTROLLER_ROLE)?["inlinePolicies"][CONTROLLER_ROLE].clone();
+        for statement in rights["Statement"].as_array_mut().into_iter().flatten() {
+            let actions = statement["Action"].to_string();
+            if statement["Effect"] == "Allow" && actions.contains("iam:") && !actions.contains("PassRole") {
+                statement["Resource"] = json!(roles);
+                statement["Action"] = json!("iam:*");
+            }
+        }
+        scenario.aws().put_inline_policy(account, CONTROLLER_ROLE, CONTROLLER_ROLE, rights).context("wide rights")?;
+        let code = format!("values[\"any_role\"] = {other:?}\n{code}");
+        let denied = "AccessDenied";
+        let expected = json!({
+            "its own rights": denied,
+            "the rights that it has": denied,
+            "less denied": denied,
+            "whom it trusts": denied,
+            "a managed policy": denied,
+            "another role's rights": "OK",
+        });
+        assert_eq!(attempts(scenario, Some(account), &code).await?, expected, "{account}");
+    }
+    Ok(())
+}
+
 /// An author of another pipeline, with another service role, names an invoke role that is not theirs.
 async fn another_pipeline(scenario: &mut Scenario<'_>) -> Result<()> {
     let object = converge(scenario, &scenario.invoke("validate")).await?;
@@ -274,6 +328,62 @@ except codepipeline.exceptions.ClientError as error:
     );
     let said = scenario.boto3(&scenario.accounts.tools, &code).await?;
     assert!(said.contains("InvalidStructureException") && said.contains(&arn), "{said}");
+    Ok(())
+}
+
+/// The author of another pipeline with the same service role names the invoke role of this one.
+async fn sharing_pipeline(scenario: &mut Scenario<'_>) -> Result<()> {
+    converge(scenario, &scenario.invoke("validate")).await?;
+    let code = format!(
+        r#"
+import boto3
+
+codepipeline = boto3.client("codepipeline")
+pipeline = codepipeline.get_pipeline(name="{PIPELINE}")["pipeline"]
+codepipeline.create_pipeline(pipeline={{**pipeline, "name": "orders"}})
+print(codepipeline.get_pipeline(name="orders")["pipeline"]["stages"])
+"#
+    );
+    let made = scenario.boto3(&scenario.accounts.tools, &code).await?;
+    assert!(made.contains(&format!("arn:aws:iam::{}:role/crossinvoke/", scenario.accounts.dev)), "{made}");
+    Ok(())
+}
+
+/// Somebody who may edit the pipeline has the function called with parameters of theirs, before the controller looks.
+async fn any_parameters(scenario: &mut Scenario<'_>) -> Result<()> {
+    const TELLS: &str = r#"
+import boto3
+
+def handler(event, _context):
+    job = event["CodePipeline.job"]
+    given = job["data"]["actionConfiguration"]["configuration"]["UserParameters"]
+    failure = {"type": "JobFailed", "message": "called with " + given}
+    boto3.client("codepipeline").put_job_failure_result(jobId=job["id"], failureDetails=failure)
+"#;
+    converge(scenario, &scenario.invoke("validate")).await?;
+    let folder = tempfile::tempdir().context("a folder")?;
+    let file = folder.path().join("index.py");
+    std::fs::write(&file, TELLS).context(file.display())?;
+    let (dev, region) = (scenario.accounts.dev.clone(), scenario.accounts.function_region.clone());
+    let python = tokio::task::spawn_blocking(fakeaws::python_environment).await.context("Python")?;
+    let tells = Behaviour::Python { file, python: python.map_err(Error::new)?, trusts: None };
+    scenario.aws().set_behaviour((&dev, &region, FUNCTION), tells).context("a function that tells")?;
+    let code = format!(
+        r#"
+import boto3
+
+codepipeline = boto3.client("codepipeline")
+pipeline = codepipeline.get_pipeline(name="{PIPELINE}")["pipeline"]
+for stage in pipeline["stages"]:
+    for action in stage["actions"]:
+        if action["actionTypeId"]["provider"] == "Lambda":
+            action["configuration"]["UserParameters"] = "whatever they like"
+codepipeline.update_pipeline(pipeline=pipeline)
+"#
+    );
+    scenario.boto3(&scenario.accounts.tools, &code).await?;
+    let execution = scenario.run_pipeline().await?;
+    assert!(execution.to_string().contains("called with whatever they like"), "{execution}");
     Ok(())
 }
 
