@@ -57,7 +57,7 @@ async fn of_chart(scenario: &mut Scenario<'_>, argo: &ArgoCd) -> Result<()> {
     scenario.apply(&scenario.invoke("validate")).await?;
     scenario.until_reason("validate", "Converged").await?;
     let (made, in_aws) = (identities(scenario).await?, scenario.configuration()?);
-    assert_eq!(made.len(), 4, "two kinds and two accounts: {made:?}");
+    assert_eq!(made.len(), 6, "two kinds, the policy that keeps them with its binding, and two accounts: {made:?}");
     assert_eq!(aggregated_roles(scenario).await?.lines().count(), 2);
 
     values["crds"] = json!({"install": false});
@@ -73,7 +73,8 @@ async fn of_chart(scenario: &mut Scenario<'_>, argo: &ArgoCd) -> Result<()> {
     };
     application.until("synced without CRDs and one account", without).await?;
     assert_eq!(aggregated_roles(scenario).await?, "", "what nobody protects is pruned");
-    assert_eq!(identities(scenario).await?, made, "CRDs and accounts stay");
+    assert_eq!(identities(scenario).await?, made, "CRDs, their policy and accounts stay");
+    still_refused(scenario).await?;
     scenario.assert_as_before(&in_aws)?;
 
     // The controller takes out of AWS what it made before the Application goes.
@@ -81,13 +82,23 @@ async fn of_chart(scenario: &mut Scenario<'_>, argo: &ArgoCd) -> Result<()> {
     scenario.until_gone("validate").await?;
     application.delete().await?;
     assert_eq!(identities(scenario).await?, made, "neither do they go with the Application");
+    still_refused(scenario).await?;
     scenario.assert_as_before(&before)
 }
 
-/// Names and UIDs of our kinds and accounts.
+/// The policy still keeps the kinds from being deleted.
+async fn still_refused(scenario: &Scenario<'_>) -> Result<()> {
+    let delete = ["delete", "crd", "crossaccountinvokes.crossinvoke.dev", "--dry-run=server"];
+    let Err(error) = scenario.kubectl().run(&delete).await else { return Err(Error::new("the kind may be deleted")) };
+    assert!(error.to_string().contains("crossinvoke.dev/confirm-removal=true"), "{error}");
+    Ok(())
+}
+
+/// Names and UIDs of our kinds, of the policy that keeps them, and of the accounts.
 async fn identities(scenario: &Scenario<'_>) -> Result<Vec<(String, String)>> {
-    let list = scenario.kubectl().run(&["get", "crd", "--output=json"]).await?;
-    let list: Value = serde_json::from_str(&list).context("the CRDs")?;
+    let kinds = "crd,validatingadmissionpolicy,validatingadmissionpolicybinding";
+    let list = scenario.kubectl().run(&["get", kinds, "--output=json"]).await?;
+    let list: Value = serde_json::from_str(&list).context("the CRDs and policies")?;
     let metadata = list["items"].as_array().into_iter().flatten().map(|item| &item["metadata"]);
     let ours = metadata.filter(|it| it["name"].as_str().is_some_and(|name| name.ends_with(".crossinvoke.dev")));
     let mut found: Vec<_> = ours.map(|it| (it["name"].to_string(), it["uid"].to_string())).collect();
