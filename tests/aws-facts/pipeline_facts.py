@@ -326,6 +326,21 @@ def waits_for_approval(world):
     return listed["pipelineExecutionSummaries"][0]["status"]
 
 
+@fact(
+    "The state of a pipeline in PARALLEL mode shows no run, and the list of its runs does",
+    calls="StartPipelineExecution, GetPipelineState, ListPipelineExecutions",
+    expected="state: none, list: InProgress",
+    source="CodePipeline User Guide, *View executions*",
+    not_in=MOTO_RUNS_NOTHING,
+)
+def parallel_state(world):
+    declaration, _ = waiting_run(world, "PARALLEL")
+    stages = world.pipelines.get_pipeline_state(name=declaration["name"])["stageStates"]
+    shown = [stage["latestExecution"]["status"] for stage in stages if "latestExecution" in stage]
+    listed = world.pipelines.list_pipeline_executions(pipelineName=declaration["name"])
+    return f"state: {' '.join(shown) or 'none'}, list: {listed['pipelineExecutionSummaries'][0]['status']}"
+
+
 def a_second_approval(declaration):
     declaration["stages"][1]["actions"].append(approval("Second", runOrder=2))
 
