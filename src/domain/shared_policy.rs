@@ -2,9 +2,17 @@
 //! shows that no role of this installation stands behind it. That no known object asks for an entry proves nothing,
 //! since an object may be in a namespace that is not watched, or may not decode.
 //!
-//! Three sources say what the other objects need, and they are trusted differently, because status can be written by a
-//! tenant: what is *in place* may be kept on anybody's word, since keeping it gives nobody anything new; what is *added*
-//! must have been recorded by this process, or be the object's own role under a grant that holds now.
+//! The sources that say what the other objects need are trusted differently, because a tenant may be able to write status.
+//! What is in place may be kept on a weak word, since keeping it gives nobody anything new.
+//!
+//! | Source | may keep an entry in place | may add an entry | may block (a neighbour's action, a changed role explained) | may hold an `AwsAccount` |
+//! |---|---|---|---|---|
+//! | the role that the spec asks for, under a grant of today | yes | what is also recorded or planned | yes | no |
+//! | the role of the object's derived name, without a grant | yes | no | yes | no |
+//! | what this process planned | yes | under a grant of today | yes | yes |
+//! | an inventory under a grant of today | yes | the object's own role | no | yes |
+//! | an inventory without a grant | the object's own role | no | no | yes |
+//! | the tags of a role in AWS | yes | no | yes | no |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,16 +71,17 @@ pub struct AssumeUser {
 }
 
 impl AssumeUser {
-    /// Whether the role is one of this object's: the one that it asks for, or one that it says it has.
+    /// Whether the role is one of this object's: the one that it asks for, or one that this process planned for it. That
+    /// its status names a role proves nothing: it may be the role of an action that nobody of this installation made.
     #[must_use]
     pub fn has(&self, role: &Arn) -> bool {
-        self.recorded.contains(role) || self.invoke_role.as_ref().is_some_and(|wanted| wanted.is(role))
+        self.planned_here.contains(role) || self.invoke_role.as_ref().is_some_and(|wanted| wanted.is(role))
     }
 
     /// All such roles.
     pub fn roles(&self) -> impl Iterator<Item = RoleId> {
         let wanted = self.invoke_role.iter().map(|wanted| wanted.role.clone());
-        self.recorded.iter().filter_map(Arn::role).chain(wanted)
+        self.planned_here.iter().filter_map(Arn::role).chain(wanted)
     }
 }
 
@@ -243,6 +252,19 @@ mod tests {
             let entries = union(&set(in_place), &set(&["own"]), std::slice::from_ref(other));
             assert_eq!(entries.contains(&role("b")), *expected, "{what}");
             assert!(entries.contains(&role("own")), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_role_is_an_objects_by_its_spec_or_by_what_was_planned_and_never_by_its_status() {
+        for (what, user, is_its) in [
+            ("what it asks for", user(Usage::Uses, "b", false, &[], &[]), true),
+            ("what was planned for it", user(Usage::Uses, "x", true, &[], &["b"]), true),
+            ("what its status says under a grant", user(Usage::Uses, "x", true, &["b"], &[]), false),
+            ("what its status says without one", user(Usage::DoesNot, "x", false, &["b"], &[]), false),
+        ] {
+            assert_eq!(user.has(&role("b")), is_its, "{what}");
+            assert_eq!(user.roles().any(|known| Some(known) == role("b").role()), is_its, "{what}");
         }
     }
 

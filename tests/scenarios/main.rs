@@ -15,6 +15,7 @@ mod deleting;
 mod denials;
 mod drifting;
 mod entering;
+mod forging;
 mod gating;
 mod gitops;
 mod holding;
@@ -82,5 +83,6 @@ fn main() -> ExitCode {
         rights::scenarios(),
         security::scenarios(),
         hostile::scenarios(),
+        forging::scenarios(),
     ])
 }

@@ -2,7 +2,7 @@
 //!
 //! Neither the status nor a name proves it. An earlier version of the pipeline, read from AWS, must have had the action
 //! under a role with this object's tags; the present one must differ in its role alone; and nothing may explain the role
-//! that it names now: another object that says the role is its own, or the tags of another owner.
+//! that it names now: another object that asks for it, or for which this process planned it, or the tags of another owner.
 
 use std::collections::BTreeSet;
 

@@ -31,14 +31,17 @@ fn changed(by: impl FnOnce(&mut Value)) -> (World, RoleChange) {
     (world, change_seen)
 }
 
-fn neighbour_with(role: &str) -> Others {
+/// Another object that has a role by what was planned for it, or says so in its status alone.
+fn neighbour_with(role: &str, planned: bool) -> Others {
+    let roles = BTreeSet::from([role.parse().unwrap()]);
+    let (planned_here, recorded) = if planned { (roles, BTreeSet::new()) } else { (BTreeSet::new(), roles) };
     let user = AssumeUser {
         key: ObjectKey { namespace: "n".to_owned(), name: "theirs".to_owned() },
         usage: Usage::Uses,
         invoke_role: None,
         granted: true,
-        recorded: BTreeSet::from([role.parse().unwrap()]),
-        planned_here: BTreeSet::new(),
+        recorded,
+        planned_here,
         verified: BTreeSet::new(),
     };
     let holder = pipeline_role(PIPELINES[0]).role().unwrap();
@@ -57,7 +60,7 @@ fn a_role_that_somebody_changed_is_corrected_where_an_earlier_version_shows_ours
         NamedRole::Tags(tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
     };
     let nobody = Others::default();
-    let cases: [(&str, Edit, Option<NamedRole>, &Others, bool); 9] = [
+    let cases: [(&str, Edit, Option<NamedRole>, &Others, bool); 10] = [
         ("another role", points_elsewhere, Some(NamedRole::Missing), &nobody, true),
         ("no role", removed, Some(NamedRole::None), &nobody, true),
         ("a role with other tags", points_elsewhere, Some(tags(&[("team", "x")])), &nobody, true),
@@ -73,11 +76,18 @@ fn a_role_that_somebody_changed_is_corrected_where_an_earlier_version_shows_ours
         ),
         ("a role that may not be read", points_elsewhere, Some(NamedRole::Hidden), &nobody, false),
         (
-            "a role that another object claims",
+            "a role of another object that is not there yet",
             points_elsewhere,
             Some(NamedRole::Missing),
-            &neighbour_with(OTHER),
+            &neighbour_with(OTHER, true),
             false,
+        ),
+        (
+            "a role that only another object's status names",
+            points_elsewhere,
+            Some(NamedRole::Missing),
+            &neighbour_with(OTHER, false),
+            true,
         ),
     ];
     for (what, edit, named_now, others, is_ours) in cases {

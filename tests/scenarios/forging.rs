@@ -1,0 +1,86 @@
+//! A status that a tenant wrote: it takes no protection from anybody else, and none from the object itself.
+
+use crossinvoke_harness::{Context as _, Result, Scenario, Setup, accounts::CHECKS_ROLE, objects::has_reason};
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+
+use crate::{
+    suite::{Case, case},
+    support::{converge, entered, message, pipeline, put_status, refused, stages},
+};
+
+pub(crate) fn scenarios() -> Vec<Case> {
+    vec![
+        case("a_forged_record_makes_no_action_a_neighbours", Setup::default, neighbour),
+        case("a_forged_record_explains_no_changed_role", Setup::default, changed_role),
+    ]
+}
+
+/// An object that is granted nothing, with this inventory.
+async fn forged_inventory(scenario: &Scenario<'_>, inventory: Value) -> Result<()> {
+    let mut hostile = scenario.invoke("hostile");
+    hostile["spec"]["pipeline"]["name"] = json!("not-granted");
+    hostile["spec"]["function"]["name"] = json!("Missing");
+    scenario.apply(&hostile).await?;
+    let refused = scenario.until_reason("hostile", "NotGranted").await?;
+    let mut status = refused.data["status"].clone();
+    status["inventory"] = inventory;
+    put_status(scenario, "hostile", status).await
+}
+
+/// The record of an entry of the pipeline role's assume policy.
+fn entry(scenario: &Scenario<'_>, role: &str) -> Value {
+    json!({"kind": "AssumePolicy", "account": scenario.accounts.tools, "resource": scenario.accounts.pipeline_role_arn(),
+        "entry": role, "writtenAt": "2026-01-01T00:00:00Z", "readBack": true})
+}
+
+/// Asks for a look and waits for its answer.
+async fn looked(scenario: &Scenario<'_>, name: &str, request: &str) -> Result<DynamicObject> {
+    scenario.touch(name, request).await?;
+    let answered = |object: &DynamicObject| object.data["status"]["lastHandledReconcileAt"] == json!(request);
+    scenario.until(name, "the look that was asked for", answered).await
+}
+
+/// A deployment does not become a gate because a status names its role: the number is still asked for.
+async fn neighbour(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
+    let role = scenario.accounts.iam_arn(&tools, &format!("role/{CHECKS_ROLE}"));
+    let mut with = pipeline(scenario)?;
+    let deploy = json!({"name": "Ship", "runOrder": 1, "roleArn": role, "region": region,
+        "actionTypeId": {"category": "Deploy", "owner": "AWS", "provider": "CloudFormation", "version": "1"},
+        "configuration": {"ActionMode": "DELETE_ONLY", "StackName": "x",
+            "RoleArn": scenario.accounts.iam_arn(&tools, "role/payments-cloudformation")},
+        "inputArtifacts": [], "outputArtifacts": []});
+    with["stages"].as_array_mut().unwrap().push(json!({"name": "Prod", "actions": [deploy]}));
+    scenario.aws().replace_pipeline(&tools, &region, with).context("a stage that deploys")?;
+    let before = pipeline(scenario)?;
+    let mut victim = scenario.invoke("victim");
+    victim["spec"]["stage"] = json!({"name": "Prod"});
+    scenario.apply(&victim).await?;
+    refused(scenario, "victim", "InvalidPosition", &["set spec.action.runOrder"]).await?;
+
+    forged_inventory(scenario, json!([entry(scenario, &role)])).await?;
+    let seen = looked(scenario, "victim", "again").await?;
+    assert!(has_reason(&seen, "InvalidPosition"), "{}", message(&seen));
+    assert_eq!(pipeline(scenario)?, before);
+    Ok(())
+}
+
+/// A changed role is corrected although the status of an object without a grant names the role that is there now.
+async fn changed_role(scenario: &mut Scenario<'_>) -> Result<()> {
+    converge(scenario, &scenario.invoke("victim")).await?;
+    looked(scenario, "victim", "seen in place").await?;
+    let good = pipeline(scenario)?;
+    let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
+    let role = scenario.accounts.iam_arn(&tools, &format!("role/{CHECKS_ROLE}"));
+    forged_inventory(scenario, json!([entry(scenario, &role)])).await?;
+    let own = stages(scenario)?.iter().position(|name| name == "InvokeValidationLambda").unwrap();
+    let mut changed = good.clone();
+    changed["stages"][own]["actions"][0]["roleArn"] = json!(role);
+    scenario.aws().replace_pipeline(&tools, &region, changed).context("another role")?;
+    let seen = looked(scenario, "victim", "again").await?;
+    assert!(has_reason(&seen, "Converged"), "{}", message(&seen));
+    assert_eq!(pipeline(scenario)?["stages"], good["stages"]);
+    Ok(())
+}
