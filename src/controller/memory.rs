@@ -14,7 +14,7 @@ use crate::{
         ids::{AccountId, ActionName, Arn, FunctionName, PipelineName, Region, RoleId, StageName},
         inventory::{Inventory, Part},
         own_writes::OwnWrites,
-        pipeline_edit::{Json, Note},
+        pipeline_edit::{Note, Placed},
         shared_policy::Behind,
     },
 };
@@ -81,7 +81,7 @@ struct Inner {
     /// The execution roles that invoke roles need which no object asks for; `None` for any.
     callback_needs: HashMap<Arn, (Timestamp, Option<BTreeSet<RoleId>>)>,
     /// The actions as they were last read in place, by UID.
-    actions: HashMap<String, (ActionPlace, Json)>,
+    actions: HashMap<String, (ActionPlace, Placed)>,
     /// What was last told of accounts that are being deleted, by UID.
     told: HashMap<String, &'static str>,
     /// What was last told of their places, by UID.
@@ -236,12 +236,12 @@ impl Memory {
     }
 
     /// Remembers an action as it was read in place.
-    pub fn note_action(&self, uid: &str, place: ActionPlace, action: &Json) {
-        self.lock().actions.insert(uid.to_owned(), (place, action.clone()));
+    pub fn note_action(&self, uid: &str, place: ActionPlace, action: Placed) {
+        self.lock().actions.insert(uid.to_owned(), (place, action));
     }
 
     /// The object's action in this place as this process last read it in place.
-    pub fn action_in_place(&self, uid: &str, place: &ActionPlace) -> Option<Json> {
+    pub fn action_in_place(&self, uid: &str, place: &ActionPlace) -> Option<Placed> {
         self.lock().actions.get(uid).filter(|(known, _)| known == place).map(|(_, action)| action.clone())
     }
 

@@ -306,7 +306,7 @@ impl<'a> Pass<'a> {
         };
         let in_place = described.iter().filter(|part| part.item.part == Part::PipelineAction && part.in_place());
         for (stage, action) in in_place.filter_map(|part| part.item.action.as_ref()) {
-            let found = pipeline_edit::action_at(&pipeline.declaration, stage.as_str(), action.as_str());
+            let found = pipeline_edit::placed(&pipeline.declaration, stage.as_str(), action.as_str());
             if let Some(found) = found {
                 let place = (pipeline.arn.clone(), stage.clone(), action.clone());
                 self.context.memory.note_action(&self.uid, place, found);

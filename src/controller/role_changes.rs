@@ -7,7 +7,7 @@ use crate::{
     domain::{
         ids::Arn,
         observed::{NamedRole, Observed, RoleChange, TakenOut},
-        pipeline_edit::{self, Json},
+        pipeline_edit::{self, Placed},
         plan::{self, Situation, Suspect},
     },
 };
@@ -27,6 +27,7 @@ pub async fn look(
         let Some(earlier) = earlier(context, sessions, uid, &suspect).await? else { continue };
         let named_now = named(context, sessions, situation, suspect.named_now.as_deref()).await?;
         let Suspect { arn: pipeline, stage, action, .. } = suspect;
+        let earlier = earlier.action;
         observed.role_changes.push(RoleChange { pipeline, stage, action, earlier, named_now });
     }
     Ok(())
@@ -56,15 +57,13 @@ async fn earlier(
     sessions: &Sessions,
     uid: &str,
     suspect: &Suspect,
-) -> Result<Option<Json>, AwsError> {
+) -> Result<Option<Placed>, AwsError> {
     let place = (suspect.arn.clone(), suspect.stage.clone(), suspect.action.clone());
     let remembered = context.memory.action_in_place(uid, &place);
     let version = suspect.version.and_then(|version| i32::try_from(version).ok());
     let Some(version) = version.filter(|_| remembered.is_none()) else { return Ok(remembered) };
     let read = sessions.codepipeline.get_version(&suspect.pipeline, version).await?;
-    Ok(read.and_then(|read| {
-        pipeline_edit::action_at(&read.declaration, suspect.stage.as_str(), suspect.action.as_str()).cloned()
-    }))
+    Ok(read.and_then(|read| pipeline_edit::placed(&read.declaration, suspect.stage.as_str(), suspect.action.as_str())))
 }
 
 /// Whose the role is that an action names now. Where that cannot be told it may be anybody's: another account than the two

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     ids::{AccountId, ActionName, Arn, PipelineName, Region, RoleId, RoleName, RolePath, StageName},
-    pipeline_edit::Json,
+    pipeline_edit::{Json, Placed},
 };
 
 /// One thing in AWS that we read and write as a whole.
@@ -136,8 +136,8 @@ pub struct TakenOut {
     pub stage: StageName,
     /// The action.
     pub action: ActionName,
-    /// The action as an earlier version of the pipeline had it.
-    pub earlier: Json,
+    /// The action as an earlier version of the pipeline had it, and what stood beside it.
+    pub earlier: Placed,
 }
 
 /// A role that an action names, as far as it can be looked at.

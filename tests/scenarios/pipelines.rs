@@ -21,6 +21,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("a_role_that_cannot_be_read_may_be_anybodys", Setup::default, unreadable_role),
         case("among_other_actions_a_number_is_needed_and_the_place_is_told", Setup::default, run_order),
         case("an_action_taken_out_of_its_stage_gets_its_number_back", Setup::default, taken_out),
+        case("an_action_taken_out_of_a_stage_that_changed_since_gets_no_number", Setup::default, changed_stage),
         case("output_variables_that_others_use_hold_the_object", Setup::default, variables),
         case("what_somebody_added_stays_and_a_renamed_stage_is_recognized", Setup::default, stage_of_ours),
         case("a_rule_that_names_our_role_keeps_the_role", Setup::default, rule_with_our_role),
@@ -157,6 +158,46 @@ async fn taken_out(scenario: &mut Scenario<'_>) -> Result<()> {
     put_status(scenario, "validate", json!({})).await?;
     scenario.start_controller().await?;
     refused(scenario, "validate", "InvalidPosition", &["stage Deploy has Deploy (1): set spec.action.runOrder"]).await
+}
+
+/// The pipeline's own deployment takes our action out and closes up the numbers of the others.
+async fn changed_stage(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let manual = |name: &str, number: u32| {
+        json!({"name": name, "runOrder": number, "configuration": {}, "inputArtifacts": [], "outputArtifacts": [],
+            "actionTypeId": {"category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1"}})
+    };
+    let prod = json!({"name": "Prod", "actions": [manual("Prepare", 1), manual("Ship", 3)]});
+    edit(scenario, |pipeline| pipeline["stages"].as_array_mut().unwrap().push(prod))?;
+    let mut invoke = scenario.invoke("validate");
+    invoke["spec"]["stage"] = json!({"name": "Prod"});
+    invoke["spec"]["action"] = json!({"runOrder": 2});
+    converge(scenario, &invoke).await?;
+    invoke["spec"]["action"] = json!({});
+    converge(scenario, &invoke).await?;
+    for process in ["this one", "the next"] {
+        let placed = pipeline(scenario)?;
+        if process == "the next" {
+            scenario.controller()?.stop().await?;
+        }
+        let closed_up = [manual("Prepare", 1), manual("Ship", 2)];
+        edit(scenario, |pipeline| pipeline["stages"][3]["actions"] = json!(closed_up))?;
+        let theirs = scenario.configuration()?;
+        if process == "the next" {
+            scenario.start_controller().await?;
+        }
+        scenario.touch("validate", process).await?;
+        let said = "stage Prod has Prepare (1) and Ship (2), and had Prepare (1) and Ship (3) when action validate was number 2";
+        refused(scenario, "validate", "InvalidPosition", &[said, "set spec.action.runOrder"]).await?;
+        scenario.assert_as_before(&theirs)?;
+        // As it was before, it gets its number back.
+        let open = [manual("Prepare", 1), manual("Ship", 3)];
+        edit(scenario, |pipeline| pipeline["stages"][3]["actions"] = json!(open))?;
+        scenario.touch("validate", &format!("put back for {process}")).await?;
+        scenario.until_reason("validate", "Converged").await?;
+        assert_eq!(pipeline(scenario)?["stages"], placed["stages"]);
+    }
+    Ok(())
 }
 
 async fn run_order(scenario: &mut Scenario<'_>) -> Result<()> {

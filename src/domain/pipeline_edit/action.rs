@@ -8,15 +8,26 @@ use crate::domain::ids::{Arn, Region};
 impl Owned {
     /// Whether an action of this stage is ours.
     pub(super) fn owns(&self, stage: &str, action: &Json) -> bool {
-        let name = action.text("name");
-        let under_our_role = role_of(action).is_some_and(|role| self.roles.contains(role))
-            && self.actions.iter().any(|known| known.as_str() == name);
-        under_our_role || self.reclaimed.iter().any(|(of, known)| of == stage && known == action)
+        self.is_under_our_role(action.text("name"), role_of(action))
+            || self.reclaimed.iter().any(|(of, known)| of == stage && known == action)
     }
 
     /// Whether an action belongs to another object of this installation.
     pub(super) fn is_neighbours(&self, action: &Json) -> bool {
-        let role = role_of(action).and_then(|role| role.parse::<Arn>().ok()?.role());
+        self.is_a_neighbour(role_of(action))
+    }
+
+    /// Whether an action of this name and role is ours or another object's.
+    pub(super) fn is_of_installation(&self, name: &str, role: Option<&str>) -> bool {
+        self.is_under_our_role(name, role) || self.is_a_neighbour(role)
+    }
+
+    fn is_under_our_role(&self, name: &str, role: Option<&str>) -> bool {
+        role.is_some_and(|role| self.roles.contains(role)) && self.actions.iter().any(|known| known.as_str() == name)
+    }
+
+    fn is_a_neighbour(&self, role: Option<&str>) -> bool {
+        let role = role.and_then(|role| role.parse::<Arn>().ok()?.role());
         role.is_some_and(|role| self.neighbours.contains(&role))
     }
 }

@@ -17,7 +17,7 @@ pub use self::{
     action::differ_in_role_alone,
     json::{Fragment, Json, Property},
     members::{Member, desired_members, found_members},
-    order::{Note, NoteKind, notes, run_order_of_ours},
+    order::{Earlier, Note, NoteKind, Placed, notes, place_of_ours, placed},
     stage::{renamed, stage_is_only_ours},
     users::foreign_users,
 };
@@ -44,8 +44,8 @@ pub struct DesiredAction {
     /// 1–999, or the number that the action has. One is always written: left out, AWS has been seen to number actions
     /// itself.
     pub run_order: Option<u16>,
-    /// The number that it had in its stage before somebody took it out.
-    pub earlier_run_order: Option<i64>,
+    /// The place that it had in its stage before somebody took it out.
+    pub earlier: Option<Earlier>,
     /// The function's plain name.
     pub function: FunctionName,
     /// 1–1000 characters; an empty value is refused by CodePipeline, so it is left out.

@@ -1,6 +1,8 @@
 //! When our action runs: its number among the actions of its stage, and what of it a person should know.
 
-use super::{DesiredAction, Owned, Refusal, actions, json::Json};
+use std::collections::BTreeSet;
+
+use super::{DesiredAction, Owned, Refusal, action::role_of, actions, json::Json};
 
 /// What a finding is about; the name is the event's reason.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, strum::Display)]
@@ -20,6 +22,32 @@ pub struct Note {
     pub sentence: String,
 }
 
+/// An action as it stood in its stage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placed {
+    /// The action.
+    pub action: Json,
+    /// Those that stood beside it.
+    pub beside: Vec<Beside>,
+}
+
+/// An action beside another one, as far as the order of their stage is concerned.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Beside {
+    name: String,
+    number: i64,
+    role: Option<String>,
+}
+
+/// The place that our action had before somebody took it out.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Earlier {
+    /// Its number.
+    pub number: i64,
+    /// Names and numbers of other people's actions beside it.
+    others: BTreeSet<(String, i64)>,
+}
+
 /// Where an action stands: its stage's index and its number there.
 pub(super) type Place = (usize, i64);
 
@@ -28,8 +56,9 @@ pub(super) fn number(action: &Json) -> i64 {
     action.get("runOrder").and_then(Json::as_i64).unwrap_or(1)
 }
 
-/// The number that our action gets: the declared one; otherwise the one that it has, or had before somebody took it out,
-/// or 1 where it is alone. Among other people's actions a number that nobody chose could run ours beside or behind what it must hold back.
+/// The number that our action gets: the declared one; otherwise the one that it has, or had before somebody took it out
+/// of a stage that is still the same, or 1 where it is alone. Among other people's actions a number that nobody chose could
+/// run ours beside or behind what it must hold back.
 pub(super) fn run_order(stage: &Json, desired: &DesiredAction, owned: &Owned) -> Result<i64, Refusal> {
     if let Some(declared) = desired.run_order {
         return Ok(declared.into());
@@ -38,20 +67,32 @@ pub(super) fn run_order(stage: &Json, desired: &DesiredAction, owned: &Owned) ->
     if let Some(present) = actions.iter().find(|action| action.text("name") == desired.name.as_str()) {
         return Ok(number(present));
     }
-    if let Some(earlier) = desired.earlier_run_order {
-        return Ok(earlier);
-    }
     let name = desired.stage.as_str();
-    if actions.iter().all(|action| owned.owns(name, action) || owned.is_neighbours(action)) {
-        return Ok(1);
-    }
+    let theirs = actions.iter().filter(|action| !owned.owns(name, action) && !owned.is_neighbours(action));
+    let theirs: BTreeSet<(String, i64)> =
+        theirs.map(|action| (action.text("name").to_owned(), number(action))).collect();
+    let was = match &desired.earlier {
+        Some(earlier) if earlier.others == theirs => return Ok(earlier.number),
+        _ if theirs.is_empty() => return Ok(1),
+        Some(earlier) => earlier.said(desired),
+        None => String::new(),
+    };
     let known: Vec<String> =
         actions.iter().map(|action| format!("{} ({})", action.text("name"), number(action))).collect();
     Err(Refusal::InvalidPosition(format!(
-        "stage {name} has {}: set spec.action.runOrder to say when action {} runs among them",
+        "stage {name} has {}{was}: set spec.action.runOrder to say when action {} runs among them",
         in_a_row(&known),
         desired.name
     )))
+}
+
+impl Earlier {
+    /// What the stage was like, for a refusal to guess.
+    fn said(&self, desired: &DesiredAction) -> String {
+        let others: Vec<String> = self.others.iter().map(|(name, number)| format!("{name} ({number})")).collect();
+        let others = if others.is_empty() { "no other action".to_owned() } else { in_a_row(&others) };
+        format!(", and had {others} when action {} was number {} there", desired.name, self.number)
+    }
 }
 
 /// "A", "A and B", "A, B and C".
@@ -105,10 +146,27 @@ pub fn notes(declaration: &Json, desired: &DesiredAction, owned: &Owned) -> Vec<
     notes
 }
 
-/// The number of an action of this stage that is ours.
+/// An action in its stage, with what stands beside it.
 #[must_use]
-pub fn run_order_of_ours(action: &Json, stage: &str, owned: &Owned) -> Option<i64> {
-    owned.owns(stage, action).then(|| number(action))
+pub fn placed(declaration: &Json, stage: &str, action: &str) -> Option<Placed> {
+    let (of, found) =
+        actions(declaration).find(|(of, found)| of.text("name") == stage && found.text("name") == action)?;
+    let beside = of.list("actions").iter().filter(|other| other.text("name") != action).map(|other| Beside {
+        name: other.text("name").to_owned(),
+        number: number(other),
+        role: role_of(other).map(str::to_owned),
+    });
+    Some(Placed { action: found.clone(), beside: beside.collect() })
+}
+
+/// The place of an action that was ours in this stage.
+#[must_use]
+pub fn place_of_ours(placed: &Placed, stage: &str, owned: &Owned) -> Option<Earlier> {
+    let theirs = placed.beside.iter().filter(|other| !owned.is_of_installation(&other.name, other.role.as_deref()));
+    owned.owns(stage, &placed.action).then(|| Earlier {
+        number: number(&placed.action),
+        others: theirs.map(|other| (other.name.clone(), other.number)).collect(),
+    })
 }
 
 /// The number of the action in this place, whoever's it is.

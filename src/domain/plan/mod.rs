@@ -293,7 +293,7 @@ fn transition<'a>(situation: &Situation<'_>, observed: &'a Observed) -> Result<T
     let leftovers = situation.inventory.clone().within(situation.declared).leftovers(&desired);
     let owned = owned_in(situation, observed, Some(&resolved.role_arn), &resolved.pipeline.arn);
     let mut action = desired_action(situation, &resolved);
-    action.earlier_run_order = role_change::earlier_run_order(situation, observed, &owned);
+    action.earlier = role_change::earlier_place(situation, observed, &owned);
     let (declaration, region) = (&resolved.pipeline.declaration, &situation.declared.tools.region);
     let edit = pipeline_edit::converge(declaration, region, &action, &owned);
     let old_actions = release::old_pipeline_steps(situation, observed, &leftovers);
@@ -391,7 +391,7 @@ fn desired_action(situation: &Situation<'_>, resolved: &Resolved<'_>) -> Desired
         position: declared.position.clone(),
         name: declared.action.clone(),
         run_order: declared.run_order,
-        earlier_run_order: None,
+        earlier: None,
         function: declared.function.clone(),
         user_parameters: declared.user_parameters.clone(),
         variables_namespace: declared.variables_namespace.clone(),

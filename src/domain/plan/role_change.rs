@@ -12,7 +12,7 @@ use crate::domain::{
     inventory::Part,
     names,
     observed::{NamedRole, Observed, Pipeline, RoleChange},
-    pipeline_edit::{self, Json, Owned},
+    pipeline_edit::{self, Earlier, Json, Owned},
 };
 
 /// An action in a place of ours that does not name our role, or is not there any more.
@@ -87,14 +87,14 @@ pub fn taken_out(situation: &Situation<'_>, observed: &Observed) -> Option<Suspe
     })
 }
 
-/// The number that the declared action had before somebody took it out. The status only says where to look: AWS, or a
+/// The place that the declared action had before somebody took it out. The status only says where to look: AWS, or a
 /// read of this process, must have shown the action under a role of ours.
-pub(super) fn earlier_run_order(situation: &Situation<'_>, observed: &Observed, owned: &Owned) -> Option<i64> {
+pub(super) fn earlier_place(situation: &Situation<'_>, observed: &Observed, owned: &Owned) -> Option<Earlier> {
     let declared = situation.declared;
     let taken = observed.taken_out.as_ref()?;
     let here = observed.pipeline(&declared.pipeline).is_some_and(|read| read.arn == taken.pipeline);
     let is_declared = here && (&taken.stage, &taken.action) == (&declared.stage, &declared.action);
-    is_declared.then(|| pipeline_edit::run_order_of_ours(&taken.earlier, taken.stage.as_str(), owned)).flatten()
+    is_declared.then(|| pipeline_edit::place_of_ours(&taken.earlier, taken.stage.as_str(), owned)).flatten()
 }
 
 fn earlier_than(read: &Pipeline, version: Option<i64>) -> Option<i64> {

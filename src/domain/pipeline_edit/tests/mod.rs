@@ -60,7 +60,7 @@ fn desired() -> DesiredAction {
         position: Some(Position::After("Build".parse().unwrap())),
         name: "Run".parse().unwrap(),
         run_order: Some(1),
-        earlier_run_order: None,
+        earlier: None,
         function: "MyFunction".parse().unwrap(),
         user_parameters: Some("{}".to_owned()),
         variables_namespace: None,

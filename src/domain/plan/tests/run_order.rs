@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::{
     observed::TakenOut,
-    pipeline_edit::{NoteKind, action_at},
+    pipeline_edit::{NoteKind, Placed, action_at, placed},
 };
 
 /// An object that declares this number, or none.
@@ -38,12 +38,12 @@ fn an_action_that_somebody_took_out_comes_back_with_the_number_that_it_had() {
         pipeline: release.arn.clone(),
         stage: "Validate".parse().unwrap(),
         action: "Run".parse().unwrap(),
-        earlier: action_at(&release.declaration, "Validate", "Run").unwrap().clone(),
+        earlier: placed(&release.declaration, "Validate", "Run").unwrap(),
     };
     let under_another_role = {
-        let mut earlier: Value = serde_json::from_str(&seen.earlier.to_string()).unwrap();
-        earlier["roleArn"] = json!("arn:aws:iam::222222222222:role/other");
-        TakenOut { earlier: earlier.into(), ..seen.clone() }
+        let mut action: Value = serde_json::from_str(&seen.earlier.action.to_string()).unwrap();
+        action["roleArn"] = json!("arn:aws:iam::222222222222:role/other");
+        TakenOut { earlier: Placed { action: action.into(), ..seen.earlier.clone() }, ..seen.clone() }
     };
     let cases = [
         ("seen in place", None, Some(seen.clone()), Some(2)),
@@ -78,6 +78,67 @@ fn an_action_that_somebody_took_out_comes_back_with_the_number_that_it_had() {
         world.apply(&plan.steps[0]);
         assert_eq!(number(&world), Some(expected), "{what}");
         assert!(world.plan(&declared, &Others::default()).steps.is_empty(), "{what}");
+    }
+}
+
+#[test]
+fn the_number_comes_back_only_among_the_same_actions_of_other_people() {
+    type Edit = fn(&mut Vec<Value>);
+    let theirs = "arn:aws:iam::222222222222:role/crossinvoke/installed/theirs";
+    let neighbour = AssumeUser {
+        key: ObjectKey { namespace: "n".to_owned(), name: "theirs".to_owned() },
+        usage: Usage::Uses,
+        invoke_role: None,
+        granted: true,
+        recorded: BTreeSet::new(),
+        planned_here: BTreeSet::from([theirs.parse().unwrap()]),
+        verified: BTreeSet::new(),
+    };
+    let holder = pipeline_role(PIPELINES[0]).role().unwrap();
+    let others = Others { assume: BTreeMap::from([(holder, vec![neighbour])]), ..Others::default() };
+    let mut world = among_others();
+    change(&mut world, "release", |pipeline| {
+        let gate = json!({"name": "Gate", "runOrder": 2, "roleArn": theirs, "actionTypeId":
+            {"category": "Invoke", "owner": "AWS", "provider": "Lambda", "version": "1"}});
+        pipeline["stages"][2]["actions"].as_array_mut().unwrap().insert(1, gate);
+    });
+    let release = world.observed.pipeline(&"release".parse().unwrap()).unwrap();
+    let seen = TakenOut {
+        pipeline: release.arn.clone(),
+        stage: "Validate".parse().unwrap(),
+        action: "Run".parse().unwrap(),
+        earlier: placed(&release.declaration, "Validate", "Run").unwrap(),
+    };
+    let one_more = |actions: &mut Vec<Value>| actions.push(json!({"name": "More", "runOrder": 3}));
+    let cases: [(&str, Edit, Option<i64>); 7] = [
+        ("the same", |_| (), Some(2)),
+        ("in another order of the list", |actions| actions.reverse(), Some(2)),
+        ("without the other object's action, taken out with ours", |actions| drop(actions.remove(1)), Some(2)),
+        ("the other object's action moved", |actions| actions[1]["runOrder"] = json!(5), Some(2)),
+        ("another number", |actions| actions[0]["runOrder"] = json!(2), None),
+        ("another name", |actions| actions[0]["name"] = json!("Renamed"), None),
+        ("one more", one_more, None),
+    ];
+    for (what, edit, expected) in cases {
+        let (mut world, declared) = (world.clone(), with_number(None));
+        change(&mut world, "release", |pipeline| {
+            let actions = pipeline["stages"][2]["actions"].as_array_mut().unwrap();
+            actions.retain(|action| action["name"] != "Run");
+            edit(actions);
+        });
+        world.observed.taken_out = Some(seen.clone());
+        let plan = world.plan(&declared, &others);
+        if expected.is_some() {
+            assert_eq!(plan.blockers, [], "{what}");
+            let put_back = plan.steps.iter().find(|step| step.part == Part::PipelineAction);
+            world.apply(put_back.unwrap());
+            assert_eq!(number(&world), expected, "{what}");
+            continue;
+        }
+        assert_eq!(plan.blockers[0].reason, Reason::InvalidPosition, "{what}");
+        let said = &plan.blockers[0].message;
+        assert!(said.contains(", and had Theirs (1) when action Run was number 2 there: set spec"), "{said}");
+        assert!(plan.steps.iter().all(|step| step.part != Part::PipelineAction), "{what}");
     }
 }
 
