@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::{
     cluster::digest::NO_STATUS,
     domain::{
+        contested::Contested,
         ids::{AccountId, ActionName, Arn, FunctionName, PipelineName, Region, RoleId, StageName},
         inventory::{Inventory, Part},
         own_writes::OwnWrites,
@@ -82,6 +83,8 @@ struct Inner {
     callback_needs: HashMap<Arn, (Timestamp, Option<BTreeSet<RoleId>>)>,
     /// The actions as they were last read in place, by UID.
     actions: HashMap<String, (ActionPlace, Placed)>,
+    /// Policies that this process removed from our roles, by UID.
+    removals: HashMap<String, Contested>,
     /// What was last told of accounts that are being deleted, by UID.
     told: HashMap<String, &'static str>,
     /// What was last told of their places, by UID.
@@ -193,6 +196,7 @@ impl Memory {
         inner.attempts.remove(uid);
         inner.looks.remove(uid);
         inner.actions.remove(uid);
+        inner.removals.remove(uid);
         inner.notes.remove(uid);
         inner.own_statuses.remove(uid);
         inner.finished.insert(uid.to_owned());
@@ -214,6 +218,7 @@ impl Memory {
         inner.attempts.remove(uid);
         inner.looks.remove(uid);
         inner.actions.remove(uid);
+        inner.removals.remove(uid);
         inner.notes.remove(uid);
         inner.own_statuses.remove(uid);
         inner.held.remove(uid);
@@ -228,6 +233,7 @@ impl Memory {
         inner.claims.retain(|uid, _| uids.contains(uid));
         inner.planned.retain(|uid, _| uids.contains(uid));
         inner.settled.retain(|uid| uids.contains(uid));
+        inner.removals.retain(|uid, _| uids.contains(uid));
         inner.actions.retain(|uid, _| uids.contains(uid));
         inner.notes.retain(|uid, _| uids.contains(uid));
         inner.own_statuses.retain(|uid, _| uids.contains(uid));
@@ -243,6 +249,16 @@ impl Memory {
     /// The object's action in this place as this process last read it in place.
     pub fn action_in_place(&self, uid: &str, place: &ActionPlace) -> Option<Placed> {
         self.lock().actions.get(uid).filter(|(known, _)| known == place).map(|(_, action)| action.clone())
+    }
+
+    /// Remembers which policies this process removed from the object's roles.
+    pub fn note_removals(&self, uid: &str, removals: Contested) {
+        self.lock().removals.insert(uid.to_owned(), removals);
+    }
+
+    /// The policies that this process removed from the object's roles.
+    pub fn removals(&self, uid: &str) -> Contested {
+        self.lock().removals.get(uid).cloned().unwrap_or_default()
     }
 
     /// Takes note of what is told of the place of an object's action, and returns what this process has not told yet.

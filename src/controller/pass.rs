@@ -112,6 +112,7 @@ impl<'a> Pass<'a> {
         let uid = object.uid().unwrap_or_default();
         let recorded = context.memory.claims(&uid).unwrap_or_default();
         let facts = Facts::of(object.status.as_ref());
+        let contested = Contested::of(object.status.as_ref(), context.memory.removals(&uid), Context::now());
         Self {
             context,
             key: key_of(object),
@@ -120,7 +121,7 @@ impl<'a> Pass<'a> {
             uid,
             facts,
             drift: Drift::of(object.status.as_ref()),
-            contested: Contested::of(object.status.as_ref(), Context::now()),
+            contested,
             refused_removals: BTreeMap::new(),
             deeds: Vec::new(),
             ready_message: ready_condition(object).map(|ready| ready.message.clone()).unwrap_or_default(),
@@ -232,6 +233,7 @@ impl<'a> Pass<'a> {
         let holder = self.inventory.of(Part::InvokeRole).find(|item| item.holder.role_name().as_ref() == Some(role));
         if let Some(holder) = holder.map(|item| item.holder.clone()) {
             self.contested.removed(&holder, &policy.to_string(), Context::now());
+            self.context.memory.note_removals(&self.uid, self.contested.own());
         }
     }
 

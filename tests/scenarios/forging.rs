@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 
 use crate::{
     suite::{Case, case},
-    support::{converge, entered, message, pipeline, put_status, refused},
+    support::{converge, entered, invoke_role_name, message, pipeline, put_status, refused, role},
 };
 
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
         case("a_forged_record_makes_no_action_a_neighbours", Setup::default, neighbour),
+        case("a_forged_count_keeps_no_policy_on_a_role", Setup::default, contested),
         case("a_forged_record_explains_no_changed_role", Setup::default, changed_role),
     ]
 }
@@ -81,5 +82,22 @@ async fn changed_role(scenario: &mut Scenario<'_>) -> Result<()> {
     let seen = looked(scenario, "victim", "again").await?;
     assert!(has_reason(&seen, "Converged"), "{}", message(&seen));
     assert_eq!(pipeline(scenario)?["stages"], good["stages"]);
+    Ok(())
+}
+
+/// What a status alone says was removed three times today has never been removed by anybody.
+async fn contested(scenario: &mut Scenario<'_>) -> Result<()> {
+    let object = converge(scenario, &scenario.invoke("validate")).await?;
+    let (dev, name) = (scenario.accounts.dev.clone(), invoke_role_name(&object));
+    let mut status = object.data["status"].clone();
+    let now = status["conditions"][0]["lastTransitionTime"].clone();
+    status["contested"] = json!([{"account": dev, "resource": status["devAccount"]["invokeRoleARN"],
+        "field": "inline policy evil", "count": 3, "firstAt": now, "lastAt": now}]);
+    put_status(scenario, "validate", status).await?;
+    let all = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
+    scenario.hands().put_inline_policy(&dev, &name, "evil", all).context("a policy that allows everything")?;
+    let seen = looked(scenario, "validate", "again").await?;
+    let found = role(scenario, &dev, &name)?;
+    assert!(found["inlinePolicies"]["evil"].is_null(), "{found} {}", message(&seen));
     Ok(())
 }
