@@ -36,7 +36,7 @@ pub struct Candidate<'a> {
 }
 
 /// Whether this installation writes the status: of those that hold the account one does, until it lets go or falls silent.
-/// What nobody holds is the business of who watches all namespaces.
+/// What nobody holds is the business of who watches all namespaces: of several, whoever reports it already.
 #[must_use]
 pub fn reports(candidate: &Candidate<'_>, finalizers: &[String], status: Option<&AwsAccountStatus>) -> bool {
     let holders: BTreeSet<&str> = finalizers.iter().filter_map(|name| name.strip_prefix(IN_USE)).collect();
@@ -47,7 +47,8 @@ pub fn reports(candidate: &Candidate<'_>, finalizers: &[String], status: Option<
     let Some(reporter) = status.and_then(|status| status.installation_id.as_deref()) else { return true };
     let last = status.and_then(|status| status.last_checked_at.as_ref()).map(|at| at.0);
     let is_silent = last.is_none_or(|last| candidate.now.duration_since(last) > REPORTER_SILENT_FOR);
-    reporter == own || !holders.contains(reporter) || (is_silent && candidate.entered)
+    let has_let_go = !holders.is_empty() && !holders.contains(reporter);
+    reporter == own || has_let_go || (is_silent && candidate.entered)
 }
 
 /// The next status, as this installation reports it. It equals the previous one when nothing but time has passed; the time of the last look alone counts
@@ -133,7 +134,11 @@ mod tests {
             (&["other"], None, None, true, true, false),
             (&[], None, None, true, false, true),
             (&[], None, None, false, true, false),
-            (&[], Some("other"), fresh, true, false, true),
+            // Two that watch everything would take it from each other for ever.
+            (&[], Some("other"), fresh, true, true, false),
+            (&[], Some("own"), fresh, true, false, true),
+            (&[], Some("other"), Some(now - 7201), true, true, true),
+            (&[], Some("other"), Some(now - 7201), true, false, false),
         ] {
             let finalizers: Vec<String> = holders.iter().map(|id| in_use_finalizer(id)).collect();
             let status = AwsAccountStatus {
