@@ -70,9 +70,11 @@ pub fn unknown(context: &Context, accounts: &[Account], account: &AccountId, rea
         grants.iter().any(|account| gate::grants_anything(&account.spec, namespace, labels.as_ref()))
     };
     if let Some(namespace) = context.caches.unlistable().into_iter().find(|namespace| concerns(namespace)) {
+        tracing::warn!(%namespace, "nothing shared is removed in account {account} while this namespace cannot be listed");
+        let whose = if namespace == reader.namespace { "this namespace" } else { "another namespace" };
         return Some(format!(
-            "namespace {namespace} cannot be listed or watched and what its objects need is not known: grant the controller list and \
-             watch there, or take the namespace out of watchNamespaces"
+            "{whose} cannot be listed or watched and what its objects need is not known: grant the controller list and watch there, or \
+             take the namespace out of watchNamespaces; the controller's log names it"
         ));
     }
     let objects = context.caches.objects();
