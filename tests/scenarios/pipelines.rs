@@ -21,7 +21,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("a_role_that_cannot_be_read_may_be_anybodys", Setup::default, unreadable_role),
         case("among_other_actions_a_number_is_needed_and_the_place_is_told", Setup::default, run_order),
         case("an_action_taken_out_of_its_stage_gets_its_number_back", Setup::default, taken_out),
-        case("an_action_taken_out_of_a_stage_that_changed_since_gets_no_number", Setup::default, changed_stage),
+        case("a_number_does_not_come_back_into_a_stage_that_changed", Setup::default, changed_stage),
         case("output_variables_that_others_use_hold_the_object", Setup::default, variables),
         case("what_somebody_added_stays_and_a_renamed_stage_is_recognized", Setup::default, stage_of_ours),
         case("a_rule_that_names_our_role_keeps_the_role", Setup::default, rule_with_our_role),
