@@ -29,6 +29,7 @@ use crate::{
         gate::{self, Account},
         grants,
         ids::{AccountId, Arn},
+        inventory::Inventory,
         retry,
         validate::{DEFAULT_INTERVAL, validate},
     },
@@ -187,20 +188,8 @@ async fn leave(
         return Ok(Action::await_change());
     }
     let uid = account.uid().unwrap_or_default();
-    let since = kind::going_unconfirmed::<AwsAccount>(&context.client).await.map_err(Box::new)?;
-    if kind::takes_along(since, account) {
-        let name = kind::name_of::<AwsAccount>();
-        let note = format!(
-            "this AwsAccount is being deleted because its kind {name} is, and stays. To let it go: kubectl annotate crd {name} \
-             {}=true. To keep its grants: save it (kubectl get awsaccounts -o yaml), take off the finalizer {finalizer}, and \
-             when the kind is gone install it and apply the AwsAccount again",
-            annotation::CONFIRM_REMOVAL
-        );
-        if context.memory.is_untold(&uid, "DeletionBlocked") {
-            tracing::warn!("{note}");
-            publish(account, context, ("DeletionBlocked", "Delete"), note).await;
-        }
-        return Ok(Action::requeue(Duration::from_secs(30)));
+    if account.metadata.deletion_timestamp.is_some() && stays_for_its_kind(account, context, finalizer).await? {
+        return Ok(Action::requeue(UNTIL_RELEASED));
     }
     if users.holding.is_empty() {
         set_finalizers(account, context, |finalizers| finalizers.retain(|name| name != finalizer)).await?;
@@ -218,6 +207,36 @@ async fn leave(
         }
     }
     Ok(Action::requeue(UNTIL_RELEASED))
+}
+
+/// Whether an account that is being deleted stays because its kind goes, or because that cannot be told.
+async fn stays_for_its_kind(account: &AwsAccount, context: &Context, finalizer: &str) -> Result<bool, Error> {
+    let name = kind::name_of::<AwsAccount>();
+    let (what, note) = match kind::going_unconfirmed::<AwsAccount>(&context.client).await {
+        Ok(since) if kind::takes_along(since, account) => (
+            "KindGoes",
+            format!(
+                "this AwsAccount is being deleted because its kind {name} is, and stays. To let it go: kubectl annotate crd {name} \
+                 {}=true. To keep its grants: save it (kubectl get awsaccounts -o yaml), take off the finalizer {finalizer}, and \
+                 when the kind is gone install it and apply the AwsAccount again",
+                annotation::CONFIRM_REMOVAL
+            ),
+        ),
+        Ok(_) => return Ok(false),
+        Err(kube::Error::Api(status)) if status.code == 403 => (
+            "KindUnknown",
+            format!(
+                "the controller may not get the CustomResourceDefinition {name}, so it is not known whether this AwsAccount goes \
+                 because its kind goes, and it stays; grant it get on that customresourcedefinition, as the chart does"
+            ),
+        ),
+        Err(error) => return Err(Error::Kubernetes(Box::new(error))),
+    };
+    if context.memory.is_untold(&account.uid().unwrap_or_default(), what) {
+        tracing::warn!("{note}");
+        publish(account, context, ("DeletionBlocked", "Delete"), note).await;
+    }
+    Ok(true)
 }
 
 /// As many names as fit an event, and how many more there are.
@@ -264,8 +283,14 @@ fn users(context: &Context, spec: &AwsAccountSpec) -> Users {
     let objects = context.caches.objects();
     let naming: Vec<_> = objects.iter().filter(|object| names_account(object, account)).collect();
     let accounts = gate_input::accounts(context);
-    let holding = naming.iter().filter(|object| holds(context, &accounts, object, account));
-    let mut holding: Vec<String> = holding.map(|object| key_of(&***object).to_string()).collect();
+    let holding = naming.iter().filter_map(|object| {
+        let key = key_of(&***object);
+        match holds(context, &accounts, object, account)? {
+            Hold::Uses => Some(key.to_string()),
+            Hold::Says => Some(format!("{key} (granted nothing here; only its status says that it has something)")),
+        }
+    });
+    let mut holding: Vec<String> = holding.collect();
     // What is in a namespace that cannot be listed may have something in an account that it is granted.
     let unlistable = context.caches.unlistable().into_iter().filter(|namespace| {
         gate::grants_anything(spec, namespace, context.caches.namespace_labels(namespace).as_ref())
@@ -278,23 +303,35 @@ fn users(context: &Context, spec: &AwsAccountSpec) -> Users {
     Users { naming: i64::try_from(naming.len()).unwrap_or(i64::MAX), holding }
 }
 
+/// How an object holds an account.
+enum Hold {
+    /// It may have something there.
+    Uses,
+    /// Its status alone says so, and a tenant may have written it. What is really there must not be left behind, so it
+    /// holds all the same.
+    Says,
+}
+
 /// Whether an object may have something in the account: its inventory says so, or it is granted what it asks for and has
 /// our finalizer. The finalizer alone says nothing: anybody may write it into an object that nobody grants anything.
-fn holds(context: &Context, accounts: &Arc<[Account]>, object: &Guarded, account: &str) -> bool {
+fn holds(context: &Context, accounts: &Arc<[Account]>, object: &Guarded, account: &str) -> Option<Hold> {
     let uid = object.uid().unwrap_or_default();
     if context.memory.is_finished(&uid) {
-        return false;
+        return None;
     }
     let held = object.finalizers().iter().any(|name| name == FINALIZER);
-    let Ok(decoded) = &object.0 else { return held };
-    let claims = read_inventory(decoded).union(&context.memory.claims(&uid).unwrap_or_default());
-    if claims.0.iter().any(|item| item.holder.account() == account) {
-        return true;
-    }
+    let Ok(decoded) = &object.0 else { return held.then_some(Hold::Uses) };
     let key = key_of(decoded);
     let input = gate_input::with_accounts(context, accounts.clone(), &key);
     let declared = validate(&key, &decoded.spec, &context.settings.installation);
-    held && declared.is_ok_and(|declared| gate::is_granted(&declared, &input))
+    let granted = declared.is_ok_and(|declared| gate::is_granted(&declared, &input));
+    let names = |inventory: &Inventory| inventory.0.iter().any(|item| item.holder.account() == account);
+    if held && granted {
+        return Some(Hold::Uses);
+    }
+    let claims = read_inventory(decoded).union(&context.memory.claims(&uid).unwrap_or_default());
+    let is_ours = granted || names(&context.memory.planned(&uid));
+    names(&claims).then_some(if is_ours { Hold::Uses } else { Hold::Says })
 }
 
 async fn set_finalizers(

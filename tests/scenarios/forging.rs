@@ -1,6 +1,11 @@
 //! A status that a tenant wrote: it takes no protection from anybody else, and none from the object itself.
 
-use crossinvoke_harness::{Context as _, Result, Scenario, Setup, accounts::CHECKS_ROLE, objects::has_reason};
+use crossinvoke_harness::{
+    Context as _, Result, Scenario, Setup,
+    accounts::CHECKS_ROLE,
+    objects::has_reason,
+    wait::{DEADLINE, eventually},
+};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
@@ -13,6 +18,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
     vec![
         case("a_forged_record_makes_no_action_a_neighbours", Setup::default, neighbour),
         case("a_forged_count_keeps_no_policy_on_a_role", Setup::default, contested),
+        case("a_forged_record_that_holds_an_account_is_named_with_the_way_out", Setup::default, holds),
         case("a_forged_record_explains_no_changed_role", Setup::default, changed_role),
     ]
 }
@@ -100,4 +106,30 @@ async fn contested(scenario: &mut Scenario<'_>) -> Result<()> {
     let found = role(scenario, &dev, &name)?;
     assert!(found["inlinePolicies"]["evil"].is_null(), "{found} {}", message(&seen));
     Ok(())
+}
+
+/// What may really be there must not be left behind, so the account is held; the event names who to look at.
+async fn holds(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let dev = scenario.accounts.dev.clone();
+    let forged = json!([{"kind": "InvokeRole", "account": dev, "resource": format!("arn:aws:iam::{dev}:role/x"),
+        "writtenAt": "2026-01-01T00:00:00Z"}]);
+    forged_inventory(scenario, forged).await?;
+    let (api, name) = (scenario.aws_accounts(), format!("{}-dev", scenario.namespace));
+    api.delete(&name, &kube::api::DeleteParams::default()).await.context("deleting the AwsAccount")?;
+    let in_use = format!("--field-selector=reason=InUse,regarding.name={name}");
+    let arguments = ["get", "events.events.k8s.io", "--namespace=default", &in_use, "--output=json"];
+    let named = format!("{}/hostile (granted nothing here; only its status", scenario.namespace);
+    let kubectl = scenario.kubectl();
+    eventually("an event names the object and the way out", DEADLINE, async || {
+        let said = kubectl.run(&arguments).await.map_err(|error| error.to_string())?;
+        if said.contains(&named) && said.contains("delete them first") { Ok(()) } else { Err(said) }
+    })
+    .await?;
+    scenario.delete("hostile").await?;
+    eventually("the account goes", DEADLINE, async || match api.get_opt(&name).await {
+        Ok(None) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await
 }

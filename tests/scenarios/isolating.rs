@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     suite::{Case, case},
-    support::{converge, entered, refused, repaired},
+    support::{converge, entered, patch_account, refused, repaired},
 };
 
 pub(crate) fn scenarios() -> Vec<Case> {
@@ -22,6 +22,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("managed_fields_that_do_not_decode_stop_nobody_and_reach_no_log", debugging, odd_managed_fields),
         case("a_namespace_that_cannot_be_listed_stops_nobody", two_namespaces, unlistable),
         case("a_namespace_that_may_be_listed_and_not_watched_is_lacking", one_more_namespace, unwatchable),
+        case("an_account_whose_kind_may_not_be_read_stays_and_says_so", no_rights, unreadable_kind),
         case("a_deleted_namespace_goes_and_leaves_aws_clean", elsewhere, deleted_namespace),
     ]
 }
@@ -33,6 +34,10 @@ fn debugging() -> Setup {
 
 fn elsewhere() -> Setup {
     Setup::default().in_a_namespace_of_its_own()
+}
+
+fn no_rights() -> Setup {
+    Setup::default().without_controller().without_rights()
 }
 
 /// The second one, beside the scenario's.
@@ -132,6 +137,7 @@ async fn give_narrow_rights(scenario: &Scenario<'_>) -> Result<()> {
         {"apiGroups": ["crossinvoke.dev"], "resources": ["awsaccounts/status"], "verbs": ["update"]},
         {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]},
         {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": ["get"]},
+        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
     ]});
     let objects = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
     "metadata": {"name": format!("{own}-objects")}, "rules": [
@@ -214,8 +220,17 @@ async fn unlistable(scenario: &mut Scenario<'_>) -> Result<()> {
     converge(scenario, &another).await?;
     let with_another = scenario.configuration()?;
     scenario.delete("another").await?;
-    let message = [SECOND, "cannot be listed", "watchNamespaces", "continues automatically"];
-    refused(scenario, "another", "DeletionBlocked", &message).await?;
+    let said = ["since another namespace cannot be listed", "watchNamespaces", "continues automatically"];
+    refused(scenario, "another", "DeletionBlocked", &said).await?;
+    let blocked = scenario.invokes().get("another").await.context("reading")?;
+    assert!(!blocked.data["status"].to_string().contains(SECOND), "a stranger is not told which: {:?}", blocked.data);
+    let controller = scenario.controller()?;
+    eventually("the log names it", DEADLINE, async || {
+        let log = controller.log();
+        let named = |line: &String| line.contains(SECOND) && line.contains("nothing shared is removed");
+        if log.iter().any(named) { Ok(()) } else { Err(format!("{log:?}")) }
+    })
+    .await?;
     let left = scenario.configuration()?;
     for role in ["dev", "tools"] {
         let account = if role == "dev" { &scenario.accounts.dev } else { &scenario.accounts.tools };
@@ -277,6 +292,33 @@ async fn unwatchable(scenario: &mut Scenario<'_>) -> Result<()> {
     eventually("the log says so", DEADLINE, async || {
         let log = controller.log();
         if log.iter().any(|line| line.contains(&again)) { Ok(()) } else { Err(format!("{log:?}")) }
+    })
+    .await
+}
+
+async fn unreadable_kind(scenario: &mut Scenario<'_>) -> Result<()> {
+    give_narrow_rights(scenario).await?;
+    scenario.start_controller().await?;
+    entered(scenario).await?;
+    let (kubectl, own) = (scenario.kubectl(), scenario.namespace.clone());
+    let without = r#"[{"op": "remove", "path": "/rules/3"}]"#;
+    kubectl.run(&["patch", "clusterrole", &own, "--type=json", "--patch", without]).await?;
+    let (api, name) = (scenario.aws_accounts(), format!("{own}-dev"));
+    api.delete(&name, &kube::api::DeleteParams::default()).await.context("deleting the AwsAccount")?;
+    let blocked = format!("--field-selector=reason=DeletionBlocked,regarding.name={name}");
+    let arguments = ["get", "events.events.k8s.io", "--namespace=default", &blocked, "--output=json"];
+    eventually("an event says what is missing", DEADLINE, async || {
+        let said = kubectl.run(&arguments).await.map_err(|error| error.to_string())?;
+        let told = said.contains("may not get the CustomResourceDefinition awsaccounts.crossinvoke.dev");
+        if told { Ok(()) } else { Err(said) }
+    })
+    .await?;
+    assert!(api.get_opt(&name).await.context("reading")?.is_some(), "it stays");
+    give_narrow_rights(scenario).await?;
+    patch_account(scenario, "dev", &json!({"metadata": {"labels": {"look": "again"}}})).await?;
+    eventually("the account goes", DEADLINE, async || match api.get_opt(&name).await {
+        Ok(None) => Ok(()),
+        other => Err(format!("{other:?}")),
     })
     .await
 }
