@@ -2,7 +2,7 @@
 
 use crossinvoke_harness::{
     Context as _, Result, Scenario, Setup,
-    accounts::CHECKS_ROLE,
+    accounts::{CHECKS_ROLE, PIPELINE},
     objects::has_reason,
     wait::{DEADLINE, eventually},
 };
@@ -16,18 +16,23 @@ use crate::{
 
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
-        case("a_forged_record_makes_no_action_a_neighbours", Setup::default, neighbour),
-        case("a_forged_count_keeps_no_policy_on_a_role", Setup::default, contested),
-        case("a_forged_record_that_holds_an_account_is_named_with_the_way_out", Setup::default, holds),
-        case("a_forged_record_explains_no_changed_role", Setup::default, changed_role),
+        case("a_forged_record_makes_no_action_a_neighbours", one_pipeline, neighbour),
+        case("a_forged_count_keeps_no_policy_on_a_role", one_pipeline, contested),
+        case("a_forged_record_that_holds_an_account_is_named_with_the_way_out", one_pipeline, holds),
+        case("a_forged_record_explains_no_changed_role", one_pipeline, changed_role),
     ]
+}
+
+/// The grant opens less than the controller's role may read in AWS.
+fn one_pipeline() -> Setup {
+    Setup::default().aws_accounts(|tools, _| tools["spec"]["grants"][0]["pipelines"] = json!([PIPELINE]))
 }
 
 /// An object that is granted nothing, with this inventory.
 async fn forged_inventory(scenario: &Scenario<'_>, inventory: Value) -> Result<()> {
     let mut hostile = scenario.invoke("hostile");
-    hostile["spec"]["pipeline"]["name"] = json!("not-granted");
-    hostile["spec"]["function"]["name"] = json!("Missing");
+    hostile["spec"]["pipeline"]["name"] = json!("payments-of-others");
+    hostile["spec"]["function"]["name"] = json!("MyFunctionThatIsMissing");
     scenario.apply(&hostile).await?;
     let refused = scenario.until_reason("hostile", "NotGranted").await?;
     let mut status = refused.data["status"].clone();
