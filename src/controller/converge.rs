@@ -37,6 +37,10 @@ use crate::{
 pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     let context = pass.context;
     let mut entered = Entered::open(pass, gate::gate).await?;
+    let settled = context.memory.settled(&pass.uid);
+    if let Some(closing) = entered.granted.closing.as_ref().filter(|_| settled.is_none() && !pass.inventory.has_any()) {
+        return Ok(gate::not_granted(closing.clone()).into());
+    }
     let (sessions, situation) = (&entered.sessions, entered.situation(context));
     let mut observed = observe::named(sessions, &situation, Purpose::Converge, Untouched::default()).await?;
     role_changes::look(context, sessions, &situation, &pass.uid, &mut observed).await?;
@@ -90,7 +94,12 @@ async fn phases(
             pass.compare(situation, &observed);
             return Ok(first(plan.blockers));
         }
+        let closing = closing(context, &pass.uid, situation, &observed, &mut plan);
         let withheld = unknown::withhold(context, situation, &observed, &mut plan);
+        if let Some(blocker) = closing.filter(|_| plan.steps.is_empty()) {
+            pass.compare(situation, &observed);
+            return Ok(blocker.into());
+        }
         let Some(phase) = plan.due().first().map(|step| step.phase) else {
             // What is not this object's to remove, such as entries that others may need, keeps it from nothing.
             if let Some((_, unknown)) = withheld.filter(|(phase, _)| *phase != Phase::Access) {
@@ -139,6 +148,20 @@ async fn phases(
             }
         }
     }
+}
+
+/// Where an account is being deleted: takes out of the plan what would be new there, and says so.
+fn closing(
+    context: &Context,
+    uid: &str,
+    situation: &Situation<'_>,
+    observed: &Observed,
+    plan: &mut Plan,
+) -> Option<plan::Blocker> {
+    let said = situation.granted.closing.as_ref()?;
+    let settled = context.memory.settled(uid);
+    let is_new = plan::keep_what_was_in_place(plan, situation, observed, settled.as_ref());
+    is_new.then(|| gate::not_granted(said.clone()))
 }
 
 /// Nothing is written on a stale read, and no phase is taken twice in one reconcile: what was written must read back.

@@ -67,8 +67,9 @@ struct Inner {
     claims: HashMap<String, Inventory>,
     /// What this process itself planned for objects, by UID, from specs that passed the gate; nothing of any status.
     planned: HashMap<String, Inventory>,
-    /// Objects that this process has seen converged: what was planned for them since is all that they may have got since.
-    settled: BTreeSet<String>,
+    /// What this process has seen in place of objects that had converged: what was planned for them since is all that they
+    /// may have got since.
+    settled: HashMap<String, Inventory>,
     /// Objects being deleted whose action is gone: they need nothing of what is shared any more.
     released: BTreeSet<String>,
     /// Objects whose deletion is complete, until the watch has shown it.
@@ -155,14 +156,19 @@ impl Memory {
     pub fn settle(&self, uid: &str, desired: &Inventory) {
         let mut inner = self.lock();
         inner.planned.insert(uid.to_owned(), desired.clone());
-        inner.settled.insert(uid.to_owned());
+        inner.settled.insert(uid.to_owned(), desired.clone());
     }
 
     /// What an object can have that this process has seen converged: what it had then, and what was planned since. `None`
     /// for an object that this process has never seen converged, of which another process may know more.
     pub fn since_settled(&self, uid: &str) -> Option<Inventory> {
         let inner = self.lock();
-        inner.settled.contains(uid).then(|| inner.planned.get(uid).cloned().unwrap_or_default())
+        inner.settled.contains_key(uid).then(|| inner.planned.get(uid).cloned().unwrap_or_default())
+    }
+
+    /// What this process has last seen in place of an object that had converged.
+    pub fn settled(&self, uid: &str) -> Option<Inventory> {
+        self.lock().settled.get(uid).cloned()
     }
 
     /// What this process planned for an object.
@@ -232,7 +238,7 @@ impl Memory {
         inner.finished.retain(|uid| uids.contains(uid));
         inner.claims.retain(|uid, _| uids.contains(uid));
         inner.planned.retain(|uid, _| uids.contains(uid));
-        inner.settled.retain(|uid| uids.contains(uid));
+        inner.settled.retain(|uid, _| uids.contains(uid));
         inner.removals.retain(|uid, _| uids.contains(uid));
         inner.actions.retain(|uid, _| uids.contains(uid));
         inner.notes.retain(|uid, _| uids.contains(uid));

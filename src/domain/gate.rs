@@ -36,21 +36,27 @@ pub struct Input {
     pub namespace_labels: Option<BTreeMap<String, String>>,
 }
 
-/// Opens both accounts for an object, or says what is missing.
+/// Opens both accounts for an object, or says what is missing. One that is being deleted and is held opens what is in
+/// place there, to be kept so.
 ///
 /// # Errors
 /// `NotGranted` or `DuplicateAccount`; `Progressing` while an account is not held by this installation yet.
 pub fn gate(declared: &Declared, input: &Input, installation: &InstallationId) -> Result<Granted, Blocker> {
     let (tools, dev) = grants(declared, input)?;
     one_partition(declared, tools, dev)?;
+    let mut closing = None;
     for account in [tools, dev] {
         if account.deleting {
-            return Err(not_granted(format!(
+            let said = format!(
                 "AwsAccount {} (account {}) is being deleted and opens nothing new",
                 account.name, account.spec.account_id
-            )));
-        }
-        if !account.held {
+            );
+            // Without our finalizer it may be gone before what would be corrected.
+            if !account.held {
+                return Err(not_granted(said));
+            }
+            closing.get_or_insert(said);
+        } else if !account.held {
             return Err(Blocker {
                 reason: Reason::Progressing,
                 message: format!(
@@ -73,6 +79,7 @@ pub fn gate(declared: &Declared, input: &Input, installation: &InstallationId) -
         imposed_tags: roles.map(|roles| roles.tags.clone()).unwrap_or_default(),
         tolerated_policies: roles.map(|roles| roles.tolerated_policies.clone()).unwrap_or_default(),
         today: true,
+        closing,
     })
 }
 
@@ -144,6 +151,7 @@ pub fn access_for_removal(
         imposed_tags: BTreeMap::new(),
         tolerated_policies: Vec::new(),
         today: is_granted(declared, input),
+        closing: None,
     })
 }
 
@@ -361,7 +369,9 @@ fn grant_names(grants: &[&Grant]) -> String {
     grants.iter().map(|grant| grant.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn not_granted(message: String) -> Blocker {
+/// The blocker that a missing grant is.
+#[must_use]
+pub fn not_granted(message: String) -> Blocker {
     Blocker { reason: Reason::NotGranted, message }
 }
 

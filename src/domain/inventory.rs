@@ -72,6 +72,12 @@ impl Inventory {
         self.0.iter().filter(move |item| item.part == part)
     }
 
+    /// Whether any of it was seen in place when it was last looked at.
+    #[must_use]
+    pub fn has_any(&self) -> bool {
+        self.0.iter().any(|item| item.digest.is_some())
+    }
+
     /// Items that are not among `desired`: left by an older spec, or (with nothing desired) everything.
     #[must_use]
     pub fn leftovers(&self, desired: &Self) -> Self {

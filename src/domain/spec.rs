@@ -104,4 +104,6 @@ pub struct Granted {
     pub tolerated_policies: Vec<String>,
     /// Whether both accounts grant the object today what it asks for. Removal goes on without.
     pub today: bool,
+    /// Which account is being deleted, in words: what is in place is kept so, and nothing new is made.
+    pub closing: Option<String>,
 }

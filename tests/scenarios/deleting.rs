@@ -2,7 +2,7 @@
 
 use crossinvoke_harness::{
     Context as _, Result, Scenario, Setup,
-    accounts::PIPELINE,
+    accounts::{EXECUTION_ROLE, PIPELINE, PIPELINE_ROLE},
     wait::{DEADLINE, eventually},
 };
 use fakeaws::{Effect, Fault};
@@ -12,7 +12,7 @@ use crate::{
     suite::{Case, case},
     support::{
         converge, entered, finalizers, foreign_action, invoke_role_name, patch_account, pipeline, put_status, refused,
-        stages,
+        repaired, stages,
     },
 };
 
@@ -45,6 +45,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
             quick,
             an_account_in_use_stays_until_its_objects_are_gone,
         ),
+        case("an_account_being_deleted_keeps_what_is_in_place", quick, an_account_being_deleted_keeps_what_is_in_place),
         case(
             "a_wiped_status_is_no_obstacle_and_a_forged_one_no_weapon",
             quick,
@@ -280,6 +281,43 @@ async fn an_account_in_use_stays_until_its_objects_are_gone(scenario: &mut Scena
         Ok(None) => Ok(()),
         Ok(Some(_)) => Err("still there".to_owned()),
         Err(error) => Err(error.to_string()),
+    })
+    .await
+}
+
+/// What is in place there works on: drift is corrected, by the next process as well, and nothing new is made.
+async fn an_account_being_deleted_keeps_what_is_in_place(scenario: &mut Scenario<'_>) -> Result<()> {
+    let mut invoke = scenario.invoke("validate");
+    converge(scenario, &invoke).await?;
+    let good = scenario.configuration()?;
+    let (tools, dev) = (scenario.accounts.tools.clone(), scenario.accounts.dev.clone());
+    let (name, api) = (format!("{}-dev", scenario.namespace), scenario.aws_accounts());
+    api.delete(&name, &kube::api::DeleteParams::default()).await.context("deleting the AwsAccount")?;
+    let policy = |which: &str| format!("crossinvoke-{}-{which}", scenario.installation_id);
+    let (callback, assume) = (policy("callback"), policy("assume"));
+    scenario.hands().remove_inline_policy(&dev, EXECUTION_ROLE, &callback).context("P2 away")?;
+    repaired(scenario, "validate", "the callback policy", &good).await?;
+    scenario.restart_controller().await?;
+    scenario.hands().remove_inline_policy(&tools, PIPELINE_ROLE, &assume).context("P3 away")?;
+    repaired(scenario, "validate", "the assume policy", &good).await?;
+    let mut open = pipeline(scenario)?;
+    open["stages"].as_array_mut().unwrap().remove(2);
+    scenario.hands().replace_pipeline(&tools, &scenario.accounts.region, open).context("P4 away")?;
+    repaired(scenario, "validate", "the action", &good).await?;
+
+    scenario.apply(&scenario.invoke("another")).await?;
+    refused(scenario, "another", "NotGranted", &[name.as_str(), "is being deleted and opens nothing new"]).await?;
+    invoke["spec"]["action"] = json!({"name": "Renamed"});
+    scenario.apply(&invoke).await?;
+    refused(scenario, "validate", "NotGranted", &[name.as_str(), "is being deleted and opens nothing new"]).await?;
+    scenario.assert_as_before(&good)?;
+    for object in ["another", "validate"] {
+        scenario.delete(object).await?;
+        scenario.until_gone(object).await?;
+    }
+    eventually("the account goes", DEADLINE, async || match api.get_opt(&name).await {
+        Ok(None) => Ok(()),
+        other => Err(format!("{other:?}")),
     })
     .await
 }

@@ -211,3 +211,28 @@ fn globs_match_whole_names() {
         assert_eq!(glob_matches(glob, name), expected, "{glob} {name}");
     }
 }
+
+#[test]
+fn an_account_that_is_being_deleted_opens_what_is_in_place_as_long_as_it_is_held() {
+    for (deleting, held, expected) in [
+        ([false, false], true, Ok(None)),
+        ([true, false], true, Ok(Some("tools"))),
+        ([false, true], true, Ok(Some("dev"))),
+        ([true, true], true, Ok(Some("tools"))),
+        ([true, false], false, Err(Reason::NotGranted)),
+    ] {
+        let (declared, mut input) = asked(&json!({}), &json!({}), &json!({}));
+        let mut accounts = input.accounts.to_vec();
+        for (account, deleting) in accounts.iter_mut().zip(deleting) {
+            (account.deleting, account.held) = (deleting, held || !deleting);
+        }
+        input.accounts = accounts.into();
+        let found = gate(&declared, &input, &installation());
+        let found = found.map(|granted| granted.closing).map_err(|refused| refused.reason);
+        let said = |name: &str| format!("AwsAccount {name} ");
+        match (found, expected) {
+            (Ok(Some(closing)), Ok(Some(name))) => assert!(closing.starts_with(&said(name)), "{closing}"),
+            (found, expected) => assert_eq!(found, expected.map(|name| name.map(said)), "{deleting:?} {held}"),
+        }
+    }
+}

@@ -13,6 +13,7 @@
 
 mod access;
 mod assume;
+mod closing;
 mod converged;
 mod described;
 mod release;
@@ -39,6 +40,7 @@ use crate::api::Reason;
 
 pub use access::lacks_boundary;
 pub use assume::{behind_of_observed, unexplained_entries};
+pub use closing::keep_what_was_in_place;
 pub use converged::converged_inventory;
 use converged::desired_inventory;
 pub use described::{Described, FieldValue, Fields, OTHERS_ENTRIES, STRAY_ENTRIES, described};

@@ -1,3 +1,4 @@
+mod closing;
 mod drift_told;
 mod on_the_role;
 mod other_hands;
@@ -100,6 +101,7 @@ fn granted() -> Granted {
         imposed_tags: BTreeMap::new(),
         tolerated_policies: Vec::new(),
         today: true,
+        closing: None,
     }
 }
 
