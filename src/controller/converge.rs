@@ -19,6 +19,7 @@ use super::{
     unknown,
 };
 use crate::{
+    api::Reason,
     aws::AwsError,
     domain::{
         gate,
@@ -43,6 +44,7 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     }
     let (sessions, situation) = (&entered.sessions, entered.situation(context));
     let mut observed = observe::named(sessions, &situation, Purpose::Converge, Untouched::default()).await?;
+    observe::doubt(context, &situation, &mut observed);
     role_changes::look(context, sessions, &situation, &pass.uid, &mut observed).await?;
     role_changes::look_for_taken_out(context, sessions, &situation, &pass.uid, &mut observed).await?;
     pass.saw(&situation, &observed);
@@ -105,6 +107,11 @@ async fn phases(
             if let Some((_, unknown)) = withheld.filter(|(phase, _)| *phase != Phase::Access) {
                 pass.compare(situation, &observed);
                 return Ok(unknown::waits(&unknown, false));
+            }
+            let doubted = plan::doubted_leftovers(situation, &observed);
+            if let Some(verdict) = observe::doubted(situation, Reason::Progressing, &doubted) {
+                pass.compare(situation, &observed);
+                return Ok(verdict);
             }
             if let Some(desired) = plan::converged_inventory(situation, &observed) {
                 context.memory.settle(&pass.uid, &desired);

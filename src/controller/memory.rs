@@ -11,9 +11,11 @@ use jiff::Timestamp;
 use crate::{
     cluster::digest::NO_STATUS,
     domain::{
+        absence::Absences,
         contested::Contested,
         ids::{AccountId, ActionName, Arn, FunctionName, PipelineName, Region, RoleId, StageName},
         inventory::{Inventory, Part},
+        observed::Resource,
         own_writes::OwnWrites,
         pipeline_edit::{Note, Placed},
         shared_policy::Behind,
@@ -59,6 +61,7 @@ struct Seen {
 #[derive(Debug, Default)]
 struct Inner {
     own_writes: OwnWrites,
+    absences: Absences,
     attempts: HashMap<String, Attempts>,
     /// When the last complete look at an object or account ended, by UID.
     looks: HashMap<String, Timestamp>,
@@ -110,6 +113,11 @@ impl Memory {
     /// Works on the memory of own writes.
     pub fn own_writes<T>(&self, work: impl FnOnce(&mut OwnWrites) -> T) -> T {
         work(&mut self.lock().own_writes)
+    }
+
+    /// Takes note of whether a look found a pipeline. Says whether it is in doubt, as [`Absences::is_doubted`].
+    pub fn is_doubted(&self, pipeline: &Resource, found: bool, now: Timestamp) -> bool {
+        self.lock().absences.is_doubted(pipeline, found, now)
     }
 
     /// The object's consecutive failures.

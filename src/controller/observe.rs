@@ -6,15 +6,18 @@ use std::collections::BTreeSet;
 use super::{
     context::Context,
     locks::{Held, Shared},
+    outcome::{Retry, Verdict},
     sessions::Sessions,
 };
 use crate::{
+    api::Reason,
     aws::{AwsError, AwsErrorKind, Iam},
     domain::{
+        absence::SECOND_LOOK,
         ids::{Arn, PipelineName, RoleId, RoleName},
         inventory::Part,
         names,
-        observed::{ExtraPolicy, ExtraPolicyName, Function, InvokeRole, Observed, Pipeline},
+        observed::{ExtraPolicy, ExtraPolicyName, Function, InvokeRole, Observed, Pipeline, Resource},
         plan::Situation,
         policy, targets,
     },
@@ -65,6 +68,34 @@ pub async fn named(
         observed.roles.insert(name, role);
     }
     Ok(observed)
+}
+
+/// Takes note of the pipelines that were not found: one wrong answer must not pass for a pipeline that is gone.
+pub fn doubt(context: &Context, situation: &Situation<'_>, observed: &mut Observed) {
+    let tools = &situation.declared.tools;
+    for (name, pipeline) in &observed.pipelines {
+        let (account, region) = (tools.account.clone(), tools.region.clone());
+        let resource = Resource::Pipeline { account, region, name: name.clone() };
+        if context.memory.is_doubted(&resource, pipeline.is_some(), Context::now()) {
+            observed.doubted.insert(name.clone());
+        }
+    }
+}
+
+/// The verdict while pipelines are in doubt.
+#[must_use]
+pub fn doubted(situation: &Situation<'_>, reason: Reason, pipelines: &BTreeSet<PipelineName>) -> Option<Verdict> {
+    let tools = &situation.declared.tools;
+    let name = pipelines.first()?;
+    Some(Verdict::Reconciling {
+        reason,
+        message: format!(
+            "pipeline {name} in tools account {}, {}, is not found; it is looked at again, and nothing that its action needs is \
+             removed before a second look says the same",
+            tools.account, tools.region
+        ),
+        retry: Retry::After(SECOND_LOOK),
+    })
 }
 
 /// What of the spec is known never to have been in place, by this process itself: where it may not be read, deletion does

@@ -53,6 +53,10 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
         Err(error) if observe::is_denied(&error) => return Ok(out_of_sight(&situation, error)),
         read => read?,
     };
+    observe::doubt(context, &situation, &mut observed);
+    if let Some(verdict) = observe::doubted(&situation, Reason::Deleting, &observed.doubted) {
+        return Ok(verdict);
+    }
     role_changes::look(context, sessions, &situation, &pass.uid, &mut observed).await?;
     let mut held = Some(observe::shared(context, sessions, &situation, &mut observed, Purpose::Remove).await?);
     entered.others = others::gather(context, sessions, &situation, &pass.uid, &observed).await;

@@ -1,5 +1,6 @@
 //! Pure decisions: no client, no SDK, no clock, no environment. Everything here is a function of its arguments.
 
+pub mod absence;
 pub mod account_status;
 pub mod conditions;
 pub mod contested;

@@ -1,7 +1,7 @@
 //! What was read from AWS, as plain data. A resource that was not looked at is absent from its map; one that was looked
 //! at and is not there is `None`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -210,6 +210,8 @@ pub struct Observed {
     pub function: Option<Function>,
     /// Pipelines of the tools account and region.
     pub pipelines: BTreeMap<PipelineName, Option<Pipeline>>,
+    /// Those of them that were not found, and that no second look has confirmed to be gone.
+    pub doubted: BTreeSet<PipelineName>,
     /// Roles of the dev account.
     pub roles: BTreeMap<RoleName, Option<InvokeRole>>,
     /// P2 by execution role.

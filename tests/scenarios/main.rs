@@ -13,6 +13,7 @@ mod changing;
 mod converging;
 mod deleting;
 mod denials;
+mod doubting;
 mod drifting;
 mod entering;
 mod forging;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         admission::scenarios(),
         converging::scenarios(),
         repairing::scenarios(),
+        doubting::scenarios(),
         drifting::scenarios(),
         keeping::scenarios(),
         lagging::scenarios(),

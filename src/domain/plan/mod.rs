@@ -275,12 +275,14 @@ struct Transition<'a> {
     /// The edit that is due, or why it cannot be made.
     edit: Result<Option<pipeline_edit::Edited>, Refusal>,
     old_actions: Vec<Step>,
+    /// Pipelines of an older spec of which it is not certain that they are gone.
+    doubted: BTreeSet<PipelineName>,
 }
 
 impl Transition<'_> {
     /// Whether actions of an older spec may still be there.
     fn is_under_way(&self) -> bool {
-        !matches!(self.edit, Ok(None)) || !self.old_actions.is_empty()
+        !matches!(self.edit, Ok(None)) || !self.old_actions.is_empty() || !self.doubted.is_empty()
     }
 
     /// Things of an older spec that have to stay in place while an action still needs them.
@@ -300,7 +302,8 @@ fn transition<'a>(situation: &Situation<'_>, observed: &'a Observed) -> Result<T
     let edit = pipeline_edit::converge(declaration, region, &action, &owned);
     let old_actions = release::old_pipeline_steps(situation, observed, &leftovers);
     let in_use = release::in_use(situation, observed, &leftovers);
-    Ok(Transition { resolved, leftovers, in_use, owned, action, edit, old_actions })
+    let doubted = release::doubted(observed, &leftovers);
+    Ok(Transition { resolved, leftovers, in_use, owned, action, edit, old_actions, doubted })
 }
 
 /// The plan for an object that exists.
@@ -312,7 +315,7 @@ pub fn plan(situation: &Situation<'_>, observed: &Observed) -> Plan {
     };
     let mut plan = access::plan(situation, observed, &transition.resolved, transition.kept());
     let under_way = transition.is_under_way();
-    let Transition { resolved, leftovers, in_use, owned, action, edit, old_actions } = transition;
+    let Transition { resolved, leftovers, in_use, owned, action, edit, old_actions, .. } = transition;
     let name = &situation.declared.pipeline;
     match edit {
         Ok(None) => {}
@@ -337,6 +340,12 @@ pub fn plan(situation: &Situation<'_>, observed: &Observed) -> Plan {
 #[must_use]
 pub fn users_of_old_roles(situation: &Situation<'_>, observed: &Observed) -> BTreeSet<String> {
     release::users_of_old_roles(situation, observed)
+}
+
+/// Pipelines of an older spec of which it is not certain that they are gone: until it is, the object has not converged.
+#[must_use]
+pub fn doubted_leftovers(situation: &Situation<'_>, observed: &Observed) -> BTreeSet<PipelineName> {
+    transition(situation, observed).map(|transition| transition.doubted).unwrap_or_default()
 }
 
 /// Finds pipeline, function and role, or says which is missing or not what was declared.

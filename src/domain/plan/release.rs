@@ -9,7 +9,7 @@ use super::{
 use crate::{
     api::Reason,
     domain::{
-        ids::{Arn, RoleId, StageName},
+        ids::{Arn, PipelineName, RoleId, StageName},
         inventory::{Inventory, Part},
         names,
         observed::{InvokeRole, Observed, Pipeline, Resource},
@@ -122,6 +122,12 @@ pub(super) fn old_pipeline_steps(situation: &Situation<'_>, observed: &Observed,
         }
     }
     steps
+}
+
+/// The pipelines of these leftovers that were not found, and that no second look has confirmed to be gone.
+pub(super) fn doubted(observed: &Observed, leftovers: &Inventory) -> BTreeSet<PipelineName> {
+    let old: BTreeSet<&str> = leftovers.of(Part::PipelineAction).map(|item| item.holder.resource()).collect();
+    observed.doubted.iter().filter(|name| old.contains(name.as_str())).cloned().collect()
 }
 
 /// Removal of policies and roles that an older spec left, after the new action was read back.
