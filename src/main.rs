@@ -157,6 +157,7 @@ async fn work(
         installation,
         concurrency: options.concurrency,
         aws_timeout: options.aws_timeout,
+        aws_attempt_timeout: options.aws_attempt_timeout,
         reconcile_timeout: options.reconcile_timeout,
         iam_propagation_timeout: options.iam_propagation_timeout,
         idle_poll: options.idle_poll,

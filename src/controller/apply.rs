@@ -1,4 +1,5 @@
-//! IAM writes: each step of a plan is one call, sent once. After a lost answer the next read decides.
+//! IAM writes: each step of a plan is one call, sent once. After a lost answer the next read decides, and a deletion does
+//! not end before what the write may have made could be seen.
 
 use super::{
     context::Context,
@@ -17,7 +18,7 @@ use crate::{
     },
 };
 
-/// Takes the IAM steps in their order and remembers each one that AWS has answered.
+/// Takes the IAM steps in their order and remembers each one that AWS has applied, or may have.
 ///
 /// # Errors
 /// The first step that AWS refused, or whose answer was lost, or before which object or grants changed; it and the steps
@@ -31,6 +32,12 @@ pub async fn iam(
     for step in steps {
         current::still_holds(pass, situation)?;
         tracing::info!(resource = %step.resource, change = %summary(&step.change), "writing");
+        if matches!(step.resource, Resource::Pipeline { .. }) {
+            continue;
+        }
+        let writes = &pass.context.memory;
+        let (before, after) = (step.before.clone(), step.after.clone());
+        let earlier = writes.own_writes(|writes| writes.note_sent(&step.resource, before, after, Context::now()));
         let written = match &step.resource {
             Resource::InvokeRole { role, .. } => role_step(&sessions.dev_iam, role, &step.change).await,
             Resource::RolePolicy { account, role, policy } => {
@@ -41,10 +48,13 @@ pub async fn iam(
             Resource::AttachedPolicy { role, policy, .. } => {
                 sessions.dev_iam.detach_role_policy(role, policy).await.map(drop)
             }
-            Resource::Pipeline { .. } => continue,
+            Resource::Pipeline { .. } => Ok(()),
         };
         let written =
             written.map_err(|error| AwsError { also_missing: plan::lacks_boundary(situation, step), ..error });
+        if written.as_ref().is_err_and(|error| !error.outcome_unknown) {
+            writes.own_writes(|writes| writes.take_back(&step.resource, earlier));
+        }
         if removal_was_refused(pass, step, written)? {
             continue;
         }

@@ -24,6 +24,8 @@ pub struct Settings {
     pub concurrency: u16,
     /// How long the AWS part of a reconcile may take.
     pub aws_timeout: Duration,
+    /// How long one attempt of one AWS call may take.
+    pub aws_attempt_timeout: Duration,
     /// How long a whole reconcile may take; longer than `aws_timeout`, so that the status is always written.
     pub reconcile_timeout: Duration,
     /// How long an unaccepted role is put down to IAM's propagation after our last change.

@@ -8,6 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use kube::{Api, ResourceExt};
+use tokio::time::Instant;
 
 use super::{
     caches::{Guarded, key_of},
@@ -103,6 +104,8 @@ pub struct Pass<'a> {
     pub failed_looks: u32,
     requested: Option<String>,
     declared: Option<Declared>,
+    /// When what is still at work with AWS is dropped.
+    ends: Instant,
 }
 
 impl<'a> Pass<'a> {
@@ -129,7 +132,17 @@ impl<'a> Pass<'a> {
             failed_looks: 0,
             requested: annotation::requested(object.annotations()),
             declared: None,
+            ends: Instant::now() + context.settings.aws_timeout,
         }
+    }
+
+    /// Whether enough of this reconcile is left to wait for the answer to one more call: for one attempt, or for half of
+    /// the whole time where that is set shorter.
+    #[must_use]
+    pub fn has_time_for_a_call(&self) -> bool {
+        let settings = &self.context.settings;
+        let needed = settings.aws_attempt_timeout.min(settings.aws_timeout / 2);
+        self.ends.saturating_duration_since(Instant::now()) >= needed
     }
 
     /// The look that the object's annotations asked for when this one began.

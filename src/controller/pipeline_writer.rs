@@ -82,7 +82,15 @@ pub async fn write(
         return Err(busy(context, situation, edit, &execution, &edited.changes).into());
     }
     current::still_holds(pass, situation)?;
+    if !pass.has_time_for_a_call() {
+        let message = format!("{} is updated at the next look; too little time was left for the answer", edit.resource);
+        return Err(Verdict::progressing(message, Retry::Backoff).into());
+    }
     tracing::info!(resource = %edit.resource, changes = %edited.changes.join("; "), version = fresh.version, "updating pipeline");
+    // Before it is sent: a reconcile that runs out of time is dropped, and the update may be made all the same.
+    let next = Some((fresh.version + 1).to_string());
+    let earlier =
+        context.memory.own_writes(|writes| writes.note_sent(edit.resource, state.clone(), next, Context::now()));
     match sessions.codepipeline.update_pipeline(&edited.declaration).await {
         Ok(answer) => {
             let written = observe::answered(situation, edit.name, answer);
@@ -91,8 +99,9 @@ pub async fn write(
             Ok(written)
         }
         Err(error) => {
-            if let Some(perhaps) = perhaps_made(&error, fresh.version) {
-                remember(context, edit, state, perhaps);
+            match perhaps_made(&error, fresh.version) {
+                Some(perhaps) => remember(context, edit, state, perhaps),
+                None => context.memory.own_writes(|writes| writes.take_back(edit.resource, earlier)),
             }
             Err(refused(pass, sessions, situation, &fresh, edit, error).await?.into())
         }

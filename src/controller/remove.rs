@@ -32,7 +32,7 @@ use crate::{
         inventory::{Item, Part},
         names,
         observed::{Observed, Resource},
-        own_writes::FORGIVEN_FOR,
+        own_writes::{FORGIVEN_FOR, State},
         plan::{self, Phase, Situation},
         retry,
     },
@@ -180,7 +180,10 @@ fn invisible(context: &Context, situation: &Situation<'_>, observed: &Observed) 
     let now = Context::now();
     let states = plan::observed_states(situation, observed);
     let stale = context.memory.own_writes(|writes| {
-        states.into_iter().find(|(resource, state)| writes.is_stale(resource, state, now)).map(|(resource, _)| resource)
+        let unseen = |resource: &Resource, state: &State| {
+            writes.is_stale(resource, state, now) || writes.may_hide(resource, state, now)
+        };
+        states.into_iter().find(|(resource, state)| unseen(resource, state)).map(|(resource, _)| resource)
     });
     if let Some(resource) = stale {
         return Err(pipeline_writer::stale(&resource));

@@ -22,7 +22,13 @@ struct Written {
     before: State,
     after: State,
     read_back: bool,
+    /// Whether AWS said that it was applied. Without that it may have been, or may be yet.
+    answered: bool,
 }
+
+/// What was remembered of a resource before a write was sent.
+#[derive(Debug)]
+pub struct Earlier(Option<Written>);
 
 /// The memory of one process, keyed by resource and so shared by all objects that use it.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +39,29 @@ pub struct OwnWrites {
 impl OwnWrites {
     /// Remembers a write that AWS has answered.
     pub fn note_write(&mut self, resource: &Resource, before: State, after: State, at: Timestamp) {
-        self.entries.insert(resource.clone(), Written { at, before, after, read_back: false });
+        self.insert(resource, Written { at, before, after, read_back: false, answered: true });
+    }
+
+    /// Remembers a write that is about to be sent: whoever waits for its answer may be dropped before it comes. Returns what
+    /// was remembered so far, for [`Self::take_back`].
+    #[must_use]
+    pub fn note_sent(&mut self, resource: &Resource, before: State, after: State, at: Timestamp) -> Earlier {
+        let earlier = self.entries.get(resource).cloned();
+        self.insert(resource, Written { at, before, after, read_back: false, answered: false });
+        Earlier(earlier)
+    }
+
+    /// The write that was sent has surely not been applied.
+    pub fn take_back(&mut self, resource: &Resource, earlier: Earlier) {
+        match earlier.0 {
+            Some(earlier) => self.entries.insert(resource.clone(), earlier),
+            None => self.entries.remove(resource),
+        };
+    }
+
+    fn insert(&mut self, resource: &Resource, written: Written) {
+        let at = written.at;
+        self.entries.insert(resource.clone(), written);
         // Bounded: an entry that no longer forgives anything says nothing either, but when it was written.
         self.entries.retain(|_, written| age(written.at, at) <= FORGIVEN_FOR.saturating_mul(5));
     }
@@ -42,7 +70,8 @@ impl OwnWrites {
     pub fn recall(&mut self, resource: &Resource, after: State, at: Timestamp, now: Timestamp) {
         // A time to come is no record of ours, and would be forgiven for longer than any write.
         if at <= now && age(at, now) < FORGIVEN_FOR && !self.entries.contains_key(resource) {
-            self.entries.insert(resource.clone(), Written { at, before: None, after, read_back: false });
+            let written = Written { at, before: None, after, read_back: false, answered: true };
+            self.entries.insert(resource.clone(), written);
         }
     }
 
@@ -62,9 +91,24 @@ impl OwnWrites {
                 && match resource {
                     // We make no pipelines, so one that is not there has been deleted.
                     Resource::Pipeline { .. } => state.is_some() && !reached(resource, state, &written.after),
-                    _ => *state == written.before,
+                    // Without an answer it is tried again at once, which harms nothing in IAM.
+                    _ => written.answered && *state == written.before,
                 }
         })
+    }
+
+    /// Whether the resource, which is not to be seen, may be there all the same: a write that would have made it was sent,
+    /// and its answer never came. Whoever ended a deletion on that would leave it behind.
+    #[must_use]
+    pub fn may_hide(&self, resource: &Resource, state: &State, now: Timestamp) -> bool {
+        state.is_none()
+            && !matches!(resource, Resource::Pipeline { .. })
+            && self.entries.get(resource).is_some_and(|written| {
+                !written.answered
+                    && !written.read_back
+                    && written.after.is_some()
+                    && age(written.at, now) < FORGIVEN_FOR
+            })
     }
 
     /// When this process last wrote the resource, as far as it remembers.
@@ -167,6 +211,40 @@ mod tests {
         assert!(!recalled(0, 60).is_stale(&pipeline, &state("9"), at(121)), "two minutes from the write");
         assert!(!recalled(0, 200).is_stale(&pipeline, &state("9"), at(200)));
         assert!(!recalled(500, 60).is_stale(&pipeline, &state("9"), at(61)), "a time to come was not written by us");
+    }
+
+    #[test]
+    fn what_was_sent_without_an_answer_may_be_there_unseen() {
+        let mut writes = OwnWrites::default();
+        let none = writes.note_sent(&policy(), None, state("ours"), at(0));
+        assert!(!writes.is_stale(&policy(), &None, at(1)), "it is sent again at once");
+        assert!(writes.may_hide(&policy(), &None, at(1)));
+        assert!(!writes.may_hide(&policy(), &state("ours"), at(1)), "it is to be seen");
+        assert!(!writes.may_hide(&policy(), &None, at(120)), "for two minutes at most");
+        let earlier = writes.note_sent(&policy(), None, state("again"), at(60));
+        writes.take_back(&policy(), earlier);
+        assert!(!writes.may_hide(&policy(), &None, at(120)), "the refused second one makes no difference");
+        writes.take_back(&policy(), none);
+        assert!(!writes.may_hide(&policy(), &None, at(1)), "surely not applied");
+        drop(writes.note_sent(&policy(), state("ours"), None, at(0)));
+        assert!(!writes.may_hide(&policy(), &None, at(1)), "a removal hides nothing");
+        drop(writes.note_sent(&policy(), None, state("ours"), at(0)));
+        writes.note_read(&policy(), &state("ours"));
+        assert!(!writes.may_hide(&policy(), &None, at(1)), "read back, and then removed by somebody");
+    }
+
+    #[test]
+    fn an_update_of_a_pipeline_counts_from_when_it_is_sent() {
+        let pipeline = Resource::Pipeline {
+            account: "111111111111".parse().unwrap(),
+            region: "us-east-1".parse().unwrap(),
+            name: "p".parse().unwrap(),
+        };
+        let mut writes = OwnWrites::default();
+        let earlier = writes.note_sent(&pipeline, state("9"), state("10"), at(0));
+        assert!(writes.is_stale(&pipeline, &state("9"), at(1)));
+        writes.take_back(&pipeline, earlier);
+        assert!(!writes.is_stale(&pipeline, &state("9"), at(1)), "refused");
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Reads that lag behind our own writes, with several objects, lost answers and a killed process.
 
-use crossinvoke_harness::{Context as _, Result, Scenario, Setup, accounts::PIPELINE};
-use fakeaws::Propagation;
+use crossinvoke_harness::{Context as _, Result, Scenario, Setup, accounts::PIPELINE, objects::has_reason};
+use fakeaws::{Effect, Fault, Propagation};
 use serde_json::json;
 
 use crate::{
     suite::{Case, case},
-    support::{converge, entered, pipeline, stages, version},
+    support::{converge, entered, message, pipeline, stages, version},
 };
 
 pub(crate) fn scenarios() -> Vec<Case> {
@@ -14,6 +14,13 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("objects_on_one_pipeline_do_not_undo_each_other_under_a_lag", Setup::default, not_undone),
         case("a_lost_answer_under_a_lag_makes_one_version", Setup::default, lost_answer),
         case("a_kill_under_a_lag_makes_one_version", Setup::default, killed),
+        case("a_role_made_without_an_answer_goes_with_its_object", Setup::default, role_without_an_answer),
+        case("a_policy_made_without_an_answer_goes_with_its_object", Setup::default, policy_without_an_answer),
+        case(
+            "an_update_that_outlives_its_reconcile_makes_one_version",
+            || Setup::default().flags(["--aws-timeout", "3s"]),
+            update_outlives_its_reconcile,
+        ),
         case("a_stage_taken_away_and_made_again_goes_with_the_action", Setup::default, stage_made_again),
     ]
 }
@@ -50,6 +57,49 @@ async fn not_undone(scenario: &mut Scenario<'_>) -> Result<()> {
     assert_eq!(actions.len(), 3, "{actions:?}");
     let calls = scenario.calls_since(mark)?;
     assert_eq!((calls.of("UpdatePipeline"), version(scenario)? - before), (3, 3), "{calls}");
+    Ok(())
+}
+
+/// A write is applied and its answer lost, and the object goes before the write is to be seen.
+async fn without_an_answer(scenario: &mut Scenario<'_>, lost: Fault) -> Result<()> {
+    entered(scenario).await?;
+    let before = scenario.configuration()?;
+    scenario.aws().advance_clock(60).context("time")?;
+    lag(scenario, 20_000)?;
+    scenario.aws().fault(lost).context("dropping")?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    scenario.until("validate", "the answer is lost", |object| has_reason(object, "AwsUnavailable")).await?;
+    scenario.delete("validate").await?;
+    let unseen = |object: &kube::api::DynamicObject| message(object).contains("before our own write");
+    scenario.until("validate", "deletion waits for what is not to be seen", unseen).await?;
+    scenario.aws().advance_clock(20).context("time")?;
+    scenario.touch("validate", "to be seen").await?;
+    scenario.until_gone("validate").await?;
+    scenario.aws().advance_clock(60).context("time")?;
+    scenario.assert_as_before(&before)
+}
+
+async fn role_without_an_answer(scenario: &mut Scenario<'_>) -> Result<()> {
+    without_an_answer(scenario, Fault::next("CreateRole", Effect::DropAfterApplying)).await
+}
+
+/// The third one is P3: it is on somebody else's role, which stays.
+async fn policy_without_an_answer(scenario: &mut Scenario<'_>) -> Result<()> {
+    without_an_answer(scenario, Fault::next("PutRolePolicy", Effect::DropAfterApplying).nth(3)).await
+}
+
+/// The double answers, and applies, long after the reconcile that sent the update has run out of time.
+async fn update_outlives_its_reconcile(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let before = version(scenario)?;
+    scenario.aws().fault(Fault::next("UpdatePipeline", Effect::Delay { milliseconds: 15_000 })).context("slow")?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    scenario.until_reason("validate", "AwsUnavailable").await?;
+    scenario.until("validate", "it waits", |object| message(object).contains("before our own write")).await?;
+    scenario.until_reason("validate", "Converged").await?;
+    let sent = scenario.controller()?.log();
+    let sent: Vec<&String> = sent.iter().filter(|line| line.contains("updating pipeline")).collect();
+    assert_eq!((sent.len(), version(scenario)? - before), (1, 1), "{sent:#?}");
     Ok(())
 }
 

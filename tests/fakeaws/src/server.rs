@@ -56,7 +56,11 @@ pub(crate) async fn serve(listener: TcpListener, world: Shared) -> Infallible {
         let _ = stream.set_nodelay(true);
         let world = Arc::clone(&world);
         connections.spawn(async move {
-            let service = service_fn(move |request| answer(Arc::clone(&world), request));
+            // A call that has arrived is made, whether or not its caller still waits for the answer.
+            let service = service_fn(move |request| {
+                let answered = tokio::spawn(answer(Arc::clone(&world), request));
+                async move { answered.await.unwrap_or(Err(Dropped)) }
+            });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .serve_connection(TokioIo::new(stream), service);
