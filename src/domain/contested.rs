@@ -68,7 +68,7 @@ impl Entry {
     }
 
     fn last(&self) -> Timestamp {
-        self.removed.last().copied().or(self.told.map(|told| told.last)).unwrap_or(Timestamp::MIN)
+        self.removed.last().copied().or_else(|| self.told.map(|told| told.last)).unwrap_or(Timestamp::MIN)
     }
 }
 

@@ -29,7 +29,7 @@ pub fn desired_members(
     let (stage, name) = (desired.stage.as_str(), desired.name.as_str());
     // A number that nobody declares is right as it is.
     let run_order = desired.run_order.map(i64::from).or_else(|| run_order_of(declaration, stage, name));
-    let run_order = run_order.or(desired.earlier.as_ref().map(|earlier| earlier.number));
+    let run_order = run_order.or_else(|| desired.earlier.as_ref().map(|earlier| earlier.number));
     members(stage, &action::render(desired, run_order.unwrap_or(1)), pipeline_region)
 }
 

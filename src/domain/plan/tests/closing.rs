@@ -1,8 +1,14 @@
 //! An account that is being deleted: what was in place is put back, and nothing new is made.
 
+use Part::{AssumePolicy, CallbackPolicy, InvokePolicy, InvokeRole, PipelineAction};
+
 use super::*;
 
 type Edit = fn(&mut World);
+
+/// What it is, what is removed, what becomes of the status, whether this process saw it in place, what is put back, and
+/// whether something would be new.
+type Row<'a> = (&'a str, Edit, Edit, bool, &'a [Part], bool);
 
 /// The parts of the steps that are left, and whether there was anything new.
 fn kept(world: &World, declared: &Declared, settled: Option<&Inventory>) -> (Vec<Part>, bool) {
@@ -32,9 +38,7 @@ fn what_was_in_place_is_put_back() {
     let not_recorded: Edit = |world| world.inventory = Inventory::default();
     let never_seen: Edit = |world| world.inventory.0.iter_mut().for_each(|item| item.digest = None);
     let keep: Edit = |_| ();
-    use Part::{AssumePolicy, CallbackPolicy, InvokePolicy, InvokeRole, PipelineAction};
-    // What somebody removed, what became of the status, whether this process has seen it in place, and what is put back.
-    let cases: [(&str, Edit, Edit, bool, &[Part], bool); 10] = [
+    let cases: [Row<'_>; 10] = [
         ("nothing", keep, keep, true, &[], false),
         ("P2", no_callback, keep, true, &[CallbackPolicy], false),
         ("P2, in another process", no_callback, keep, false, &[CallbackPolicy], false),
