@@ -7,9 +7,9 @@
 //!
 //! | Source | may keep an entry in place | may add an entry | may block (a neighbour's action, a changed role explained) | may hold an `AwsAccount` |
 //! |---|---|---|---|---|
-//! | the role that the spec asks for, under a grant of today | yes | what is also recorded or planned | yes | no |
+//! | the role that the spec asks for, under a grant of today | yes | what is also recorded or planned | yes | with our finalizer |
 //! | the role of the object's derived name, without a grant | yes | no | yes | no |
-//! | what this process planned | yes | under a grant of today | yes | yes |
+//! | what this process planned | yes | under a grant of today | yes | once it is recorded |
 //! | an inventory under a grant of today | yes | the object's own role | no | yes |
 //! | an inventory without a grant | the object's own role | no | no | yes |
 //! | the tags of a role in AWS | yes | no | yes | no |
