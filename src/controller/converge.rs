@@ -56,7 +56,7 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     let may_release = !nothing_is_left_over(&situation, &observed);
     let mut others = others::gather(context, sessions, &situation, &pass.uid, &observed).await;
     if may_release {
-        evidence::of_callbacks(context, sessions, &situation, &observed, &mut others).await?;
+        evidence::of_callbacks(context, sessions, (&situation, &pass.uid), &observed, &mut others).await?;
     }
     entered.others = others;
     pass.saw_everything();

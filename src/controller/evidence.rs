@@ -43,7 +43,7 @@ pub(super) async fn of_entries(
             if plan::behind_of_observed(situation, observed, &entry).is_some() {
                 continue;
             }
-            let known = context.memory.behind(&entry, Context::now());
+            let known = context.memory.behind(&entry, Context::now()).map(|(_, known)| known);
             // What lets an entry go is read again.
             let known = known.filter(|known| !gathered.proof.lets_go(Some(known), &situation.declared.key));
             let behind = match known {
@@ -109,7 +109,7 @@ pub(super) async fn iam(
 pub(super) async fn of_callbacks(
     context: &Context,
     sessions: &Sessions,
-    situation: &Situation<'_>,
+    (situation, uid): (&Situation<'_>, &str),
     observed: &Observed,
     gathered: &mut Others,
 ) -> Result<(), Halt> {
@@ -118,25 +118,34 @@ pub(super) async fn of_callbacks(
     if open.is_empty() {
         return Ok(());
     }
-    let account = &situation.declared.dev.account;
-    let listed = sessions.dev_iam.list_roles(&situation.granted.role_path).await?;
-    let invoke_roles = listed.into_iter().filter(|role| policy::trusts_another_account(&role.trust, account));
+    let path = &situation.granted.role_path;
+    let listed = sessions.dev_iam.list_roles(path).await?;
+    // By path and tag: in an incident somebody may have emptied a trust policy. Only where a path is shared with other
+    // people's roles those are passed over that services alone may assume, as most are.
+    let is_ours_alone = *path == names::default_role_path(situation.installation);
+    let invoke_roles = listed.into_iter().filter(|role| is_ours_alone || !policy::trusts_only_services(&role.trust));
+    let since = context.memory.looking_since(uid, Context::now());
     let mut reads = 0;
     for role in invoke_roles.map(|role| role.arn) {
         let Some(id) = role.role().filter(|id| !gathered.explained.contains(id)) else { continue };
         let now = Context::now();
         let seen = plan::behind_of_observed(situation, observed, &role);
-        let behind = if let Some(known) = seen.or_else(|| context.memory.behind(&role, now)) {
+        let frees = |behind: &Behind| {
+            let is_free = matches!(behind, Behind::Nothing | Behind::Foreign);
+            is_free || gathered.proof.is_released(behind, &situation.declared.key)
+        };
+        // What lets a policy go is read again, if it was not read for this very removal.
+        let known = || context.memory.behind(&role, now).filter(|(at, known)| *at >= since || !frees(known));
+        let behind = if let Some(known) = seen.or_else(|| known().map(|(_, known)| known)) {
             known
         } else {
             counted(&mut reads)?;
             read(context, sessions, situation, &role).await
         };
-        let is_free = matches!(behind, Behind::Nothing | Behind::Foreign);
-        if is_free || gathered.proof.is_released(&behind, &situation.declared.key) {
+        if frees(&behind) {
             continue;
         }
-        let needs = if let Some(known) = context.memory.callback_needs(&role, now) {
+        let needs = if let Some((_, known)) = context.memory.callback_needs(&role, now).filter(|(at, _)| *at >= since) {
             known
         } else {
             counted(&mut reads)?;
@@ -154,6 +163,7 @@ pub(super) async fn of_callbacks(
         }
         gathered.callback.extend(needed);
     }
+    context.memory.looked(uid);
     Ok(())
 }
 

@@ -1,4 +1,6 @@
-//! What one process remembers between reconciles. Nothing here is authority: a restart loses it and nothing breaks.
+//! What one process remembers between reconciles. A restart loses it. What is only spared reads and writes is then read and
+//! written again. What is evidence, such as that an object was settled with another spec or that a pipeline was not found
+//! before, is lacking then, and without it nothing is removed: it is looked at again, or a person is asked.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -85,11 +87,13 @@ struct Inner {
     behind: HashMap<Arn, (Timestamp, Behind)>,
     /// The execution roles that invoke roles need which no object asks for; `None` for any.
     callback_needs: HashMap<Arn, (Timestamp, Option<BTreeSet<RoleId>>)>,
+    /// Since when it is being looked up, for these objects, who needs a callback policy.
+    looking: HashMap<String, Timestamp>,
     /// The actions as they were last read in place, by UID.
     actions: HashMap<String, (ActionPlace, Placed)>,
     /// Policies that this process removed from our roles, by UID.
     removals: HashMap<String, Contested>,
-    /// What was last told of accounts that are being deleted, by UID.
+    /// What was last told of accounts, by UID.
     told: HashMap<String, &'static str>,
     /// What was last told of their places, by UID.
     notes: HashMap<String, Vec<Note>>,
@@ -221,7 +225,7 @@ impl Memory {
         self.lock().finished.contains(uid)
     }
 
-    /// Forgets an object that the watch no longer shows.
+    /// Forgets an object or account that the watch no longer shows.
     pub fn forget(&self, uid: &str) {
         let mut inner = self.lock();
         inner.released.remove(uid);
@@ -237,9 +241,11 @@ impl Memory {
         inner.own_statuses.remove(uid);
         inner.held.remove(uid);
         inner.seen.remove(uid);
+        inner.looking.remove(uid);
+        inner.told.remove(uid);
     }
 
-    /// Forgets every object but these.
+    /// Forgets every object and account but these.
     pub fn retain(&self, uids: &BTreeSet<String>) {
         let mut inner = self.lock();
         inner.released.retain(|uid| uids.contains(uid));
@@ -253,6 +259,10 @@ impl Memory {
         inner.own_statuses.retain(|uid, _| uids.contains(uid));
         inner.held.retain(|uid| uids.contains(uid));
         inner.seen.retain(|uid, _| uids.contains(uid));
+        inner.attempts.retain(|uid, _| uids.contains(uid));
+        inner.looks.retain(|uid, _| uids.contains(uid));
+        inner.looking.retain(|uid, _| uids.contains(uid));
+        inner.told.retain(|uid, _| uids.contains(uid));
     }
 
     /// Remembers an action as it was read in place.
@@ -306,10 +316,10 @@ impl Memory {
         self.lock().execution_roles.get(key).cloned()
     }
 
-    /// What was read behind an entry a short while ago.
-    pub fn behind(&self, entry: &Arn, now: Timestamp) -> Option<Behind> {
+    /// What was read behind an entry a short while ago, and when.
+    pub fn behind(&self, entry: &Arn, now: Timestamp) -> Option<(Timestamp, Behind)> {
         let inner = self.lock();
-        inner.behind.get(entry).filter(|(at, _)| is_fresh(*at, now)).map(|(_, behind)| behind.clone())
+        inner.behind.get(entry).filter(|(at, _)| is_fresh(*at, now)).cloned()
     }
 
     /// Remembers what was read behind an entry.
@@ -319,11 +329,26 @@ impl Memory {
         inner.behind.insert(entry.clone(), (now, behind.clone()));
     }
 
-    /// The execution roles that an invoke role was found to need a short while ago; `None` inside for any.
-    #[allow(clippy::option_option, reason = "nothing known is not the same as any")]
-    pub fn callback_needs(&self, role: &Arn, now: Timestamp) -> Option<Option<BTreeSet<RoleId>>> {
+    /// Since when it is being looked up, for this object, who needs a callback policy: it may take several reconciles, and
+    /// only what was read meanwhile lets one go.
+    pub fn looking_since(&self, uid: &str, now: Timestamp) -> Timestamp {
+        let mut inner = self.lock();
+        let since = inner.looking.entry(uid.to_owned()).or_insert(now);
+        if !is_fresh(*since, now) {
+            *since = now;
+        }
+        *since
+    }
+
+    /// It has been looked up.
+    pub fn looked(&self, uid: &str) {
+        self.lock().looking.remove(uid);
+    }
+
+    /// The execution roles that an invoke role was found to need a short while ago, and when; `None` inside for any.
+    pub fn callback_needs(&self, role: &Arn, now: Timestamp) -> Option<(Timestamp, Option<BTreeSet<RoleId>>)> {
         let inner = self.lock();
-        inner.callback_needs.get(role).filter(|(at, _)| is_fresh(*at, now)).map(|(_, needs)| needs.clone())
+        inner.callback_needs.get(role).filter(|(at, _)| is_fresh(*at, now)).cloned()
     }
 
     /// Remembers the execution roles that an invoke role needs.
@@ -398,89 +423,4 @@ fn note<K: Ord>(roles: &mut BTreeMap<K, Arn>, key: K, role: Option<&Arn>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn our_own_status_write_is_no_news_and_a_foreign_one_is() {
-        let memory = Memory::default();
-        assert!(memory.is_news("uid", 1, 0), "first sight, without a status");
-        memory.note_own_status("uid", 11);
-        assert!(!memory.is_news("uid", 1, NO_STATUS), "our finalizer, seen after our status was sent");
-        assert!(!memory.is_news("uid", 1, 11));
-        memory.note_own_status("uid", 12);
-        assert!(!memory.is_news("uid", 1, 12));
-        assert!(!memory.is_news("uid", 1, 11), "events of own writes may come late");
-        assert!(memory.is_news("uid", 1, 99), "a forged status");
-        assert!(!memory.is_news("uid", 1, 12), "our answer to it");
-        assert!(memory.is_news("uid", 1, NO_STATUS), "a wiped status");
-        assert!(memory.is_news("uid", 2, 12), "a changed object");
-    }
-
-    #[test]
-    fn a_finalizer_that_somebody_takes_off_is_noticed_once() {
-        let memory = Memory::default();
-        assert!(!memory.lost_finalizer("uid", false), "it never had one");
-        assert!(!memory.lost_finalizer("uid", true));
-        assert!(memory.lost_finalizer("uid", false));
-        assert!(!memory.lost_finalizer("uid", false), "known");
-        assert!(!memory.lost_finalizer("uid", true), "it is back");
-        memory.finish("uid");
-        assert!(!memory.lost_finalizer("uid", false), "we took it off");
-    }
-
-    #[test]
-    fn a_boundary_is_remembered_for_a_while() {
-        let memory = Memory::default();
-        let boundary: Arn = "arn:aws:iam::222222222222:policy/crossinvoke-boundary".parse().unwrap();
-        let read = Timestamp::UNIX_EPOCH;
-        assert!(!memory.has_boundary(&boundary, read));
-        memory.note_boundary(&boundary, read);
-        assert!(memory.has_boundary(&boundary, read + Duration::from_mins(9)));
-        assert!(!memory.has_boundary(&boundary, read + Duration::from_mins(10)));
-        memory.forget_boundary(&boundary);
-        assert!(!memory.has_boundary(&boundary, read));
-    }
-
-    #[test]
-    fn what_an_object_can_have_is_known_only_once_it_was_seen_converged() {
-        let memory = Memory::default();
-        let item = |name: &str| {
-            Inventory(vec![crate::domain::inventory::Item {
-                part: Part::PipelineAction,
-                holder: format!("arn:aws:codepipeline:us-east-1:111111111111:{name}").parse().unwrap(),
-                entry: None,
-                action: None,
-                stage_made: false,
-                written_at: Timestamp::UNIX_EPOCH,
-                read_back: false,
-                digest: None,
-                pipeline_version: None,
-            }])
-        };
-        memory.plan("uid", &item("first"));
-        assert_eq!(memory.since_settled("uid"), None, "an earlier process may have planned more");
-        memory.settle("uid", &item("first"));
-        assert_eq!(memory.since_settled("uid"), Some(item("first")));
-        memory.plan("uid", &item("second"));
-        assert_eq!(memory.since_settled("uid"), Some(item("first").union(&item("second"))), "perhaps made by now");
-        memory.settle("uid", &item("second"));
-        assert_eq!(memory.since_settled("uid"), Some(item("second")));
-        memory.forget("uid");
-        assert_eq!(memory.since_settled("uid"), None);
-    }
-
-    #[test]
-    fn what_was_released_needs_nothing_any_more() {
-        let memory = Memory::default();
-        memory.claim("uid", &Inventory::default());
-        memory.release("uid");
-        assert!(memory.is_released("uid"));
-        assert!(!memory.is_finished("uid"), "its own things may still have to go");
-        memory.finish("uid");
-        assert!(memory.is_finished("uid"));
-        assert_eq!(memory.claims("uid"), None);
-        memory.forget("uid");
-        assert!(!memory.is_released("uid"));
-    }
-}
+mod tests;

@@ -66,7 +66,7 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     if plan.steps.iter().any(|step| step.part == Part::CallbackPolicy) {
         let mut others = std::mem::take(&mut entered.others);
         let (sessions, situation) = (&entered.sessions, entered.situation(context));
-        evidence::of_callbacks(context, sessions, &situation, &observed, &mut others).await?;
+        evidence::of_callbacks(context, sessions, (&situation, &pass.uid), &observed, &mut others).await?;
         entered.others = others;
         plan = plan::plan_removal(&entered.situation(context), &observed);
     }

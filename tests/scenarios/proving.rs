@@ -30,6 +30,8 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("a_role_that_lost_its_tags_blocks_deletion_and_keeps_its_path", quick, lost_tags),
         case("objects_that_nobody_granted_cost_the_account_nothing", quick, cost_nothing),
         case("a_function_that_cannot_be_read_blocks_no_neighbours_deletion", Setup::default, unreadable_function),
+        case("a_role_whose_trust_was_emptied_keeps_its_callback_policy", Setup::default, emptied_trust),
+        case("a_role_that_got_its_tags_back_keeps_its_callback_policy", Setup::default, tags_back),
         case("what_strangers_share_is_told_as_a_number", || both(STRANGERS), strangers),
         case("a_full_inventory_stops_edits_and_not_deletion", quick, full_inventory),
         case("a_controller_role_that_was_made_again_is_entered_again", Setup::default, made_again),
@@ -258,6 +260,67 @@ async fn unreadable_function(scenario: &mut Scenario<'_>) -> Result<()> {
     scenario.until_gone("validate").await?;
     scenario.aws().remove_inline_policy(&scenario.accounts.dev, CONTROLLER_ROLE, "regions").context("the region")?;
     scenario.assert_as_before(&before)
+}
+
+/// An object goes as a person may let it go: its finalizer is taken off, and everything of it stays in AWS. Returns its role.
+async fn left_behind(scenario: &mut Scenario<'_>) -> Result<String> {
+    converge(scenario, &scenario.invoke("one")).await?;
+    let role = invoke_role_name(&converge(scenario, &scenario.invoke("left")).await?);
+    scenario.controller()?.stop().await?;
+    let off = kube::api::Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    scenario.invokes().patch("left", &kube::api::PatchParams::default(), &off).await.context("the finalizer off")?;
+    scenario.delete("left").await?;
+    scenario.start_controller().await?;
+    entered(scenario).await?;
+    scenario.touch("one", "after the restart").await?;
+    let looked = |it: &DynamicObject| it.data["status"]["lastHandledReconcileAt"] == json!("after the restart");
+    scenario.until("one", "looked at after the restart", looked).await?;
+    Ok(role)
+}
+
+/// Somebody takes an action out of the pipeline, which CodePipeline would otherwise check at every update.
+fn take_out(scenario: &Scenario<'_>, action: &str) -> Result<()> {
+    let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
+    let mut without = pipeline(scenario)?;
+    without["stages"][2]["actions"].as_array_mut().unwrap().retain(|it| it["name"] != action);
+    scenario.aws().replace_pipeline(&tools, &region, without).context("an action out").map(drop)
+}
+
+fn callback_policy(scenario: &Scenario<'_>) -> Result<Value> {
+    let name = format!("crossinvoke-{}-callback", scenario.installation_id);
+    Ok(execution_role(scenario)?["inlinePolicies"][&name].clone())
+}
+
+async fn emptied_trust(scenario: &mut Scenario<'_>) -> Result<()> {
+    let left = left_behind(scenario).await?;
+    take_out(scenario, "left")?;
+    let nobody = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}]});
+    scenario.hands().put_trust(&scenario.accounts.dev, &left, nobody)?;
+    scenario.delete("one").await?;
+    scenario.until_gone("one").await?;
+    assert!(!callback_policy(scenario)?.is_null(), "{left} needs it once its trust policy is back");
+    Ok(())
+}
+
+async fn tags_back(scenario: &mut Scenario<'_>) -> Result<()> {
+    let left = left_behind(scenario).await?;
+    take_out(scenario, "left")?;
+    let (dev, tag) = (scenario.accounts.dev.clone(), "crossinvoke.dev/installation");
+    // The next process has not seen it with its tag.
+    scenario.controller()?.stop().await?;
+    scenario.aws().remove_tag(&dev, &left, tag).context("a tag")?;
+    scenario.start_controller().await?;
+    entered(scenario).await?;
+    scenario.delete("one").await?;
+    scenario.until_gone("one").await?;
+    assert!(callback_policy(scenario)?.is_null(), "it is nobody's role without its tag");
+    scenario.hands().put_tag(&dev, &left, tag, &scenario.installation_id)?;
+    converge(scenario, &scenario.invoke("three")).await?;
+    scenario.delete("three").await?;
+    scenario.until_gone("three").await?;
+    assert!(!callback_policy(scenario)?.is_null(), "{left} has its tag again and needs it");
+    Ok(())
 }
 
 async fn strangers(scenario: &mut Scenario<'_>) -> Result<()> {

@@ -109,12 +109,14 @@ impl Caches {
                     watcher::Event::InitDone => {
                         let there = caches.accounts().iter().map(|account| account.name_any()).collect();
                         caches.metrics.retain_accounts(&there);
+                        caches.forget_all_but_known();
                         return future::ok(None);
                     }
                     watcher::Event::Init => return future::ok(None),
                 };
                 if gone {
                     caches.metrics.forget_account(&object.name_any());
+                    caches.memory.forget(&object.uid().unwrap_or_default());
                 }
                 let digest = content(&object, FINALIZER);
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -206,7 +208,8 @@ impl Caches {
             return;
         }
         let objects = self.objects();
-        let uids: BTreeSet<String> = objects.iter().filter_map(|object| object.uid()).collect();
+        let mut uids: BTreeSet<String> = objects.iter().filter_map(|object| object.uid()).collect();
+        uids.extend(self.accounts().iter().filter_map(|account| account.uid()));
         let keys: BTreeSet<ObjectKey> = objects.iter().map(|object| key_of(&**object)).collect();
         self.memory.retain(&uids);
         self.metrics.retain(&keys);

@@ -60,19 +60,15 @@ pub fn trusts_whole_account(document: &Value, account: &AccountId) -> bool {
     })
 }
 
-/// Whether a trust policy allows any principal of another account, as that of an invoke role does.
+/// Whether only AWS services may assume the role, by this trust policy: an invoke role is assumed by another account.
 #[must_use]
-pub fn trusts_another_account(document: &Value, account: &AccountId) -> bool {
+pub fn trusts_only_services(document: &Value) -> bool {
     let canonical = canonical_value(document);
     let statements = canonical.get("Statement").map(as_list).unwrap_or_default();
-    statements.iter().filter(|statement| statement.get("Effect").and_then(Value::as_str) == Some("Allow")).any(|it| {
-        let principals = it.pointer("/Principal/AWS").map(as_list).unwrap_or_default();
-        let of_here = format!(":{account}:");
-        principals
-            .iter()
-            .filter_map(Value::as_str)
-            .any(|principal| principal != account.as_str() && !principal.contains(&of_here))
-    })
+    let allowing = statements.iter().filter(|it| it.get("Effect").and_then(Value::as_str) == Some("Allow"));
+    let mut kinds = allowing.map(|it| it.get("Principal").and_then(Value::as_object)).peekable();
+    kinds.peek().is_some()
+        && kinds.all(|of| of.is_some_and(|of| !of.is_empty() && of.keys().all(|kind| kind == "Service")))
 }
 
 /// The size that counts against IAM's quotas: characters without whitespace (IAM User Guide, quotas).

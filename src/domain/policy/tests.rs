@@ -325,3 +325,23 @@ proptest! {
         let _ = (assume_entries_of_any_form(&value), assume_entries(&value), invoke_entries(&value), trusted_pipeline_roles(&value), size(&value));
     }
 }
+
+#[test]
+fn a_role_that_services_alone_may_assume_is_no_invoke_role() {
+    let allow = |principal: Value| json!({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"});
+    let lambda = || json!({"Service": "lambda.amazonaws.com"});
+    let deny = json!({"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"});
+    for (statements, expected) in [
+        (json!([allow(lambda())]), true),
+        (json!(allow(lambda())), true),
+        (json!([allow(lambda()), deny]), true),
+        (json!([allow(lambda()), allow(json!({"AWS": "111111111111"}))]), false),
+        (json!([allow(json!({"Service": "lambda.amazonaws.com", "AWS": "111111111111"}))]), false),
+        (json!([allow(json!("*"))]), false),
+        (json!([deny]), false),
+        (json!([]), false),
+    ] {
+        assert_eq!(trusts_only_services(&json!({"Statement": statements})), expected, "{statements}");
+    }
+    assert!(!trusts_only_services(&Value::Null), "one that cannot be read");
+}
