@@ -1,9 +1,12 @@
 //! A release's life: the previous one with all that it left, upgraded, removed, installed again. What users made stays.
 
 use crossinvoke_harness::{
-    Bench, Context as _, Helm, Kubectl, Release, Result, Scenario, chart, objects::all_conditions,
+    Bench, Context as _, Error, Helm, Kubectl, Release, Result, Scenario, chart, objects::all_conditions,
 };
-use kube::{ResourceExt, api::DynamicObject};
+use kube::{
+    ResourceExt,
+    api::{DynamicObject, ListParams, Patch, PatchParams},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -71,7 +74,37 @@ async fn life(scenario: &mut Scenario<'_>) -> Result<()> {
         scenario.delete(name).await?;
         scenario.until_gone(name).await?;
     }
+    scenario.assert_as_before(&before)?;
+    derives_its_id(scenario, &helm).await?;
     scenario.assert_as_before(&before)
+}
+
+/// Without an installation id in the values each process derives the same one, and finds what the one before made.
+async fn derives_its_id(scenario: &mut Scenario<'_>, helm: &Helm) -> Result<()> {
+    scenario.controller()?.stop().await?;
+    // The previous release's accounts had no boundary, without which today's rights let no role be created.
+    let boundary = json!({"spec": {"invokeRoles": {"permissionsBoundaryARN": scenario.accounts.boundary_arn()}}});
+    let accounts = scenario.aws_accounts();
+    let all = accounts.list(&ListParams::default()).await.context("the accounts")?;
+    let dev = all.items.iter().find(|account| account.data["spec"]["accountID"] == scenario.accounts.dev.as_str());
+    let dev = dev.map(ResourceExt::name_any).ok_or_else(|| Error::new("no dev account"))?;
+    accounts.patch(&dev, &PatchParams::default(), &Patch::Merge(boundary)).await.context("the boundary")?;
+    let mut release = scenario.release();
+    release.values["installationID"] = json!("");
+    helm.upgrade(&release, &chart(), &[]).await?;
+    scenario.start_installed_controller(&release).await?;
+    // The installation before still reports the accounts, so only the object tells that it converged.
+    scenario.apply(&scenario.invoke("validate")).await?;
+    scenario.until_reason("validate", "Converged").await?;
+    scenario.controller()?.stop().await?;
+    let mark = scenario.mark()?;
+    scenario.start_installed_controller(&release).await?;
+    scenario.touch("validate", "by the next process").await?;
+    let handled = |object: &DynamicObject| object.data["status"]["lastHandledReconcileAt"] == "by the next process";
+    scenario.until("validate", "the request is handled", handled).await?;
+    assert_eq!(scenario.calls_since(mark)?.mutating(), 0, "the same installation finds all of it in place");
+    scenario.delete("validate").await?;
+    scenario.until_gone("validate").await
 }
 
 /// Waits until the controller has answered a request for a look, and finds everything in place.
