@@ -298,6 +298,11 @@ async fn an_account_being_deleted_keeps_what_is_in_place(scenario: &mut Scenario
     scenario.hands().remove_inline_policy(&dev, EXECUTION_ROLE, &callback).context("P2 away")?;
     repaired(scenario, "validate", "the callback policy", &good).await?;
     scenario.restart_controller().await?;
+    // A process that follows one in the middle of a correction must have seen all of it in place first.
+    scenario.touch("validate", "by the next process").await?;
+    let handled =
+        |object: &kube::api::DynamicObject| object.data["status"]["lastHandledReconcileAt"] == "by the next process";
+    scenario.until("validate", "the next process has looked", handled).await?;
     scenario.hands().remove_inline_policy(&tools, PIPELINE_ROLE, &assume).context("P3 away")?;
     repaired(scenario, "validate", "the assume policy", &good).await?;
     let mut open = pipeline(scenario)?;
