@@ -23,7 +23,7 @@ pub enum Watching<'a> {
 
 /// A watch that lists again when it is forbidden: a watcher that may not be opened would otherwise try that for ever, and
 /// nobody would learn whether the objects can still be listed. These lists are whole ones, and all that shows what changed:
-/// they go on, and come less and less often. `learn` is told of the right to watch.
+/// they go on, and come less and less often. `learn` learns whether the watch is allowed.
 pub fn relisting<K>(api: Api<K>, learn: impl Fn(Watching<'_>) + Send + 'static) -> Events<K>
 where
     K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,

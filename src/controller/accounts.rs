@@ -150,7 +150,7 @@ fn reports(account: &AwsAccount, context: &Context, entered: bool) -> bool {
     account_status::reports(&candidate, account.finalizers(), account.status.as_ref())
 }
 
-/// Another installation reports the account; that this one cannot enter it is told all the same, once.
+/// Another installation reports the account. That this one cannot enter it is still reported, once.
 async fn tell_unreported(account: &AwsAccount, context: &Context, reason: Reason, message: String) {
     let is_news = context.memory.is_untold(&account.uid().unwrap_or_default(), reason.into());
     if is_news && reason.class() == ReasonClass::Stalled {

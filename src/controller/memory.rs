@@ -285,7 +285,7 @@ impl Memory {
         self.lock().removals.get(uid).cloned().unwrap_or_default()
     }
 
-    /// Takes note of what is told of the place of an object's action, and returns what this process has not told yet.
+    /// Remembers the notes on the place of an object's action, and returns those that this process has not reported yet.
     pub fn untold_notes(&self, uid: &str, notes: &[Note]) -> Vec<Note> {
         let before = self.lock().notes.insert(uid.to_owned(), notes.to_vec()).unwrap_or_default();
         notes.iter().filter(|note| !before.contains(note)).cloned().collect()

@@ -86,7 +86,7 @@ async fn once(object: &Guarded, context: &Context) -> Result<Action, Error> {
     let verdict = match timeout(limit, run).await {
         Ok(Ok(verdict) | Err(Halt::Verdict(verdict))) => verdict,
         Ok(Err(halt)) => {
-            // What was done by then is told all the same.
+            // The changes made until then are still reported.
             events::deeds(&mut pass).await;
             return match halt {
                 Halt::Kubernetes(error) => Err(Error::Kubernetes(error)),

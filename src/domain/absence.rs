@@ -41,7 +41,7 @@ impl Absences {
     }
 }
 
-/// A clock that went back starts anew.
+/// After a clock went back, the first look counts again.
 fn since(then: Timestamp, now: Timestamp) -> Duration {
     now.duration_since(then).try_into().unwrap_or(Duration::ZERO)
 }
