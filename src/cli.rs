@@ -74,6 +74,9 @@ pub struct Run {
     /// When a pipeline with a running execution is looked at again.
     #[arg(long, default_value = "15s", value_parser = duration)]
     pub idle_poll: Duration,
+    /// How often an AwsAccount is looked at.
+    #[arg(long, default_value = "10m", value_parser = duration)]
+    pub account_interval: Duration,
     /// First delay after a throttled or unavailable AWS; it doubles, with full jitter.
     #[arg(long, default_value = "1s", value_parser = duration)]
     pub backoff_first: Duration,
@@ -135,6 +138,7 @@ mod tests {
             run.aws_session_duration,
             run.iam_propagation_timeout,
             run.idle_poll,
+            run.account_interval,
             run.backoff_first,
             run.backoff_cap,
             run.stalled_retry,
@@ -142,7 +146,7 @@ mod tests {
             run.drift_retention,
         ]
         .map(|duration| duration.as_secs());
-        assert_eq!(seconds, [60, 75, 10, 3600, 120, 15, 1, 300, 300, 30, 3600]);
+        assert_eq!(seconds, [60, 75, 10, 3600, 120, 15, 600, 1, 300, 300, 30, 3600]);
         assert_eq!((run.concurrency, run.grant_list_functions, run.metrics_per_object), (8, true, true));
     }
 

@@ -161,6 +161,7 @@ async fn work(
         reconcile_timeout: options.reconcile_timeout,
         iam_propagation_timeout: options.iam_propagation_timeout,
         idle_poll: options.idle_poll,
+        account_interval: options.account_interval,
         delays: Delays {
             backoff_first: options.backoff_first,
             backoff_cap: options.backoff_cap,

@@ -31,7 +31,7 @@ use crate::{
         ids::{AccountId, Arn},
         inventory::Inventory,
         retry,
-        validate::{DEFAULT_INTERVAL, validate},
+        validate::validate,
     },
 };
 
@@ -103,9 +103,12 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
     Ok(Action::requeue(match reason.class() {
         ReasonClass::Stalled => {
             let stalled_for = account_status::stalled_for(current.status.as_ref(), Context::now());
-            context.settings.delays.stalled_account(stalled_for, DEFAULT_INTERVAL, fraction)
+            context.settings.delays.stalled_account(stalled_for, context.settings.account_interval, fraction)
         }
-        ReasonClass::Ready | ReasonClass::Reconciling => retry::jittered(DEFAULT_INTERVAL, fraction),
+        // What the objects cause in between does not put the next look off.
+        ReasonClass::Ready | ReasonClass::Reconciling => {
+            held_look(&current, context).unwrap_or_else(|| retry::jittered(context.settings.account_interval, fraction))
+        }
     }))
 }
 
@@ -356,21 +359,31 @@ fn session_key(account: &AwsAccount) -> Option<SessionKey> {
     Some(SessionKey { account: id, role, external_id: account.spec.external_id.clone() })
 }
 
+/// For how long the last look at the account still holds.
+fn held_look(account: &AwsAccount, context: &Context) -> Option<Duration> {
+    let (uid, generation) = (account.uid().unwrap_or_default(), account.metadata.generation.unwrap_or_default());
+    context.memory.held_look(&uid, generation, Context::now())
+}
+
 /// Tries to enter the account and says how it went.
 async fn status(account: &AwsAccount, context: &Context, users: &Users) -> (AwsAccountStatus, Reason, String) {
+    let uid = account.uid().unwrap_or_default();
     if asks_anew(account)
         && let Some(key) = session_key(account)
     {
-        // A session that is kept would say how it was when it began, and so would the memory of a boundary.
+        // A session that is kept would say how it was when it began, and the last look how the boundary was then.
         context.aws.forget(&key).await;
-        if let Some(boundary) = boundary_of(account) {
-            context.memory.forget_boundary(&boundary);
-        }
+        context.memory.end_look(&uid);
     }
-    let (reason, message, caller) = enter(account, context).await;
-    let uid = account.uid().unwrap_or_default();
-    if reason == Reason::Converged {
-        context.memory.note_look(&uid, Context::now());
+    let holds = held_look(account, context).is_some();
+    let (reason, message, caller) = enter(account, context, holds).await;
+    if reason != Reason::Converged {
+        context.memory.end_look(&uid);
+    } else if !holds {
+        let (generation, now) = (account.metadata.generation.unwrap_or_default(), Context::now());
+        let interval = retry::jittered(context.settings.account_interval, Context::fraction());
+        context.memory.note_look(&uid, now);
+        context.memory.hold_look(&uid, generation, now, interval);
     }
     let failures = context.memory.count_look(&uid, reason.is_failed_look());
     let mut status = next_status(account, context, (reason, &message), failures, caller, users);
@@ -393,16 +406,16 @@ fn next_status(
     caller: Option<String>,
     users: &Users,
 ) -> AwsAccountStatus {
-    let (previous, now) = (account.status.as_ref(), Context::now());
+    let (previous, now, interval) = (account.status.as_ref(), Context::now(), context.settings.account_interval);
     let checked = context.memory.last_look(&account.uid().unwrap_or_default());
     let known = account_status::known(previous);
     let look = Look {
         reason,
         message,
         generation: account.metadata.generation.unwrap_or_default(),
-        interval: DEFAULT_INTERVAL,
+        interval,
         failures,
-        last_look: conditions::last_look(&known, checked, context.started, DEFAULT_INTERVAL, now),
+        last_look: conditions::last_look(&known, checked, context.started, interval, now),
         now,
     };
     let (granting, of_grants) = grants::matched(&account.spec, &context.caches.namespaces());
@@ -417,7 +430,8 @@ fn next_status(
     )
 }
 
-async fn enter(account: &AwsAccount, context: &Context) -> (Reason, String, Option<String>) {
+/// Enters the account, and looks at what it imposes unless the last look still `holds`.
+async fn enter(account: &AwsAccount, context: &Context, holds: bool) -> (Reason, String, Option<String>) {
     let id = &account.spec.account_id;
     let same: Vec<String> = context
         .caches
@@ -441,7 +455,8 @@ async fn enter(account: &AwsAccount, context: &Context) -> (Reason, String, Opti
         Err(error) => return failed(error, None),
     };
     let caller = Some(session.caller_arn().to_owned());
-    match missing_boundary(account, &session, context).await {
+    let missing = if holds { Ok(None) } else { missing_boundary(account, &session).await };
+    match missing {
         Ok(None) => (Reason::Converged, format!("account {id} is entered as {}", session.caller_arn()), caller),
         Ok(Some(boundary)) => {
             let message = format!(
@@ -469,17 +484,11 @@ fn boundary_of(account: &AwsAccount) -> Option<Arn> {
 
 /// The boundary that the account imposes, when AWS says that it does not exist. Without the right to look there is
 /// nothing to say: `CreateRole`'s refusal says it on the object then.
-async fn missing_boundary(account: &AwsAccount, session: &Session, context: &Context) -> Result<Option<Arn>, AwsError> {
+async fn missing_boundary(account: &AwsAccount, session: &Session) -> Result<Option<Arn>, AwsError> {
     let Some(boundary) = boundary_of(account) else { return Ok(None) };
     let Ok(region) = session.home_region() else { return Ok(None) };
-    if context.memory.has_boundary(&boundary, Context::now()) {
-        return Ok(None);
-    }
     match session.iam(&region).policy_exists(&boundary).await {
-        Ok(true) => {
-            context.memory.note_boundary(&boundary, Context::now());
-            Ok(None)
-        }
+        Ok(true) => Ok(None),
         Ok(false) => Ok(Some(boundary)),
         Err(error) if matches!(error.kind, AwsErrorKind::AccessDenied { .. }) => Ok(None),
         Err(error) => Err(error),

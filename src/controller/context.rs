@@ -32,6 +32,8 @@ pub struct Settings {
     pub iam_propagation_timeout: Duration,
     /// When a busy pipeline is looked at again.
     pub idle_poll: Duration,
+    /// How often an account is looked at.
+    pub account_interval: Duration,
     /// Backoff and stalled delays.
     pub delays: Delays,
     /// How long corrected drift is kept in the status.

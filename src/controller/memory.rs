@@ -60,6 +60,14 @@ struct Seen {
     filled: bool,
 }
 
+/// A complete look at an account.
+#[derive(Clone, Copy, Debug)]
+struct HeldLook {
+    generation: i64,
+    since: Timestamp,
+    until: Timestamp,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     own_writes: OwnWrites,
@@ -81,8 +89,8 @@ struct Inner {
     finished: BTreeSet<String>,
     pipeline_roles: BTreeMap<PipelineKey, Arn>,
     execution_roles: BTreeMap<FunctionKey, Arn>,
-    /// Permissions boundaries that exist, and when that was read.
-    boundaries: BTreeMap<Arn, Timestamp>,
+    /// The last complete looks at accounts that still hold, by UID.
+    held_looks: HashMap<String, HeldLook>,
     /// What stands behind entries that no object asks for, and when that was read.
     behind: HashMap<Arn, (Timestamp, Behind)>,
     /// The execution roles that invoke roles need which no object asks for; `None` for any.
@@ -243,6 +251,7 @@ impl Memory {
         inner.seen.remove(uid);
         inner.looking.remove(uid);
         inner.told.remove(uid);
+        inner.held_looks.remove(uid);
     }
 
     /// Forgets every object and account but these.
@@ -263,6 +272,7 @@ impl Memory {
         inner.looks.retain(|uid, _| uids.contains(uid));
         inner.looking.retain(|uid, _| uids.contains(uid));
         inner.told.retain(|uid, _| uids.contains(uid));
+        inner.held_looks.retain(|uid, _| uids.contains(uid));
     }
 
     /// Remembers an action as it was read in place.
@@ -358,22 +368,25 @@ impl Memory {
         inner.callback_needs.insert(role.clone(), (now, needs.cloned()));
     }
 
-    /// Whether a permissions boundary was there a short while ago: an account is looked at after every change of one of its
-    /// objects.
-    pub fn has_boundary(&self, boundary: &Arn, now: Timestamp) -> bool {
-        self.lock().boundaries.get(boundary).is_some_and(|read| is_fresh(*read, now))
+    /// A complete look at an account holds from `now` until the next regular one: reconciles that changes of its objects
+    /// cause meanwhile need not ask AWS again.
+    pub fn hold_look(&self, uid: &str, generation: i64, now: Timestamp, interval: Duration) {
+        // Whole seconds, as the clock has them: a look that is due by the timer must not find itself early by less.
+        let until = Timestamp::from_second((now + interval).as_second()).unwrap_or(now);
+        self.lock().held_looks.insert(uid.to_owned(), HeldLook { generation, since: now, until });
     }
 
-    /// Forgets that a permissions boundary was there.
-    pub fn forget_boundary(&self, boundary: &Arn) {
-        self.lock().boundaries.remove(boundary);
+    /// For how long the last look at this generation of an account still holds; `None` when the next one is due. A clock
+    /// that was set back does not lengthen it.
+    pub fn held_look(&self, uid: &str, generation: i64, now: Timestamp) -> Option<Duration> {
+        let inner = self.lock();
+        let look = inner.held_looks.get(uid).filter(|look| look.generation == generation && look.since <= now)?;
+        Duration::try_from(look.until.duration_since(now)).ok().filter(|left| !left.is_zero())
     }
 
-    /// Remembers that a permissions boundary is there.
-    pub fn note_boundary(&self, boundary: &Arn, now: Timestamp) {
-        let mut inner = self.lock();
-        inner.boundaries.retain(|_, read| is_fresh(*read, now));
-        inner.boundaries.insert(boundary.clone(), now);
+    /// The next reconcile of the account is a look, whatever causes it.
+    pub fn end_look(&self, uid: &str) {
+        self.lock().held_looks.remove(uid);
     }
 
     /// Remembers the digest of a status that is about to be written, before it is sent: its watch event may come first.

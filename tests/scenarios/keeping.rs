@@ -25,6 +25,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("a_policy_that_returns_is_removed_three_times_and_then_stays", Setup::default, a_policy_that_returns),
         case("a_refused_removal_has_failed_and_the_object_is_ready", Setup::default, a_refused_removal),
         case("a_boundary_that_does_not_exist_is_named_on_account_and_object", boundary_gone, a_missing_boundary),
+        case("a_boundary_that_goes_is_found_by_the_next_regular_look", looking_often, a_boundary_that_goes),
         case("a_trust_policy_in_another_spelling_is_left_alone", Setup::default, another_spelling),
     ]
 }
@@ -42,6 +43,10 @@ fn tolerating() -> Setup {
     Setup::default().aws_accounts(|_, dev| {
         dev["spec"]["invokeRoles"]["toleratedPolicies"] = json!(["org-audit-*", "arn:aws:iam::aws:policy/CloudWatch*"]);
     })
+}
+
+fn looking_often() -> Setup {
+    Setup::default().flags(["--account-interval", "2s", "--account-retry", "1s"])
 }
 
 /// The boundary that the account imposes is not there.
@@ -279,6 +284,18 @@ async fn a_missing_boundary(scenario: &mut Scenario<'_>) -> Result<()> {
     entered(scenario).await?;
     scenario.touch("validate", "again").await?;
     scenario.until_reason("validate", "Converged").await.map(|_| ())
+}
+
+/// Nobody asks for a look, and no object changes.
+async fn a_boundary_that_goes(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let (account, boundary) = (format!("{}-dev", scenario.namespace), scenario.accounts.boundary_arn());
+    scenario.aws().remove_managed_policy(&boundary).context("taking the boundary away")?;
+    let object = scenario.until_account_reason(&account, "InvalidBoundary").await?;
+    assert!(message(&object).contains(&boundary), "{}", message(&object));
+    assert_eq!(condition(&object, "Stalled"), Some(("True", "InvalidBoundary")));
+    scenario.aws().put_managed_policy(&boundary, policy(&["Allow"])).context("putting the boundary back")?;
+    entered(scenario).await
 }
 
 async fn another_spelling(scenario: &mut Scenario<'_>) -> Result<()> {

@@ -29,16 +29,29 @@ fn a_finalizer_that_somebody_takes_off_is_noticed_once() {
 }
 
 #[test]
-fn a_boundary_is_remembered_for_a_while() {
+fn a_look_at_an_account_holds_until_the_next_regular_one() {
     let memory = Memory::default();
-    let boundary: Arn = "arn:aws:iam::222222222222:policy/crossinvoke-boundary".parse().unwrap();
-    let read = Timestamp::UNIX_EPOCH;
-    assert!(!memory.has_boundary(&boundary, read));
-    memory.note_boundary(&boundary, read);
-    assert!(memory.has_boundary(&boundary, read + Duration::from_mins(9)));
-    assert!(!memory.has_boundary(&boundary, read + Duration::from_mins(10)));
-    memory.forget_boundary(&boundary);
-    assert!(!memory.has_boundary(&boundary, read));
+    let at = |second: i64| Timestamp::from_second(1_000 + second).unwrap();
+    let left = |generation, second| memory.held_look("uid", generation, at(second)).map(|left| left.as_secs());
+    assert_eq!(left(1, 0), None, "a start");
+    memory.hold_look("uid", 1, at(0), Duration::from_millis(9_700));
+    for (generation, second, expected) in [
+        (1, 0, Some(9)),
+        (1, 8, Some(1)),
+        // The timer of 9.7 s may fire while the clock, which has whole seconds, still says 9.
+        (1, 9, None),
+        (1, 10_000, None),
+        (2, 1, None),
+        // The clock was set back.
+        (1, -1, None),
+    ] {
+        assert_eq!(left(generation, second), expected, "generation {generation} at {second}");
+    }
+    memory.end_look("uid");
+    assert_eq!(left(1, 1), None, "a look that was asked for, or one that failed");
+    memory.hold_look("uid", 1, at(0), Duration::from_secs(10));
+    memory.forget("uid");
+    assert_eq!(left(1, 1), None);
 }
 
 #[test]
