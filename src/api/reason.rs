@@ -31,7 +31,9 @@ pub enum Reason {
     )]
     IamPropagating,
     /// The pipeline has a running execution, which an update would cancel.
-    #[strum(message = "Wait for the execution that the message names, or stop it.")]
+    #[strum(
+        message = "Let the execution that the message names end, or stop it. The message also says what it waits for, such as an approval, if AWS shows that."
+    )]
     WaitingForIdlePipeline,
     /// AWS refuses calls because there are too many.
     #[strum(

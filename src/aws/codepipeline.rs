@@ -5,13 +5,17 @@ use super::{
     call::{Call, Subject},
     raw_json::{CaptureBody, ReplaceBody, Unusable},
     session::Clients,
-    settings::without_settings,
+    settings::{struck_from, without_settings},
 };
 use crate::domain::{
     ids::{Arn, PipelineName, Region},
     pipeline_edit::Json,
+    stage_states::{ActionInProgress, Disabled, StageState},
 };
-use aws_sdk_codepipeline::types::{PipelineDeclaration, PipelineExecutionStatus};
+use aws_sdk_codepipeline::types::{
+    ActionExecutionStatus, ActionState, PipelineDeclaration, PipelineExecutionStatus, StageExecution,
+    StageExecutionStatus, StageState as Shown,
+};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 
 /// A pipeline as CodePipeline sent it.
@@ -157,6 +161,49 @@ impl CodePipeline {
         });
         Ok((unfinished, page.next_token().map(str::to_owned)))
     }
+
+    /// The pipeline's state by stages, without the settings of the pipeline that a text in it may quote.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub async fn state(&self, name: &PipelineName, declaration: &Json) -> Result<Vec<StageState>, AwsError> {
+        let call = self.call("GetPipelineState", name.as_str());
+        let sent = self.reading.get_pipeline_state().name(name.as_str()).send().await;
+        let state = sent.map_err(|error| call.classify(&error))?;
+        Ok(state.stage_states().iter().map(|stage| shown(stage, declaration)).collect())
+    }
+}
+
+fn shown(stage: &Shown, declaration: &Json) -> StageState {
+    let id = |execution: &StageExecution| execution.pipeline_execution_id().to_owned();
+    let transition = stage.inbound_transition_state().filter(|transition| !transition.enabled());
+    let text = |text: Option<&str>| struck_from(text.unwrap_or_default().to_owned(), declaration);
+    StageState {
+        name: stage.stage_name().unwrap_or_default().to_owned(),
+        inside: stage.latest_execution().filter(|execution| !is_past(execution.status())).map(id),
+        // The latest alone is in the older member; a pipeline that queues has them all in the newer one.
+        inbound: stage.inbound_execution().into_iter().chain(stage.inbound_executions()).map(id).collect(),
+        disabled: transition.map(|transition| Disabled {
+            by: transition.last_changed_by().unwrap_or_default().to_owned(),
+            reason: text(transition.disabled_reason()),
+        }),
+        in_progress: stage.action_states().iter().filter_map(in_progress).collect(),
+    }
+}
+
+/// Only an approval that waits has a token, with which it could be given: of that, nothing but that it is there is kept.
+fn in_progress(action: &ActionState) -> Option<ActionInProgress> {
+    let latest = action.latest_execution()?;
+    (latest.status() == Some(&ActionExecutionStatus::InProgress)).then(|| ActionInProgress {
+        name: action.action_name().unwrap_or_default().to_owned(),
+        is_approval: latest.token().is_some(),
+    })
+}
+
+/// Whether an execution has left a stage. With a status that nobody knows yet it may be in it.
+fn is_past(status: &StageExecutionStatus) -> bool {
+    use StageExecutionStatus as S;
+    matches!(status, S::Succeeded | S::Failed | S::Stopped | S::Cancelled | S::Skipped)
 }
 
 /// Whether CodePipeline answered with success. That the SDK cannot fit the answer into its types, which are older than

@@ -1,5 +1,5 @@
-//! The settings of a pipeline can hold tokens, of other teams too, and an error's text reaches status and logs: what AWS
-//! quotes of them is struck out, whole or in part.
+//! The settings of a pipeline can hold tokens, of other teams too, and AWS's texts reach status and logs: what they
+//! quote of them is struck out, whole or in part.
 
 use std::collections::BTreeSet;
 
@@ -17,14 +17,18 @@ const DEPTH_MAX: usize = 4;
 
 /// The error without the settings that its message quotes.
 pub(super) fn without_settings(error: AwsError, declaration: &Json) -> AwsError {
+    AwsError { message: struck_from(error.message, declaration), ..error }
+}
+
+/// The text without the settings that it quotes.
+pub(super) fn struck_from(text: String, declaration: &Json) -> String {
     let (mut settings, mut names) = (BTreeSet::new(), BTreeSet::new());
     collect(declaration, &mut settings, &mut names);
     let is_open = |setting: &String| names.contains(setting.as_str()) || setting.starts_with("arn:");
     let mut settings: Vec<String> = settings.into_iter().filter(|setting| !is_open(setting)).collect();
     // The longest first, as one may be part of another.
     settings.sort_by_key(|setting| std::cmp::Reverse(setting.len()));
-    let message = settings.iter().fold(error.message, |message, setting| struck_out(&message, setting));
-    AwsError { message, ..error }
+    settings.iter().fold(text, |text, setting| struck_out(&text, setting))
 }
 
 fn collect<'a>(json: &'a Json, settings: &mut BTreeSet<String>, names: &mut BTreeSet<&'a str>) {

@@ -29,6 +29,7 @@ use crate::{
         plan::{PipelineGoal, Situation, blocked_edit, pipeline_state},
         policy, retry,
         spec::Trust,
+        stage_states,
     },
 };
 
@@ -79,7 +80,7 @@ pub async fn write(
         return Err(Verdict::progressing("the stage was removed while the pipeline was being read", Retry::Now).into());
     }
     if let Some(execution) = sessions.codepipeline.unfinished_execution(edit.name).await? {
-        return Err(busy(context, situation, edit, &execution, &edited.changes).into());
+        return Err(busy(pass, sessions, situation, edit, (&fresh, &execution), &edited.changes).await.into());
     }
     current::still_holds(pass, situation)?;
     if !pass.has_time_for_a_call() {
@@ -118,24 +119,48 @@ fn remember(context: &Context, edit: &Edit<'_>, before: State, after: State) {
     context.memory.own_writes(|writes| writes.note_write(edit.resource, before, after, Context::now()));
 }
 
-fn busy(
-    context: &Context,
+async fn busy(
+    pass: &Pass<'_>,
+    sessions: &Sessions,
     situation: &Situation<'_>,
     edit: &Edit<'_>,
-    execution: &Execution,
+    (pipeline, execution): (&Pipeline, &Execution),
     changes: &[String],
 ) -> Verdict {
+    let waits = if pass.has_time_for_a_call() {
+        waits_for(sessions, edit.name, pipeline, execution).await.map(|waits| format!(", which {waits}"))
+    } else {
+        None
+    };
     Verdict::Reconciling {
         reason: Reason::WaitingForIdlePipeline,
         message: format!(
-            "pipeline {} in tools account {} has execution {} {}; an update would cancel it, so this waits until it is over: {}",
+            "pipeline {} in tools account {} has execution {} {}{}; an update would cancel it, so this waits until it is over: {}",
             edit.name,
             situation.declared.tools.account,
             execution.id,
             execution.status,
+            waits.unwrap_or_default(),
             changes.join("; ")
         ),
-        retry: Retry::After(context.settings.idle_poll),
+        retry: Retry::After(pass.context.settings.idle_poll),
+    }
+}
+
+/// In words, what the execution waits for, where AWS tells. It is said for people and decides nothing, so a call that
+/// fails changes nothing.
+async fn waits_for(
+    sessions: &Sessions,
+    name: &PipelineName,
+    pipeline: &Pipeline,
+    execution: &Execution,
+) -> Option<String> {
+    match sessions.codepipeline.state(name, &pipeline.declaration).await {
+        Ok(state) => stage_states::waits_for(&state, &execution.id).map(|waiting| waiting.to_string()),
+        Err(error) => {
+            tracing::debug!(%error, "what the execution waits for cannot be told");
+            None
+        }
     }
 }
 

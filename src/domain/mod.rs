@@ -20,6 +20,7 @@ pub mod retry;
 pub mod rights;
 pub mod shared_policy;
 pub mod spec;
+pub mod stage_states;
 pub mod status;
 pub mod targets;
 pub mod validate;

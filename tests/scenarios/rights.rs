@@ -40,14 +40,8 @@ pub(crate) fn note(scenario: &'static str, dev_rights: &'static str, calls: &[Ca
 const UNBOUNDED: &str = "dev-without-boundary";
 
 /// What is shipped although no scenario calls it, and why.
-const NOT_CALLED: [(&str, &str, &str); 2] = [
-    (
-        "tools",
-        "codepipeline:GetPipelineState",
-        "it says what a busy pipeline waits for; shipped now so that its use needs no new right in any account",
-    ),
-    ("tools", "codeconnections:PassConnection", "the newer name of codestar-connections:PassConnection"),
-];
+const NOT_CALLED: [(&str, &str, &str); 1] =
+    [("tools", "codeconnections:PassConnection", "the newer name of codestar-connections:PassConnection")];
 
 /// Compares each rendering with what was called.
 pub(crate) fn check() -> std::result::Result<(), Failed> {

@@ -16,6 +16,7 @@ use crate::{
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
         case("a_running_execution_is_never_cancelled", quick, a_running_execution_is_never_cancelled),
+        case("what_a_running_execution_waits_for_is_told", quick, what_a_running_execution_waits_for_is_told),
         case("iam_that_has_not_spread_yet_is_tried_again", Setup::default, iam_that_has_not_spread_yet_is_tried_again),
         case(
             "a_role_that_stays_refused_says_what_is_left",
@@ -60,10 +61,51 @@ async fn a_running_execution_is_never_cancelled(scenario: &mut Scenario<'_>) -> 
         .put_execution((&tools, &region, PIPELINE), None, "InProgress", Some("Build"))
         .context("starting another")?;
     scenario.delete("validate").await?;
-    refused(scenario, "validate", "WaitingForIdlePipeline", &[&id]).await?;
+    refused(scenario, "validate", "WaitingForIdlePipeline", &[&id, "which runs action Build of stage Build;"]).await?;
     assert!(stages(scenario)?.contains(&"Validate".to_owned()));
     scenario.aws().put_execution((&tools, &region, PIPELINE), Some(&id), "Failed", None).context("ending")?;
     scenario.until_gone("validate").await
+}
+
+async fn what_a_running_execution_waits_for_is_told(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let root = scenario.accounts.iam_arn(&scenario.accounts.tools, "root");
+    let id = scenario.start_execution().await?;
+    scenario.settled().await;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    let running = format!("has execution {id} InProgress");
+    let approval =
+        format!("{running}, which waits for approval action Approve of stage Build; an update would cancel it");
+    refused(scenario, "validate", "WaitingForIdlePipeline", &[&approval]).await?;
+    // It is asked for at each look, and no look that finds the same is worth a write.
+    let before = scenario.invokes().get("validate").await.context("reading")?;
+    let mark = scenario.mark()?;
+    eventually("three more looks", DEADLINE, async || {
+        let calls = scenario.calls_since(mark).map_err(|error| error.to_string())?;
+        if calls.of("GetPipelineState") >= 3 { Ok(()) } else { Err(calls.to_string()) }
+    })
+    .await?;
+    let after = scenario.invokes().get("validate").await.context("reading")?;
+    assert_eq!(after.metadata.resource_version, before.metadata.resource_version);
+
+    scenario.disable_transition("Deploy", "Freeze until Monday (see the calendar)").await?;
+    scenario.approve().await?;
+    let closed = format!(
+        "{running}, which waits before stage Deploy, the transition into which is disabled by {root} with the reason \
+         \"Freeze until Monday (see the calendar)\"; an update would cancel it"
+    );
+    refused(scenario, "validate", "WaitingForIdlePipeline", &[&closed]).await?;
+
+    // Where it may not be asked for, the wait is told as it is, and ends as it does.
+    let denied = Effect::fail("AccessDeniedException", "not authorized to perform: codepipeline:GetPipelineState", 400);
+    scenario.aws().fault(Fault::next("GetPipelineState", denied).always()).context("a denial")?;
+    refused(scenario, "validate", "WaitingForIdlePipeline", &[&format!("{running}; an update would cancel it")])
+        .await?;
+    scenario.enable_transition("Deploy").await?;
+    scenario.settled().await;
+    scenario.until_reason("validate", "Converged").await?;
+    assert_eq!(scenario.execution(&id).await?.status, "Succeeded");
+    Ok(())
 }
 
 async fn iam_that_has_not_spread_yet_is_tried_again(scenario: &mut Scenario<'_>) -> Result<()> {

@@ -222,6 +222,7 @@ async fn send_everything(stub: &Stub) -> BTreeSet<String> {
     let _ = pipelines.get_pipeline(&"p".parse().unwrap()).await;
     let _ = pipelines.update_pipeline(&json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into()).await;
     let _ = pipelines.unfinished_execution(&"p".parse().unwrap()).await;
+    let _ = pipelines.state(&"p".parse().unwrap(), &json!({}).into()).await;
     observed.all().iter().map(|call| call.split(' ').nth(1).unwrap().to_owned()).collect()
 }
 

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     aws::{AwsErrorKind, CodePipeline, Execution, raw_json::ReplaceBody},
-    domain::pipeline_edit::Json,
+    domain::{
+        pipeline_edit::Json,
+        stage_states::{ActionInProgress, Disabled, StageState},
+    },
 };
 
 /// What no model of today knows, at every level; masked and empty values; numbers; an order that is nobody's.
@@ -250,4 +253,56 @@ async fn after_several_pages_the_first_is_read_again() {
     .await;
     assert_eq!(unfinished(&stub).await, Some(run("InProgress-0", "InProgress")));
     assert_eq!(stub.count("ListPipelineExecutions"), 3);
+}
+
+/// A state as the API reference describes it, with what this SDK does not know yet.
+fn state() -> Value {
+    let run = |id: &str, status: &str| json!({"pipelineExecutionId": id, "status": status, "type": "STANDARD"});
+    let action = |name: &str, status: &str| {
+        json!({"actionName": name, "latestExecution": {"status": status,
+        "lastStatusChange": 1_700_000_000.5}})
+    };
+    let mut approval = action("Approve", "InProgress");
+    approval["latestExecution"]["token"] = json!("1a2b3c-secret-token");
+    json!({"pipelineName": "p", "pipelineVersion": 3, "futureMember": {}, "stageStates": [
+        {"stageName": "Source", "latestExecution": run("a", "Succeeded"), "actionStates": [action("S", "Succeeded")]},
+        {"stageName": "Build", "latestExecution": run("b", "InProgress"), "inboundExecution": run("d", "InProgress"),
+            "inboundExecutions": [run("c", "InProgress"), run("d", "InProgress")],
+            "inboundTransitionState": {"enabled": true, "lastChangedBy": "x"},
+            "actionStates": [action("B", "Succeeded"), approval, action("T", "InProgress"), {"actionName": "New"}]},
+        {"stageName": "Deploy", "latestExecution": run("e", "Odd"), "inboundTransitionState": {"enabled": false,
+            "lastChangedBy": "arn:aws:iam::1:user/alice", "disabledReason": "token ab12cd34 leaked",
+            "lastChangedAt": 1_700_000_000}, "actionStates": [action("D", "Odd")]},
+        {"stageName": "After"},
+    ]})
+}
+
+#[tokio::test]
+async fn a_state_tells_who_is_where_and_neither_tokens_nor_settings() {
+    let declaration: Json = json!({"stages": [{"actions": [{"configuration": {"Token": "ab12cd34"}}]}]}).into();
+    let stub = Stub::start(|_| Answer::json(&state())).await;
+    let shown = pipelines(&stub).await.state(&"p".parse().unwrap(), &declaration).await.unwrap();
+    let stage = |name: &str| StageState { name: name.to_owned(), ..StageState::default() };
+    let action = |name: &str, is_approval| ActionInProgress { name: name.to_owned(), is_approval };
+    let expected = [
+        stage("Source"),
+        StageState {
+            inside: Some("b".to_owned()),
+            inbound: ["d", "c", "d"].map(str::to_owned).into(),
+            in_progress: vec![action("Approve", true), action("T", false)],
+            ..stage("Build")
+        },
+        StageState {
+            inside: Some("e".to_owned()),
+            disabled: Some(Disabled {
+                by: "arn:aws:iam::1:user/alice".to_owned(),
+                reason: "token … leaked".to_owned(),
+            }),
+            ..stage("Deploy")
+        },
+        stage("After"),
+    ];
+    assert_eq!(shown, expected);
+    assert!(!format!("{shown:?}").contains("secret-token"));
+    assert_eq!(stub.one("GetPipelineState").headers["content-type"], "application/x-amz-json-1.1");
 }

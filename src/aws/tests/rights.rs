@@ -1,7 +1,7 @@
 //! What the controller's own identities need: the IAM action behind every operation that this module sends.
 
 /// Operation, IAM action, and the policy file in `deploy/iam` that grants it.
-pub(super) const OPERATIONS: [(&str, &str, &[&str]); 24] = [
+pub(super) const OPERATIONS: [(&str, &str, &[&str]); 25] = [
     ("AssumeRole", "sts:AssumeRole", &["controller"]),
     ("GetFunctionConfiguration", "lambda:GetFunctionConfiguration", &["dev"]),
     ("GetRole", "iam:GetRole", &["tools", "dev"]),
@@ -26,10 +26,9 @@ pub(super) const OPERATIONS: [(&str, &str, &[&str]); 24] = [
     ("UpdatePipeline of a pipeline with this service role", "iam:PassRole", &["tools"]),
     ("UpdatePipeline of a pipeline with a connection", "codestar-connections:PassConnection", &["tools"]),
     ("ListPipelineExecutions", "codepipeline:ListPipelineExecutions", &["tools"]),
+    ("GetPipelineState", "codepipeline:GetPipelineState", &["tools"]),
 ];
 
 /// What is granted without being behind an operation that is sent, and why.
-pub(super) const WITHOUT_OPERATION: [(&str, &str, &str); 2] = [
-    ("tools", "codepipeline:GetPipelineState", "what a busy pipeline waits for; so that its use needs no new right"),
-    ("tools", "codeconnections:PassConnection", "the newer name of codestar-connections:PassConnection"),
-];
+pub(super) const WITHOUT_OPERATION: [(&str, &str, &str); 1] =
+    [("tools", "codeconnections:PassConnection", "the newer name of codestar-connections:PassConnection")];

@@ -402,7 +402,8 @@ impl Difference<'_> {
     }
 }
 
-fn shortened(value: &str) -> String {
+/// What is shown of a text that somebody else wrote.
+pub(super) fn shortened(value: &str) -> String {
     if value.chars().count() <= VALUE_MAX {
         return value.to_owned();
     }

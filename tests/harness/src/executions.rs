@@ -7,7 +7,10 @@ use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_codepipeline::{
     Client,
     error::DisplayErrorContext,
-    types::{ActionExecutionDetail, ActionExecutionFilter, ApprovalResult, ApprovalStatus, PipelineVariable},
+    types::{
+        ActionExecutionDetail, ActionExecutionFilter, ApprovalResult, ApprovalStatus, PipelineVariable,
+        StageTransitionType,
+    },
 };
 use aws_smithy_types::retry::RetryConfig;
 
@@ -116,6 +119,26 @@ impl Scenario<'_> {
             let put = put.token(token).result(result.context("a result")?).send().await;
             put.map_err(|error| refused("PutApprovalResult", &error))?;
         }
+    }
+
+    /// Lets no execution into a stage, as somebody in the tools account.
+    ///
+    /// # Errors
+    /// If AWS refuses.
+    pub async fn disable_transition(&self, stage: &str, reason: &str) -> Result<()> {
+        let disable = self.codepipeline().disable_stage_transition().pipeline_name(PIPELINE).stage_name(stage);
+        let disable = disable.transition_type(StageTransitionType::Inbound).reason(reason).send().await;
+        disable.map(drop).map_err(|error| refused("DisableStageTransition", &error))
+    }
+
+    /// Lets executions into a stage again.
+    ///
+    /// # Errors
+    /// If AWS refuses.
+    pub async fn enable_transition(&self, stage: &str) -> Result<()> {
+        let enable = self.codepipeline().enable_stage_transition().pipeline_name(PIPELINE).stage_name(stage);
+        let enable = enable.transition_type(StageTransitionType::Inbound).send().await;
+        enable.map(drop).map_err(|error| refused("EnableStageTransition", &error))
     }
 
     /// Waits until functions have ended and pipelines have come as far as they can by themselves.
