@@ -14,8 +14,7 @@ use super::{
     plan::Situation,
 };
 use crate::api::{
-    ContestedReason, CrossAccountInvokeStatus, DevAccountStatus, InventoryItem, Reason, ReasonClass,
-    ToolsAccountStatus, condition,
+    ContestedReason, CrossAccountInvokeStatus, DevAccountStatus, InventoryItem, Reason, ToolsAccountStatus, condition,
 };
 
 /// What was read and goes into the status.
@@ -124,11 +123,11 @@ pub fn next(
     let known = known(previous);
     let mut conditions = conditions::after(&known, look);
     // What hides everything hides drift too.
-    let class = match conditions::ready_reason(&conditions) {
-        Some(Reason::NotChecked) => ReasonClass::Stalled,
-        _ => look.reason.class(),
+    let said = match conditions::ready_reason(&conditions) {
+        Some(Reason::NotChecked) => drift.said_without_looks(),
+        _ => drift.said(look.reason.class()),
     };
-    if let Some((reason, message)) = drift.said(class) {
+    if let Some((reason, message)) = said {
         conditions.push(conditions::drifted(known.conditions, reason, &message, look.generation, look.now));
     }
     if let Some(message) = contested.said() {
@@ -184,4 +183,102 @@ pub fn is_reconciling(status: &CrossAccountInvokeStatus) -> bool {
 #[must_use]
 pub fn is_stalled(status: &CrossAccountInvokeStatus) -> bool {
     conditions::is_true(&status.conditions, condition::STALLED)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::api::{
+        DriftHandling, DriftItem, DriftKind, DriftReason, DriftStatus,
+        condition::{DRIFTED, READY},
+    };
+
+    const INTERVAL: Duration = Duration::from_mins(10);
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
+    }
+
+    fn look(reason: Reason, failures: u32, minute: i64) -> Look<'static> {
+        let last_look = if failures == 0 { at(minute) } else { at(0) };
+        Look { reason, message: "m", generation: 1, interval: INTERVAL, failures, last_look, now: at(minute) }
+    }
+
+    fn item(handling: DriftHandling) -> DriftItem {
+        DriftItem {
+            account: "222222222222".to_owned(),
+            resource: "arn:aws:iam::222222222222:role/invoke".to_owned(),
+            field: "inline policy audit".to_owned(),
+            desired: None,
+            observed: Some("only denies".to_owned()),
+            kind: DriftKind::Extra,
+            since: Time(at(-10)),
+            handling,
+            corrected_at: (handling == DriftHandling::Corrected).then(|| Time(at(-5))),
+        }
+    }
+
+    /// A ready object whose `Drifted` says this.
+    fn ready(reason: Option<DriftReason>, items: Vec<DriftItem>) -> CrossAccountInvokeStatus {
+        let mut conditions = conditions::after(&Known::default(), &look(Reason::Converged, 0, 0));
+        conditions.extend(reason.map(|reason| conditions::drifted(&[], reason, "as it was", 1, at(0))));
+        let drift = (!items.is_empty()).then(|| DriftStatus { items, ..DriftStatus::default() });
+        CrossAccountInvokeStatus {
+            observed_generation: Some(1),
+            conditions,
+            drift,
+            ..CrossAccountInvokeStatus::default()
+        }
+    }
+
+    fn after(status: &CrossAccountInvokeStatus, look: &Look<'_>) -> CrossAccountInvokeStatus {
+        let drift = Drift::of(Some(status));
+        next(Some(status), look, None, &Facts::default(), (&drift, &Contested::default()), Vec::new())
+    }
+
+    fn says(status: &CrossAccountInvokeStatus, kind: &str) -> Option<String> {
+        let found = conditions::find(&status.conditions, kind)?;
+        Some(format!("{} {}", found.status, found.reason))
+    }
+
+    #[test]
+    fn drift_is_unknown_once_looks_have_failed_for_three_intervals() {
+        use DriftHandling as H;
+        use DriftReason as D;
+        let unknown = Some("Unknown NotCompared");
+        for (reason, items, until_then, after_that) in [
+            (None, vec![], None, None),
+            (Some(D::InSync), vec![], Some("False InSync"), unknown),
+            (Some(D::Corrected), vec![item(H::Corrected)], Some("False Corrected"), unknown),
+            (Some(D::Reported), vec![item(H::Reported)], Some("True Reported"), unknown),
+            (Some(D::Reported), vec![item(H::Reported), item(H::Corrected)], Some("True Reported"), unknown),
+            // A correction that was refused leaves the object ready.
+            (Some(D::Correcting), vec![item(H::Failed)], Some("True Correcting"), unknown),
+        ] {
+            let what = format!("{reason:?} {}", items.len());
+            let before = ready(reason, items);
+            let failing = after(&before, &look(Reason::AwsUnavailable, 2, 29));
+            let words = (says(&failing, READY), says(&failing, DRIFTED));
+            assert_eq!((words.0.as_deref(), words.1.as_deref()), (Some("True Converged"), until_then), "{what}");
+
+            let mut unseen = after(&failing, &look(Reason::AwsUnavailable, 3, 31));
+            // And it stays so, look after failed look.
+            for minute in [32, 33] {
+                let words = (says(&unseen, READY), says(&unseen, DRIFTED));
+                assert_eq!(
+                    (words.0.as_deref(), words.1.as_deref()),
+                    (Some("Unknown NotChecked"), after_that),
+                    "{what}"
+                );
+                assert_eq!(unseen.drift, before.drift, "{what}: the items stay");
+                unseen = after(&unseen, &look(Reason::AwsUnavailable, 4, minute));
+            }
+            // With the first complete look it is as before, but for what a look of its own finds.
+            let seen = after(&unseen, &look(Reason::Converged, 0, 40));
+            let again = until_then.or(Some("False InSync"));
+            assert_eq!(says(&seen, DRIFTED).as_deref(), again, "{what}");
+        }
+    }
 }

@@ -316,13 +316,22 @@ impl Drift {
         let told = |said: &DriftReason| matches!(said, DriftReason::InSync | DriftReason::NotCompared);
         match &self.said {
             // What stands in the way of a look may hide anything.
-            Some((said, _)) if stalled && told(said) => Some((
-                DriftReason::NotCompared,
-                "AWS could not be compared with what was last seen in place; the condition Ready says why".to_owned(),
-            )),
+            Some((said, _)) if stalled && told(said) => Some(not_compared()),
             said => said.clone().filter(|(said, _)| told(said)),
         }
     }
+
+    /// What the condition says while no look has been complete for so long that `Ready` says nothing either: whatever was
+    /// found, reported or put right may be otherwise by now. The items stay.
+    #[must_use]
+    pub fn said_without_looks(&self) -> Option<(DriftReason, String)> {
+        (self.said.is_some() || !self.items.is_empty()).then(not_compared)
+    }
+}
+
+fn not_compared() -> (DriftReason, String) {
+    let message = "AWS could not be compared with what was last seen in place; the condition Ready says why";
+    (DriftReason::NotCompared, message.to_owned())
 }
 
 fn holder_of(part: &Described) -> &str {
