@@ -60,7 +60,7 @@ deny:
 crds: build ## Generate crds/ and the chart's copy from the code
 	@tests/chart/crds.sh "$$($(MAKE) --no-print-directory bin-crossinvoke)"
 
-conditions: ## Generate docs/conditions.md from the code, and deploy/argocd/values.yaml from its scripts
+conditions: ## Generate docs/conditions.md and the reasons in deploy/argocd from the code, and its values.yaml from its scripts
 	UPDATE_GOLDENS=1 $(CARGO) test --locked --lib -p crossinvoke reference
 
 iam: ## Generate deploy/iam from the code

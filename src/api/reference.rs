@@ -1,4 +1,5 @@
-//! docs/conditions.md, generated from the reasons, and Argo CD's customizations, of which one kind's are the source.
+//! docs/conditions.md and the table in Argo CD's health script, generated from the reasons, and Argo CD's customizations,
+//! of which one kind's are the source.
 
 use std::{fmt::Display, path::PathBuf};
 
@@ -110,6 +111,26 @@ fn markdown() -> String {
     text
 }
 
+/// The health script with the table of what each reason of `Ready` says, between the two lines that mark it.
+fn with_health_of_reasons(script: &str) -> Option<String> {
+    const BEGIN: &str = "-- Generated from the reasons by `make conditions`: begin\n";
+    const END: &str = "-- Generated from the reasons: end\n";
+    let (before, rest) = script.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    let line = |reason: Reason| format!("  {reason} = \"{}\",\n", health(reason));
+    let lines: String = Reason::iter().map(line).collect();
+    Some([before, BEGIN, "local health_of = {\n", &lines, "}\n", END, after].concat())
+}
+
+/// What Argo CD shows of an object whose `Ready` has this reason.
+fn health(reason: Reason) -> &'static str {
+    match reason.class() {
+        ReasonClass::Ready => "Healthy",
+        ReasonClass::Reconciling => "Progressing",
+        ReasonClass::Stalled => "Degraded",
+    }
+}
+
 /// The customizations as values of the Argo CD Helm chart; each key is one of the ConfigMap argocd-cm.
 fn values(files: impl Fn(&str, &str) -> String) -> String {
     let indented = |text: &str, by: usize| -> String {
@@ -157,6 +178,8 @@ fn check(file: &str, generated: &str) {
 #[test]
 fn the_generated_files_are_what_the_reasons_say() {
     check("docs/conditions.md", &markdown());
+    let script = customization(KINDS[0], "health.lua");
+    check(&script, &with_health_of_reasons(&read(&script)).expect("the lines that mark the table, in their order"));
     // The scripts are the same for both kinds.
     for file in ["health.lua", "actions/discovery.lua", "actions/check-now/action.lua"] {
         check(&customization(KINDS[1], file), &read(&customization(KINDS[0], file)));

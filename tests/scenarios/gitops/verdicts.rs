@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use crossinvoke::api::{Reason, ReasonClass};
 use crossinvoke_harness::{Context as _, Error, Result, Scenario, objects::message_of};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
+use strum::IntoEnumIterator as _;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use crate::support::compare_with_golden;
@@ -57,6 +59,9 @@ pub(super) async fn check(scenario: &Scenario<'_>, kind: &str, states: &[State])
     let objects: Vec<DynamicObject> = states.iter().map(|state| state.object.clone()).collect();
     let argo = health(scenario, kind, &objects).await?;
     let kstatus = run(scenario, &["kstatus"], &objects).await?;
+    let healthy =
+        states.iter().find(|state| state.health == "Healthy").ok_or_else(|| Error::new("no healthy state"))?;
+    check_reasons(scenario, kind, &healthy.object).await?;
     let mut tests = Vec::new();
     for ((state, argo), kstatus) in states.iter().zip(&argo).zip(&kstatus) {
         let name = state.name;
@@ -74,6 +79,41 @@ pub(super) async fn check(scenario: &Scenario<'_>, kind: &str, states: &[State])
         tests.push(golden(scenario, kind, state).await?);
     }
     write(&format!("{kind}/health_test.yaml"), &json!({"tests": tests}))
+}
+
+/// The reason of `Ready` decides where the script knows it. A newer controller may have others: then the conditions do.
+async fn check_reasons(scenario: &Scenario<'_>, kind: &str, ready: &DynamicObject) -> Result<()> {
+    let with = |reason: &str, conditions: &[(&str, &str)]| {
+        let mut object = ready.clone();
+        let condition = |(kind, status): &(&str, &str)| {
+            json!({"type": kind, "status": status, "reason": reason,
+            "message": "m", "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        };
+        object.data["status"]["conditions"] = conditions.iter().map(condition).collect();
+        object
+    };
+    let known = Reason::iter().map(|reason| {
+        let health = match reason.class() {
+            ReasonClass::Ready => "Healthy",
+            ReasonClass::Reconciling => "Progressing",
+            ReasonClass::Stalled => "Degraded",
+        };
+        // A status that decides nothing.
+        (with(&reason.to_string(), &[("Ready", "Unknown")]), health)
+    });
+    let unknown = [
+        (vec![("Ready", "True")], "Healthy"),
+        (vec![("Ready", "True"), ("Reconciling", "True")], "Healthy"),
+        (vec![("Ready", "Unknown"), ("Reconciling", "True")], "Progressing"),
+        (vec![("Ready", "False"), ("Stalled", "True")], "Degraded"),
+        (vec![("Ready", "False"), ("Stalled", "False")], "Progressing"),
+    ];
+    let unknown = unknown.into_iter().map(|(conditions, health)| (with("OfANewerController", &conditions), health));
+    let (objects, expected): (Vec<_>, Vec<_>) = known.chain(unknown).unzip();
+    for ((found, expected), object) in health(scenario, kind, &objects).await?.iter().zip(expected).zip(&objects) {
+        assert_eq!(found["status"], expected, "{kind} {}", object.data["status"]["conditions"]);
+    }
+    Ok(())
 }
 
 /// The test data of a state, and the test with it.

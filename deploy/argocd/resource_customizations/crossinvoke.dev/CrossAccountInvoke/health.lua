@@ -28,11 +28,50 @@ if not is_current then
   return hs
 end
 
+-- Generated from the reasons by `make conditions`: begin
+local health_of = {
+  Converged = "Healthy",
+  Progressing = "Progressing",
+  IamPropagating = "Progressing",
+  WaitingForIdlePipeline = "Progressing",
+  Throttled = "Progressing",
+  AwsUnavailable = "Progressing",
+  NotChecked = "Progressing",
+  Deleting = "Progressing",
+  InvalidSpec = "Degraded",
+  NotGranted = "Degraded",
+  DuplicateAccount = "Degraded",
+  AccountMismatch = "Degraded",
+  AssumeRoleDenied = "Degraded",
+  AccessDenied = "Degraded",
+  InvalidBoundary = "Degraded",
+  FunctionNotFound = "Degraded",
+  ExecutionRoleMismatch = "Degraded",
+  PipelineNotFound = "Degraded",
+  StageNotFound = "Degraded",
+  InvalidPosition = "Degraded",
+  ArtifactStoreMissing = "Degraded",
+  RoleConflict = "Degraded",
+  ActionConflict = "Degraded",
+  PipelineRoleCannotAssume = "Degraded",
+  PipelineRefused = "Degraded",
+  RoleUnmodifiable = "Degraded",
+  PolicySizeExceeded = "Degraded",
+  InventoryFull = "Degraded",
+  QuotaExceeded = "Degraded",
+  DeletionBlocked = "Degraded",
+}
+-- Generated from the reasons: end
+
 local stalled = conditions["Stalled"]
-if stalled ~= nil and stalled.status == "True" then
+local known = health_of[ready.reason]
+if known ~= nil then
+  -- Ready stays as it is while Reconciling says that looks fail: nothing is known to be wrong.
+  hs.status = known
+-- A reason of a newer controller.
+elseif stalled ~= nil and stalled.status == "True" then
   hs.status = "Degraded"
 elseif ready.status == "True" then
-  -- Also while Reconciling says that looks fail: nothing is known to be wrong.
   hs.status = "Healthy"
 end
 
