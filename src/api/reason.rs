@@ -70,6 +70,11 @@ pub enum Reason {
         message = "Correct roleARN or externalID of the AwsAccount, the role's trust policy, or the controller's own identity."
     )]
     AssumeRoleDenied,
+    /// The certificate of an AWS endpoint is not trusted.
+    #[strum(
+        message = "Do what the message says: mount the authority's certificates and name the file in SSL_CERT_FILE (the chart's extraVolumes, extraVolumeMounts and extraEnv), renew the certificate, or correct the endpoint."
+    )]
+    CertificateNotTrusted,
     /// The controller's role lacks a permission.
     #[strum(
         message = "Allow the action that the message names (deploy/iam has the policies that the controller needs) or, if a boundary or a policy of the organization denies it, have that changed: the message says which. Where it names spec.invokeRoles.permissionsBoundaryARN of the AwsAccount, name the boundary there."

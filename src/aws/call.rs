@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::{AwsError, AwsErrorKind, codes::kind_of, raw_json::NotSent};
+use super::{AwsError, AwsErrorKind, codes::kind_of, https::Untrusted, raw_json::NotSent};
 use crate::domain::{ids::AccountId, request_id};
 
 /// Who calls, and where.
@@ -74,16 +74,21 @@ impl Call {
         let status = error.raw_response().map(|response| response.status().as_u16());
         let outcome_unknown = self.mutates() && may_have_been_applied(error, status);
         let answered = error.as_service_error().and_then(|answered| Some((answered.code()?, answered.message())));
-        let failed = match answered {
-            Some((code, message)) => {
+        let untrusted = in_chain::<Untrusted>(error);
+        let failed = match (answered, untrusted) {
+            (Some((code, message)), _) => {
                 let message = message.unwrap_or_default();
                 let kind = kind_of(self.service, self.operation, code, message);
                 let code = Some(code.to_owned());
                 let message = request_id::removed(&without_values(message)).into_owned();
                 AwsError { code, request_id: id_of(error), ..self.failed(by_status(kind, status), message) }
             }
-            None if in_chain::<NotSent>(error).is_some() => self.failed(AwsErrorKind::Other, chain_text(error)),
-            None => self.failed(without_answer(error, status), chain_text(error)),
+            (None, Some(untrusted)) => {
+                let (host, fault) = (untrusted.host.clone(), untrusted.fault());
+                self.failed(AwsErrorKind::CertificateNotTrusted { host, fault }, untrusted.said())
+            }
+            (None, None) if in_chain::<NotSent>(error).is_some() => self.failed(AwsErrorKind::Other, chain_text(error)),
+            (None, None) => self.failed(without_answer(error, status), chain_text(error)),
         };
         AwsError { outcome_unknown, ..failed }
     }
@@ -144,7 +149,8 @@ where
             let never_connected = in_chain::<hyper_util::client::legacy::Error>(error)
                 .is_some_and(hyper_util::client::legacy::Error::is_connect);
             let without_credentials = in_chain::<CredentialsError>(error).is_some();
-            !(never_connected || without_credentials || in_chain::<NotSent>(error).is_some())
+            let not_sent = in_chain::<NotSent>(error).is_some() || in_chain::<Untrusted>(error).is_some();
+            !(never_connected || without_credentials || not_sent)
         }
         _ => true,
     }

@@ -2,6 +2,7 @@
 
 use std::{error::Error, fmt};
 
+use super::CertificateFault;
 use crate::domain::{
     ids::{AccountId, Arn},
     request_id,
@@ -14,6 +15,13 @@ pub enum AwsErrorKind {
     Throttled,
     /// No answer, or a fault on AWS's side.
     Unavailable,
+    /// The certificate of an endpoint is not trusted.
+    CertificateNotTrusted {
+        /// The endpoint's host.
+        host: String,
+        /// What has to change.
+        fault: CertificateFault,
+    },
     /// The controller's role in the account cannot be assumed.
     AssumeRoleDenied,
     /// A permission is missing.
@@ -176,6 +184,12 @@ impl fmt::Display for AwsError {
                     .unwrap_or_default(),
                 by.remedy(*explicit)
             ),
+            AwsErrorKind::CertificateNotTrusted { host, fault } => write!(
+                f,
+                "{account}: {service} {operation} on {resource} was not sent, because the certificate of {host} is not trusted \
+                 ({said}); {}",
+                trusted_once(*fault)
+            ),
             AwsErrorKind::AssumeRoleDenied => write!(
                 f,
                 "{account}: the controller cannot assume {resource}; let that role's trust policy name the controller's identity \
@@ -222,6 +236,20 @@ impl fmt::Display for AwsError {
                  policy that it needs; give the pipeline or function that runs as it a role of your own. {said}"
             ),
             kind => write!(f, "{account}: {service} {operation} on {resource} failed; {}. {said}", remedy(kind)),
+        }
+    }
+}
+
+/// What to do about a certificate that is not trusted.
+fn trusted_once(fault: CertificateFault) -> &'static str {
+    match fault {
+        CertificateFault::Authority => {
+            "mount the certificates of the authority that signed it, beside all others that are needed, and name that file \
+             in SSL_CERT_FILE (extraVolumes, extraVolumeMounts and extraEnv of the chart); the controller reads it when it starts"
+        }
+        CertificateFault::Time => "renew that certificate, or correct the clock of the node or of the endpoint",
+        CertificateFault::Name => {
+            "give the endpoint a certificate for that name, or correct AWS_ENDPOINT_URL or the proxy that answers in its place"
         }
     }
 }
@@ -388,6 +416,24 @@ mod tests {
             assert!(remedies.iter().any(|remedy| before_aws.contains(remedy)), "what to do is missing: {text}");
             assert!(text.starts_with("account 222222222222: "), "{text}");
             assert!(text.ends_with(". AWS says: AccessDenied: no"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_untrusted_certificate_names_its_host_and_what_has_to_change() {
+        for (fault, remedy) in [
+            (
+                CertificateFault::Authority,
+                "name that file in SSL_CERT_FILE (extraVolumes, extraVolumeMounts and extraEnv",
+            ),
+            (CertificateFault::Time, "renew that certificate"),
+            (CertificateFault::Name, "correct AWS_ENDPOINT_URL"),
+        ] {
+            let kind = AwsErrorKind::CertificateNotTrusted { host: "iam.example:8443".to_owned(), fault };
+            let text = AwsError { code: None, message: "UnknownIssuer".to_owned(), ..error(kind) }.to_string();
+            let begins = "account 222222222222: iam CreateRole on role x was not sent, because the certificate of \
+                          iam.example:8443 is not trusted (UnknownIssuer); ";
+            assert!(text.starts_with(begins) && text.contains(remedy), "{text}");
         }
     }
 }

@@ -4,6 +4,7 @@ mod call;
 mod codepipeline;
 mod codes;
 mod error;
+mod https;
 mod iam;
 mod lambda;
 mod observe_calls;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use codepipeline::{CodePipeline, Execution, PipelineRead};
 pub use error::{AwsError, AwsErrorKind, DenyingPolicy};
+pub use https::CertificateFault;
 pub use iam::{Iam, NewRole, RoleListed, RoleRead};
 pub use lambda::{FunctionRead, Lambda};
 pub use observe_calls::CallObserver;

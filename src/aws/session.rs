@@ -10,18 +10,13 @@ use aws_config::{
     BehaviorVersion, ConfigLoader, SdkConfig, identity::IdentityCache, retry::RetryConfig, timeout::TimeoutConfig,
 };
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use aws_smithy_http_client::{
-    Builder, ConnectorBuilder,
-    proxy::ProxyConfig,
-    tls::{Provider, rustls_provider::CryptoMode},
-};
-use aws_smithy_runtime_api::client::{http::SharedHttpClient, runtime_components::RuntimeComponents};
 use aws_types::service_config::ServiceConfigKey;
 use moka::{future::Cache, ops::compute::Op};
 
 use super::{
     AwsError, AwsErrorKind, CallObserver, CodePipeline, Iam, Lambda,
     call::Subject,
+    https::http_client,
     observe_calls::{ObserveCalls, SessionEnd},
 };
 use crate::domain::ids::{AccountId, Arn, InvalidId, Region};
@@ -226,19 +221,6 @@ impl Aws {
     }
 }
 
-/// One HTTP client for everything. Each SDK client would otherwise make its own, and as clients are made per reconcile,
-/// every reconcile would open (and shake hands on) new connections.
-fn http_client() -> SharedHttpClient {
-    // As the SDK makes its own: rustls on aws-lc, and the proxy of HTTPS_PROXY and NO_PROXY.
-    Builder::new().build_with_connector_fn(|settings, components| {
-        let mut connector = ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-        connector.set_connector_settings(settings.cloned());
-        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
-        connector.set_proxy_config(Some(ProxyConfig::from_env()));
-        connector.build()
-    })
-}
-
 /// Partitions besides `aws`: name, how their regions begin, and one of these (AWS SDKs, partitions.json). A partition that
 /// AWS adds later needs no entry as long as the process runs in one of its regions.
 const PARTITIONS: [(&str, &str, &str); 7] = [
@@ -337,7 +319,8 @@ pub async fn load_base_config() -> Result<SdkConfig, String> {
 
 pub(super) async fn load(loader: ConfigLoader) -> Result<SdkConfig, String> {
     let name = aws_config::AppName::new("crossinvoke").map_err(|error| error.to_string())?;
-    let config = loader.app_name(name).retry_config(RetryConfig::standard()).load().await;
+    let loader = loader.app_name(name).http_client(http_client()).retry_config(RetryConfig::standard());
+    let config = loader.load().await;
     for (service, variable) in [("STS", "STS"), ("IAM", "IAM"), ("Lambda", "LAMBDA"), ("CodePipeline", "CODEPIPELINE")]
     {
         if let Some(endpoint) = configured_endpoint(&config, service)

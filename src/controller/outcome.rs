@@ -87,6 +87,7 @@ impl From<AwsError> for Verdict {
 fn classify(kind: &AwsErrorKind) -> (Reason, Retry) {
     match kind {
         AwsErrorKind::Throttled => (Reason::Throttled, Retry::Backoff),
+        AwsErrorKind::CertificateNotTrusted { .. } => (Reason::CertificateNotTrusted, Retry::Backoff),
         AwsErrorKind::AssumeRoleDenied | AwsErrorKind::NoCredentials => (Reason::AssumeRoleDenied, Retry::Backoff),
         AwsErrorKind::AccessDenied { .. } => (Reason::AccessDenied, Retry::Backoff),
         AwsErrorKind::AccountMismatch { .. } => (Reason::AccountMismatch, Retry::Backoff),

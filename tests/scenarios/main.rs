@@ -44,6 +44,7 @@ mod serving;
 mod sharing;
 mod suite;
 mod support;
+mod trusting;
 mod waiting;
 
 use std::process::ExitCode;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         deleting::scenarios(),
         restarting::scenarios(),
         entering::scenarios(),
+        trusting::scenarios(),
         serving::scenarios(),
         holding::scenarios(),
         isolating::scenarios(),

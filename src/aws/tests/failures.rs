@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use crossinvoke_harness::TlsFront;
 use serde_json::json;
 use tokio::{
     io::AsyncReadExt,
@@ -13,7 +14,7 @@ use super::{
     stub::{Answer, Stub},
 };
 use crate::{
-    aws::{Aws, AwsErrorKind, Iam, Session},
+    aws::{Aws, AwsErrorKind, CertificateFault, Iam, Session},
     domain::ids::RoleName,
 };
 
@@ -146,6 +147,26 @@ async fn a_connection_that_was_never_made_changed_nothing() {
         assert_eq!(error.kind, AwsErrorKind::Unavailable, "{endpoint}: {error:?}");
         assert!(!error.outcome_unknown, "{endpoint}: {error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_is_told_by_its_host_and_asked_for_once() {
+    let stub = Stub::start(|_| Answer::Never).await;
+    let folder = tempfile::tempdir().unwrap();
+    let front = TlsFront::start(folder.path(), &stub.endpoint, "127.0.0.1").await.unwrap();
+    let (session, _) = moved(&stub, &front.endpoint()).await;
+    let (iam, host) = (session.iam(&region()), front.address().to_string());
+    let (before, kind) = (
+        stub.asked().len(),
+        AwsErrorKind::CertificateNotTrusted { host: host.clone(), fault: CertificateFault::Authority },
+    );
+    for error in [iam.get_role(&role()).await.err().unwrap(), iam.delete_role(&role()).await.unwrap_err()] {
+        assert_eq!((&error.kind, error.outcome_unknown), (&kind, false), "{error:?}");
+        let text = error.to_string();
+        assert!([DEV, &host, "UnknownIssuer", "SSL_CERT_FILE"].iter().all(|word| text.contains(word)), "{text}");
+    }
+    assert_eq!(front.connections(), 2, "a call that fails so would fail so again");
+    assert_eq!(stub.asked().len(), before, "nothing reached AWS");
 }
 
 #[tokio::test]

@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use aws_config::BehaviorVersion;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future};
+use crossinvoke_harness::TlsFront;
 use futures::future::join_all;
 
 use super::{
     DEV, aws, base, config, key, region,
     stub::{Answer, Asked, Stub, sts},
 };
-use crate::aws::{Aws, AwsErrorKind, SessionKey, session::load};
+use crate::aws::{Aws, AwsErrorKind, CertificateFault, SessionKey, session::load};
 
 fn absent(asked: &Asked) -> Answer {
     Answer::error(asked, 404, "NoSuchEntity", "no such role")
@@ -304,6 +305,26 @@ async fn loaded(profile: &str) -> Result<aws_config::SdkConfig, String> {
     let profile = format!("[default]\nregion = eu-west-3\n{profile}\n");
     let files = ProfileFiles::builder().with_contents(ProfileFileKind::Config, profile).build();
     load(aws_config::defaults(BehaviorVersion::latest()).profile_files(files)).await
+}
+
+/// The process's own credentials come from STS too, which the SDK asks by itself.
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_is_no_lack_of_credentials() {
+    let stub = Stub::start(absent).await;
+    let folder = tempfile::tempdir().unwrap();
+    let front = TlsFront::start(folder.path(), &stub.endpoint, "127.0.0.1").await.unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "a-token").unwrap();
+    let profile = format!(
+        "role_arn = arn:aws:iam::{DEV}:role/own\nweb_identity_token_file = {}\nendpoint_url = {}",
+        token.display(),
+        front.endpoint()
+    );
+    let aws = Aws::new(config(loaded(&profile).await.unwrap()), std::sync::Arc::new(super::Observed::default()));
+    let error = aws.session(&key(DEV)).await.err().unwrap();
+    let (host, fault) = (front.address().to_string(), CertificateFault::Authority);
+    assert_eq!(error.kind, AwsErrorKind::CertificateNotTrusted { host, fault }, "{error:?}");
+    assert_eq!(stub.asked().len(), 0);
 }
 
 #[tokio::test]

@@ -43,6 +43,8 @@ pub struct ControllerOptions {
     pub access_key: String,
     /// The default region.
     pub region: String,
+    /// Further environment variables.
+    pub environment: Vec<(String, String)>,
     /// A folder that stands in for the home directory, so that nobody's AWS profile is read.
     pub home: PathBuf,
 }
@@ -88,7 +90,9 @@ impl ControllerProcess {
     /// # Errors
     /// If it cannot be run, ends, or does not say its address; with its log.
     pub async fn start(options: &ControllerOptions) -> Result<Self> {
-        Self::start_with(&options.program, arguments(options), environment(options)).await
+        let further = options.environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let usual = environment(options).into_iter().map(|(name, value)| (OsString::from(name), value));
+        Self::start_with(&options.program, arguments(options), usual.chain(further)).await
     }
 
     /// Starts a controller with exactly these arguments and this environment, and waits until it says where it listens.

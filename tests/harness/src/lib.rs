@@ -36,6 +36,7 @@ pub mod rights;
 mod scenario;
 mod setup;
 mod supervisor;
+mod tls_front;
 mod tools;
 pub mod wait;
 
@@ -57,5 +58,6 @@ pub use self::{
     scenario::Scenario,
     setup::Setup,
     supervisor::{Started, supervise_if_asked},
+    tls_front::TlsFront,
     tools::{Tools, environment, repository},
 };

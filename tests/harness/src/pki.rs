@@ -53,7 +53,8 @@ impl Pki {
     }
 }
 
-fn authority() -> Result<CertifiedIssuer<'static, KeyPair>> {
+/// An authority that nobody trusts yet.
+pub(crate) fn authority() -> Result<CertifiedIssuer<'static, KeyPair>> {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "crossinvoke-tests");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

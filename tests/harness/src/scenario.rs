@@ -39,6 +39,7 @@ pub struct Scenario<'bench> {
     pub client: Client,
     pub(crate) aws: Aws<'bench>,
     flags: Vec<String>,
+    environment: Vec<(String, String)>,
     /// Whether the controller watches all namespaces.
     pub(crate) everywhere: bool,
     pub(crate) controller: Option<ControllerProcess>,
@@ -113,6 +114,7 @@ impl<'bench> Scenario<'bench> {
             installation_id: accounts.installation_id.clone(),
             accounts,
             flags: setup.flags,
+            environment: Vec::new(),
             everywhere: setup.everywhere,
             controller: None,
         };
@@ -232,6 +234,7 @@ impl Scenario<'_> {
             namespaces: if self.everywhere { Vec::new() } else { vec![self.namespace.clone()] },
             installation_id: self.installation_id.clone(),
             flags: self.flags.clone(),
+            environment: self.environment.clone(),
             kubeconfig,
             aws_endpoint: self.aws_endpoint(),
             access_key: self.accounts.controller_key(),
@@ -245,6 +248,11 @@ impl Scenario<'_> {
     /// Replaces the flags of controllers that are started from here on.
     pub fn set_flags<'a>(&mut self, flags: impl IntoIterator<Item = &'a str>) {
         self.flags = flags.into_iter().map(str::to_owned).collect();
+    }
+
+    /// Replaces the further environment variables of controllers that are started from here on.
+    pub fn set_environment<'a>(&mut self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        self.environment = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     }
 
     /// The running controller.

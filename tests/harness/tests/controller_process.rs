@@ -95,6 +95,7 @@ fn options(flags: &[&str]) -> ControllerOptions {
         aws_endpoint: "http://127.0.0.1:1".to_owned(),
         access_key: "AKIA".to_owned(),
         region: "us-east-1".to_owned(),
+        environment: Vec::new(),
         home: PathBuf::from("/nowhere"),
     }
 }
