@@ -43,6 +43,7 @@ local health_of = {
   DuplicateAccount = "Degraded",
   AccountMismatch = "Degraded",
   AssumeRoleDenied = "Degraded",
+  CertificateNotTrusted = "Degraded",
   AccessDenied = "Degraded",
   InvalidBoundary = "Degraded",
   FunctionNotFound = "Degraded",
