@@ -185,7 +185,7 @@ impl Aws {
         let base = self.config.base.clone().into_builder().timeout_config(timeouts).retry_config(retries).build();
         let config = match &key.role {
             Some(role) => {
-                let base = base.clone().into_builder().region(sts_region(&base, role)).build();
+                let base = base.clone().into_builder().region(sts_region(base.region(), role)).build();
                 let credentials = SharedCredentialsProvider::new(self.assume(&base, key, role).await?);
                 // They are at hand, so there is nothing to cache; and when they end, AWS says so.
                 base.into_builder().credentials_provider(credentials).identity_cache(IdentityCache::no_cache()).build()
@@ -221,8 +221,8 @@ impl Aws {
     }
 }
 
-/// Partitions besides `aws`: name, how their regions begin, and one of these (AWS SDKs, partitions.json). A partition that
-/// AWS adds later needs no entry as long as the process runs in one of its regions.
+/// Partitions besides `aws`: name, how their regions begin, and one of these (AWS SDKs, partitions.json). A role of a
+/// partition that AWS adds later is assumed in the process's own region: `AWS_REGION` then has to be one of that partition.
 const PARTITIONS: [(&str, &str, &str); 7] = [
     ("aws-cn", "cn-", "cn-north-1"),
     ("aws-us-gov", "us-gov-", "us-gov-west-1"),
@@ -234,8 +234,8 @@ const PARTITIONS: [(&str, &str, &str); 7] = [
 ];
 
 /// STS answers for its own partition only, so a role in another one than the process's region needs a region of its own.
-fn sts_region(base: &SdkConfig, role: &Arn) -> Option<aws_config::Region> {
-    let own = base.region().cloned();
+fn sts_region(own: Option<&aws_config::Region>, role: &Arn) -> Option<aws_config::Region> {
+    let own = own.cloned();
     let name = own.as_ref().map_or("", AsRef::as_ref);
     let here = PARTITIONS.iter().find(|(_, prefix, _)| name.starts_with(prefix)).map_or("aws", |(here, ..)| *here);
     let region = |region: &'static str| Some(aws_config::Region::from_static(region));
@@ -342,4 +342,31 @@ pub(super) async fn load(loader: ConfigLoader) -> Result<SdkConfig, String> {
 fn configured_endpoint(config: &SdkConfig, service: &str) -> Option<String> {
     let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url");
     config.service_config()?.load_config(key.build().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sts_is_asked_in_the_partition_of_the_role() {
+        for (own, partition, asked) in [
+            (Some("eu-west-1"), "aws", Some("eu-west-1")),
+            (Some("eu-west-1"), "aws-cn", Some("cn-north-1")),
+            (Some("cn-northwest-1"), "aws-cn", Some("cn-northwest-1")),
+            (Some("cn-northwest-1"), "aws", Some("us-east-1")),
+            (Some("us-east-1"), "aws-us-gov", Some("us-gov-west-1")),
+            (Some("us-east-1"), "aws-eusc", Some("eusc-de-east-1")),
+            (None, "aws-eusc", Some("eusc-de-east-1")),
+            (None, "aws", None),
+            // A partition that nobody here knows: the region that the user gave the process decides.
+            (Some("new-west-1"), "aws-new", Some("new-west-1")),
+            (Some("us-east-1"), "aws-new", Some("us-east-1")),
+        ] {
+            let region = own.map(aws_config::Region::from_static);
+            let role: Arn = format!("arn:{partition}:iam::111111111111:role/crossinvoke").parse().unwrap();
+            let found = sts_region(region.as_ref(), &role);
+            assert_eq!(found.as_ref().map(AsRef::as_ref), asked, "{partition} from {own:?}");
+        }
+    }
 }

@@ -42,7 +42,7 @@ async fn of_chart(scenario: &mut Scenario<'_>, argo: &ArgoCd) -> Result<()> {
             "destination": {"server": argo.server, "namespace": release.namespace},
             "syncPolicy": {
                 "automated": {"prune": true, "selfHeal": true},
-                "retry": {"limit": 100, "refresh": true, "backoff": {"duration": "5s", "factor": 1}},
+                "retry": {"limit": -1, "refresh": true, "backoff": {"duration": "5s", "factor": 1}},
                 "syncOptions": ["ServerSideApply=true"],
             },
         },
