@@ -7,7 +7,7 @@ tools := build/tools
 # The tools of this checkout serve its scripts; KUBEBUILDER_ASSETS replaces the control plane among them.
 CARGO ?= cargo
 SEED ?=
-export TOOLS_PROFILE DEV_PROFILE ENDPOINT YES
+export TOOLS_PROFILE DEV_PROFILE REGION ENDPOINT YES
 
 .PHONY: aws-facts aws-facts-clean help tools demo recording test test-argocd lint crds iam conditions goldens cluster fakeaws figures clean build deny chart-lint image-check
 
@@ -78,10 +78,10 @@ fakeaws: build ## Start the AWS double and stay (SEED=FILE; without it, the thre
 	  "$$($(MAKE) --no-print-directory bin-seed)" >"$$seed"; echo "seed: $$seed (its keys are under \"keys\")" >&2; fi; \
 	exec "$$($(MAKE) --no-print-directory bin-fakeaws)" --seed "$$seed"
 
-aws-facts: build ## Ask the facts relied on: of the double, or TOOLS_PROFILE=P DEV_PROFILE=P [ENDPOINT=URL] [YES=1]
+aws-facts: build ## Ask the facts relied on: of the double, or TOOLS_PROFILE=P DEV_PROFILE=P [REGION=R] [ENDPOINT=URL] [YES=1]
 	@FAKEAWS="$$($(MAKE) --no-print-directory bin-fakeaws)" tests/aws-facts/aws-facts.sh
 
-aws-facts-clean: build ## Remove what a broken run of aws-facts left in two accounts (TOOLS_PROFILE=P DEV_PROFILE=P)
+aws-facts-clean: build ## Remove what a broken run of aws-facts left in two accounts (TOOLS_PROFILE=P DEV_PROFILE=P [REGION=R])
 	@FAKEAWS="$$($(MAKE) --no-print-directory bin-fakeaws)" tests/aws-facts/aws-facts.sh --clean
 
 figures: tools ## Measure calls, memory, binary size and test times (release build; many minutes)

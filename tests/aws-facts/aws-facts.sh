@@ -17,7 +17,7 @@ fi
 run() { "$venv/bin/python" -B "$here/run.py" "$@"; }
 
 if [ -n "${TOOLS_PROFILE:-}${DEV_PROFILE:-}" ]; then
-  profiles=(--tools-profile "${TOOLS_PROFILE:-}" --dev-profile "${DEV_PROFILE:-}")
+  profiles=(--tools-profile "${TOOLS_PROFILE:-}" --dev-profile "${DEV_PROFILE:-}" ${REGION:+--region "$REGION"})
   if [ -n "${ENDPOINT:-}" ]; then
     run "${profiles[@]}" --place double --endpoint "$ENDPOINT" "$@"
   else
@@ -42,4 +42,4 @@ printf '[%s]\naws_access_key_id = %s\naws_secret_access_key = any\n' tools AKIAF
 export AWS_SHARED_CREDENTIALS_FILE=$folder/credentials AWS_CONFIG_FILE=/dev/null AWS_EC2_METADATA_DISABLED=true
 unset AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
 echo "The AWS double is asked; TOOLS_PROFILE and DEV_PROFILE ask two accounts of yours."
-run --tools-profile tools --dev-profile dev --place double --endpoint "$endpoint" "$@"
+run --tools-profile tools --dev-profile dev --place double --endpoint "$endpoint" ${REGION:+--region "$REGION"} "$@"

@@ -1,16 +1,14 @@
 """What CodePipeline answers to updates of a pipeline, and what they do to its runs."""
 
-import time
-
 from fact import NotTried, code, fact, message
-from world import OTHER_REGION, PATIENCE, UNFINISHED, action, approval, document, remove_role, stage
+from world import UNFINISHED, action, approval, document, remove_role, stage
 
 STRUCTURE = "CodePipeline User Guide, *CodePipeline pipeline structure reference*"
 API = "CodePipeline API Reference, "
 MOTO_VALIDATES_NOTHING = {"moto": "moto validates no update"}
 MOTO_RUNS_NOTHING = {"moto": "moto ends every run as it starts"}
 
-NO_SOURCE_ARN = "it refuses to judge this key: no policy of crossinvoke has it"
+NO_SOURCE_ARN = "what AWS gives here is not established, so the double judges no policy with this key, and says so"
 
 
 @fact("A pipeline needs two stages", calls="UpdatePipeline", expected="InvalidStructureException", source=STRUCTURE, not_in=MOTO_VALIDATES_NOTHING)
@@ -63,8 +61,48 @@ def action_role_source_arn(world):
     return world.update(declaration, lambda changed: changed["stages"].append(stage("Validate", invoke)))
 
 
+@fact(
+    "An update is refused while an action's role asks for an external id, which CodePipeline cannot send",
+    calls="UpdatePipeline",
+    expected="InvalidStructureException",
+    source="inferred from the service model: ActionDeclaration has no member for one",
+    evidence="assumed",
+    not_in=MOTO_VALIDATES_NOTHING,
+)
+def action_role_external_id(world):
+    declaration = world.pipeline()
+    role = world.role("dev", world.root("tools"), condition={"StringEquals": {"sts:ExternalId": "facts"}})
+    invoke = action("Invoke", "Invoke", "Lambda", {"FunctionName": "any"}, roleArn=role)
+    return world.update(declaration, lambda changed: changed["stages"].append(stage("Validate", invoke)))
+
+
+@fact(
+    "An update is accepted with an action's role that trusts in the form that the controller writes",
+    calls="CreateRole, UpdatePipeline",
+    expected="accepted",
+    source="inferred from IAM User Guide, *AWS global condition context keys*: aws:PrincipalArn is always there",
+    evidence="assumed",
+    not_in=MOTO_VALIDATES_NOTHING,
+)
+def action_role_trusting_as_ours(world):
+    declaration = world.pipeline()
+    role = trusting_as_ours(world, declaration)
+    invoke = action("Invoke", "Invoke", "Lambda", {"FunctionName": "any"}, roleArn=role)
+    change = lambda changed: changed["stages"].append(stage("Validate", invoke))  # noqa: E731
+    # IAM may take a while to show the role.
+    world.within_bound(lambda: world.update(declaration, change) == "accepted")
+    return world.update(declaration, change)
+
+
+def trusting_as_ours(world, declaration, policies=None):
+    """A role of the dev account that trusts the role of this pipeline as the controller has it."""
+    root = world.root("tools")["AWS"]
+    (trust,) = world.ours("trust, PipelineRole", root=root, role=declaration["roleArn"])["Statement"]
+    return world.role("dev", None, policies, trust=trust, what="invoke")
+
+
 def from_pipeline(world, name):
-    arn = f"arn:{world.partition}:codepipeline:us-east-1:{world.ids['tools']}:{name}"
+    arn = f"arn:{world.partition}:codepipeline:{world.region}:{world.ids['tools']}:{name}"
     return {"StringEquals": {"aws:SourceArn": arn}}
 
 
@@ -74,7 +112,7 @@ def from_pipeline(world, name):
     expected="it does",
     source="not established",
     evidence="assumed",
-    not_in={"double": NO_SOURCE_ARN, **MOTO_RUNS_NOTHING},
+    not_in={"double": "it runs a source without the pipeline's role, so its answer says nothing", **MOTO_RUNS_NOTHING},
 )
 def pipeline_role_source_arn(world):
     declaration = world.pipeline()
@@ -83,7 +121,7 @@ def pipeline_role_source_arn(world):
     name = declaration["roleArn"].split("/")[-1]
     world.client("tools", "iam").update_assume_role_policy(RoleName=name, PolicyDocument=document(trust))
     # The trust policy from before may be in force until IAM shows the change.
-    time.sleep(PATIENCE)
+    world.propagate()
     run = world.start(declaration)
     source = lambda: world.actions(declaration, run).get("Fetch", {}).get("status")  # noqa: E731
     world.within_bound(lambda: source() in ("Succeeded", "Failed"))
@@ -297,7 +335,7 @@ def needs_pass_connection(world):
 
 def world_connection(world):
     if world.place != "accounts":
-        return f"arn:{world.partition}:codeconnections:us-east-1:{world.ids['tools']}:connection/{world.next('connection')}"
+        return f"arn:{world.partition}:codeconnections:{world.region}:{world.ids['tools']}:connection/{world.next('connection')}"
     client = world.client("tools", "codeconnections")
     made = client.create_connection(ProviderType="GitHub", ConnectionName=world.name)["ConnectionArn"]
     world.made.append(lambda: client.delete_connection(ConnectionArn=made))
@@ -454,23 +492,72 @@ def no_rollback_after_update(world):
 )
 def store_of_region(world):
     def change(declaration):
-        other = action("Elsewhere", "Invoke", "Lambda", {"FunctionName": "any"}, region=OTHER_REGION)
+        other = action("Elsewhere", "Invoke", "Lambda", {"FunctionName": "any"}, region=world.elsewhere())
         declaration["stages"].append(stage("Validate", other))
 
     return "accepted" if world.update(world.pipeline(), change) == "accepted" else "refused"
 
 
+SECRET = "a-secret-of-the-facts"
+
+
+def with_secret(world):
+    """A pipeline with an action of a custom type that has a secret, and the id of that type."""
+    kind = world.custom_type("ApiToken")
+    custom = {"name": "Check", "actionTypeId": kind, "runOrder": 1, "configuration": {"ApiToken": SECRET}}
+    return world.pipeline(stage("Wait", approval()), stage("Check", custom)), kind
+
+
+def secret_of_a_run(world, declaration, kind):
+    """What the worker of the action gets as the secret, in a run of the pipeline as it is now."""
+    run = world.start(declaration)
+    waits = lambda: world.actions(declaration, run).get("Approve", {}).get("status") == "InProgress"  # noqa: E731
+    world.set_up(waits, "a run that waits for an approval")
+    token = world.action_state(declaration, "Approve")["token"]
+    place = {"pipelineName": declaration["name"], "stageName": "Wait", "actionName": "Approve"}
+    world.pipelines.put_approval_result(**place, result={"summary": "yes", "status": "Approved"}, token=token)
+    jobs = []
+
+    def polled():
+        jobs.extend(world.pipelines.poll_for_jobs(actionTypeId=kind, maxBatchSize=1)["jobs"])
+        return bool(jobs)
+
+    world.set_up(polled, "a job of the custom action")
+    return jobs[0]["data"]["actionConfiguration"]["configuration"]["ApiToken"]
+
+
 @fact(
-    "A masked secret that comes back under the same names is kept",
-    calls="UpdatePipeline",
-    expected="kept",
-    source="inferred from CodePipeline User Guide, *CodePipeline pipeline structure reference*",
-    evidence="assumed",
-    not_in={
-        "accounts": "AWS shows no secret; it takes a person with a GitHub token who starts a run afterwards",
-        "double": "the wire tests of the double look behind it",
-        "moto": "moto masks nothing",
-    },
+    "A secret is shown as a mask, and the mask that comes back in an unchanged action keeps it",
+    calls="CreateCustomActionType, GetPipeline, UpdatePipeline, PollForJobs",
+    expected="shown as ****, kept",
+    source=API + "ActionConfigurationProperty, which writes the mask with five asterisks",
+    not_in={"moto": "moto has no custom action types and masks nothing"},
 )
-def mask_kept(_world):
-    raise NotTried("no place can be asked")
+def mask_kept(world):
+    declaration, kind = with_secret(world)
+    shown = declaration["stages"][2]["actions"][0]["configuration"]["ApiToken"]
+    # As the controller does: another stage is edited, and this one goes back as it was read.
+    answered = world.update(declaration, a_second_approval_beside)
+    if answered != "accepted":
+        return f"shown as {shown}, the update was refused: {answered}"
+    given = secret_of_a_run(world, declaration, kind)
+    return f"shown as {shown}, {'kept' if given == SECRET else 'lost'}"
+
+
+def a_second_approval_beside(declaration):
+    declaration["stages"].append(stage("Late", approval("Late")))
+
+
+@fact(
+    "The mask that comes back in a stage of another name keeps no secret",
+    calls="CreateCustomActionType, GetPipeline, UpdatePipeline, PollForJobs",
+    expected="lost",
+    source=STRUCTURE,
+    not_in={"moto": "moto has no custom action types and masks nothing"},
+)
+def mask_lost(world):
+    declaration, kind = with_secret(world)
+    answered = world.update(declaration, lambda changed: changed["stages"][2].update(name="Renamed"))
+    if answered != "accepted":
+        return f"the update was refused: {answered}"
+    return "kept" if secret_of_a_run(world, declaration, kind) == SECRET else "lost"

@@ -3,6 +3,7 @@
     run.py --tools-profile P --dev-profile P [--yes]     a person's own two accounts
     run.py … --place double --endpoint URL               the AWS double, with two profiles of it
     run.py --place moto --endpoint URL                   moto
+    run.py … --region R                              in this region, not in that of the tools profile
     run.py … --clean                                     removes what runs that broke off left
     run.py --markdown                                    the table of docs/second-opinion.md
 
@@ -20,11 +21,11 @@ import pipeline_facts  # noqa: F401
 import run_facts  # noqa: F401
 from calls import no_answer
 from fact import FACTS, NotTried
-from world import PREFIX, World, remove_leftovers
+from world import PREFIX, REGION, World, remove_leftovers
 
 WARNING = """This makes, and removes afterwards, in the tools account {tools} and the dev account {dev}:
-  roles, pipelines of type V2, an S3 bucket a pipeline, a connection that stays pending (tools);
-  roles and functions (dev). All of it in us-east-1 with the prefix {prefix}.
+  roles, pipelines of type V2, an S3 bucket a pipeline, a connection that stays pending, custom action types (tools);
+  roles and functions (dev). All of it in {region} with the prefix {prefix}.
 It starts about a dozen short runs. Expect some cents, and about half an hour. Nothing without the prefix is touched.
 If it breaks off, `make aws-facts-clean` with the same profiles removes what is left."""
 
@@ -35,6 +36,8 @@ def arguments():
     parser.add_argument("--dev-profile")
     parser.add_argument("--endpoint")
     parser.add_argument("--place", choices=["accounts", "double", "moto"], default="accounts")
+    parser.add_argument("--region")
+    parser.add_argument("--try-all", action="store_true", help="also what the table says that the place is not asked")
     parser.add_argument("--only", action="append", help="facts whose name contains this; may be given several times")
     parser.add_argument("--yes", action="store_true")
     parser.add_argument("--clean", action="store_true")
@@ -64,17 +67,18 @@ def toward(session, endpoint):
 def world_of(given):
     if given.place == "moto":
         accounts = ("111111111111", "222222222222")
-        return World(*(moto_session(account, given.endpoint) for account in accounts), given.place)
+        return World(*(moto_session(account, given.endpoint) for account in accounts), given.place, given.region or REGION)
     profiles = (given.tools_profile, given.dev_profile)
-    sessions = [boto3.Session(profile_name=profile, region_name="us-east-1") for profile in profiles]
+    region = given.region or boto3.Session(profile_name=given.tools_profile).region_name or REGION
+    sessions = [boto3.Session(profile_name=profile, region_name=region) for profile in profiles]
     if given.endpoint:
         sessions = [toward(session, given.endpoint) for session in sessions]
-    return World(*sessions, given.place)
+    return World(*sessions, given.place, region)
 
 
-def ask(world, fact):
+def ask(world, fact, *, try_all=False):
     """The word of the table, and what was answered or why nothing was."""
-    if world.place in fact.not_in:
+    if world.place in fact.not_in and not try_all:
         return "not tried", fact.not_in[world.place]
     try:
         answered = fact.check(world)
@@ -117,14 +121,14 @@ def main():
             print(f"removed {name}")
         return 0
     if given.place == "accounts":
-        print(WARNING.format(prefix=PREFIX, **world.ids))
+        print(WARNING.format(prefix=PREFIX, region=world.region, **world.ids))
         if not given.yes and input("Go on? [yes/no] ") != "yes":
             return 2
     found = {"agree": 0, "differs": 0, "not tried": 0}
     for fact in FACTS:
         if given.only and not any(part.lower() in fact.name.lower() for part in given.only):
             continue
-        word, answered = ask(world, fact)
+        word, answered = ask(world, fact, try_all=given.try_all)
         found[word] += 1
         line = f"{word:9}  {fact.name}: {answered}"
         if word == "differs":

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sys
 import time
 import urllib.request
@@ -17,9 +18,12 @@ from fact import NotTried, code
 
 # Everything that is made has a name with this prefix, and nothing without it is changed or removed.
 PREFIX = "crossinvoke-facts-"
+# Where the accounts are asked if neither REGION nor the profile says it.
 REGION = "us-east-1"
-OTHER_REGION = "eu-west-1"
-HANDLER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "handler", "index.py")
+HERE = os.path.dirname(os.path.abspath(__file__))
+HANDLER = os.path.join(HERE, "handler", "index.py")
+# The documents that the controller writes, as its own tests hold them.
+DOCUMENTS = os.path.join(HERE, "..", "..", "src", "domain", "policy", "snapshots", "crossinvoke__domain__policy__tests__the_documents_we_write_read_as_goldens.snap")
 # IAM shows a change after seconds, rarely after a minute.
 PATIENCE = 90
 # How long a run may take to get where it gets, in seconds. An action whose function cannot report stays open for twenty
@@ -34,8 +38,9 @@ UNFINISHED = ("InProgress", "Stopping")
 class World:
     """Clients of the tools and the dev account."""
 
-    def __init__(self, tools, dev, place):
+    def __init__(self, tools, dev, place, region):
         self.sessions = {"tools": tools, "dev": dev}
+        self.region = region
         # `accounts`, `double` or `moto`.
         self.place = place
         self.name = PREFIX + uuid.uuid4().hex[:8]
@@ -43,11 +48,15 @@ class World:
         self.number = 0
         self.ids = {side: self.client(side, "sts").get_caller_identity()["Account"] for side in self.sessions}
         self.partition = self.client("tools", "sts").get_caller_identity()["Arn"].split(":")[1]
+        known = tools.get_available_regions("codepipeline", partition_name=self.partition)
+        # Every account has the first two; a partition without them has others.
+        others = [other for other in ("us-east-1", "eu-west-1", *known) if other in known and other != region]
+        self.other_region = others[0] if others else ""
 
-    def client(self, side, service, region=REGION, *, again=True):
+    def client(self, side, service, region="", *, again=True):
         """`again`: what may be called again is, when it is throttled. Not for the call that a fact is about, if when it
         comes is part of the fact."""
-        return client(self.sessions[side], service, again=again, region_name=region)
+        return client(self.sessions[side], service, again=again, region_name=region or self.region)
 
     @property
     def iam(self):
@@ -72,13 +81,34 @@ class World:
                     raise
                 time.sleep(3)
 
+    def elsewhere(self):
+        """Another region of the partition."""
+        if not self.other_region:
+            raise NotTried(f"no other region of {self.partition} is known")
+        return self.other_region
+
+    def propagate(self):
+        """Waits until IAM shows a change that no call tells."""
+        if self.place == "accounts":
+            time.sleep(PATIENCE)
+
+    def ours(self, name, **arns):
+        """A document as the controller writes it, with these ARNs instead of those of its tests."""
+        with open(DOCUMENTS, encoding="utf-8") as file:
+            written = json.loads(file.read().split("---", 2)[2])[name]
+        text = json.dumps(written)
+        for kind, arn in arns.items():
+            text, found = re.subn(rf'"arn:[^"]*:{kind}(/[^"]*)?"', lambda _, arn=arn: f'"{arn}"', text)
+            assert found == 1, (name, kind, text)
+        return json.loads(text)
+
     # --- what is made
 
-    def role(self, side, principal, policies=None, *, what="role", condition=None, **options):
-        """A role with inline policies, which may be assumed under a condition; returns its ARN."""
+    def role(self, side, principal, policies=None, *, what="role", condition=None, trust=None, **options):
+        """A role with inline policies, which may be assumed under a condition, or by another statement; returns its ARN."""
         name = options.pop("name", None) or self.next(what)
         iam = self.client(side, "iam")
-        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}
+        trust = trust or {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}
         if condition:
             trust["Condition"] = condition
         create = {"RoleName": name, "AssumeRolePolicyDocument": document(trust), **options}
@@ -95,7 +125,7 @@ class World:
         assume = {"RoleArn": arn, "RoleSessionName": "facts"}
         issued = self.eventually(lambda: sts.assume_role(**assume), "AccessDenied")["Credentials"]
         keys = issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"]
-        session = boto3.Session(*keys, region_name=REGION)
+        session = boto3.Session(*keys, region_name=self.region)
         endpoint = sts.meta.endpoint_url if self.place != "accounts" else None
         return lambda service: client(session, service, endpoint_url=endpoint)
 
@@ -125,12 +155,12 @@ class World:
         if self.place == "accounts":
             client.get_waiter("function_active_v2").wait(FunctionName=name)
         elif self.place == "double":
-            self.admin("set-behaviour", account=self.ids["dev"], region=REGION, name=name, behaviour=self.python())
+            self.admin("set-behaviour", account=self.ids["dev"], region=self.region, name=name, behaviour=self.python())
         return name, role
 
     def remove_function(self, name):
         if self.place == "double":
-            self.admin("remove-function", account=self.ids["dev"], region=REGION, name=name)
+            self.admin("remove-function", account=self.ids["dev"], region=self.region, name=name)
         else:
             self.client("dev", "lambda").delete_function(FunctionName=name)
 
@@ -149,7 +179,9 @@ class World:
         name = self.next("artifacts")
         if self.place == "accounts":
             s3 = self.client("tools", "s3")
-            s3.create_bucket(Bucket=name)
+            # us-east-1 is the one region that is not named.
+            named = {} if self.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": self.region}}
+            s3.create_bucket(Bucket=name, **named)
             self.made.append(lambda: remove_bucket(self.sessions["tools"], name))
             s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
             s3.put_object(Bucket=name, Key="source.zip", Body=b"PK\x05\x06" + b"\x00" * 18)
@@ -177,6 +209,16 @@ class World:
         self.eventually(create, "InvalidStructureException")
         self.made.append(lambda: self.pipelines.delete_pipeline(name=declaration["name"]))
         return self.pipelines.get_pipeline(name=declaration["name"])["pipeline"]
+
+    def custom_type(self, *secrets):
+        """A custom action type of the tools account with secret properties; returns its id."""
+        kind = {"category": "Test", "provider": self.next("type"), "version": "1"}
+        none = {"minimumCount": 0, "maximumCount": 0}
+        properties = [{"name": name, "required": True, "key": False, "secret": True, "queryable": False} for name in secrets]
+        make = {"configurationProperties": properties, "inputArtifactDetails": none, "outputArtifactDetails": none}
+        self.pipelines.create_custom_action_type(**kind, **make)
+        self.made.append(lambda: self.pipelines.delete_custom_action_type(**kind))
+        return {**kind, "owner": "Custom"}
 
     def update(self, declaration, change=lambda declaration: None, client=None):
         """UpdatePipeline with a changed copy; returns the code of the answer."""
@@ -286,6 +328,13 @@ def remove_leftovers(world):
         if found["name"].startswith(PREFIX):
             pipelines.delete_pipeline(name=found["name"])
             gone.append(found["name"])
+    if world.place == "accounts":
+        for page in pipelines.get_paginator("list_action_types").paginate(actionOwnerFilter="Custom"):
+            for found in page["actionTypes"]:
+                kind = {member: found["id"][member] for member in ("category", "provider", "version")}
+                if kind["provider"].startswith(PREFIX):
+                    pipelines.delete_custom_action_type(**kind)
+                    gone.append(kind["provider"])
     functions = world.client("dev", "lambda")
     for page in functions.get_paginator("list_functions").paginate():
         for found in page["Functions"]:

@@ -110,7 +110,7 @@ fn replace(world: &mut World, account: &str, region: &str, given: &Value) -> Res
     }
     let pipelines = world.accounts.get(account).map(|account| &account.pipelines);
     let before = pipelines.and_then(|pipelines| pipelines.current(region, &name));
-    let given = before.map_or_else(|| given.clone(), |before| declaration::unmasked(given, before.current()));
+    let given = before.map_or_else(|| given.clone(), |before| declaration::unmasked(given, before.current(), region));
     let normal = declaration::normalised(&given, region)?;
     Ok(json!({"version": pipelines::replace(world, account, region, &name, normal)}))
 }

@@ -14,8 +14,11 @@ const SECRETS: [(&str, &str); 4] = [
     ("ThirdParty", "OAuthToken"),
     ("ThirdParty", "ClientSecret"),
     ("ThirdParty", "RefreshToken"),
-    ("Custom", "ApiToken"),
+    ("Custom", CUSTOM_SECRET),
 ];
+
+/// The secret of every custom action type.
+pub(super) const CUSTOM_SECRET: &str = "ApiToken";
 
 /// The stages of a declaration.
 pub(super) fn stages(declaration: &Value) -> &[Value] {
@@ -69,16 +72,20 @@ pub(super) fn normalised(given: &Value, region: &str) -> Result<Value, String> {
     for stage in stages {
         let actions = stage.get_mut("actions").and_then(Value::as_array_mut).ok_or("actions are no list")?;
         for action in actions.iter_mut() {
-            let action = action.as_object_mut().ok_or("an action is no object")?;
-            action.entry("runOrder").or_insert_with(|| json!(1));
-            action.entry("region").or_insert_with(|| json!(region));
-            for artifacts in ["inputArtifacts", "outputArtifacts"] {
-                action.entry(artifacts).or_insert_with(|| json!([]));
-            }
+            fill(action.as_object_mut().ok_or("an action is no object")?, region);
         }
         actions.sort_by_key(run_order);
     }
     Ok(declaration)
+}
+
+/// The defaults of an action.
+fn fill(action: &mut Map<String, Value>, region: &str) {
+    action.entry("runOrder").or_insert_with(|| json!(1));
+    action.entry("region").or_insert_with(|| json!(region));
+    for artifacts in ["inputArtifacts", "outputArtifacts"] {
+        action.entry(artifacts).or_insert_with(|| json!([]));
+    }
 }
 
 /// The first thing in a declaration that only a pipeline of type V2 can have (User Guide, "Pipeline types").
@@ -117,16 +124,25 @@ pub(super) fn masked(declaration: &Value) -> Value {
 
 /// The declaration with every mask replaced by the secret of the same stage, action and key in `before`. A mask whose
 /// stage or action is not found there stays: the secret is lost (User Guide, "`CodePipeline` pipeline structure
-/// reference": the values are not preserved when a stage is renamed).
-pub(super) fn unmasked(declaration: &Value, before: &Value) -> Value {
+/// reference": the values are not preserved when a stage is renamed). So it is where other values of the action change:
+/// the API reference promises that a mask preserves the secret "without changing any other values of the action".
+pub(super) fn unmasked(declaration: &Value, before: &Value, region: &str) -> Value {
+    let shown = masked(before);
+    let unchanged = |stage: &str, action: &Value| {
+        let mut given = action.clone();
+        shapes::strip_nulls(&mut given);
+        given.as_object_mut().into_iter().for_each(|given| fill(given, region));
+        all_actions(&shown).any(|(in_stage, old)| in_stage == stage && *old == given)
+    };
     map_secrets(declaration, |stage, action, key, value| {
-        let known = |(in_stage, candidate): &(&str, &Value)| *in_stage == stage && text(candidate, "name") == action;
-        let (_, old) = all_actions(before).find(known).filter(|_| value == MASK)?;
+        let name = text(action, "name");
+        let known = |(in_stage, candidate): &(&str, &Value)| *in_stage == stage && text(candidate, "name") == name;
+        let (_, old) = all_actions(before).find(known).filter(|_| value == MASK && unchanged(stage, action))?;
         Some(old["configuration"].get(key)?.as_str()?.to_owned())
     })
 }
 
-fn map_secrets(declaration: &Value, change: impl Fn(&str, &str, &str, &str) -> Option<String>) -> Value {
+fn map_secrets(declaration: &Value, change: impl Fn(&str, &Value, &str, &str) -> Option<String>) -> Value {
     let mut declaration = declaration.clone();
     let stages = declaration.get_mut("stages").and_then(Value::as_array_mut);
     for stage in stages.into_iter().flatten() {
@@ -137,7 +153,7 @@ fn map_secrets(declaration: &Value, change: impl Fn(&str, &str, &str, &str) -> O
             let configuration = action.get_mut("configuration").and_then(Value::as_object_mut);
             for (key, value) in configuration.into_iter().flatten() {
                 let old = value.as_str().filter(|_| is_secret(&before, key));
-                if let Some(new) = old.and_then(|old| change(&stage_name, text(&before, "name"), key, old)) {
+                if let Some(new) = old.and_then(|old| change(&stage_name, &before, key, old)) {
                     *value = Value::String(new);
                 }
             }

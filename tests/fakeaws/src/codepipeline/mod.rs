@@ -9,6 +9,7 @@
 
 mod admin;
 mod constraints;
+mod custom;
 mod declaration;
 mod executions;
 mod gates;
@@ -55,6 +56,9 @@ pub(crate) fn handle(world: &mut World, caller: &Caller, operation: &str, body: 
         "EnableStageTransition" => run::enable_transition,
         "PutApprovalResult" => run::put_approval_result,
         "PutJobSuccessResult" => run::put_job_success_result,
+        "CreateCustomActionType" => custom::create,
+        "DeleteCustomActionType" => custom::delete,
+        "PollForJobs" => custom::poll,
         "PutJobFailureResult" => run::put_job_failure_result,
         other => return Err(ServiceError::unsupported(format!("CodePipeline {other}"))),
     };

@@ -46,7 +46,7 @@ pub(super) fn update(world: &mut World, caller: &Caller, body: &Value) -> Result
     let given = body.get("pipeline").unwrap_or(&Value::Null);
     let name = named(world, caller, "UpdatePipeline", given)?;
     shapes::declaration(given)?;
-    let given = declaration::unmasked(given, current(world, caller, &name)?.current());
+    let given = declaration::unmasked(given, current(world, caller, &name)?.current(), &caller.region);
     let declaration = accepted(world, caller, &given)?;
     let version = replace(world, &caller.account, &caller.region, &name, declaration);
     Ok(json!({"pipeline": current(world, caller, &name)?.shown(version)}))

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
+    custom::CustomType,
     declaration,
     run::{ActionOutcome, Execution, Switch},
     shapes, structure,
@@ -22,6 +23,8 @@ pub(crate) struct Pipelines {
     outcomes: BTreeMap<ActionKey, ActionOutcome>,
     /// Transitions into stages that were switched, by region, pipeline and stage.
     switches: BTreeMap<(String, String, String), Switch>,
+    /// Custom action types that were made, by region, and whether they still exist.
+    custom_types: BTreeMap<String, BTreeMap<CustomType, bool>>,
 }
 
 /// Region, pipeline, stage and action.
@@ -215,6 +218,16 @@ impl Pipelines {
     /// Every pipeline that has executions: region, name, executions.
     pub(super) fn all_executions(&self) -> impl Iterator<Item = (&str, &str, &[Execution])> {
         self.executions.iter().map(|((region, name), of)| (region.as_str(), name.as_str(), of.as_slice()))
+    }
+
+    /// The custom action types of a region.
+    pub(super) fn custom_types(&mut self, region: &str) -> &mut BTreeMap<CustomType, bool> {
+        self.custom_types.entry(region.to_owned()).or_default()
+    }
+
+    /// Whether this type of action was made and exists.
+    pub(super) fn is_custom_type(&self, region: &str, kind: &Value) -> bool {
+        self.custom_types.get(region).and_then(|types| types.get(&CustomType::of(kind))) == Some(&true)
     }
 
     /// What becomes of an action that the double does not run itself.

@@ -45,6 +45,7 @@ pub(crate) fn handle(
             let (name, function) = find(world, caller, "lambda:GetFunctionConfiguration", input)?;
             Ok(configuration(caller, &name, &function))
         }
+        "CreateAlias" => create_alias(world, caller, input),
         "ListFunctions" => list(world, caller, input),
         other => Err(ServiceError::unsupported(other)),
     }
@@ -273,6 +274,31 @@ fn create(world: &mut World, caller: &Caller, input: &Value) -> Result<Value, Se
     }
     functions.insert(name.clone(), function.clone());
     Ok(configuration(caller, &name, &function))
+}
+
+/// An alias of the one version that functions have here. Nothing is found by it: what `CodePipeline` makes of a qualifier is
+/// not documented.
+fn create_alias(world: &mut World, caller: &Caller, input: &Value) -> Result<Value, ServiceError> {
+    let alias = text(input, "Name").unwrap_or_default().to_owned();
+    let version = text(input, "FunctionVersion").unwrap_or_default();
+    let (name, _) = find(world, caller, "lambda:CreateAlias", &json!({"FunctionName": text(input, "FunctionName")}))?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if alias.is_empty() || alias.chars().all(|c| c.is_ascii_digit()) || !alias.chars().all(allowed) {
+        let pattern = "(?!^[0-9]+$)([a-zA-Z0-9-_]+)";
+        let text = format!("Value '{alias}' at 'name' failed to satisfy constraint: {pattern}");
+        return Err(ServiceError::new("ValidationException", text));
+    }
+    let arn = arn(caller, &name);
+    if version != "$LATEST" {
+        let text = format!("Function not found: {arn}:{version}");
+        return Err(ServiceError::new("ResourceNotFoundException", text).with_status(404));
+    }
+    let functions = world.account_mut(&caller.account).functions.entry(caller.region.clone()).or_default();
+    if functions.get_mut(&name).is_none_or(|function| !function.aliases.insert(alias.clone())) {
+        let text = format!("Alias already exists: {arn}:{alias}");
+        return Err(ServiceError::new("ResourceConflictException", text).with_status(409));
+    }
+    Ok(json!({"AliasArn": format!("{arn}:{alias}"), "Name": alias, "FunctionVersion": version, "Description": ""}))
 }
 
 /// `Marker` and `MaxItems`: 50 functions a page at most (API reference, `ListFunctions`).

@@ -1,6 +1,6 @@
 //! What one AWS account holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -127,6 +127,9 @@ pub(crate) struct Function {
     /// Unique id of the role that Lambda's grant on the key of the environment is for.
     #[serde(skip)]
     pub(crate) grantee: Option<String>,
+    /// Names of aliases.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) aliases: BTreeSet<String>,
     /// What it does when it is invoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) behaviour: Option<Behaviour>,

@@ -20,6 +20,15 @@ pub(crate) fn decode(request: &Request) -> Result<(&'static str, Value), Service
             })?;
             Ok(("CreateFunction", body))
         }
+        ("POST", ["2015-03-31", "functions", name, "aliases"]) => {
+            let mut body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+            if !body.is_object() {
+                let text = "Could not parse request body";
+                return Err(ServiceError::new("InvalidRequestContentException", text));
+            }
+            body["FunctionName"] = json!(name);
+            Ok(("CreateAlias", body))
+        }
         ("GET", ["2015-03-31", "functions", name]) => Ok(("GetFunction", named(name, &request.query))),
         ("GET", ["2015-03-31", "functions", name, "configuration"]) => {
             Ok(("GetFunctionConfiguration", named(name, &request.query)))
@@ -48,7 +57,7 @@ fn query_members(query: &str) -> Value {
 pub(crate) fn encode(operation: &str, outcome: &Result<Value, ServiceError>) -> Answer {
     let mut headers = vec![("content-type", "application/json".to_owned()), ("x-amzn-requestid", super::request_id())];
     let (status, body) = match outcome {
-        Ok(body) => (if operation == "CreateFunction" { 201 } else { 200 }, body.to_string()),
+        Ok(body) => (if operation.starts_with("Create") { 201 } else { 200 }, body.to_string()),
         Err(error) => {
             headers.push(("x-amzn-errortype", error.code.clone()));
             let kind = if error.status < 500 { "User" } else { "Service" };

@@ -68,6 +68,62 @@ async fn the_double_agrees_and_nothing_is_left_of_the_asking() {
     assert_eq!(aws.admin().configuration().unwrap(), before);
 }
 
+/// A check that the table leaves out for the double runs here once: the double says that it does not judge it, or what it
+/// lacks is put beside it.
+#[tokio::test]
+async fn what_the_table_leaves_out_is_run_all_the_same() {
+    let aws = double().await;
+    for (fact, line) in [
+        (
+            "asks for aws:SourceArn",
+            "not tried  An update is refused while an action's role asks for aws:SourceArn, which a pipeline role's session \
+             does not have: UpdatePipeline failed in AWS: InternalFailure",
+        ),
+        (
+            "gives aws:SourceArn",
+            "agree      CodePipeline gives aws:SourceArn when it assumes a pipeline's own role: it does",
+        ),
+        (
+            "takes an alias",
+            "differs    FunctionName takes an alias behind the name: Failed, fakeaws cannot do this: a FunctionName that is \
+             no plain name: crossinvoke-facts-",
+        ),
+        (
+            "takes an ARN",
+            "differs    FunctionName takes an ARN: Failed, fakeaws cannot do this: a FunctionName that is no plain name: \
+             arn:aws:lambda:us-east-1:222222222222:function:crossinvoke-facts-",
+        ),
+    ] {
+        let said = text(&run(&aws, &["--try-all", "--only", fact]).await);
+        assert!(said.starts_with(line), "{fact}: {said}");
+    }
+    for (mutation, line) in [
+        ("bulk-with-boundary", "agree      The bulk answer of all roles has their boundary: it has\n"),
+        ("bulk-without-boundary", "differs    The bulk answer of all roles has their boundary: it has not (expected"),
+    ] {
+        let said = text(&run_mutated(&aws, mutation, &["--try-all", "--only", "The bulk answer"]).await);
+        assert!(said.starts_with(line), "{mutation}: {said}");
+    }
+}
+
+/// Region and partition are those of the accounts, not of the author.
+#[tokio::test]
+async fn accounts_of_another_region_and_partition_are_asked_there() {
+    let seed = fs::read_to_string(folder().join("seed.json")).unwrap().replace("arn:aws:", "arn:aws-cn:");
+    let mut seed: serde_json::Value = serde_json::from_str(&seed).unwrap();
+    for account in seed["accounts"].as_object_mut().unwrap().values_mut() {
+        account["partition"] = json!("aws-cn");
+    }
+    let aws = FakeAws::start(serde_json::from_value(seed).unwrap()).await.unwrap();
+    let facts = ["A function of another", "It reports in the region", "A trust in the form", "artifact store there"];
+    let only = facts.iter().flat_map(|fact| ["--only", fact]);
+    let arguments: Vec<&str> = ["--region", "cn-north-1"].into_iter().chain(only).collect();
+    let said = text(&run(&aws, &arguments).await);
+    assert!(said.ends_with("4 agree, 0 differs, 0 not tried\n"), "{said}");
+    let calls = aws.admin().calls().unwrap();
+    assert!(calls.iter().all(|call| call.region.starts_with("cn-")), "{calls:?}");
+}
+
 /// Of an AWS that behaves otherwise, each fact about it says so: what was set up and did not come about is no reason not
 /// to have tried.
 #[tokio::test]
@@ -97,6 +153,18 @@ async fn what_does_not_come_about_differs_and_ends_with_1() {
         (
             "any-region-takes-reports",
             &["It reports in the region of the pipeline: accepted (expected: JobNotFoundException)"],
+        ),
+        (
+            "another-is-trusted",
+            &["An update is accepted with an action's role that trusts in the form that the controller writes: \
+               InvalidStructureException (expected: accepted)"],
+        ),
+        (
+            "masks-are-taken-for-secrets",
+            &[
+                "A secret is shown as a mask, and the mask that comes back in an unchanged action keeps it: shown as ****, \
+               lost (expected: shown as ****, kept)",
+            ],
         ),
         (
             "rights-are-not-needed",

@@ -6,6 +6,7 @@ import sys
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(here, "..", "..", "..", "aws-facts"))
 
+import pipeline_facts  # noqa: E402
 import run  # noqa: E402
 import run_facts  # noqa: E402
 import world  # noqa: E402
@@ -20,7 +21,46 @@ def all_rights():
     run_facts.invoking = lambda given, actions=None, **named: plain(given, **named)
 
 
+def bulk(*members):
+    """The bulk answer, which the double lacks, with these members of the role that was read alone."""
+    plain = world.World.client
+
+    def client(self, side, service, *arguments, **options):
+        made = plain(self, side, service, *arguments, **options)
+        if service == "iam":
+            made.meta.events.register("before-call.iam.GetAccountAuthorizationDetails", lambda **_: answer(self))
+        return made
+
+    def answer(given):
+        alone = plain(given, "dev", "iam")
+        names = [role["RoleName"] for role in alone.list_roles()["Roles"] if role["RoleName"].startswith(given.name)]
+        read = [alone.get_role(RoleName=name)["Role"] for name in names]
+        roles = [{member: role[member] for member in ("Arn", *members)} for role in read]
+        return Answered, {"RoleDetailList": roles, "IsTruncated": False}
+
+    world.World.client = client
+
+
+class Answered:
+    status_code = 200
+
+
+def another_is_trusted():
+    """AWS does not take the condition of our trust policies for met."""
+    plain = world.World.ours
+    world.World.ours = lambda given, name, **arns: plain(given, name, **{**arns, "role": arns["role"] + "-of-others"})
+
+
+def masks_are_taken_for_secrets():
+    rename = lambda declaration: declaration["stages"][2].update(name="Renamed")  # noqa: E731
+    pipeline_facts.a_second_approval_beside = rename
+
+
 MUTATIONS = {
+    "another-is-trusted": another_is_trusted,
+    "masks-are-taken-for-secrets": masks_are_taken_for_secrets,
+    "bulk-with-boundary": lambda: bulk("PermissionsBoundary"),
+    "bulk-without-boundary": bulk,
     "updates-do-nothing": lambda: setattr(world.World, "update", lambda *_, **__: "accepted"),
     "functions-cannot-report": lambda: handler("silent"),
     "any-region-takes-reports": lambda: handler("everywhere"),

@@ -95,6 +95,11 @@ pub(super) fn begin(world: &mut World, at: &At, execution: &str, declaration: &V
             run.waits_for = WaitsFor::Approval { token, until: now + wait };
             None
         }
+        // Its worker has to poll for it.
+        (Ok(_), _, "Custom", _) if world.pipelines_mut(at).is_custom_type(&at.region, kind) => {
+            run.waits_for = WaitsFor::Release;
+            None
+        }
         _ => {
             let outcome = world.pipelines_mut(at).outcome(&at.region, &at.pipeline, &stage, text(action, "name"));
             let outcome = outcome.outcome().map(|outcome| with_usual_variables(outcome, action));

@@ -28,7 +28,7 @@ pub use self::begin::ActionOutcome;
 pub(super) use self::{
     approval::put as put_approval_result,
     callback::{failure as put_job_failure_result, success as put_job_success_result},
-    execution::{Mode, StageRun},
+    execution::{Mode, StageRun, WaitsFor},
     list::list as list_action_executions,
     rollback::roll_back as roll_back_stage,
     shown::state,
