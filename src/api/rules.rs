@@ -201,10 +201,12 @@ pub(super) fn tools_account_immutable() -> Rule {
     .field_path(".toolsAccount")
 }
 
-/// As [`tools_account_immutable`].
+/// As [`tools_account_immutable`]. Null, which server-side apply stores for an empty `region:`, is no region either.
 pub(super) fn dev_account_immutable() -> Rule {
     rule(
-        "self.devAccount == oldSelf.devAccount",
+        "self.devAccount.id == oldSelf.devAccount.id && \
+         (has(self.devAccount.region) && dyn(self.devAccount.region) != null ? self.devAccount.region : '') == \
+         (has(oldSelf.devAccount.region) && dyn(oldSelf.devAccount.region) != null ? oldSelf.devAccount.region : '')",
         "must stay as it was created (id and region, an absent region too): to move to another account or region, \
          for example from us-east-1 to us-west-2, delete this object and create a new one",
     )

@@ -1,6 +1,8 @@
 //! Manifests as people write them, through every tool that they use: each is refused by all in words that say what to
 //! write, or taken by all and means the same.
 
+use std::path::PathBuf;
+
 use crossinvoke::{
     api::CrossAccountInvoke,
     cluster::Decoded,
@@ -43,7 +45,7 @@ spec:
 ";
 
 /// How people apply one.
-const TOOLS: [&str; 4] = ["create", "client-side", "server-side", "helm"];
+const TOOLS: [&str; 5] = ["create", "client-side", "server-side", "helm", "helm-upgrade"];
 
 /// Lines to be replaced, and what comes of it.
 type Case = (&'static str, &'static [(&'static str, &'static str)], Outcome);
@@ -165,16 +167,26 @@ async fn send(scenario: &Scenario<'_>, tool: &str, name: &str, manifest: &str) -
             kubectl.run_with_input(&["apply", "--server-side", &namespace, "--filename=-"], manifest).await
         }
         _ => {
-            let chart = scenario.folder().join(name);
-            std::fs::create_dir_all(chart.join("templates")).context("a chart")?;
-            let metadata = format!("apiVersion: v2\nname: {name}\nversion: 0.1.0\n");
-            std::fs::write(chart.join("Chart.yaml"), metadata).context("a chart")?;
-            // Braces of a variable are none of helm's.
-            std::fs::write(chart.join("templates/invoke.yaml"), manifest).context("a chart")?;
             let release = Release { name: name.to_owned(), namespace: scenario.namespace.clone(), values: json!({}) };
-            scenario.helm().install(&release, &chart, &[]).await
+            if tool == "helm-upgrade" {
+                let right = chart_of(scenario, name, &self::manifest(name, &[]))?;
+                scenario.helm().install(&release, &right, &[]).await?;
+                return scenario.helm().upgrade(&release, &chart_of(scenario, name, manifest)?, &[]).await;
+            }
+            scenario.helm().install(&release, &chart_of(scenario, name, manifest)?, &[]).await
         }
     }
+}
+
+/// A chart of one manifest.
+fn chart_of(scenario: &Scenario<'_>, name: &str, manifest: &str) -> Result<PathBuf> {
+    let chart = scenario.folder().join(name);
+    std::fs::create_dir_all(chart.join("templates")).context("a chart")?;
+    let metadata = format!("apiVersion: v2\nname: {name}\nversion: 0.1.0\n");
+    std::fs::write(chart.join("Chart.yaml"), metadata).context("a chart")?;
+    // Braces of a variable are none of helm's.
+    std::fs::write(chart.join("templates/invoke.yaml"), manifest).context("a chart")?;
+    Ok(chart)
 }
 
 /// What the controller makes of the stored object, or the words in which it refuses it.
