@@ -46,7 +46,10 @@ pub async fn gather(
     let (others, released) = existing(context, situation, own_uid);
     let mut gathered = Others::default();
     gathered.proof.released = released;
-    gathered.proof.nothing_else_leaves = unknown::any(context);
+    // The entries are in the tools account's roles: who is granted nothing there has none.
+    let (tools, key) = (&situation.declared.tools.account, &situation.declared.key);
+    let unknown = unknown::unknown(context, &gate_input::accounts(context), tools, key);
+    gathered.proof.nothing_else_leaves = unknown.is_some();
     for other in &others {
         gathered.stages_made.extend(stages_made(context, other));
         known_needs(context, situation, other, &mut gathered);

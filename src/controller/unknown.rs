@@ -48,14 +48,6 @@ pub fn waits(unknown: &str, deleting: bool) -> Verdict {
     Verdict::progressing(message, super::outcome::Retry::Backoff)
 }
 
-/// Whether anything is unknown at all.
-#[must_use]
-pub fn any(context: &Context) -> bool {
-    context.caches.all_unlistable()
-        || !context.caches.unlistable().is_empty()
-        || context.caches.objects().iter().any(|object| object.0.is_err())
-}
-
 /// Whether an account is granted to a namespace whose objects are not all known; which, and what to do.
 #[must_use]
 pub fn unknown(context: &Context, accounts: &[Account], account: &AccountId, reader: &ObjectKey) -> Option<String> {

@@ -142,7 +142,8 @@ pub struct Proof {
     pub behind: BTreeMap<Arn, Behind>,
     /// Objects that release what they have: they are being deleted and their actions are gone.
     pub released: BTreeSet<ObjectKey>,
-    /// While some object is not known, only what the object at hand releases may leave.
+    /// While an object that the tools account may grant something is not known, only what the object at hand releases may
+    /// leave.
     pub nothing_else_leaves: bool,
 }
 

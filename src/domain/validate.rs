@@ -36,7 +36,19 @@ pub fn validate_object(
         spec.action.iter_mut().for_each(|action| action.user_parameters = None);
         spec.invoke_role.iter_mut().for_each(|role| role.tags.clear());
     } else if lost_null(object) {
-        spec.action.get_or_insert_default().user_parameters = Some(UserParameters::Null);
+        // What the object itself has may be right by now: the annotation is as old as the last client-side apply.
+        return Err(invalid(
+            "spec.action.userParameters",
+            &format!(
+                "is null in the manifest that was applied last (annotation {applied}), and kubectl leaves such a field out: quote \
+                 values that begin with #, for example '#{{variables.suite}}', or leave the field out, and kubectl apply the \
+                 manifest again; where the object is not written by kubectl apply any more: kubectl annotate \
+                 crossaccountinvoke {name} --namespace {namespace} {applied}-",
+                applied = annotation::LAST_APPLIED,
+                name = key.name,
+                namespace = key.namespace,
+            ),
+        ));
     }
     validate(key, &spec, installation)
 }
@@ -360,6 +372,10 @@ mod tests {
         for (spec, annotations) in [(&null, None), (&dropped, applied(with_null))] {
             let refused = check(spec, annotations.clone(), false).unwrap_err();
             assert!(refused.message.contains("quote values that begin with #"), "{}", refused.message);
+            // The annotation outlives an edit of the object, and nothing but this way out removes it.
+            let way_out = "kubectl apply the manifest again; where the object is not written by kubectl apply any more: kubectl \
+                annotate crossaccountinvoke validate --namespace payments kubectl.kubernetes.io/last-applied-configuration-";
+            assert_eq!(refused.message.ends_with(way_out), annotations.is_some(), "{}", refused.message);
             assert!(check(spec, annotations, true).is_ok());
         }
         for (spec, annotations) in [

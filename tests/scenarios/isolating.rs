@@ -13,6 +13,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
+    proving::add_entry,
     suite::{Case, case},
     support::{converge, entered, patch_account, refused, repaired},
 };
@@ -273,6 +274,10 @@ async fn unwatchable(scenario: &mut Scenario<'_>) -> Result<()> {
     until_readyz(scenario, namespace, "readyz names the namespace", named).await?;
     // Objects of the others are served meanwhile.
     converge(scenario, &scenario.invoke("one")).await?;
+    // No account grants anything to the namespace, so nothing of its objects can be what a shared policy still names.
+    let good = scenario.configuration()?;
+    add_entry(scenario, &format!("arn:aws:iam::{}:role/stray", scenario.accounts.dev))?;
+    repaired(scenario, "one", "a stray entry", &good).await?;
     eventually("lists come less often", DEADLINE, async || {
         let lists = scenario.kubernetes_calls("list", "crossaccountinvokes", namespace);
         let lists = lists.map_err(|error| error.to_string())?;

@@ -100,7 +100,7 @@ fn assume_policy(scenario: &Scenario<'_>) -> Result<Value> {
 }
 
 /// Adds an entry to the assume policy by hand.
-fn add_entry(scenario: &Scenario<'_>, entry: &str) -> Result<()> {
+pub(crate) fn add_entry(scenario: &Scenario<'_>, entry: &str) -> Result<()> {
     let mut policy = assume_policy(scenario)?;
     let resource = &mut policy["Statement"][0]["Resource"];
     let mut entries = resource.as_array().cloned().unwrap_or_else(|| vec![resource.clone()]);
