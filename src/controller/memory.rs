@@ -85,6 +85,8 @@ struct Inner {
     settled: HashMap<String, Inventory>,
     /// Objects being deleted whose action is gone: they need nothing of what is shared any more.
     released: BTreeSet<String>,
+    /// Objects that go without a grant and of which AWS showed something.
+    proven: BTreeSet<String>,
     /// Objects whose deletion is complete, until the watch has shown it.
     finished: BTreeSet<String>,
     pipeline_roles: BTreeMap<PipelineKey, Arn>,
@@ -213,9 +215,20 @@ impl Memory {
         inner.released.contains(uid) || inner.finished.contains(uid)
     }
 
+    /// AWS showed something of an object that goes without a grant.
+    pub fn note_proven(&self, uid: &str) {
+        self.lock().proven.insert(uid.to_owned());
+    }
+
+    /// Whether AWS showed something of it.
+    pub fn is_proven(&self, uid: &str) -> bool {
+        self.lock().proven.contains(uid)
+    }
+
     /// The object's deletion is complete.
     pub fn finish(&self, uid: &str) {
         let mut inner = self.lock();
+        inner.proven.remove(uid);
         inner.claims.remove(uid);
         inner.planned.remove(uid);
         inner.settled.remove(uid);
@@ -237,6 +250,7 @@ impl Memory {
     pub fn forget(&self, uid: &str) {
         let mut inner = self.lock();
         inner.released.remove(uid);
+        inner.proven.remove(uid);
         inner.finished.remove(uid);
         inner.claims.remove(uid);
         inner.planned.remove(uid);
@@ -258,6 +272,7 @@ impl Memory {
     pub fn retain(&self, uids: &BTreeSet<String>) {
         let mut inner = self.lock();
         inner.released.retain(|uid| uids.contains(uid));
+        inner.proven.retain(|uid| uids.contains(uid));
         inner.finished.retain(|uid| uids.contains(uid));
         inner.claims.retain(|uid, _| uids.contains(uid));
         inner.planned.retain(|uid, _| uids.contains(uid));

@@ -28,6 +28,7 @@ pub mod remove;
 pub mod report;
 pub mod role_changes;
 pub mod sessions;
+mod standing;
 pub mod startup;
 pub mod status_inventory;
 pub mod unknown;

@@ -53,14 +53,8 @@ pub async fn named(
         }
         observed.pipelines.insert(name, read?);
     }
-    let function = match sessions.lambda.get_function(&situation.declared.function).await {
-        Err(error) if untouched.function && is_denied(&error) => {
-            let function = &situation.declared.function;
-            tracing::info!(%function, "a function that may not be read never had anything of this object");
-            None
-        }
-        read => read?,
-    };
+    let function =
+        if targets::reads_function(situation) { function(sessions, situation, untouched).await? } else { None };
     observed.function = function.map(|function| Function { arn: function.arn, role: function.role });
     let execution_role = observed.function.as_ref().and_then(|function| function.role.role());
     for name in targets::roles(situation) {
@@ -68,6 +62,22 @@ pub async fn named(
         observed.roles.insert(name, role);
     }
     Ok(observed)
+}
+
+/// The declared function.
+async fn function(
+    sessions: &Sessions,
+    situation: &Situation<'_>,
+    untouched: Untouched,
+) -> Result<Option<crate::aws::FunctionRead>, AwsError> {
+    match sessions.lambda.get_function(&situation.declared.function).await {
+        Err(error) if untouched.function && is_denied(&error) => {
+            let function = &situation.declared.function;
+            tracing::info!(%function, "a function that may not be read never had anything of this object");
+            Ok(None)
+        }
+        read => read,
+    }
 }
 
 /// Takes note of the pipelines that were not found: one wrong answer must not pass for a pipeline that is gone.
@@ -82,18 +92,24 @@ pub fn doubt(context: &Context, situation: &Situation<'_>, observed: &mut Observ
     }
 }
 
+/// What is told to whom nothing is granted.
+pub const LOOKING: &str =
+    "what exists in AWS because of this object is being looked for, and is removed when it is found";
+
 /// The verdict while pipelines are in doubt.
 #[must_use]
 pub fn doubted(situation: &Situation<'_>, reason: Reason, pipelines: &BTreeSet<PipelineName>) -> Option<Verdict> {
     let tools = &situation.declared.tools;
     let name = pipelines.first()?;
+    let message = format!(
+        "pipeline {name} in tools account {}, {}, is not found; it is looked at again, and nothing that its action needs is \
+         removed before a second look says the same",
+        tools.account, tools.region
+    );
     Some(Verdict::Reconciling {
         reason,
-        message: format!(
-            "pipeline {name} in tools account {}, {}, is not found; it is looked at again, and nothing that its action needs is \
-             removed before a second look says the same",
-            tools.account, tools.region
-        ),
+        // To whom nothing is granted nothing is told of the accounts.
+        message: if situation.granted.today { message } else { LOOKING.to_owned() },
         retry: Retry::After(SECOND_LOOK),
     })
 }
@@ -262,7 +278,8 @@ fn execution_roles(situation: &Situation<'_>, observed: &Observed) -> BTreeSet<R
     let seen = function.and_then(|function| function.role.role());
     let recorded = situation.inventory.roles(Part::CallbackPolicy);
     // The spec's own word, for a function that is gone together with the status.
-    let expected = situation.declared.execution_role.as_ref().filter(|_| function.is_none()).and_then(Arn::role);
+    let says = situation.declared.execution_role.as_ref().filter(|_| situation.granted.today && function.is_none());
+    let expected = says.and_then(Arn::role);
     let account = &situation.declared.dev.account;
     seen.into_iter().chain(recorded).chain(expected).filter(|role| role.account == *account).collect()
 }

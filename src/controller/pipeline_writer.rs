@@ -26,7 +26,7 @@ use crate::{
         observed::{Pipeline, Resource},
         own_writes::State,
         pipeline_edit::action_with_role,
-        plan::{PipelineGoal, Situation, blocked_edit, pipeline_state},
+        plan::{PipelineGoal, Situation, blocked_edit, pipeline_state, untold},
         policy, retry,
         spec::Trust,
         stage_states,
@@ -291,7 +291,7 @@ fn refused_for_another(situation: &Situation<'_>, pipeline: &Pipeline, edit: &Ed
         None if own => "an older spec of this object made; it is corrected first".to_owned(),
         None => "this object did not make; repair that action's role, or remove the action".to_owned(),
     };
-    let theirs = neighbour.is_some_and(|user| user.key.namespace != reader.namespace);
+    let theirs = untold(situation).hides(role.as_str());
     let role = if theirs { "a role".to_owned() } else { role.to_string() };
     Verdict::Stalled {
         reason: Reason::PipelineRefused,

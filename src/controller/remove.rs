@@ -20,7 +20,9 @@ use super::{
     others,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
-    pipeline_writer, record, role_changes, unknown,
+    pipeline_writer, record, role_changes,
+    standing::{self, Standing, standing},
+    unknown,
 };
 use crate::{
     api::{CrossAccountInvoke, Reason, annotation},
@@ -45,6 +47,14 @@ use crate::{
 pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     let context = pass.context;
     kind_stays(pass).await?;
+    let has_nothing = match standing(pass) {
+        Standing::Known => false,
+        Standing::Claimed => !standing::is_proven(pass).await?,
+        Standing::Nothing => true,
+    };
+    if has_nothing {
+        return Ok(Verdict::Released);
+    }
     let mut entered = Entered::open(pass, gate::access_for_removal).await?;
     let sessions = &entered.sessions;
     let situation = entered.situation(context);
@@ -176,7 +186,10 @@ async fn kind_stays(pass: &Pass<'_>) -> Result<(), Halt> {
 }
 
 /// Something may exist that a stale read does not show: deletion that ended now would leave it behind.
-fn invisible(context: &Context, situation: &Situation<'_>, observed: &Observed) -> Result<(), Verdict> {
+///
+/// # Errors
+/// The verdict that waits for it.
+pub fn invisible(context: &Context, situation: &Situation<'_>, observed: &Observed) -> Result<(), Verdict> {
     let now = Context::now();
     let states = plan::observed_states(situation, observed);
     let stale = context.memory.own_writes(|writes| {

@@ -97,6 +97,10 @@ async fn named(
             tracing::warn!(role = %arn, "whose role an action names cannot be read: {error}");
             Ok(NamedRole::Hidden)
         }
+        Err(error) if plan::untold(situation).hides(arn) => {
+            tracing::warn!(role = %arn, "whose role an action names cannot be read: {error}");
+            Err(AwsError { resource: "the role that an action of the pipeline names".to_owned(), ..error })
+        }
         Err(error) => Err(error),
     }
 }

@@ -8,7 +8,8 @@ use super::{
     plan::Situation,
 };
 
-/// The pipelines to read: the declared one, and those the inventory names in the same account and region.
+/// The pipelines to read: the declared one, and those the inventory names in the same account and region. Without a grant
+/// of today a spec may name anybody's.
 #[must_use]
 pub fn pipelines(situation: &Situation<'_>) -> BTreeSet<PipelineName> {
     let declared = situation.declared;
@@ -17,14 +18,25 @@ pub fn pipelines(situation: &Situation<'_>) -> BTreeSet<PipelineName> {
             && item.holder.region() == declared.tools.region.as_str()
     });
     let names = recorded.filter_map(|item| item.holder.resource().parse().ok());
-    names.chain([declared.pipeline.clone()]).collect()
+    names.chain(situation.granted.today.then(|| declared.pipeline.clone())).collect()
 }
 
-/// The invoke roles to read: the declared one, and those the inventory names in the dev account.
+/// Whether to read the declared function: without a grant of today only where the inventory names it.
+#[must_use]
+pub fn reads_function(situation: &Situation<'_>) -> bool {
+    let (function, region) = (&situation.declared.function, situation.declared.dev.region.as_str());
+    let resource = format!("function:{function}");
+    let mut recorded = situation.inventory.of(Part::InvokePolicy).filter_map(|item| item.entry.as_ref());
+    situation.granted.today || recorded.any(|entry| entry.resource() == resource && entry.region() == region)
+}
+
+/// The invoke roles to read: the declared one, and those the inventory names in the dev account. A derived name can be no
+/// other object's.
 #[must_use]
 pub fn roles(situation: &Situation<'_>) -> BTreeSet<RoleName> {
     let declared = situation.declared;
     let recorded =
         situation.inventory.of(Part::InvokeRole).filter(|item| item.holder.account() == declared.dev.account.as_str());
-    recorded.filter_map(|item| item.holder.role_name()).chain([declared.role_name.clone()]).collect()
+    let own = (situation.granted.today || !declared.role_is_named).then(|| declared.role_name.clone());
+    recorded.filter_map(|item| item.holder.role_name()).chain(own).collect()
 }

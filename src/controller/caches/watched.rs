@@ -44,6 +44,8 @@ impl Caches {
         let (caches, noting) = (self.clone(), self.clone());
         let (mut first, one) = (true, namespace.is_some());
         let (learning, scope) = (self.clone(), namespace.clone());
+        let (store, known) = (writer.as_reader(), Arc::new(Mutex::new(Vec::new())));
+        let listed = known.clone();
         let learn = move |learned: Watching<'_>| {
             learning.note_watching::<CrossAccountInvoke>(scope.as_deref(), &learned);
         };
@@ -52,6 +54,10 @@ impl Caches {
                 (Err(watcher::Error::InitialListFailed(error)), Some(_)) if is_of_one_namespace(error) => {}
                 (Err(error), _) => noting.note_failure::<CrossAccountInvoke>(error),
                 (Ok(event), _) => noting.note(&mut first, event),
+            }
+            // Only a list says what is gone, and a store that was emptied knows of nothing that could be.
+            if matches!(event, Ok(watcher::Event::InitDone)) {
+                *listed.lock().unwrap_or_else(PoisonError::into_inner) = store.state();
             }
             match (&namespace, whether_unlistable(event)) {
                 (Some(namespace), _) => noting.note_namespace(namespace, &mut first, event),
@@ -66,7 +72,13 @@ impl Caches {
                 self.forget(object);
                 self.object_changed(object);
             }
-            watcher::Event::InitDone => self.forget_all_but_known(),
+            watcher::Event::InitDone => {
+                let before = std::mem::take(&mut *known.lock().unwrap_or_else(PoisonError::into_inner));
+                for object in vanished(&before, &self.objects()) {
+                    self.note_left_behind(object);
+                }
+                self.forget_all_but_known();
+            }
             _ => {}
         });
         events
@@ -164,7 +176,8 @@ impl Caches {
     /// An object that goes without having been in deletion leaves everything behind: somebody took our finalizer off
     /// before. That may be what they wanted, so that nothing is removed, and what stays is named.
     fn note_left_behind(&self, object: &Guarded) {
-        if object.meta().deletion_timestamp.is_some() {
+        let finished = self.memory.is_finished(&object.uid().unwrap_or_default());
+        if finished || object.meta().deletion_timestamp.is_some() {
             return;
         }
         let inventory = self.inventory(object);
@@ -216,7 +229,37 @@ impl Caches {
     }
 }
 
+/// The objects that went while a watch was interrupted, of which a new list tells by not having them.
+fn vanished<'a>(before: &'a [Arc<Guarded>], now: &[Arc<Guarded>]) -> Vec<&'a Guarded> {
+    let there: BTreeSet<String> = now.iter().filter_map(|object| object.uid()).collect();
+    let gone = before.iter().filter(|object| object.uid().is_none_or(|uid| !there.contains(&uid)));
+    gone.map(Arc::as_ref).collect()
+}
+
 fn digests(object: &Guarded) -> (u64, u64) {
     let status = object.0.as_ref().map_or(NO_STATUS, |object| status_digest(object.status.as_ref()));
     (content(object, FINALIZER), status)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_object_that_a_new_list_does_not_have_is_gone_even_if_another_has_its_name() {
+        let object = |name: &str, uid: &str| -> Arc<Guarded> {
+            let object = json!({"apiVersion": "crossinvoke.dev/v1alpha1", "kind": "CrossAccountInvoke",
+                "metadata": {"name": name, "namespace": "payments", "uid": uid}, "spec": {
+                    "toolsAccount": {"id": "111111111111", "region": "us-east-1"}, "devAccount": {"id": "222222222222"},
+                    "pipeline": {"name": "release"}, "stage": {"name": "Validate"}, "function": {"name": "MyFunction"}}});
+            Arc::new(serde_json::from_value(object).unwrap())
+        };
+        let before = [object("stays", "1"), object("made-again", "2"), object("gone", "3")];
+        let now = [object("stays", "1"), object("made-again", "4"), object("new", "5")];
+        let gone: Vec<String> = vanished(&before, &now).into_iter().filter_map(|object| object.uid()).collect();
+        assert_eq!(gone, ["2", "3"]);
+        assert!(vanished(&[], &now).is_empty(), "nothing was known before the first list");
+    }
 }

@@ -6,6 +6,7 @@ use crate::{
     domain::{
         inventory::Part,
         observed::Resource,
+        pipeline_edit::UNTOLD,
         plan::{Described, FieldValue, OTHERS_ENTRIES, STRAY_ENTRIES},
     },
 };
@@ -121,7 +122,9 @@ fn sentence(
 /// for the function elsewhere.
 fn since_then(desired: &str, observed: &str) -> &'static str {
     let account = |role: &str| role.split(':').nth(4).map(str::to_owned);
-    if account(observed).is_some() && account(observed) == account(desired) {
+    if observed == UNTOLD {
+        "runs since then asked, if anything, as that role"
+    } else if account(observed).is_some() && account(observed) == account(desired) {
         "runs since then asked the function, if they did, as that role"
     } else {
         "runs since then did not ask the function in the dev account"

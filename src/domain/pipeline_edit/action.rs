@@ -53,7 +53,7 @@ pub(super) fn put(
         }
         Some(action) if !owned.owns(desired.stage.as_str(), action) => {
             let found = match role_of(action) {
-                Some(role) => format!("its roleArn is {role}, not {}", desired.role),
+                Some(role) => format!("its roleArn is {}, not {}", owned.untold.shown(role), desired.role),
                 None => format!("it has no roleArn, and this object's is {}", desired.role),
             };
             return Err(Refusal::ActionConflict { stage: desired.stage.clone(), action: desired.name.clone(), found });

@@ -48,6 +48,9 @@ pub fn found_members(
     let under_another_role = || actions(declaration).find(|found| here(found) && action::invokes(found.1, desired));
     let (stage, action) = ours().find(here).or_else(|| ours().find(named)).or_else(under_another_role)?;
     let mut members = members(stage.text("name"), action, pipeline_region);
+    if let Some(role) = members.get_mut("roleArn") {
+        role.shown = owned.untold.shown(&role.shown).to_owned();
+    }
     for (other_stage, other) in ours().filter(|(_, other)| !std::ptr::eq(*other, action)) {
         let place = format!("{}/{}", other_stage.text("name"), other.text("name"));
         let shown = "another action with our role".to_owned();

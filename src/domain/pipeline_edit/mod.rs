@@ -9,6 +9,7 @@ mod json;
 mod members;
 mod order;
 mod stage;
+mod untold;
 mod users;
 
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ pub use self::{
     members::{Member, desired_members, found_members},
     order::{Earlier, Note, NoteKind, Placed, notes, place_of_ours, placed},
     stage::{renamed, stage_is_only_ours},
+    untold::{UNTOLD, Untold},
     users::foreign_users,
 };
 use super::ids::{ActionName, Arn, FunctionName, Region, RoleId, StageName};
@@ -74,6 +76,8 @@ pub struct Owned {
     pub neighbours: BTreeSet<RoleId>,
     /// Actions that were ours until somebody changed their role and nothing else, by their stage, as they are now.
     pub reclaimed: Vec<(String, Json)>,
+    /// Roles of other people's actions that no message names.
+    pub untold: Untold,
 }
 
 /// An edit that makes a difference.

@@ -8,10 +8,11 @@ use super::{
 use crate::{
     api::Reason,
     domain::{
-        ids::{Arn, PipelineName, StageName},
+        ids::{Arn, PipelineName, RoleId, RoleName, StageName},
         inventory::{Item, Part},
+        names,
         observed::{Observed, Pipeline, Resource},
-        pipeline_edit::{self, DesiredAction, Note, Owned, Refusal},
+        pipeline_edit::{self, DesiredAction, Note, Owned, Refusal, Untold},
         shared_policy::AssumeUser,
     },
 };
@@ -52,7 +53,26 @@ pub(super) fn owned_in(situation: &Situation<'_>, observed: &Observed, role: Opt
     let users = situation.others.assume.values().flatten();
     let neighbours = users.flat_map(AssumeUser::roles).collect();
     let reclaimed = read.map(|read| role_change::reclaimed(situation, observed, read)).unwrap_or_default();
-    Owned { roles, actions, stages_made, stages_known, neighbours, reclaimed }
+    let untold = untold(situation);
+    Owned { roles, actions, stages_made, stages_known, neighbours, reclaimed, untold }
+}
+
+/// Whose roles are not named to the author of this object: those of objects of other namespaces, as far as they are known,
+/// and whatever else looks like a role of ours.
+#[must_use]
+pub fn untold(situation: &Situation<'_>) -> Untold {
+    let declared = situation.declared;
+    let users = || situation.others.assume.values().flatten();
+    let is_kin = |user: &&AssumeUser| user.key.namespace == declared.key.namespace;
+    let strangers: BTreeSet<RoleId> = users().filter(|user| !is_kin(user)).flat_map(AssumeUser::roles).collect();
+    let own = |name: RoleName| RoleId { account: declared.dev.account.clone(), name };
+    let mut kin: BTreeSet<RoleId> = users().filter(is_kin).flat_map(AssumeUser::roles).collect();
+    kin.extend(situation.inventory.roles(Part::InvokeRole));
+    kin.insert(own(declared.role_name.clone()));
+    // What is somebody else's is so whoever names it.
+    kin.retain(|role| !strangers.contains(role));
+    kin.insert(own(names::default_role_name(situation.installation, &declared.key)));
+    Untold { kin, strangers, path: Some(situation.granted.role_path.clone()).filter(|path| path.as_str() != "/") }
 }
 
 /// What a person should know about the place of our action, once it is there.

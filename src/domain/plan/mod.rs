@@ -40,7 +40,7 @@ use super::{
 use crate::api::Reason;
 
 pub use access::lacks_boundary;
-pub use action_in_pipeline::{blocked_edit, notes};
+pub use action_in_pipeline::{blocked_edit, notes, untold};
 use action_in_pipeline::{desired_action, owned_in, pipeline_step};
 pub use assume::{behind_of_observed, unexplained_entries};
 pub use closing::keep_what_was_in_place;

@@ -84,6 +84,14 @@ fn an_action_whose_role_alone_was_changed_is_told_member_by_member() {
     let found = told(&|action| action["roleArn"] = json!(other)).unwrap();
     assert_eq!(found["roleArn"].shown, other);
     let without = |members: BTreeMap<String, Member>| members.into_iter().filter(|(name, _)| name != "roleArn");
+    let strangers = BTreeSet::from([other.parse::<Arn>().unwrap().role().unwrap()]);
+    let theirs = Owned { untold: Untold { strangers, ..Untold::default() }, ..owned() };
+    let changed = with(&placed, |placed| placed["stages"][2]["actions"][0]["roleArn"] = json!(other));
+    let hidden = found_members(&changed, &desired(), &theirs, &region()).unwrap();
+    assert_eq!((hidden["roleArn"].shown.as_str(), hidden["roleArn"].meaning.as_str()), (UNTOLD, other));
+    let refused = |owned: &Owned| converge(&changed, &region(), &desired(), owned).unwrap_err().to_string();
+    assert!(refused(&owned()).contains(other) && !refused(&theirs).contains(other), "{}", refused(&theirs));
+    assert!(refused(&theirs).contains(UNTOLD), "{}", refused(&theirs));
     let good = desired_members(&placed, &desired(), &region());
     assert_eq!(without(found).collect::<Vec<_>>(), without(good).collect::<Vec<_>>(), "nothing else differs");
     let found = told(&|action| drop(action.as_object_mut().unwrap().remove("roleArn"))).unwrap();

@@ -113,6 +113,23 @@ fn a_role_that_somebody_changed_is_corrected_where_an_earlier_version_shows_ours
 }
 
 #[test]
+fn a_role_of_another_namespace_is_named_in_no_message() {
+    for (namespace, named) in [(key().namespace, true), ("another-tenant".to_owned(), false)] {
+        let (mut world, seen) = changed(|action| action["roleArn"] = json!(OTHER));
+        world.observed.role_changes.push(RoleChange { named_now: NamedRole::Hidden, ..seen });
+        let mut others = neighbour_with(OTHER, true);
+        others.assume.values_mut().flatten().for_each(|user| user.key.namespace.clone_from(&namespace));
+        let plan = world.plan(&choice_of_one(), &others);
+        assert_eq!(plan.blockers[0].reason, Reason::ActionConflict, "{namespace}");
+        assert_eq!(plan.blockers[0].message.contains(OTHER), named, "{}", plan.blockers[0].message);
+        world.compare(&choice_of_one(), &others);
+        let told = format!("{:?}", world.drift.status().unwrap().items);
+        assert!(told.contains("roleArn"), "{told}");
+        assert_eq!(told.contains(OTHER), named, "{told}");
+    }
+}
+
+#[test]
 fn a_role_of_ours_that_is_not_tagged_any_more_proves_nothing() {
     let (mut world, seen) = changed(|action| action["roleArn"] = json!(OTHER));
     world.observed.role_changes.push(seen);
