@@ -3,7 +3,6 @@
 //! tells nothing of them. A revoked grant leads to removal all the same, on what AWS shows to be this object's.
 
 use super::{
-    context::Context,
     entered::Entered,
     gate_input::gate_input,
     observe::{self, LOOKING, Purpose, Untouched},
@@ -18,7 +17,7 @@ use crate::{
 
 /// What is known of an object that goes, before AWS is asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Standing {
+pub(super) enum Standing {
     /// It is granted what it asks for, or this process planned something for it when it was, or AWS showed something of it.
     Known,
     /// Only its status says that it has something.
@@ -29,7 +28,7 @@ pub enum Standing {
 
 /// Which of them an object is.
 #[must_use]
-pub fn standing(pass: &Pass<'_>) -> Standing {
+pub(super) fn standing(pass: &Pass<'_>) -> Standing {
     let context = pass.context;
     // A spec that is not valid names no account, and is refused as ever.
     let Ok(declared) = validate_object(&pass.key, &pass.object, &context.settings.installation) else {
@@ -54,7 +53,7 @@ fn of(granted: bool, planned: bool, claimed: bool) -> Standing {
 ///
 /// # Errors
 /// A verdict that tells nothing of the accounts, while that cannot be told.
-pub async fn is_proven(pass: &mut Pass<'_>) -> Result<bool, Halt> {
+pub(super) async fn is_proven(pass: &mut Pass<'_>) -> Result<bool, Halt> {
     let key = pass.key.clone();
     let shown = shown(pass).await.map_err(|halt| match halt {
         Halt::Verdict(verdict) => untold(&key.to_string(), verdict).into(),

@@ -3,12 +3,12 @@
 use crossinvoke_harness::{
     Context as _, Result, Scenario, Setup,
     accounts::EXECUTION_ROLE,
-    objects,
+    objects, process,
     wait::{DEADLINE, eventually},
 };
 use kube::{
     Api, Client,
-    api::{DynamicObject, ListParams, PostParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -278,6 +278,7 @@ async fn unwatchable(scenario: &mut Scenario<'_>) -> Result<()> {
     let good = scenario.configuration()?;
     add_entry(scenario, &format!("arn:aws:iam::{}:role/stray", scenario.accounts.dev))?;
     repaired(scenario, "one", "a stray entry", &good).await?;
+    missed(scenario, namespace).await?;
     eventually("lists come less often", DEADLINE, async || {
         let lists = scenario.kubernetes_calls("list", "crossaccountinvokes", namespace);
         let lists = lists.map_err(|error| error.to_string())?;
@@ -299,6 +300,54 @@ async fn unwatchable(scenario: &mut Scenario<'_>) -> Result<()> {
         if log.iter().any(|line| line.contains(&again)) { Ok(()) } else { Err(format!("{log:?}")) }
     })
     .await
+}
+
+/// An object loses its finalizer and goes between two lists. Nothing but the second of them tells of it.
+async fn missed(scenario: &mut Scenario<'_>, namespace: &str) -> Result<()> {
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(scenario.client.clone(), namespace, &objects::cross_account_invokes());
+    let dev = scenario.accounts.dev.clone();
+    let object = objects::cross_account_invoke(&scenario.accounts, namespace, "missed");
+    let mut object: DynamicObject = serde_json::from_value(object).context("an object")?;
+    object = api.create(&PostParams::default(), &object).await.context("an object")?;
+    let role = format!("arn:aws:iam::{dev}:role/left");
+    object.data["status"] = json!({"inventory": [{"kind": "InvokeRole", "account": dev, "resource": role,
+        "writtenAt": "2026-01-01T00:00:00Z", "readBack": true}]});
+    eventually("the status is taken", DEADLINE, async || {
+        let mut now = api.get("missed").await.map_err(|error| error.to_string())?;
+        now.data["status"] = object.data["status"].clone();
+        api.replace_status("missed", &PostParams::default(), &now).await.map(drop).map_err(|error| error.to_string())
+    })
+    .await?;
+    eventually("the controller has seen it", DEADLINE, async || match api.get("missed").await {
+        Ok(object) if object.metadata.finalizers.as_ref().is_some_and(|all| !all.is_empty()) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await?;
+    let controller = scenario.controller()?.id();
+    process::pause(controller)?;
+    let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    api.patch("missed", &PatchParams::default(), &none).await.context("no finalizer")?;
+    api.delete("missed", &DeleteParams::default()).await.context("deleting")?;
+    process::resume(controller)?;
+    let kubectl = scenario.kubectl();
+    let arguments = [
+        "get",
+        "events.events.k8s.io",
+        "--namespace",
+        namespace,
+        "--field-selector=reason=LeftBehind",
+        "--output=json",
+    ];
+    eventually("what it left is told", DEADLINE, async || {
+        let told = kubectl.run(&arguments).await.map_err(|error| error.to_string())?;
+        if told.contains(&role) { Ok(()) } else { Err(told) }
+    })
+    .await?;
+    let log = scenario.controller()?.log();
+    let told = log.iter().filter(|line| line.contains("without its finalizer") && line.contains(&role)).count();
+    assert_eq!(told, 1, "told once: {log:?}");
+    Ok(())
 }
 
 async fn unreadable_kind(scenario: &mut Scenario<'_>) -> Result<()> {

@@ -2,7 +2,7 @@
 //! nobody learns from it whose the other entries are.
 
 use crossinvoke_harness::{
-    Context as _, Result, Scenario, Setup,
+    Calls, Context as _, Result, Scenario, Setup,
     accounts::{CONTROLLER_ROLE, EXECUTION_ROLE, PIPELINE, PIPELINE_ROLE},
     objects::condition,
     wait::{DEADLINE, eventually},
@@ -21,6 +21,7 @@ use crate::{
 
 const UNWATCHED: &str = "a-namespace-that-is-no-longer-watched-keeps-its-path";
 const STRANGERS: &str = "what-strangers-share-is-told-as-a-number";
+const CONFLICT: &str = "a-conflict-tells-no-other-tenants-role";
 
 pub(crate) fn scenarios() -> Vec<Case> {
     vec![
@@ -33,6 +34,9 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("a_role_whose_trust_was_emptied_keeps_its_callback_policy", Setup::default, emptied_trust),
         case("a_role_that_got_its_tags_back_keeps_its_callback_policy", Setup::default, tags_back),
         case("what_strangers_share_is_told_as_a_number", || both(STRANGERS), strangers),
+        case("a_conflict_tells_no_other_tenants_role", || both(CONFLICT), conflict),
+        case("an_object_that_nobody_granted_learns_nothing_of_a_pipeline", one_pipeline, learns_nothing),
+        case("a_grant_revoked_before_a_restart_leads_to_removal", quick, revoked_and_restarted),
         case("a_full_inventory_stops_edits_and_not_deletion", quick, full_inventory),
         case("a_controller_role_that_was_made_again_is_entered_again", Setup::default, made_again),
         case("one_start_with_a_wrong_installation_id_leaves_no_drift", Setup::default, wrong_installation),
@@ -41,6 +45,11 @@ pub(crate) fn scenarios() -> Vec<Case> {
 
 fn quick() -> Setup {
     Setup::default().flags(["--idle-poll", "1s"])
+}
+
+/// The grant opens less than the controller's role may read in AWS.
+fn one_pipeline() -> Setup {
+    quick().aws_accounts(|tools, _| tools["spec"]["grants"][0]["pipelines"] = json!([PIPELINE]))
 }
 
 /// Whether a role of its own may be named.
@@ -227,6 +236,7 @@ async fn cost_nothing(scenario: &mut Scenario<'_>) -> Result<()> {
         let name = format!("hostile-{number}");
         let mut hostile = scenario.invoke(&name);
         hostile["spec"]["function"]["name"] = json!("Missing");
+        hostile["metadata"]["finalizers"] = json!(["crossinvoke.dev/aws-resources"]);
         scenario.apply(&hostile).await?;
         if number < 5 {
             scenario.until_reason(&name, "NotGranted").await?;
@@ -241,7 +251,101 @@ async fn cost_nothing(scenario: &mut Scenario<'_>) -> Result<()> {
     // Its own role, once a look.
     assert!(calls.of("GetRole") <= 6 && calls.of("ListRoles") <= 3, "{calls}");
     assert!(calls.of("GetFunctionConfiguration") <= 6, "{calls}");
+    // Nothing says that most of them ever had anything.
+    let mark = scenario.mark()?;
+    for number in 5..60 {
+        scenario.delete(&format!("hostile-{number}")).await?;
+    }
+    for number in 5..60 {
+        scenario.until_gone(&format!("hostile-{number}")).await?;
+    }
+    let reads = |calls: &Calls| {
+        calls.0.iter().filter(|call| !["AssumeRole", "GetCallerIdentity"].contains(&call.operation.as_str())).count()
+    };
+    let calls = scenario.calls_since(mark)?;
+    assert_eq!(reads(&calls), 0, "{calls}");
+    // Of one that claims something the roles are read that it names, once, and its own; and nothing that is shared.
+    let mark = scenario.mark()?;
+    scenario.delete("hostile-0").await?;
+    scenario.until_gone("hostile-0").await?;
+    let calls = scenario.calls_since(mark)?;
+    assert!(calls.of("GetRole") <= 41 && reads(&calls) == calls.of("GetRole"), "{calls}");
+    for number in 1..5 {
+        scenario.delete(&format!("hostile-{number}")).await?;
+        scenario.until_gone(&format!("hostile-{number}")).await?;
+    }
     scenario.assert_as_before(&before)
+}
+
+/// Its spec and its status name pipelines that nobody granted it.
+async fn learns_nothing(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
+    let mut asks = scenario.invoke("asks");
+    asks["spec"]["pipeline"]["name"] = json!("payments-secret-by-spec");
+    asks["metadata"]["finalizers"] = json!(["crossinvoke.dev/aws-resources"]);
+    scenario.apply(&asks).await?;
+    scenario.until_reason("asks", "NotGranted").await?;
+    let claim = json!({"kind": "PipelineAction", "account": tools, "stage": "Validate", "action": "asks",
+        "resource": format!("arn:aws:codepipeline:{region}:{tools}:payments-secret-by-status"),
+        "writtenAt": "2026-01-01T00:00:00Z", "readBack": true});
+    put_status(scenario, "asks", json!({"inventory": [claim]})).await?;
+    let mark = scenario.mark()?;
+    scenario.delete("asks").await?;
+    refused(scenario, "asks", "Deleting", &["what exists in AWS because of this object is being looked for"]).await?;
+    let object = scenario.invokes().get("asks").await.context("reading")?;
+    for told in [message(&object), object.data["status"]["conditions"].to_string()] {
+        assert!(!told.contains("secret-by") && !told.contains("not found"), "{told}");
+    }
+    scenario.until_gone("asks").await?;
+    let calls = scenario.calls_since(mark)?;
+    // Two looks at what its status names, and none at what its spec does.
+    assert_eq!((calls.of("GetPipeline"), calls.of("GetFunctionConfiguration")), (2, 0), "{calls}");
+    Ok(())
+}
+
+async fn revoked_and_restarted(scenario: &mut Scenario<'_>) -> Result<()> {
+    let before = scenario.configuration()?;
+    converge(scenario, &scenario.invoke("validate")).await?;
+    scenario.controller()?.stop().await?;
+    patch_account(scenario, "dev", &json!({"spec": {"grants": []}})).await?;
+    scenario.start_controller().await?;
+    scenario.until_reason("validate", "NotGranted").await?;
+    scenario.delete("validate").await?;
+    scenario.until_gone("validate").await?;
+    scenario.assert_as_before(&before)
+}
+
+/// Two tenants declare one action, and then somebody gives one's action the other's role.
+async fn conflict(scenario: &mut Scenario<'_>) -> Result<()> {
+    let other = second_namespace(scenario).await?;
+    scenario.start_controller().await?;
+    converge(scenario, &scenario.invoke("mine")).await?;
+    scenario.apply(&in_namespace(scenario.invoke("theirs"), &other)).await?;
+    let object = converged_there(scenario, &other, "theirs").await?;
+    let theirs = object.data["status"]["devAccount"]["invokeRoleARN"].clone();
+    scenario.apply(&scenario.invoke("theirs")).await?;
+    refused(scenario, "theirs", "ActionConflict", &["another role of crossinvoke"]).await?;
+    let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
+    let mut changed = pipeline(scenario)?;
+    let actions = changed["stages"][2]["actions"].as_array_mut().unwrap();
+    actions.iter_mut().find(|action| action["name"] == "mine").unwrap()["roleArn"] = theirs.clone();
+    scenario.aws().replace_pipeline(&tools, &region, changed).context("their role in my action")?;
+    scenario.touch("mine", "look").await?;
+    refused(scenario, "mine", "ActionConflict", &["another role of crossinvoke"]).await?;
+    let told =
+        |it: &DynamicObject| it.data["status"]["drift"]["items"].to_string().contains("another role of crossinvoke");
+    scenario.until("mine", "the drift is told", told).await?;
+    let theirs = theirs.as_str().and_then(|arn| arn.rsplit('/').next()).unwrap_or_default().to_owned();
+    assert!(!theirs.is_empty());
+    for name in ["mine", "theirs"] {
+        let status = scenario.invokes().get(name).await.context("reading")?.data["status"].to_string();
+        assert!(!status.contains(&theirs) && !status.contains(&other), "{status}");
+    }
+    let events =
+        scenario.kubectl().run(&["get", "events", "--namespace", &scenario.namespace, "--output", "json"]).await?;
+    assert!(!events.contains(&theirs) && !events.contains(&other), "{events}");
+    Ok(())
 }
 
 /// A neighbour whose function is in a region that the controller may not read.
