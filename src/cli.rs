@@ -7,7 +7,7 @@ use std::{net::SocketAddr, time::Duration};
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{
-    domain::{ids::InstallationId, validate::parse_interval},
+    domain::{account_status, ids::InstallationId, validate::parse_interval},
     telemetry::logging::LogFormat,
 };
 
@@ -74,8 +74,8 @@ pub struct Run {
     /// When a pipeline with a running execution is looked at again.
     #[arg(long, default_value = "15s", value_parser = duration)]
     pub idle_poll: Duration,
-    /// How often an AwsAccount is looked at.
-    #[arg(long, default_value = "10m", value_parser = duration)]
+    /// How often an AwsAccount is looked at: at most every 30m, since another installation reports it after two hours of silence.
+    #[arg(long, default_value = "10m", value_parser = account_interval)]
     pub account_interval: Duration,
     /// First delay after a throttled or unavailable AWS; it doubles, with full jitter.
     #[arg(long, default_value = "1s", value_parser = duration)]
@@ -113,6 +113,16 @@ fn session_duration(text: &str) -> Result<Duration, String> {
     let allowed = Duration::from_mins(15)..=Duration::from_hours(1);
     duration(text).and_then(|duration| {
         if allowed.contains(&duration) { Ok(duration) } else { Err("it must be 15m to 1h".to_owned()) }
+    })
+}
+
+fn account_interval(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|interval| {
+        if interval <= account_status::LONGEST_INTERVAL {
+            Ok(interval)
+        } else {
+            Err("it must be at most 30m".to_owned())
+        }
     })
 }
 
@@ -154,6 +164,9 @@ mod tests {
     fn an_invalid_option_says_what_is_expected() {
         let error = Cli::try_parse_from(["crossinvoke", "run", "--idle-poll", "soon"]).unwrap_err().to_string();
         assert!(error.contains("is not a duration such as 15s"), "{error}");
+        let error = Cli::try_parse_from(["crossinvoke", "run", "--account-interval", "90m"]).unwrap_err().to_string();
+        assert!(error.contains("at most 30m"), "{error}");
+        assert!(Cli::try_parse_from(["crossinvoke", "run", "--account-interval", "30m"]).is_ok());
         let error = Cli::try_parse_from(["crossinvoke", "run", "--installation-id", "Bad_Id"]).unwrap_err().to_string();
         assert!(error.contains("lower-case letters, digits and hyphens"), "{error}");
     }

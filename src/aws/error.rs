@@ -247,6 +247,7 @@ fn trusted_once(fault: CertificateFault) -> &'static str {
             "mount the certificates of the authority that signed it, beside all others that are needed, and name that file \
              in SSL_CERT_FILE (extraVolumes, extraVolumeMounts and extraEnv of the chart); the controller reads it when it starts"
         }
+        CertificateFault::Certificate => "renew that certificate",
         CertificateFault::Time => "renew that certificate, or correct the clock of the node or of the endpoint",
         CertificateFault::Name => {
             "give the endpoint a certificate for that name, or correct AWS_ENDPOINT_URL or the proxy that answers in its place"
@@ -426,7 +427,8 @@ mod tests {
                 CertificateFault::Authority,
                 "name that file in SSL_CERT_FILE (extraVolumes, extraVolumeMounts and extraEnv",
             ),
-            (CertificateFault::Time, "renew that certificate"),
+            (CertificateFault::Time, "correct the clock"),
+            (CertificateFault::Certificate, "renew that certificate"),
             (CertificateFault::Name, "correct AWS_ENDPOINT_URL"),
         ] {
             let kind = AwsErrorKind::CertificateNotTrusted { host: "iam.example:8443".to_owned(), fault };

@@ -49,6 +49,8 @@ pub enum CertificateFault {
     Time,
     /// The name that is asked for, or the certificate.
     Name,
+    /// The certificate itself.
+    Certificate,
 }
 
 /// An endpoint whose certificate is not trusted. Nothing was sent to it.
@@ -91,6 +93,8 @@ fn fault(error: &CertificateError) -> CertificateFault {
         | CertificateError::ExpiredContext { .. }
         | CertificateError::NotValidYet
         | CertificateError::NotValidYetContext { .. } => CertificateFault::Time,
+        // No authority that is mounted mends these.
+        CertificateError::BadEncoding | CertificateError::Revoked => CertificateFault::Certificate,
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => CertificateFault::Name,
         _ => CertificateFault::Authority,
     }
@@ -161,10 +165,14 @@ impl HttpConnector for Connector {
     }
 }
 
-/// Host and, where it is said, port.
+/// Host and, where it is said, port; never the credentials that a URL may hold before them.
 fn host_of(uri: &str) -> String {
-    let authority = uri.parse::<http::Uri>().ok().and_then(|uri| uri.authority().map(ToString::to_string));
-    authority.unwrap_or_else(|| "an endpoint".to_owned())
+    let authority = uri.parse::<http::Uri>().ok().and_then(|uri| uri.into_parts().authority);
+    let host = authority.map(|authority| match authority.port() {
+        Some(port) => format!("{}:{port}", authority.host()),
+        None => authority.host().to_owned(),
+    });
+    host.unwrap_or_else(|| "an endpoint".to_owned())
 }
 
 /// It is not for the SDK to try it again: the next answer would be the same.
@@ -180,6 +188,18 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn an_endpoint_is_told_without_the_credentials_of_its_url() {
+        for (uri, host) in [
+            ("https://sts.eu-west-1.amazonaws.com/", "sts.eu-west-1.amazonaws.com"),
+            ("https://user:hunter22@iam.example:8443/?Action=GetRole", "iam.example:8443"),
+            ("https://token@[::1]/", "[::1]"),
+            ("/path/alone", "an endpoint"),
+        ] {
+            assert_eq!(host_of(uri), host);
+        }
+    }
 
     #[test]
     fn each_fault_of_a_certificate_is_told_in_words_that_stay() {
@@ -198,6 +218,8 @@ mod tests {
                 "it is not valid before 1970-01-01T00:01:00Z",
             ),
             (name, CertificateFault::Name, "vpce.example"),
+            (CertificateError::Revoked, CertificateFault::Certificate, "Revoked"),
+            (CertificateError::BadEncoding, CertificateFault::Certificate, "BadEncoding"),
             (CertificateError::UnknownIssuer, CertificateFault::Authority, "UnknownIssuer"),
             (CertificateError::BadSignature, CertificateFault::Authority, "BadSignature"),
         ] {

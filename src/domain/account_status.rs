@@ -14,6 +14,10 @@ use crate::api::{AwsAccountStatus, GrantsReason, condition};
 /// How long a reporter may not have looked before another installation reports.
 const REPORTER_SILENT_FOR: SignedDuration = SignedDuration::from_hours(2);
 
+/// The longest time between two looks. A look may come a tenth later and its time is not recorded with each, and a reporter
+/// whose looks succeed must never seem silent.
+pub const LONGEST_INTERVAL: Duration = Duration::from_mins(30);
+
 /// The finalizer by which one installation holds an account.
 #[must_use]
 pub fn in_use_finalizer(installation: &str) -> String {
@@ -113,6 +117,22 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_reporter_whose_looks_succeed_never_seems_silent() {
+        let late = LONGEST_INTERVAL.mul_f64(1.1);
+        let mut recorded = at(0);
+        let mut now = at(0);
+        for _ in 0..20 {
+            now += late;
+            let silent = now.duration_since(recorded);
+            assert!(silent < REPORTER_SILENT_FOR, "another installation would report after {silent:?}");
+            if conditions::is_worth_recording(Some(recorded), Some(now), LONGEST_INTERVAL) {
+                recorded = now;
+            }
+        }
+        assert!(recorded > at(0));
     }
 
     #[test]

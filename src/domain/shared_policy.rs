@@ -7,10 +7,10 @@
 //!
 //! | Source | may keep an entry in place | may add an entry | may block (a neighbour's action, a changed role explained) | may hold an `AwsAccount` |
 //! |---|---|---|---|---|
-//! | the role that the spec asks for, under a grant of today | yes | what is also recorded or planned | yes | with our finalizer |
+//! | the role that the spec asks for, under a grant of today | yes | what is also recorded under its pipeline's role, or planned | yes | with our finalizer |
 //! | the role of the object's derived name, without a grant | yes | no | yes | no |
 //! | what this process planned | yes | under a grant of today | yes | once it is recorded |
-//! | an inventory under a grant of today | yes | the object's own role | no | yes |
+//! | an inventory under a grant of today | yes | the object's own role, under its pipeline's role as read | no | yes |
 //! | an inventory without a grant | the object's own role | no | no | yes |
 //! | the tags of a role in AWS | yes | no | yes | no |
 
@@ -102,8 +102,10 @@ pub fn union(in_place: &BTreeSet<Arn>, own: &BTreeSet<Arn>, others: &[AssumeUser
             other.invoke_role.as_ref().is_some_and(|wanted| wanted.is(role)) && other.recorded.contains(*role)
         };
         entries.extend(in_place.iter().filter(|role| recorded(role) || own(role) || asks_for(role)).cloned());
-        // Recorded by an earlier process and perhaps hidden by a stale read: only what it may have today.
-        let granted = other.invoke_role.as_ref().filter(|_| other.granted);
+        // Recorded by an earlier process and perhaps hidden by a stale read: only what it may have today, and only under
+        // the role of the pipeline that it asks for, as this process has read it. Its status may name any pipeline role.
+        let uses = other.granted && other.usage == Usage::Uses;
+        let granted = other.invoke_role.as_ref().filter(|_| uses);
         entries.extend(
             other.recorded.iter().filter(|role| granted.is_some_and(|wanted| wanted.is_exactly(role))).cloned(),
         );
@@ -244,6 +246,18 @@ mod tests {
             ("and is not added again", &[], user(Uses, "b", false, &[], &["b"]), false),
             ("what it has not made yet is left to itself", &[], user(Uses, "b", true, &[], &[]), false),
             ("recorded and granted survives a stale read", &[], user(Uses, "b", true, &["b"], &[]), true),
+            (
+                "recorded under a role that its pipeline does not use adds nothing",
+                &[],
+                user(DoesNot, "b", true, &["b"], &[]),
+                false,
+            ),
+            (
+                "recorded under a role that its pipeline may not use either",
+                &[],
+                user(Unknown, "b", true, &["b"], &[]),
+                false,
+            ),
             ("recorded without a grant adds nothing", &[], user(Uses, "b", false, &["b"], &[]), false),
             ("a forged record of a foreign role adds nothing", &[], user(Uses, "x", true, &["b"], &[]), false),
             ("an entry of its role at another path is its own as well", &["b"], user(Uses, "b", true, &[], &[]), true),

@@ -50,8 +50,8 @@ pub enum Waiting<'a> {
     Stage(&'a str),
     /// Somebody who enables the transition into this stage.
     Transition(&'a str, &'a Disabled),
-    /// The execution that is in this stage.
-    Queue(&'a str),
+    /// The execution that is in this stage, and what that one waits for there.
+    Queue(&'a str, Option<Box<Waiting<'a>>>),
 }
 
 /// What an execution waits for. `None` where the state does not show it, as with every execution of a pipeline in PARALLEL
@@ -61,21 +61,27 @@ pub fn waits_for<'a>(state: &'a [StageState], execution: &str) -> Option<Waiting
     state.iter().find_map(|stage| {
         let name = stage.name.as_str();
         if stage.inside.as_deref() == Some(execution) {
-            let approval = stage.in_progress.iter().find(|action| action.is_approval);
-            return Some(match approval.or(stage.in_progress.first()) {
-                Some(action) if action.is_approval => Waiting::Approval(name, &action.name),
-                Some(action) => Waiting::Action(name, &action.name),
-                None => Waiting::Stage(name),
-            });
+            return Some(inside(stage));
         }
         if !stage.inbound.iter().any(|inbound| inbound == execution) {
             return None;
         }
         Some(match &stage.disabled {
             Some(disabled) => Waiting::Transition(name, disabled),
-            None => Waiting::Queue(name),
+            // The newest execution is asked for, and an older one may be what somebody has to act on.
+            None => Waiting::Queue(name, stage.inside.is_some().then(|| Box::new(inside(stage)))),
         })
     })
+}
+
+/// What the execution that is in this stage waits for there.
+fn inside(stage: &StageState) -> Waiting<'_> {
+    let approval = stage.in_progress.iter().find(|action| action.is_approval);
+    match approval.or(stage.in_progress.first()) {
+        Some(action) if action.is_approval => Waiting::Approval(&stage.name, &action.name),
+        Some(action) => Waiting::Action(&stage.name, &action.name),
+        None => Waiting::Stage(&stage.name),
+    }
 }
 
 impl fmt::Display for Waiting<'_> {
@@ -88,8 +94,12 @@ impl fmt::Display for Waiting<'_> {
                 write!(f, "runs action {} of stage {}", on_one_line(action), on_one_line(stage))
             }
             Self::Stage(stage) => write!(f, "is in stage {}", on_one_line(stage)),
-            Self::Queue(stage) => {
-                write!(f, "waits before stage {} until the execution in it leaves it", on_one_line(stage))
+            Self::Queue(stage, inside) => {
+                write!(f, "waits before stage {} until the execution in it leaves it", on_one_line(stage))?;
+                match inside.as_deref() {
+                    None | Some(Self::Stage(_)) => Ok(()),
+                    Some(inside) => write!(f, ", which {inside}"),
+                }
             }
             Self::Transition(stage, disabled) => {
                 write!(f, "waits before stage {}, the transition into which is disabled", on_one_line(stage))?;
@@ -175,6 +185,29 @@ mod tests {
             (
                 "the queue before a stage",
                 vec![stage("Source"), with_queue],
+                Some(
+                    "waits before stage Build until the execution in it leaves it, which runs action Make of stage Build",
+                ),
+            ),
+            (
+                "the queue before a stage where an older execution is at an approval",
+                vec![
+                    stage("Source"),
+                    StageState { inbound: vec!["ours".to_owned()], ..inside("Build", "older", &[("Approve", true)]) },
+                ],
+                Some(
+                    "waits before stage Build until the execution in it leaves it, which waits for approval action \
+                     Approve of stage Build",
+                ),
+            ),
+            (
+                "the queue before a stage that shows nothing in progress",
+                vec![StageState { inbound: vec!["ours".to_owned()], ..inside("Build", "older", &[]) }],
+                Some("waits before stage Build until the execution in it leaves it"),
+            ),
+            (
+                "the queue before a stage that is empty by now",
+                vec![before("Build", &["ours"], None)],
                 Some("waits before stage Build until the execution in it leaves it"),
             ),
             (
