@@ -64,14 +64,15 @@ pub fn suspects(situation: &Situation<'_>, observed: &Observed) -> Vec<Suspect> 
 }
 
 /// The declared action where its stage does not hold it and the spec gives it no number: an earlier version may show the
-/// one that it had.
+/// one that it had. While an account is being deleted also elsewhere: the earlier version shows that it is nothing new.
 #[must_use]
 pub fn taken_out(situation: &Situation<'_>, observed: &Observed) -> Option<Suspect> {
     let declared = situation.declared;
     let read = observed.pipeline(&declared.pipeline)?;
     let (stage, action) = (&declared.stage, &declared.action);
     let is_there = pipeline_edit::action_at(&read.declaration, stage.as_str(), action.as_str()).is_some();
-    if declared.run_order.is_some() || is_there || !pipeline_edit::has_stage(&read.declaration, stage.as_str()) {
+    let wants_number = declared.run_order.is_none() && pipeline_edit::has_stage(&read.declaration, stage.as_str());
+    if is_there || !(wants_number || situation.granted.closing.is_some()) {
         return None;
     }
     let place = (stage.clone(), action.clone());

@@ -3,6 +3,7 @@
 use Part::{AssumePolicy, CallbackPolicy, InvokePolicy, InvokeRole, PipelineAction};
 
 use super::*;
+use crate::domain::{inventory::Item, observed::TakenOut};
 
 type Edit = fn(&mut World);
 
@@ -35,18 +36,29 @@ fn what_was_in_place_is_put_back() {
     let no_role: Edit = |world| world.observed.roles.values_mut().for_each(|role| *role = None);
     let no_action: Edit =
         |world| change(world, "release", |pipeline| drop(pipeline["stages"].as_array_mut().unwrap().remove(2)));
+    let taken_out: Edit = |world| {
+        let (stage, action) = ("Validate", "Run");
+        let pipeline = world.observed.pipeline(&"release".parse().unwrap()).unwrap();
+        let earlier = pipeline_edit::placed(&pipeline.declaration, stage, action).unwrap();
+        let (stage, action) = (stage.parse().unwrap(), action.parse().unwrap());
+        let taken_out = TakenOut { pipeline: pipeline.arn.clone(), stage, action, earlier };
+        change(world, "release", |pipeline| drop(pipeline["stages"].as_array_mut().unwrap().remove(2)));
+        world.observed.taken_out = Some(taken_out);
+    };
     let not_recorded: Edit = |world| world.inventory = Inventory::default();
     let never_seen: Edit = |world| world.inventory.0.iter_mut().for_each(|item| item.digest = None);
     let keep: Edit = |_| ();
-    let cases: [Row<'_>; 10] = [
+    let cases: [Row<'_>; 12] = [
         ("nothing", keep, keep, true, &[], false),
         ("P2", no_callback, keep, true, &[CallbackPolicy], false),
         ("P2, in another process", no_callback, keep, false, &[CallbackPolicy], false),
         ("P2, without a status", no_callback, not_recorded, true, &[CallbackPolicy], false),
         ("P2, of which nothing says that it was there", no_callback, never_seen, false, &[], true),
         ("P3", no_assume, keep, false, &[AssumePolicy], false),
-        ("P4", no_action, keep, false, &[PipelineAction], false),
-        ("P4, of which nothing says that it was there", no_action, not_recorded, false, &[], true),
+        ("P4", no_action, keep, true, &[PipelineAction], false),
+        ("P4, which an earlier version shows", taken_out, keep, false, &[PipelineAction], false),
+        ("P4, with nothing but the status to show", no_action, keep, false, &[], true),
+        ("P4, which only an earlier version shows", taken_out, not_recorded, false, &[], true),
         ("the role", no_role, keep, true, &[InvokeRole, InvokePolicy], false),
         ("the role, with nothing but the status to show", no_role, keep, false, &[], true),
     ];
@@ -56,6 +68,28 @@ fn what_was_in_place_is_put_back() {
         status(&mut world);
         let found = kept(&world, &declared, seen.then_some(&settled));
         assert_eq!(found, (expected.to_vec(), anything_new), "{what}");
+    }
+}
+
+#[test]
+fn a_forged_status_lets_nothing_new_be_made() {
+    let mut world = World::new();
+    world.converge(&choice_of(true, 0), &Others::default());
+    let choice = |pipeline, action, function| Choice { pipeline, stage: true, action, function, named: false };
+    for (what, choice) in [
+        ("another action", choice(0, false, 0)),
+        ("another function", choice(0, true, 1)),
+        ("another pipeline", choice(1, true, 0)),
+    ] {
+        let (mut world, declared) = (world.clone(), declared(&choice));
+        world.look(&declared);
+        let desired = world.with(&declared, &Others::default(), |situation, observed| {
+            desired_inventory(situation, &resolve(situation, observed).unwrap())
+        });
+        let digest = world.inventory.0[0].digest.clone();
+        assert!(digest.is_some());
+        world.inventory.0.extend(desired.0.into_iter().map(|item| Item { digest: digest.clone(), ..item }));
+        assert_eq!(kept(&world, &declared, None), (Vec::new(), true), "{what}");
     }
 }
 
