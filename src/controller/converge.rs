@@ -126,7 +126,7 @@ async fn phases(
             return Ok(Verdict::Converged);
         };
         pass.compare(situation, &observed);
-        restrain(context, &plan, phase, &done)?;
+        restrain(pass, &plan, phase, &done)?;
         done.push(phase);
         match phase {
             Phase::Access | Phase::Release => {
@@ -172,10 +172,9 @@ fn closing(
 }
 
 /// Nothing is written on a stale read, and no phase is taken twice in one reconcile: what was written must read back.
-fn restrain(context: &Context, plan: &Plan, phase: Phase, done: &[Phase]) -> Result<(), Verdict> {
-    let stale = context.memory.own_writes(|writes| plan.stale(writes, Context::now()).cloned());
-    if let Some(resource) = stale {
-        return Err(pipeline_writer::stale(&resource));
+fn restrain(pass: &Pass<'_>, plan: &Plan, phase: Phase, done: &[Phase]) -> Result<(), Verdict> {
+    if let Some(step) = plan.due().iter().find(|step| pass.is_stale(&step.resource, &step.before)) {
+        return Err(pipeline_writer::stale(&step.resource));
     }
     if done.contains(&phase) {
         let resource = plan.due().first().map(|step| step.resource.to_string()).unwrap_or_default();

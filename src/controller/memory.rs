@@ -71,6 +71,9 @@ struct HeldLook {
 #[derive(Debug, Default)]
 struct Inner {
     own_writes: OwnWrites,
+    /// What earlier processes wrote, by UID of the object whose status tells it. A tenant may have written that, so it holds
+    /// up no other object.
+    recalled: HashMap<String, OwnWrites>,
     absences: Absences,
     attempts: HashMap<String, Attempts>,
     /// When the last complete look at an object or account ended, by UID.
@@ -127,6 +130,11 @@ impl Memory {
     /// Works on the memory of own writes.
     pub fn own_writes<T>(&self, work: impl FnOnce(&mut OwnWrites) -> T) -> T {
         work(&mut self.lock().own_writes)
+    }
+
+    /// Works on what the object's status told of the writes of an earlier process.
+    pub fn recalled<T>(&self, uid: &str, work: impl FnOnce(&mut OwnWrites) -> T) -> T {
+        work(self.lock().recalled.entry(uid.to_owned()).or_default())
     }
 
     /// Takes note of whether a look found a pipeline. Says whether it is in doubt, as [`Absences::is_doubted`].
@@ -235,6 +243,7 @@ impl Memory {
         inner.attempts.remove(uid);
         inner.looks.remove(uid);
         inner.actions.remove(uid);
+        inner.recalled.remove(uid);
         inner.removals.remove(uid);
         inner.notes.remove(uid);
         inner.own_statuses.remove(uid);
@@ -258,6 +267,7 @@ impl Memory {
         inner.attempts.remove(uid);
         inner.looks.remove(uid);
         inner.actions.remove(uid);
+        inner.recalled.remove(uid);
         inner.removals.remove(uid);
         inner.notes.remove(uid);
         inner.own_statuses.remove(uid);
@@ -278,6 +288,7 @@ impl Memory {
         inner.planned.retain(|uid, _| uids.contains(uid));
         inner.settled.retain(|uid, _| uids.contains(uid));
         inner.removals.retain(|uid, _| uids.contains(uid));
+        inner.recalled.retain(|uid, _| uids.contains(uid));
         inner.actions.retain(|uid, _| uids.contains(uid));
         inner.notes.retain(|uid, _| uids.contains(uid));
         inner.own_statuses.retain(|uid, _| uids.contains(uid));

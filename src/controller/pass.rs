@@ -28,6 +28,7 @@ use crate::{
         ids::{Arn, ObjectKey, PipelineName, RoleName, StageName},
         inventory::{Inventory, Part},
         observed::{ExtraPolicyName, Observed, Pipeline, Resource},
+        own_writes::{OwnWrites, State},
         pipeline_edit,
         plan::{self, Situation, Staying, Stays, Step},
         spec::Declared,
@@ -204,20 +205,33 @@ impl<'a> Pass<'a> {
                 region: declared.tools.region.clone(),
                 name: declared.pipeline.clone(),
             };
-            let now = Context::now();
-            self.context.memory.own_writes(|writes| writes.recall(&resource, Some(version.to_string()), at, now));
+            // What this process wrote itself counts more.
+            if self.context.memory.own_writes(|writes| writes.written_at(&resource).is_none()) {
+                self.context.memory.recalled(&self.uid, |writes| {
+                    writes.recall(&resource, Some(version.to_string()), at, Context::now());
+                });
+            }
         }
+    }
+
+    /// Whether this read shows what was there before a write of this process, or of an earlier one as this object's status
+    /// tells it.
+    #[must_use]
+    pub fn is_stale(&self, resource: &Resource, state: &State) -> bool {
+        let now = Context::now();
+        self.context.memory.own_writes(|writes| writes.is_stale(resource, state, now))
+            || self.context.memory.recalled(&self.uid, |writes| writes.is_stale(resource, state, now))
     }
 
     /// Takes what was read into the status, into what this process knows of pipelines and functions, and into the memory
     /// of its own writes: those that a read has shown are stale no more.
     pub fn saw(&mut self, situation: &Situation<'_>, observed: &Observed) {
         self.remember_roles(situation.declared, observed);
-        self.context.memory.own_writes(|writes| {
-            for (resource, state) in plan::observed_states(situation, observed) {
-                writes.note_read(&resource, &state);
-            }
-        });
+        let states = plan::observed_states(situation, observed);
+        let note =
+            |writes: &mut OwnWrites| states.iter().for_each(|(resource, state)| writes.note_read(resource, state));
+        self.context.memory.own_writes(note);
+        self.context.memory.recalled(&self.uid, note);
         // To whom nothing is granted nothing is told of the accounts.
         if situation.granted.today {
             self.facts.note(situation, observed);
@@ -263,11 +277,10 @@ impl<'a> Pass<'a> {
     /// Drops actions of older specs that are not in their pipelines, and so never were or have gone: a spec that changes
     /// its action many times while a pipeline is busy would otherwise fill the status.
     pub fn drop_actions_that_are_gone(&mut self, declared: &Declared, desired: &Inventory, observed: &Observed) {
-        let (memory, now) = (&self.context.memory, Context::now());
         let is_stale = |name: &PipelineName, pipeline: &Pipeline| {
             let (account, region) = (declared.tools.account.clone(), declared.tools.region.clone());
             let resource = Resource::Pipeline { account, region, name: name.clone() };
-            memory.own_writes(|writes| writes.is_stale(&resource, &plan::pipeline_state(pipeline), now))
+            self.is_stale(&resource, &plan::pipeline_state(pipeline))
         };
         let read = observed.pipelines.iter().filter_map(|(name, pipeline)| Some((name, pipeline.as_ref()?)));
         let read: Vec<&Pipeline> =
@@ -299,8 +312,10 @@ impl<'a> Pass<'a> {
         let described = plan::described(situation, observed);
         let now = Context::now();
         let memory = &self.context.memory;
-        let stale =
-            |part: &plan::Described| memory.own_writes(|writes| writes.is_stale(&part.resource, &part.state, now));
+        let stale = |part: &plan::Described| {
+            memory.own_writes(|writes| writes.is_stale(&part.resource, &part.state, now))
+                || memory.recalled(&self.uid, |writes| writes.is_stale(&part.resource, &part.state, now))
+        };
         let (inventory, started) = (&self.inventory, self.context.started);
         let written_since = |part: &plan::Described, since: Timestamp| {
             let here = memory.own_writes(|writes| writes.written_at(&part.resource)).is_some_and(|at| at >= since);

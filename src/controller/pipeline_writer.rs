@@ -66,7 +66,7 @@ pub async fn write(
         writes.note_read(edit.resource, &state);
         writes.is_stale(edit.resource, &state, Context::now())
     });
-    if stale_read {
+    if stale_read || pass.is_stale(edit.resource, &state) {
         return Err(stale(edit.resource).into());
     }
     let region = &situation.declared.tools.region;

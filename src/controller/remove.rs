@@ -71,7 +71,7 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     let mut held = Some(observe::shared(context, sessions, &situation, &mut observed, Purpose::Remove).await?);
     entered.others = others::gather(context, sessions, &situation, &pass.uid, &observed).await;
     pass.saw(&entered.situation(context), &observed);
-    invisible(context, &entered.situation(context), &observed)?;
+    invisible(pass, &entered.situation(context), &observed)?;
     let mut plan = plan::plan_removal(&entered.situation(context), &observed);
     if plan.steps.iter().any(|step| step.part == Part::CallbackPolicy) {
         let mut others = std::mem::take(&mut entered.others);
@@ -189,16 +189,13 @@ async fn kind_stays(pass: &Pass<'_>) -> Result<(), Halt> {
 ///
 /// # Errors
 /// The verdict that waits for it.
-pub fn invisible(context: &Context, situation: &Situation<'_>, observed: &Observed) -> Result<(), Verdict> {
-    let now = Context::now();
-    let states = plan::observed_states(situation, observed);
-    let stale = context.memory.own_writes(|writes| {
-        let unseen = |resource: &Resource, state: &State| {
-            writes.is_stale(resource, state, now) || writes.may_hide(resource, state, now)
-        };
-        states.into_iter().find(|(resource, state)| unseen(resource, state)).map(|(resource, _)| resource)
-    });
-    if let Some(resource) = stale {
+pub fn invisible(pass: &Pass<'_>, situation: &Situation<'_>, observed: &Observed) -> Result<(), Verdict> {
+    let (context, now) = (pass.context, Context::now());
+    let hidden =
+        |resource: &Resource, state: &State| context.memory.own_writes(|writes| writes.may_hide(resource, state, now));
+    let mut states = plan::observed_states(situation, observed).into_iter();
+    let unseen = states.find(|(resource, state)| pass.is_stale(resource, state) || hidden(resource, state));
+    if let Some((resource, _)) = unseen {
         return Err(pipeline_writer::stale(&resource));
     }
     let young = situation.inventory.0.iter().find(|item| {

@@ -1,5 +1,7 @@
 //! A status that a tenant wrote: it takes no protection from anybody else, and none from the object itself.
 
+use std::time::Duration;
+
 use crossinvoke_harness::{
     Context as _, Result, Scenario, Setup,
     accounts::{CHECKS_ROLE, PIPELINE},
@@ -20,6 +22,8 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("a_forged_count_keeps_no_policy_on_a_role", one_pipeline, contested),
         case("a_forged_record_that_holds_an_account_is_named_with_the_way_out", one_pipeline, holds),
         case("a_forged_record_explains_no_changed_role", one_pipeline, changed_role),
+        case("a_forged_version_holds_up_no_neighbour_after_a_restart", one_pipeline, version),
+        case("a_forged_record_opens_nothing_while_an_account_goes", Setup::default, being_deleted),
     ]
 }
 
@@ -51,6 +55,64 @@ async fn looked(scenario: &Scenario<'_>, name: &str, request: &str) -> Result<Dy
     scenario.touch(name, request).await?;
     let answered = |object: &DynamicObject| object.data["status"]["lastHandledReconcileAt"] == json!(request);
     scenario.until(name, "the look that was asked for", answered).await
+}
+
+/// A version that no pipeline has makes the reads of the object stale that says it, and of no other.
+async fn version(scenario: &mut Scenario<'_>) -> Result<()> {
+    converge(scenario, &scenario.invoke("victim")).await?;
+    let without = pipeline(scenario)?;
+    let mut hostile = scenario.invoke("hostile");
+    hostile["spec"]["stage"] = json!({"name": "Validate"});
+    hostile["spec"]["action"] = json!({"name": "Other", "runOrder": 2});
+    let mut status = converge(scenario, &hostile).await?.data["status"].clone();
+    scenario.controller()?.stop().await?;
+    let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
+    let actions = |pipeline: &Value| -> Vec<Value> {
+        let stages = pipeline["stages"].as_array().unwrap().iter();
+        let validate = stages.filter(|stage| stage["name"] == "Validate");
+        validate.flat_map(|stage| stage["actions"].as_array().unwrap().clone()).collect()
+    };
+    let gate = actions(&without).first().unwrap()["name"].clone();
+    let mut open = pipeline(scenario)?;
+    for stage in open["stages"].as_array_mut().unwrap() {
+        stage["actions"].as_array_mut().unwrap().retain(|action| action["name"] != gate);
+    }
+    scenario.aws().replace_pipeline(&tools, &region, open).context("the gate is taken out")?;
+    status["toolsAccount"]["pipelineVersion"] = json!(999_999);
+    put_status(scenario, "hostile", status).await?;
+    scenario.start_controller().await?;
+    // What was written lately is waited for until two minutes have passed.
+    eventually("the gate is closed again", Duration::from_secs(45), async || {
+        let found = actions(&pipeline(scenario).map_err(|error| format!("{error:?}"))?);
+        if found.iter().any(|action| action["name"] == gate) { Ok(()) } else { Err(format!("{found:?}")) }
+    })
+    .await
+}
+
+/// The digest of an action that never was is no proof of it.
+async fn being_deleted(scenario: &mut Scenario<'_>) -> Result<()> {
+    let mut invoke = scenario.invoke("validate");
+    converge(scenario, &invoke).await?;
+    let name = format!("{}-dev", scenario.namespace);
+    let delete = kube::api::DeleteParams::default();
+    scenario.aws_accounts().delete(&name, &delete).await.context("deleting the AwsAccount")?;
+    invoke["spec"]["action"] = json!({"name": "Renamed"});
+    scenario.apply(&invoke).await?;
+    let object = scenario.until_reason("validate", "NotGranted").await?;
+    let before = pipeline(scenario)?;
+    let mut status = object.data["status"].clone();
+    let inventory = status["inventory"].as_array_mut().unwrap();
+    let mut action = inventory.iter().find(|item| item["kind"] == "PipelineAction").unwrap().clone();
+    action["action"] = json!("Renamed");
+    inventory.push(action);
+    put_status(scenario, "validate", status).await?;
+    looked(scenario, "validate", "with the forged record").await?;
+    refused(scenario, "validate", "NotGranted", &[&name, "is being deleted and opens nothing new"]).await?;
+    scenario.restart_controller().await?;
+    looked(scenario, "validate", "by the next process").await?;
+    refused(scenario, "validate", "NotGranted", &[&name, "is being deleted and opens nothing new"]).await?;
+    assert_eq!(pipeline(scenario)?, before);
+    Ok(())
 }
 
 /// A deployment does not become a gate because a status names its role: the number is still asked for.
