@@ -87,7 +87,7 @@ async fn shown(pass: &mut Pass<'_>) -> Result<bool, Halt> {
     if let Some(blocker) = plan.blockers.into_iter().next() {
         return Err(Verdict::from(blocker).into());
     }
-    remove::invisible(context, &situation, &observed)?;
+    remove::invisible(pass, &situation, &observed)?;
     Ok(false)
 }
 
