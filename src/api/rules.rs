@@ -456,8 +456,10 @@ pub(super) fn role_path() -> Rule {
 /// A role cannot be moved, and roles of the old path would not be found. Presence counts too, of the struct as well.
 pub(super) fn role_path_immutable() -> Rule {
     rule(
-        "(has(self.invokeRoles) && has(self.invokeRoles.path) ? self.invokeRoles.path : '') == \
-         (has(oldSelf.invokeRoles) && has(oldSelf.invokeRoles.path) ? oldSelf.invokeRoles.path : '')",
+        "(has(self.invokeRoles) && dyn(self.invokeRoles) != null && has(self.invokeRoles.path) && \
+         dyn(self.invokeRoles.path) != null ? self.invokeRoles.path : '') == \
+         (has(oldSelf.invokeRoles) && dyn(oldSelf.invokeRoles) != null && has(oldSelf.invokeRoles.path) && \
+         dyn(oldSelf.invokeRoles.path) != null ? oldSelf.invokeRoles.path : '')",
         "must stay as it was created, an absent one too: IAM cannot move a role; for another path, \
          for example /crossinvoke/, delete the CrossAccountInvokes of the account and this object, and create it anew",
     )

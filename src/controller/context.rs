@@ -71,6 +71,13 @@ impl Context {
         Timestamp::from_second(now.as_second()).unwrap_or(now)
     }
 
+    /// The time as exactly as the clock has it, for what must not be the same twice in a second.
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    #[must_use]
+    pub fn exact_now() -> Timestamp {
+        Timestamp::now()
+    }
+
     /// A random fraction for jitter.
     #[must_use]
     pub fn fraction() -> f64 {

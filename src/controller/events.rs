@@ -2,15 +2,16 @@
 //!
 //! kube's recorder aggregates events of the same reason and action for six minutes and then repeats the *first* note, so
 //! that the second drift of a day would be told in the words of the first. Transitions are rare, so each gets an event of
-//! its own from a recorder of its own.
+//! its own.
 
 use std::{collections::BTreeSet, time::Duration};
 
-use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
-use kube::{
-    Resource,
-    runtime::events::{Event, EventType, Recorder, Reporter},
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{core::v1::ObjectReference, events::v1::Event as CoreEvent},
+    apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, ObjectMeta},
 };
+use kube::{Api, Resource, api::PostParams, runtime::events::EventType};
 
 use super::{caches::feeds::LeftBehind, context::Context, outcome::Verdict, pass::Pass};
 use crate::{
@@ -23,6 +24,10 @@ use crate::{
 
 /// The API's limit of a note is 1 kB.
 const NOTE_MAX: usize = 1000;
+/// What of its object's name an event's name holds at most: with a dot and sixteen digits that is 253 characters.
+const NAME_MAX: usize = 236;
+/// Who tells.
+const REPORTER: &str = "crossinvoke";
 /// How long an event may take; it never fails or holds up a reconcile for longer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -171,16 +176,65 @@ pub async fn publish_about(
     } else {
         note.char_indices().take_while(|(at, _)| *at < NOTE_MAX - 4).map(|(_, c)| c).chain(['…']).collect()
     };
-    let event =
-        Event { type_: kind, reason: reason.to_owned(), note: Some(note), action: action.to_owned(), secondary: None };
-    let recorder = recorder(context);
-    match tokio::time::timeout(DEADLINE, recorder.publish(&event, about)).await {
-        Ok(Ok(())) => {}
+    let event = event(about, kind, reason, action, note, Context::exact_now());
+    let namespace = about.namespace.as_deref().unwrap_or("default");
+    let events: Api<CoreEvent> = Api::namespaced(context.client.clone(), namespace);
+    match tokio::time::timeout(DEADLINE, events.create(&PostParams::default(), &event)).await {
+        Ok(Ok(_)) => {}
         Ok(Err(error)) => tracing::warn!(%error, event = reason, "the event was not taken"),
         Err(_) => tracing::warn!(event = reason, "the event was not taken in time"),
     }
 }
 
-fn recorder(context: &Context) -> Recorder {
-    Recorder::new(context.client.clone(), Reporter { controller: "crossinvoke".to_owned(), instance: None })
+/// One event. kube's recorder gives it the whole name of its object and a number, which is longer than a name may be where
+/// the object's is long.
+fn event(
+    about: &ObjectReference,
+    kind: EventType,
+    reason: &str,
+    action: &str,
+    note: String,
+    now: Timestamp,
+) -> CoreEvent {
+    let name: String = about.name.as_deref().unwrap_or(REPORTER).chars().take(NAME_MAX).collect();
+    // What is cut must end like a name.
+    let name = name.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+    CoreEvent {
+        action: Some(action.to_owned()),
+        reason: Some(reason.to_owned()),
+        event_time: Some(MicroTime(now)),
+        regarding: Some(about.clone()),
+        note: Some(note),
+        metadata: ObjectMeta {
+            namespace: about.namespace.clone(),
+            name: Some(format!("{name}.{:x}", now.as_nanosecond())),
+            ..ObjectMeta::default()
+        },
+        reporting_controller: Some(REPORTER.to_owned()),
+        reporting_instance: Some(REPORTER.to_owned()),
+        type_: Some(format!("{kind:?}")),
+        ..CoreEvent::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_has_a_name_however_long_that_of_its_object_is() {
+        let now = "2026-11-27T12:00:00.123456Z".parse().unwrap();
+        let named = |name: &str| {
+            let about = ObjectReference { name: Some(name.to_owned()), ..ObjectReference::default() };
+            let event = event(&about, EventType::Warning, "InUse", "Delete", String::new(), now);
+            assert_eq!(event.type_.as_deref(), Some("Warning"));
+            event.metadata.name.unwrap()
+        };
+        assert_eq!(named("payments"), format!("payments.{:x}", now.as_nanosecond()));
+        for long in ["a".repeat(253), format!("{}-.b", "a".repeat(NAME_MAX - 1))] {
+            let name = named(&long);
+            assert!(name.len() <= 253, "{name}");
+            assert!(name.starts_with('a') && !name.contains("-."), "{name}");
+        }
+    }
 }

@@ -51,7 +51,7 @@ pub enum Waiting<'a> {
     /// Somebody who enables the transition into this stage.
     Transition(&'a str, &'a Disabled),
     /// The execution that is in this stage, and what that one waits for there.
-    Queue(&'a str, Option<Box<Waiting<'a>>>),
+    Queue(&'a str, Option<Box<Self>>),
 }
 
 /// What an execution waits for. `None` where the state does not show it, as with every execution of a pipeline in PARALLEL
@@ -77,7 +77,7 @@ pub fn waits_for<'a>(state: &'a [StageState], execution: &str) -> Option<Waiting
 /// What the execution that is in this stage waits for there.
 fn inside(stage: &StageState) -> Waiting<'_> {
     let approval = stage.in_progress.iter().find(|action| action.is_approval);
-    match approval.or(stage.in_progress.first()) {
+    match approval.or_else(|| stage.in_progress.first()) {
         Some(action) if action.is_approval => Waiting::Approval(&stage.name, &action.name),
         Some(action) => Waiting::Action(&stage.name, &action.name),
         None => Waiting::Stage(&stage.name),

@@ -258,7 +258,7 @@ mod tests {
         };
         let before = [object("stays", "1"), object("made-again", "2"), object("gone", "3")];
         let now = [object("stays", "1"), object("made-again", "4"), object("new", "5")];
-        let gone: Vec<String> = vanished(&before, &now).into_iter().filter_map(|object| object.uid()).collect();
+        let gone: Vec<String> = vanished(&before, &now).into_iter().filter_map(ResourceExt::uid).collect();
         assert_eq!(gone, ["2", "3"]);
         assert!(vanished(&[], &now).is_empty(), "nothing was known before the first list");
     }

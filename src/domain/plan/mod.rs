@@ -32,7 +32,7 @@ use super::{
     inventory::{Inventory, Part},
     names,
     observed::{ExtraPolicyName, Function, InvokeRole, Observed, Pipeline, Resource},
-    own_writes::{OwnWrites, State},
+    own_writes::State,
     pipeline_edit::{self, DesiredAction, Json, Owned, Refusal},
     shared_policy::{AssumeUser, Proof},
     spec::{Declared, Granted},
@@ -196,13 +196,6 @@ impl Plan {
         let Some(first) = self.steps.first() else { return &[] };
         let end = self.steps.iter().position(|step| step.phase != first.phase).unwrap_or(self.steps.len());
         &self.steps[..end]
-    }
-
-    /// Splits the due steps: `None` when one of them rests on a read that still shows what was there before our own
-    /// write, in which case the resource is named and nothing is written.
-    #[must_use]
-    pub fn stale(&self, writes: &OwnWrites, now: Timestamp) -> Option<&Resource> {
-        self.due().iter().find(|step| writes.is_stale(&step.resource, &step.before, now)).map(|step| &step.resource)
     }
 }
 
