@@ -216,6 +216,21 @@ impl ControllerProcess {
         number.ok_or_else(|| Error::new(format!("no VmRSS in {path}")))
     }
 
+    /// The CPU time that it has used so far (`utime` and `stime` of proc(5), in hundredths of a second).
+    ///
+    /// # Errors
+    /// If the operating system does not say.
+    pub fn cpu(&self) -> Result<Duration> {
+        let path = format!("/proc/{}/stat", self.id());
+        let stat = std::fs::read_to_string(&path).context(&path)?;
+        // The name of the program, which may hold spaces, ends at the last parenthesis; utime is the 14th member.
+        let ticks = stat.rsplit_once(") ").and_then(|(_, rest)| {
+            let mut members = rest.split(' ').skip(11);
+            Some(members.next()?.parse::<u64>().ok()? + members.next()?.parse::<u64>().ok()?)
+        });
+        ticks.map(|ticks| Duration::from_millis(ticks * 10)).ok_or_else(|| Error::new(format!("no CPU time in {path}")))
+    }
+
     /// Asks it to end (SIGTERM) and waits for that.
     ///
     /// # Errors

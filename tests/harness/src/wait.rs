@@ -16,6 +16,11 @@ pub const DEADLINE: Duration = Duration::from_mins(1);
 /// How often a condition outside Kubernetes is looked at.
 const POLL: Duration = Duration::from_millis(50);
 
+/// A pause between two looks at something that is expensive to look at, such as a list of all objects.
+pub async fn poll_slowly() {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
 /// Waits until an object satisfies a condition, by a watch; `None` is an object that is not there.
 ///
 /// # Errors
