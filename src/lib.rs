@@ -16,5 +16,6 @@ pub mod cli;
 pub mod cluster;
 pub mod controller;
 pub mod domain;
+pub mod engine;
 pub mod http;
 pub mod telemetry;

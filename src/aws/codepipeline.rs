@@ -188,16 +188,29 @@ fn shown(stage: &Shown, declaration: &Json) -> StageState {
             reason: text(transition.disabled_reason()),
         }),
         in_progress: stage.action_states().iter().filter_map(in_progress).collect(),
+        retryable: stage.latest_execution().filter(|execution| is_retryable(execution.status())).map(id),
+        failed: stage.action_states().iter().filter(|action| has_failed(action)).map(name_of).collect(),
     }
+}
+
+fn name_of(action: &ActionState) -> String {
+    action.action_name().unwrap_or_default().to_owned()
+}
+
+fn has_failed(action: &ActionState) -> bool {
+    action.latest_execution().is_some_and(|latest| latest.status() == Some(&ActionExecutionStatus::Failed))
+}
+
+/// Whether a stage can be retried: what somebody stopped as well as what failed.
+fn is_retryable(status: &StageExecutionStatus) -> bool {
+    matches!(status, StageExecutionStatus::Failed | StageExecutionStatus::Stopped)
 }
 
 /// Only an approval that waits has a token, with which it could be given: of that, nothing but that it is there is kept.
 fn in_progress(action: &ActionState) -> Option<ActionInProgress> {
     let latest = action.latest_execution()?;
-    (latest.status() == Some(&ActionExecutionStatus::InProgress)).then(|| ActionInProgress {
-        name: action.action_name().unwrap_or_default().to_owned(),
-        is_approval: latest.token().is_some(),
-    })
+    (latest.status() == Some(&ActionExecutionStatus::InProgress))
+        .then(|| ActionInProgress { name: name_of(action), is_approval: latest.token().is_some() })
 }
 
 /// Whether an execution has left a stage. With a status that nobody knows yet it may be in it.

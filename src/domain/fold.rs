@@ -144,7 +144,8 @@ fn wanted_stages(pending: &[(&Claim, PipelineGoal)]) -> BTreeSet<StageName> {
 
 fn takes_one_of(before: &Json, edited: &Edited, stages: &BTreeSet<StageName>) -> bool {
     let goes = |stage: &&StageName| {
-        pipeline_edit::has_stage(before, stage.as_str()) && !pipeline_edit::has_stage(&edited.declaration, stage.as_str())
+        pipeline_edit::has_stage(before, stage.as_str())
+            && !pipeline_edit::has_stage(&edited.declaration, stage.as_str())
     };
     stages.iter().any(|stage| goes(&stage))
 }
@@ -176,6 +177,16 @@ impl Known {
         owned.neighbours.extend(self.roles.iter().filter(|role| Some(*role) != own.as_ref()).cloned());
         goal
     }
+}
+
+/// Whether the action in this place is one of this installation's, as far as these claims tell.
+pub fn is_ours<'a>(declaration: &Json, stage: &str, action: &str, claims: impl IntoIterator<Item = &'a Claim>) -> bool {
+    let Some(role) = pipeline_edit::role_at(declaration, stage, action) else { return false };
+    claims.into_iter().any(|claim| {
+        let owned = owned(&claim.goal);
+        let own = owned.roles.iter().filter_map(|role| role.parse::<Arn>().ok()?.role());
+        own.chain(claim.role().and_then(Arn::role)).chain(owned.neighbours.iter().cloned()).any(|known| known == role)
+    })
 }
 
 fn owned(goal: &PipelineGoal) -> &pipeline_edit::Owned {

@@ -101,7 +101,9 @@ impl Occupancy {
 
     fn only_ours_failed(&self, execution: &str, is_ours: impl Fn(&str, &str) -> bool) -> bool {
         let stages = self.stages.iter().filter(|stage| stage.is_retryable(execution));
-        let mut failed = stages.flat_map(|stage| stage.failed.iter().map(|action| (stage.name.as_str(), action.as_str()))).peekable();
+        let mut failed = stages
+            .flat_map(|stage| stage.failed.iter().map(|action| (stage.name.as_str(), action.as_str())))
+            .peekable();
         failed.peek().is_some() && failed.all(|(stage, action)| is_ours(stage, action))
     }
 }

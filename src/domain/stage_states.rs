@@ -19,6 +19,18 @@ pub struct StageState {
     pub disabled: Option<Disabled>,
     /// Its actions that are in progress.
     pub in_progress: Vec<ActionInProgress>,
+    /// The execution that failed in it or was stopped in it, if it is the last that entered: it can be retried there.
+    pub retryable: Option<String>,
+    /// Its actions that failed when they ran last.
+    pub failed: Vec<String>,
+}
+
+impl StageState {
+    /// Whether this execution can be retried in this stage.
+    #[must_use]
+    pub fn is_retryable(&self, execution: &str) -> bool {
+        self.retryable.as_deref() == Some(execution)
+    }
 }
 
 /// A transition that lets nothing through.

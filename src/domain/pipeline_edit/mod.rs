@@ -309,6 +309,22 @@ pub fn action_at<'a>(declaration: &'a Json, stage: &str, action: &str) -> Option
         .map(|(_, found)| found)
 }
 
+/// The role of the action in this place.
+#[must_use]
+pub fn role_at(declaration: &Json, stage: &str, name: &str) -> Option<RoleId> {
+    action::role_of(action_at(declaration, stage, name)?)?.parse::<Arn>().ok()?.role()
+}
+
+/// Whether two declarations mean the same but for their version, which AWS sets.
+#[must_use]
+pub fn is_same_but_version(one: &Json, other: &Json) -> bool {
+    let (mut one, version) = (one.clone(), other.get("version").cloned());
+    if let (Some(member), Some(version)) = (one.get_mut("version"), version) {
+        *member = version;
+    }
+    one.means(other)
+}
+
 /// Every role that anything in the stages names, be it an action or a rule of a stage's conditions.
 #[must_use]
 pub fn roles_named(declaration: &Json) -> BTreeSet<Arn> {

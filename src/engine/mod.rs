@@ -1,0 +1,3 @@
+//! State machines: inputs and the time go in, effects come out. No client, no SDK, no clock, no tokio.
+
+pub mod pipeline;

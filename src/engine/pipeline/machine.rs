@@ -1,0 +1,372 @@
+//! The states of a pipeline and what leads from one to the other.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{
+    Effect, Input, LastLook, Outcome, Settings, Waiting,
+    writing::{InFlight, Tries},
+};
+use crate::domain::{
+    fold::{self, Claim, Fold, Folded},
+    observed::Pipeline,
+    occupancy::{Occupancy, Verdict},
+    own_writes::FORGIVEN_FOR,
+    pipeline_edit::{self, Json},
+    retry::STALE_READ,
+};
+
+/// How soon it is asked again whether everything that is expected has come.
+const EXPECTING: Duration = Duration::from_secs(1);
+
+/// Where a pipeline stands.
+#[derive(Debug)]
+pub(super) enum State {
+    /// Nobody wants anything.
+    Idle,
+    /// More claims may come, so that one version carries all.
+    Collecting { since: Timestamp, last: Timestamp },
+    /// [`Effect::Read`] was asked for.
+    Reading,
+    /// [`Effect::Check`] was asked for; `planned` right after a reading on which something has to be written.
+    Checking { planned: bool },
+    /// It goes on at this time.
+    Waiting { until: Timestamp, then: Next },
+    /// [`Effect::Write`] was asked for.
+    Writing(InFlight),
+    /// The answer to an update was lost: it is read until it is known what became of it.
+    Unsettled { flight: InFlight, since: Timestamp, next: Timestamp },
+    /// Ours replaced a version that it was not planned on: what that held is read.
+    Restoring { version: i64 },
+}
+
+/// How it goes on after waiting.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Next {
+    Read,
+    Check,
+    Restore { version: i64 },
+}
+
+/// One pipeline.
+#[derive(Debug)]
+pub struct Machine<E> {
+    pub(super) settings: Settings,
+    pub(super) state: State,
+    pub(super) claims: BTreeMap<String, Claim>,
+    said: BTreeMap<String, Waiting>,
+    /// The reading that the next update is planned on.
+    pub(super) reading: Option<Pipeline>,
+    /// The version that ours made, or may have made.
+    pub(super) written: Option<i64>,
+    /// Since when readings show an older version than has been seen.
+    stale_since: Option<Timestamp>,
+    /// Somebody's version that ours replaced: its declaration is what ours is applied to.
+    pub(super) restored: Option<(i64, Json)>,
+    pub(super) tries: Tries<E>,
+    ended: bool,
+}
+
+impl<E: Clone> Machine<E> {
+    /// A machine that knows nothing yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            state: State::Idle,
+            claims: BTreeMap::new(),
+            said: BTreeMap::new(),
+            reading: None,
+            written: None,
+            stale_since: None,
+            restored: None,
+            tries: Tries::default(),
+            ended: false,
+        }
+    }
+
+    /// Whether it wants nothing and waits for nothing: such a machine may be dropped.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        matches!(self.state, State::Idle) && self.claims.is_empty()
+    }
+
+    /// Takes one input.
+    pub fn step(&mut self, input: Input<E>, now: Timestamp, look: &impl LastLook) -> Vec<Effect<E>> {
+        let mut effects = Vec::new();
+        match input {
+            Input::Claim(claim) => self.claim(*claim, now, &mut effects),
+            // What is in an update that was sent, or in a version to be brought back, is answered first.
+            Input::Withdraw(_) if self.is_under_way() => {}
+            Input::Withdraw(uid) => {
+                self.forget(&uid);
+                if self.claims.is_empty() && matches!(self.state, State::Collecting { .. } | State::Waiting { .. }) {
+                    self.state = State::Idle;
+                }
+            }
+            Input::Woken => self.woken(now, look, &mut effects),
+            Input::Read(answer) => self.read(answer, now, &mut effects),
+            Input::ReadVersion(answer) => self.read_version(answer, now, &mut effects),
+            Input::Checked(answer) => self.checked(answer, now, look, &mut effects),
+            Input::Wrote(answer) => self.wrote(answer, now, &mut effects),
+            Input::Terminate => self.ended = true,
+        }
+        effects
+    }
+
+    fn is_under_way(&self) -> bool {
+        let sent = matches!(self.state, State::Writing(_) | State::Unsettled { .. } | State::Restoring { .. });
+        sent || self.restored.is_some()
+    }
+
+    fn claim(&mut self, claim: Claim, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+        if self.claims.get(&claim.uid).is_some_and(|known| known.asks_the_same(&claim)) {
+            return;
+        }
+        let uid = claim.uid.clone();
+        self.said.remove(&uid);
+        self.claims.insert(uid.clone(), claim);
+        match &mut self.state {
+            State::Idle => self.state = State::Collecting { since: now, last: now },
+            State::Collecting { last, .. } => *last = now,
+            _ => {}
+        }
+        self.say(&uid, Waiting::Others, effects);
+        if matches!(self.state, State::Collecting { .. }) {
+            effects.push(Effect::WakeAt(now + self.settings.collect));
+        }
+    }
+
+    fn woken(&mut self, now: Timestamp, look: &impl LastLook, effects: &mut Vec<Effect<E>>) {
+        match &mut self.state {
+            State::Collecting { since, last } => {
+                let (quiet, end) = (*last + self.settings.collect, *since + self.settings.collect_max);
+                if now >= end || (now >= quiet && !look.are_more_expected()) {
+                    self.begin_reading(effects);
+                } else {
+                    effects.push(Effect::WakeAt(quiet.max(now + EXPECTING).min(end)));
+                }
+            }
+            State::Waiting { until, then } if now >= *until => match *then {
+                Next::Read => self.begin_reading(effects),
+                Next::Check => {
+                    self.state = State::Checking { planned: false };
+                    effects.push(Effect::Check);
+                }
+                Next::Restore { version } => {
+                    self.state = State::Restoring { version };
+                    effects.push(Effect::ReadVersion(version));
+                }
+            },
+            State::Waiting { until, .. } => effects.push(Effect::WakeAt(*until)),
+            State::Unsettled { next, .. } if now >= *next => effects.push(Effect::Read),
+            State::Unsettled { next, .. } => effects.push(Effect::WakeAt(*next)),
+            _ => {}
+        }
+    }
+
+    pub(super) fn begin_reading(&mut self, effects: &mut Vec<Effect<E>>) {
+        self.reading = None;
+        self.state = State::Reading;
+        effects.push(Effect::Read);
+    }
+
+    fn read(&mut self, answer: Result<Option<Pipeline>, E>, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+        if matches!(self.state, State::Unsettled { .. }) {
+            return self.read_unsettled(answer, now, effects);
+        }
+        if !matches!(self.state, State::Reading) {
+            return;
+        }
+        match answer {
+            Err(error) => self.answer_all(&Outcome::Failed(error), effects),
+            Ok(None) => self.answer_all(&Outcome::Stale, effects),
+            Ok(Some(pipeline)) if self.is_stale(&pipeline, now) => {
+                self.say_all(&Waiting::Reading, effects);
+                self.wait(now + STALE_READ, Next::Read, effects);
+            }
+            Ok(Some(pipeline)) => {
+                self.restored = self.restored.take().filter(|_| Some(pipeline.version) == self.written);
+                self.reading = Some(pipeline);
+                self.forget_what_is_not_lost();
+                if let Some(fold) = self.fold(|_| true) {
+                    self.settle_unchanged(fold, effects);
+                }
+                if self.claims.is_empty() {
+                    self.finish(now, effects);
+                } else {
+                    self.state = State::Checking { planned: true };
+                    effects.push(Effect::Check);
+                }
+            }
+        }
+    }
+
+    /// Whether an older version is shown than has been seen. A pipeline that was deleted and made again begins at 1, so that
+    /// counts for two minutes only.
+    fn is_stale(&mut self, pipeline: &Pipeline, now: Timestamp) -> bool {
+        let seen = self.claims.values().map(|claim| claim.seen_version).chain(self.written).max();
+        if seen.is_none_or(|seen| pipeline.version >= seen) {
+            self.stale_since = None;
+            return false;
+        }
+        let since = *self.stale_since.get_or_insert(now);
+        if now < since + FORGIVEN_FOR {
+            return true;
+        }
+        self.written = None;
+        false
+    }
+
+    /// Folds the claims that may be folded into the reading, or into what ours replaced.
+    pub(super) fn fold(&self, may: impl Fn(&Claim) -> bool) -> Option<Fold> {
+        let lost = self.restored.as_ref().map(|(_, declaration)| declaration);
+        let declaration = lost.or_else(|| Some(&self.reading.as_ref()?.declaration))?;
+        let claims = self.claims.values().filter(|claim| may(claim));
+        Some(fold::fold(declaration, &self.settings.region, claims))
+    }
+
+    /// Somebody's version that ours replaced, and that ours holds all the same, need not be brought back.
+    fn forget_what_is_not_lost(&mut self) {
+        let (Some(fold), Some(reading)) = (self.fold(|_| true), &self.reading) else { return };
+        if pipeline_edit::is_same_but_version(&fold.declaration, &reading.declaration) {
+            self.restored = None;
+        }
+    }
+
+    /// Answers what needs no write.
+    pub(super) fn settle_unchanged(&mut self, fold: Fold, effects: &mut Vec<Effect<E>>) {
+        let role = self.reading.as_ref().map(|reading| reading.role.clone());
+        let moved = |claim: &Claim| Some(&claim.pipeline_role) != role.as_ref();
+        let moved: Vec<String> =
+            self.claims.values().filter(|claim| moved(claim)).map(|claim| claim.uid.clone()).collect();
+        for uid in moved {
+            self.answer(&uid, Outcome::Stale, effects);
+        }
+        let is_restoring = self.restored.is_some();
+        for (uid, folded) in fold.folded {
+            match folded {
+                Folded::Changed(_) => {}
+                Folded::InPlace if is_restoring => {}
+                Folded::InPlace => self.answer(&uid, Outcome::InPlace, effects),
+                Folded::Refused(refusal) => self.answer(&uid, Outcome::Blocked(refusal), effects),
+                Folded::Unrecorded => self.answer(&uid, Outcome::Stale, effects),
+            }
+        }
+    }
+
+    fn checked(
+        &mut self,
+        answer: Result<Occupancy, E>,
+        now: Timestamp,
+        look: &impl LastLook,
+        effects: &mut Vec<Effect<E>>,
+    ) {
+        let State::Checking { planned } = self.state else { return };
+        let occupancy = match answer {
+            Ok(occupancy) => occupancy,
+            Err(error) => return self.answer_all(&Outcome::Failed(error), effects),
+        };
+        let verdict = {
+            let reading = self.reading.as_ref();
+            let is_ours = |stage: &str, action: &str| {
+                reading.is_some_and(|read| fold::is_ours(&read.declaration, stage, action, self.claims.values()))
+            };
+            occupancy.verdict(now, self.settings.hold_after_failure, is_ours)
+        };
+        // A pipeline that nobody may write at all need not be read again.
+        let may_go_on = match &verdict {
+            Verdict::Free => true,
+            Verdict::Busy { .. } => false,
+            Verdict::Held { .. } => self.claims.values().any(|claim| claim.closes_gate),
+        };
+        match (may_go_on, planned) {
+            (false, _) => self.wait_for_pipeline(verdict, now, effects),
+            (true, false) => self.begin_reading(effects),
+            (true, true) => self.write(verdict, now, look, effects),
+        }
+    }
+
+    pub(super) fn wait_for_pipeline(&mut self, verdict: Verdict, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+        let until = match &verdict {
+            Verdict::Held { until, .. } => (*until).min(now + self.settings.idle_poll),
+            _ => now + self.settings.idle_poll,
+        };
+        let fold = self.fold(|_| true);
+        let uids: Vec<String> = self.claims.keys().cloned().collect();
+        for uid in uids {
+            let changes = match fold.as_ref().and_then(|fold| fold.folded.get(&uid)) {
+                Some(Folded::Changed(changes)) => changes.clone(),
+                _ => Vec::new(),
+            };
+            self.say(&uid, Waiting::Pipeline { verdict: verdict.clone(), changes }, effects);
+        }
+        self.wait(until, Next::Check, effects);
+    }
+
+    pub(super) fn wait(&mut self, until: Timestamp, then: Next, effects: &mut Vec<Effect<E>>) {
+        self.state = State::Waiting { until, then };
+        effects.push(Effect::WakeAt(until));
+    }
+
+    /// Ends a pass: what came meanwhile is collected.
+    pub(super) fn finish(&mut self, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+        for (uid, error) in self.tries.end() {
+            if let Some(pipeline) = self.reading.clone() {
+                self.answer(&uid, Outcome::Refused { error, pipeline: Box::new(pipeline) }, effects);
+            }
+        }
+        self.reading = None;
+        self.restored = None;
+        if self.claims.is_empty() {
+            self.state = State::Idle;
+        } else {
+            self.state = State::Collecting { since: now, last: now };
+            effects.push(Effect::WakeAt(now + self.settings.collect));
+        }
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    fn forget(&mut self, uid: &str) {
+        self.claims.remove(uid);
+        self.said.remove(uid);
+    }
+
+    /// Tells what came of a claim, and forgets it.
+    pub(super) fn answer(&mut self, uid: &str, outcome: Outcome<E>, effects: &mut Vec<Effect<E>>) {
+        if self.claims.contains_key(uid) {
+            self.forget(uid);
+            effects.push(Effect::Outcome(uid.to_owned(), outcome));
+        }
+    }
+
+    /// Tells every claim the same, and is idle.
+    fn answer_all(&mut self, outcome: &Outcome<E>, effects: &mut Vec<Effect<E>>) {
+        let uids: Vec<String> = self.claims.keys().cloned().collect();
+        for uid in uids {
+            self.answer(&uid, outcome.clone(), effects);
+        }
+        self.reading = None;
+        self.restored = None;
+        let _ = self.tries.end();
+        self.state = State::Idle;
+    }
+
+    fn say(&mut self, uid: &str, waiting: Waiting, effects: &mut Vec<Effect<E>>) {
+        if self.said.get(uid) != Some(&waiting) {
+            self.said.insert(uid.to_owned(), waiting.clone());
+            effects.push(Effect::Outcome(uid.to_owned(), Outcome::Waiting(waiting)));
+        }
+    }
+
+    pub(super) fn say_all(&mut self, waiting: &Waiting, effects: &mut Vec<Effect<E>>) {
+        let uids: Vec<String> = self.claims.keys().cloned().collect();
+        for uid in uids {
+            self.say(&uid, waiting.clone(), effects);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! An update: made in one step with the last look, and settled by its answer or by what is read.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{
+    Effect, Failure, LastLook, Outcome, Permit, Update, Waiting, Written,
+    machine::{Machine, Next, State},
+};
+use crate::domain::{
+    fold::{self, Claim, Folded},
+    ids::Arn,
+    observed::Pipeline,
+    occupancy::Verdict,
+    retry::STALE_READ,
+};
+
+/// Refused updates of one pass at most; each has a check of its own.
+const TRIES: u8 = 8;
+
+/// How often a version of somebody else is brought back in a row.
+const ROUNDS: u8 = 3;
+
+/// How long a lost update is looked for often, and how long at all: what AWS has accepted can be applied as long as its
+/// signature is valid, which is five minutes.
+const SOON: Duration = Duration::from_mins(1);
+const AT_MOST: Duration = Duration::from_mins(5);
+
+/// How often it is looked for after that first minute.
+const SELDOM: Duration = Duration::from_mins(1);
+
+/// An update that was sent.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    base: i64,
+    /// The claims in it, with what changes for each.
+    claims: Vec<(Claim, Vec<String>)>,
+    /// The version of somebody else that it brings back.
+    restores: Option<i64>,
+}
+
+/// What was tried in this pass, and what AWS does not take.
+#[derive(Debug)]
+pub(super) struct Tries<E> {
+    refused: u8,
+    /// Claims that are left out because AWS refused an update with them, and what it said.
+    left_out: BTreeMap<String, E>,
+    /// Versions of somebody else in a row that ours replaced.
+    rounds: u8,
+    /// Claims that AWS took and did not show afterwards, and how often in a row.
+    unreached: BTreeMap<String, u8>,
+}
+
+impl<E> Default for Tries<E> {
+    fn default() -> Self {
+        Self { refused: 0, left_out: BTreeMap::new(), rounds: 0, unreached: BTreeMap::new() }
+    }
+}
+
+impl<E> Tries<E> {
+    /// Ends the pass; returns what was left out.
+    pub(super) fn end(&mut self) -> BTreeMap<String, E> {
+        self.refused = 0;
+        std::mem::take(&mut self.left_out)
+    }
+}
+
+impl<E: Clone> Machine<E> {
+    /// The last look, the fold and the permit, in one step.
+    pub(super) fn write(
+        &mut self,
+        verdict: Verdict,
+        now: Timestamp,
+        look: &impl LastLook,
+        effects: &mut Vec<Effect<E>>,
+    ) {
+        let gone: Vec<String> =
+            self.claims.values().filter(|claim| !look.holds(claim)).map(|claim| claim.uid.clone()).collect();
+        for uid in gone {
+            self.answer(&uid, Outcome::Stale, effects);
+        }
+        let held = verdict != Verdict::Free;
+        let left_out = &self.tries.left_out;
+        let fold = self.fold(|claim| (!held || claim.closes_gate) && !left_out.contains_key(&claim.uid));
+        let base = self.reading.as_ref().map(|reading| reading.version);
+        let (Some(fold), Some(base)) = (fold, base) else { return self.begin_reading(effects) };
+        let is_lost = self.restored.is_some();
+        let included = |uid: &String| match fold.folded.get(uid)? {
+            Folded::Changed(changes) => Some(changes.clone()),
+            // What ours replaced has to come back even if ours is in it already.
+            Folded::InPlace if is_lost => Some(Vec::new()),
+            _ => None,
+        };
+        let claims: Vec<(Claim, Vec<String>)> =
+            self.claims.iter().filter_map(|(uid, claim)| Some((claim.clone(), included(uid)?))).collect();
+        let declaration = fold.declaration.clone();
+        self.settle_unchanged(fold, effects);
+        if claims.is_empty() || self.is_ended() {
+            if held && !self.claims.is_empty() {
+                return self.wait_for_pipeline(verdict, now, effects);
+            }
+            return self.finish(now, effects);
+        }
+        let restores = self.restored.as_ref().map(|(version, _)| *version);
+        let update = Update { base, declaration };
+        self.state = State::Writing(InFlight { base, claims, restores });
+        effects.push(Effect::Write(Permit::new(update)));
+    }
+
+    pub(super) fn wrote(&mut self, answer: Result<Pipeline, Failure<E>>, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+        let State::Writing(flight) = std::mem::replace(&mut self.state, State::Idle) else { return };
+        match answer {
+            Ok(pipeline) => self.settled(flight, &pipeline, now, effects),
+            Err(Failure::Unknown(_)) => {
+                self.written = Some(flight.base + 1);
+                self.say_all(&Waiting::Settling, effects);
+                let next = now + STALE_READ;
+                self.state = State::Unsettled { flight, since: now, next };
+                effects.push(Effect::WakeAt(next));
+            }
+            Err(Failure::Refused { role, of_declaration, error }) => {
+                self.refused(&flight, (role, of_declaration, error), now, effects);
+            }
+        }
+    }
+
+    /// AWS took the update.
+    fn settled(&mut self, flight: InFlight, pipeline: &Pipeline, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+        self.written = Some(pipeline.version);
+        self.restored = None;
+        let others = pipeline.version - 1;
+        if others > flight.base && self.tries.rounds < ROUNDS && !self.is_ended() {
+            // Somebody wrote between our reading and our write, and ours replaced that.
+            self.tries.rounds += 1;
+            self.state = State::Restoring { version: others };
+            effects.push(Effect::ReadVersion(others));
+            return;
+        }
+        let foreign = (others > flight.base).then_some(others);
+        let claims: Vec<&Claim> = flight.claims.iter().map(|(claim, _)| claim).collect();
+        let again = fold::fold(&pipeline.declaration, &self.settings.region, claims.iter().copied());
+        let count = flight.claims.len();
+        for (claim, changes) in flight.claims {
+            let is_reached = !matches!(again.folded.get(&claim.uid), Some(Folded::Changed(_)));
+            let unreached = self.tries.unreached.entry(claim.uid.clone()).or_default();
+            *unreached = if is_reached { 0 } else { *unreached + 1 };
+            let outcome = match (again.folded.get(&claim.uid), foreign) {
+                (_, Some(version)) => Outcome::ForeignWriter { version },
+                (Some(Folded::Changed(changes)), None) if *unreached > 1 => {
+                    Outcome::Unreached { changes: changes.clone() }
+                }
+                _ => Outcome::Written(Written {
+                    version: pipeline.version,
+                    changes,
+                    claims: count,
+                    replaced: flight.restores,
+                }),
+            };
+            if is_reached {
+                self.tries.unreached.remove(&claim.uid);
+            }
+            // Who wants something else meanwhile is told of that.
+            if self.claims.get(&claim.uid).is_some_and(|known| known.asks_the_same(&claim)) {
+                self.answer(&claim.uid, outcome, effects);
+            }
+        }
+        self.tries.rounds = 0;
+        self.reading = Some(pipeline.clone());
+        self.finish(now, effects);
+    }
+
+    /// What ours replaced is here: ours is applied to it, and written again.
+    pub(super) fn read_version(
+        &mut self,
+        answer: Result<Option<Pipeline>, E>,
+        now: Timestamp,
+        effects: &mut Vec<Effect<E>>,
+    ) {
+        let State::Restoring { version } = self.state else { return };
+        match answer {
+            Ok(Some(foreign)) => {
+                self.restored = Some((version, foreign.declaration));
+                self.begin_reading(effects);
+            }
+            // AWS keeps the newest only.
+            Ok(None) => self.begin_reading(effects),
+            Err(_) => self.wait(now + STALE_READ, Next::Restore { version }, effects),
+        }
+    }
+
+    fn refused(
+        &mut self,
+        flight: &InFlight,
+        (role, of_declaration, error): (Option<Arn>, bool, E),
+        now: Timestamp,
+        effects: &mut Vec<Effect<E>>,
+    ) {
+        let Some(reading) = self.reading.clone() else { return self.finish(now, effects) };
+        let refused = Outcome::Refused { error: error.clone(), pipeline: Box::new(reading.clone()) };
+        let behind: Vec<&Claim> = match &role {
+            Some(role) => {
+                flight.claims.iter().map(|(claim, _)| claim).filter(|claim| claim.role() == Some(role)).collect()
+            }
+            None => Vec::new(),
+        };
+        self.tries.refused += 1;
+        let newest = || {
+            let there = |claim: &Claim| claim.goal.is_there(&reading.declaration);
+            let candidates = flight.claims.iter().map(|(claim, _)| claim).filter(|claim| !there(claim));
+            candidates.max_by_key(|claim| (claim.created, claim.uid.clone()))
+        };
+        let tries_left = self.tries.refused < TRIES;
+        if !of_declaration {
+            let uids: Vec<String> = flight.claims.iter().map(|(claim, _)| claim.uid.clone()).collect();
+            for uid in uids {
+                self.answer(&uid, Outcome::Failed(error.clone()), effects);
+            }
+        } else if !behind.is_empty() {
+            for claim in behind {
+                self.answer(&claim.uid, refused.clone(), effects);
+            }
+            if tries_left && !self.claims.is_empty() {
+                return self.begin_reading(effects);
+            }
+            if !self.claims.is_empty() {
+                return self.wait(now + STALE_READ, Next::Read, effects);
+            }
+        } else if let Some(claim) = newest().filter(|_| role.is_none() && tries_left && flight.claims.len() > 1) {
+            self.tries.left_out.insert(claim.uid.clone(), error);
+            return self.begin_reading(effects);
+        } else {
+            for (claim, _) in &flight.claims {
+                self.answer(&claim.uid, refused.clone(), effects);
+            }
+        }
+        self.finish(now, effects);
+    }
+
+    /// The answer was lost: the version after the one that was planned on tells.
+    pub(super) fn read_unsettled(
+        &mut self,
+        answer: Result<Option<Pipeline>, E>,
+        now: Timestamp,
+        effects: &mut Vec<Effect<E>>,
+    ) {
+        let State::Unsettled { flight, since, .. } = std::mem::replace(&mut self.state, State::Idle) else { return };
+        match answer {
+            Ok(Some(read)) if read.version > flight.base => {
+                let claims = flight.claims.iter().map(|(claim, _)| claim);
+                let again = fold::fold(&read.declaration, &self.settings.region, claims);
+                if read.version == flight.base + 1 && again.changed().next().is_none() {
+                    return self.settled(flight, &read, now, effects);
+                }
+                self.written = None;
+                self.begin_reading(effects);
+            }
+            Ok(None) => self.begin_reading(effects),
+            _ if now >= since + AT_MOST => {
+                self.written = None;
+                self.begin_reading(effects);
+            }
+            _ => {
+                let next = now + (if now < since + SOON { STALE_READ } else { SELDOM });
+                self.state = State::Unsettled { flight, since, next };
+                effects.push(Effect::WakeAt(next));
+            }
+        }
+    }
+}
