@@ -71,6 +71,16 @@ pub struct Run {
     /// How long a role that CodePipeline does not accept yet is put down to IAM's propagation after our last change.
     #[arg(long, default_value = "120s", value_parser = duration)]
     pub iam_propagation_timeout: Duration,
+    /// How long a pipeline's update waits for more objects that want something of it; 0s for not at all.
+    #[arg(long, default_value = "3s", value_parser = up_to_a_minute)]
+    pub collect: Duration,
+    /// How long it waits at most; not less than --collect.
+    #[arg(long, default_value = "30s", value_parser = up_to_a_minute)]
+    pub collect_max: Duration,
+    /// How long after an execution failed or was stopped the pipeline is not updated, so that somebody can retry it; 0s for
+    /// not at all, 24h at most.
+    #[arg(long, default_value = "1h", value_parser = hold)]
+    pub hold_after_failure: Duration,
     /// When a pipeline with a running execution is looked at again.
     #[arg(long, default_value = "15s", value_parser = duration)]
     pub idle_poll: Duration,
@@ -107,6 +117,18 @@ fn duration(text: &str) -> Result<Duration, String> {
     parse_interval(text)
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| format!("{text:?} is not a duration such as 15s, 2m or 1h30m"))
+}
+
+fn up_to_a_minute(text: &str) -> Result<Duration, String> {
+    bounded(text, Duration::from_mins(1), "0s to 60s")
+}
+
+fn hold(text: &str) -> Result<Duration, String> {
+    bounded(text, Duration::from_hours(24), "0s to 24h")
+}
+
+fn bounded(text: &str, most: Duration, range: &str) -> Result<Duration, String> {
+    parse_interval(text).filter(|duration| *duration <= most).ok_or_else(|| format!("it must be {range}, such as 3s"))
 }
 
 fn session_duration(text: &str) -> Result<Duration, String> {
@@ -154,9 +176,12 @@ mod tests {
             run.stalled_retry,
             run.account_retry,
             run.drift_retention,
+            run.collect,
+            run.collect_max,
+            run.hold_after_failure,
         ]
         .map(|duration| duration.as_secs());
-        assert_eq!(seconds, [60, 75, 10, 3600, 120, 15, 600, 1, 300, 300, 30, 3600]);
+        assert_eq!(seconds, [60, 75, 10, 3600, 120, 15, 600, 1, 300, 300, 30, 3600, 3, 30, 3600]);
         assert_eq!((run.concurrency, run.grant_list_functions, run.metrics_per_object), (8, true, true));
     }
 

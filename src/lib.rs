@@ -18,4 +18,5 @@ pub mod controller;
 pub mod domain;
 pub mod engine;
 pub mod http;
+pub mod shell;
 pub mod telemetry;

@@ -10,6 +10,7 @@ use crossinvoke::{
     controller::{self, context::Settings, startup},
     domain::retry::Delays,
     http::{self, Readiness},
+    shell::pipelines::Times,
     telemetry::{
         logging::{self, LogFormat},
         metrics::Metrics,
@@ -66,6 +67,9 @@ fn start(options: Run) -> Result<(), Failure> {
         return Err(
             "--reconcile-timeout must exceed --aws-timeout, or no status could be written after a slow AWS".into()
         );
+    }
+    if options.collect_max < options.collect {
+        return Err("--collect-max must not be less than --collect".into());
     }
     // One TLS provider for Kubernetes and AWS; a second installation would be a programming error.
     rustls::crypto::aws_lc_rs::default_provider()
@@ -160,6 +164,12 @@ async fn work(
         aws_attempt_timeout: options.aws_attempt_timeout,
         reconcile_timeout: options.reconcile_timeout,
         iam_propagation_timeout: options.iam_propagation_timeout,
+        pipelines: Times {
+            collect: options.collect,
+            collect_max: options.collect_max,
+            idle_poll: options.idle_poll,
+            hold_after_failure: options.hold_after_failure,
+        },
         idle_poll: options.idle_poll,
         account_interval: options.account_interval,
         delays: Delays {

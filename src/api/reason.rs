@@ -35,6 +35,10 @@ pub enum Reason {
         message = "Let the execution that the message names end, or stop it. The message also says what it waits for, such as an approval, if AWS shows that."
     )]
     WaitingForIdlePipeline,
+    /// The pipeline's newest execution failed or was stopped a short while ago, and an update would keep anybody from retrying
+    /// it.
+    #[strum(message = "Retry the execution that the message names, or wait until the time that it names.")]
+    WaitingForRetryWindow,
     /// AWS refuses calls because there are too many.
     #[strum(
         message = "Wait: the controller slows down on its own. If it stays, look for other clients that call AWS in this account."
@@ -119,6 +123,11 @@ pub enum Reason {
     /// CodePipeline refuses the pipeline as a whole.
     #[strum(message = "Correct in the pipeline what the message names; it is usually not part of this object.")]
     PipelineRefused,
+    /// Somebody else updates the pipeline whenever this controller does.
+    #[strum(
+        message = "See that the present version holds everything of the version that the message names, and find out what else writes the pipeline."
+    )]
+    ForeignWriter,
     /// A role may be changed by AWS only; the pipeline or function needs another one.
     #[strum(message = "Give the pipeline or function that runs as this role another one, of your own.")]
     RoleUnmodifiable,
@@ -147,6 +156,7 @@ impl Reason {
             Self::Progressing
             | Self::IamPropagating
             | Self::WaitingForIdlePipeline
+            | Self::WaitingForRetryWindow
             | Self::Throttled
             | Self::AwsUnavailable
             | Self::NotChecked

@@ -9,14 +9,19 @@ use super::{
 };
 use crate::domain::{
     ids::{Arn, PipelineName, Region},
+    occupancy::{Execution, Occupancy, Standing},
     pipeline_edit::Json,
     stage_states::{ActionInProgress, Disabled, StageState},
 };
 use aws_sdk_codepipeline::types::{
-    ActionExecutionStatus, ActionState, PipelineDeclaration, PipelineExecutionStatus, StageExecution,
-    StageExecutionStatus, StageState as Shown,
+    ActionExecutionStatus, ActionState, PipelineDeclaration, PipelineExecutionStatus, PipelineExecutionSummary,
+    StageExecution, StageExecutionStatus, StageState as Shown,
 };
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::DateTime;
+use jiff::Timestamp;
+
+use crate::engine::pipeline::Permit;
 
 /// A pipeline as CodePipeline sent it.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,13 +36,15 @@ pub struct PipelineRead {
     pub arn: Option<Arn>,
 }
 
-/// An execution that is not over.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Execution {
-    /// Its id.
-    pub id: String,
-    /// What CodePipeline says of it, such as `InProgress` or `Stopping`.
-    pub status: String,
+/// What is known of a pipeline whose occupancy is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// As it was last read.
+    pub declaration: &'a Json,
+    /// Whether its older executions were found to be over.
+    pub looked_back: bool,
+    /// No execution that began before this time can still be running.
+    pub oldest: Timestamp,
 }
 
 /// `CodePipeline` in one account and region.
@@ -99,7 +106,8 @@ impl CodePipeline {
     ///
     /// # Errors
     /// As AWS answers, without the settings of the pipeline that it may quote.
-    pub async fn update_pipeline(&self, declaration: &Json) -> Result<PipelineRead, AwsError> {
+    pub async fn update_pipeline(&self, permit: Permit) -> Result<PipelineRead, AwsError> {
+        let declaration = &permit.into_update().declaration;
         let call = self.call("UpdatePipeline", declaration.text("name"));
         // Only what the builder demands: the body that is sent is the raw declaration.
         let typed = PipelineDeclaration::builder()
@@ -122,44 +130,46 @@ impl CodePipeline {
         read(&call, captured.take())
     }
 
-    /// An execution that an update would cancel, if there is one. Every page is looked at, since a run can be held at an
-    /// approval for days; after several pages the first one is read again, since a run may have started meanwhile.
+    /// What may keep a pipeline from being updated: its state by stages and, as the last call, one page of its newest
+    /// executions. A run that waits for long is beyond that page, and the state shows it. Of a pipeline in PARALLEL mode, or
+    /// where the state may not be read, the executions are looked through instead, unless that was done before.
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn unfinished_execution(&self, name: &PipelineName) -> Result<Option<Execution>, AwsError> {
-        let mut token = None;
-        let mut pages = 0;
-        loop {
-            let (found, next) = self.executions(name, token).await?;
+    pub async fn occupancy(&self, name: &PipelineName, known: Known<'_>) -> Result<Occupancy, AwsError> {
+        let (stages, is_shown) = match self.state(name, known.declaration).await {
+            Ok(stages) => (stages, known.declaration.text("executionMode") != "PARALLEL"),
+            Err(error) if matches!(error.kind, AwsErrorKind::AccessDenied { .. }) => {
+                tracing::debug!(%error, "the pipeline's state may not be read; its executions are looked through");
+                (Vec::new(), false)
+            }
+            Err(error) => return Err(error),
+        };
+        let (mut executions, mut token) = self.executions(name, None).await?;
+        let mut pages = 1;
+        while !is_shown && !known.looked_back && token.is_some() && !executions.iter().any(Execution::is_unfinished) {
+            let (older, next) = self.executions(name, token).await?;
+            let is_too_old = |execution: &Execution| execution.started.is_some_and(|at| at < known.oldest);
+            token = next.filter(|_| !older.iter().any(is_too_old));
+            executions = older;
             pages += 1;
-            if found.is_some() {
-                return Ok(found);
-            }
-            token = next;
-            if token.is_none() {
-                break;
-            }
         }
-        if pages == 1 { Ok(None) } else { Ok(self.executions(name, None).await?.0) }
+        if pages > 1 && !executions.iter().any(Execution::is_unfinished) {
+            // One may have started meanwhile.
+            executions = self.executions(name, None).await?.0;
+        }
+        Ok(Occupancy { stages, executions })
     }
 
     async fn executions(
         &self,
         name: &PipelineName,
         token: Option<String>,
-    ) -> Result<(Option<Execution>, Option<String>), AwsError> {
+    ) -> Result<(Vec<Execution>, Option<String>), AwsError> {
         let call = self.call("ListPipelineExecutions", name.as_str());
         let request = self.reading.list_pipeline_executions().pipeline_name(name.as_str()).max_results(100);
         let page = request.set_next_token(token).send().await.map_err(|error| call.classify(&error))?;
-        let unfinished = page.pipeline_execution_summaries().iter().find_map(|execution| {
-            let status = execution.status();
-            (!status.is_some_and(is_over)).then(|| Execution {
-                id: execution.pipeline_execution_id().unwrap_or_default().to_owned(),
-                status: status.map_or("without a status", PipelineExecutionStatus::as_str).to_owned(),
-            })
-        });
-        Ok((unfinished, page.next_token().map(str::to_owned)))
+        Ok((page.pipeline_execution_summaries().iter().map(listed).collect(), page.next_token().map(str::to_owned)))
     }
 
     /// The pipeline's state by stages, without the settings of the pipeline that a text in it may quote.
@@ -232,10 +242,26 @@ fn answered<T, E>(
     }
 }
 
-/// Whether an execution can no longer be cancelled. A status that nobody knows yet may be that of a run.
-fn is_over(status: &PipelineExecutionStatus) -> bool {
+fn listed(execution: &PipelineExecutionSummary) -> Execution {
+    let time = |time: Option<&DateTime>| Timestamp::from_millisecond(time?.to_millis().ok()?).ok();
+    let status = execution.status();
+    Execution {
+        id: execution.pipeline_execution_id().unwrap_or_default().to_owned(),
+        status: status.map_or("without a status", PipelineExecutionStatus::as_str).to_owned(),
+        standing: status.map_or(Standing::Unfinished, standing),
+        started: time(execution.start_time()),
+        updated: time(execution.last_update_time()),
+    }
+}
+
+/// A status that nobody knows yet may be that of a run.
+fn standing(status: &PipelineExecutionStatus) -> Standing {
     use PipelineExecutionStatus as S;
-    matches!(status, S::Succeeded | S::Failed | S::Stopped | S::Cancelled | S::Superseded)
+    match status {
+        S::Failed | S::Stopped => Standing::Retryable,
+        S::Succeeded | S::Cancelled | S::Superseded => Standing::Over,
+        _ => Standing::Unfinished,
+    }
 }
 
 fn read(call: &Call, body: Result<Json, Unusable>) -> Result<PipelineRead, AwsError> {

@@ -14,7 +14,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use codepipeline::{CodePipeline, Execution, PipelineRead};
+pub use codepipeline::{CodePipeline, Known, PipelineRead};
 pub use error::{AwsError, AwsErrorKind, DenyingPolicy};
 pub use https::CertificateFault;
 pub use iam::{Iam, NewRole, RoleListed, RoleRead};

@@ -4,11 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
+use tokio::sync::Semaphore;
 
 use super::{caches::Caches, locks::Locks, memory::Memory};
 use crate::{
     aws::{Aws, SessionKey},
     domain::{ids::InstallationId, retry::Delays, spec::Access},
+    shell::pipelines::{Pipelines, Times},
     telemetry::metrics::Metrics,
 };
 
@@ -30,6 +32,8 @@ pub struct Settings {
     pub reconcile_timeout: Duration,
     /// How long an unaccepted role is put down to IAM's propagation after our last change.
     pub iam_propagation_timeout: Duration,
+    /// What the pipelines' workers wait for.
+    pub pipelines: Times,
     /// When a busy pipeline is looked at again.
     pub idle_poll: Duration,
     /// How often an account is looked at.
@@ -58,6 +62,10 @@ pub struct Context {
     pub settings: Settings,
     /// Counters and gauges.
     pub metrics: Arc<Metrics>,
+    /// The pipelines, each written by one worker for all objects.
+    pub pipelines: Arc<Pipelines>,
+    /// Places for objects that are reconciled at a time.
+    pub slots: Arc<Semaphore>,
     /// When the process started: what was recorded earlier was written by another one.
     pub started: Timestamp,
 }
@@ -71,7 +79,7 @@ impl Context {
         Timestamp::from_second(now.as_second()).unwrap_or(now)
     }
 
-    /// The time as exactly as the clock has it, for what must not be the same twice in a second.
+    /// The time as exactly as the clock has it, for what waits less than seconds or must not be the same twice in one.
     #[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     #[must_use]
     pub fn exact_now() -> Timestamp {

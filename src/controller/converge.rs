@@ -202,12 +202,12 @@ pub(super) async fn edit_pipeline(
     };
     let Some(planned_on) = observed.pipeline(name) else { return Ok(()) };
     let edit = Edit { name, planned_on, goal, resource: &step.resource };
-    let (there, version) = (goal.is_there(&planned_on.declaration), planned_on.version);
+    let there = goal.is_there(&planned_on.declaration);
     let written = pipeline_writer::write(pass, sessions, situation, &edit).await?;
-    if written.version != version {
-        pass.wrote_pipeline(&written.arn);
-        pass.deeds.push((Deed::of(step, there), pipeline_words(goal, &step.resource)));
-    }
+    pass.wrote_pipeline(&written.pipeline.arn);
+    pass.deeds.push((Deed::of(step, there), pipeline_words(goal, &step.resource)));
+    pass.versions.push((step.resource.clone(), written.clone()));
+    let written = (*written.pipeline).clone();
     let name: PipelineName = name.clone();
     observed.pipelines.insert(name, Some(written));
     Ok(())

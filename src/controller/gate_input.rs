@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 
-use super::context::Context;
+use super::{caches::Caches, context::Context};
 use crate::domain::{
     account_status,
     gate::{Account, Input},
-    ids::ObjectKey,
+    ids::{InstallationId, ObjectKey},
 };
 
 /// All accounts that decode, and the labels of the object's namespace.
@@ -26,8 +26,19 @@ pub fn with_accounts(context: &Context, accounts: Arc<[Account]>, object: &Objec
 /// All accounts that decode.
 #[must_use]
 pub fn accounts(context: &Context) -> Arc<[Account]> {
-    let finalizer = account_status::in_use_finalizer(context.settings.installation.as_str());
-    let accounts = context.caches.accounts();
+    accounts_of(&context.caches, &context.settings.installation)
+}
+
+/// What the gate looks at for one object, without a context.
+#[must_use]
+pub fn of_caches(caches: &Caches, installation: &InstallationId, object: &ObjectKey) -> Input {
+    let accounts = accounts_of(caches, installation);
+    Input { accounts, namespace_labels: caches.namespace_labels(&object.namespace) }
+}
+
+fn accounts_of(caches: &Caches, installation: &InstallationId) -> Arc<[Account]> {
+    let finalizer = account_status::in_use_finalizer(installation.as_str());
+    let accounts = caches.accounts();
     let accounts = accounts.iter().filter_map(|account| account.0.as_ref().ok());
     accounts
         .map(|account| Account {

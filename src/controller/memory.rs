@@ -78,6 +78,8 @@ struct Inner {
     attempts: HashMap<String, Attempts>,
     /// When the last complete look at an object or account ended, by UID.
     looks: HashMap<String, Timestamp>,
+    /// The generations of objects, by UID, up to which it is known what they want of their pipelines.
+    arrived: HashMap<String, i64>,
     /// What objects may have, by UID, as this process last recorded it: the watch may lag behind our own status write.
     /// It holds what their statuses say, which a tenant may have written.
     claims: HashMap<String, Inventory>,
@@ -155,6 +157,16 @@ impl Memory {
     /// When the last complete look at an object or account ended.
     pub fn last_look(&self, uid: &str) -> Option<Timestamp> {
         self.lock().looks.get(uid).copied()
+    }
+
+    /// The object of this generation has claimed what it wants of its pipeline, or wants nothing of it for now.
+    pub fn arrived(&self, uid: &str, generation: i64) {
+        self.lock().arrived.insert(uid.to_owned(), generation);
+    }
+
+    /// Whether the object of this generation may still be on its way to a claim.
+    pub fn is_expected(&self, uid: &str, generation: i64) -> bool {
+        self.lock().arrived.get(uid).is_none_or(|arrived| *arrived < generation)
     }
 
     /// Counts a look that failed, or that did not; returns how many have failed in a row.
@@ -242,6 +254,7 @@ impl Memory {
         inner.settled.remove(uid);
         inner.attempts.remove(uid);
         inner.looks.remove(uid);
+        inner.arrived.remove(uid);
         inner.actions.remove(uid);
         inner.recalled.remove(uid);
         inner.removals.remove(uid);
@@ -296,6 +309,7 @@ impl Memory {
         inner.seen.retain(|uid, _| uids.contains(uid));
         inner.attempts.retain(|uid, _| uids.contains(uid));
         inner.looks.retain(|uid, _| uids.contains(uid));
+        inner.arrived.retain(|uid, _| uids.contains(uid));
         inner.looking.retain(|uid, _| uids.contains(uid));
         inner.told.retain(|uid, _| uids.contains(uid));
         inner.held_looks.retain(|uid, _| uids.contains(uid));

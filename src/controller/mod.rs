@@ -21,6 +21,8 @@ pub mod observe;
 pub mod others;
 pub mod outcome;
 pub mod pass;
+mod pipeline_host;
+pub mod pipeline_refusals;
 pub mod pipeline_writer;
 pub mod reconcile;
 pub mod record;
@@ -45,7 +47,7 @@ use kube::{
         watcher,
     },
 };
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use self::{
     caches::{
@@ -55,8 +57,9 @@ use self::{
     context::{Context, Settings},
     locks::Locks,
     memory::Memory,
+    pipeline_host::PipelineHost,
 };
-use crate::{aws::Aws, http::Readiness, telemetry::metrics::Metrics};
+use crate::{aws::Aws, http::Readiness, shell::pipelines::Pipelines, telemetry::metrics::Metrics};
 
 /// Finalizers that are put back at a time.
 const PUT_BACK_AT_A_TIME: usize = 8;
@@ -75,12 +78,16 @@ pub async fn run(
     let memory = Arc::new(Memory::default());
     let (caches, feeds) = Caches::open(&client, watched, &memory, &metrics, &readiness);
     let concurrency = settings.concurrency;
+    let host = PipelineHost::new(caches.clone(), memory.clone(), settings.installation.clone());
+    let pipelines = Pipelines::new(Arc::new(host), settings.pipelines);
     let context = Arc::new(Context {
         client,
         aws,
         caches: caches.clone(),
         memory,
         locks: Locks::default(),
+        pipelines,
+        slots: Arc::new(Semaphore::new(usize::from(concurrency))),
         settings,
         metrics,
         started: Context::now(),
@@ -95,6 +102,7 @@ pub async fn run(
         () = controllers(feeds, &context, concurrency, &stop) => {}
         () = synced => {}
     }
+    context.pipelines.settle().await;
     if *stop.borrow() {
         tracing::info!("stopped");
     } else {
@@ -109,25 +117,13 @@ async fn asked_to_stop(mut stop: watch::Receiver<bool>) {
 }
 
 async fn controllers(feeds: Feeds, context: &Arc<Context>, concurrency: u16, stop: &watch::Receiver<bool>) {
-    // One budget for all watched namespaces, which have a controller each.
-    let slots = Arc::new(tokio::sync::Semaphore::new(usize::from(concurrency)));
     let objects = feeds.objects.into_iter().map(|feed| {
-        let slots = slots.clone();
         Controller::for_stream(feed.stream, feed.store)
             .reconcile_on(feed.asked)
             .graceful_shutdown_on(asked_to_stop(stop.clone()))
-            .with_config(Config::default().concurrency(concurrency))
-            .run(
-                move |object, context| {
-                    let slots = slots.clone();
-                    async move {
-                        let _slot = slots.acquire().await;
-                        reconcile::reconcile(object, context).await
-                    }
-                },
-                reconcile::on_error,
-                context.clone(),
-            )
+            // The limit is `slots`, one for all watched namespaces, since what waits for others holds none.
+            .with_config(Config::default())
+            .run(reconcile::reconcile, reconcile::on_error, context.clone())
             .for_each(said)
     });
     let accounts = Controller::for_stream(feeds.accounts.stream, feeds.accounts.store)

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use kube::{Api, ResourceExt};
-use tokio::time::Instant;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{
     caches::{Guarded, key_of},
@@ -34,6 +34,8 @@ use crate::{
         spec::Declared,
         status::{self, Facts},
     },
+    engine::pipeline::Written,
+    shell::pipelines::{PipelineKey, Told},
 };
 
 /// Why a stage ended the reconcile.
@@ -97,6 +99,10 @@ pub struct Pass<'a> {
     pub refused_removals: BTreeMap<String, String>,
     /// What was done in AWS, for the events.
     pub deeds: Vec<(Deed, String)>,
+    /// Versions of pipelines that hold something of this object since this reconcile, for the events.
+    pub versions: Vec<(Resource, Written)>,
+    /// Pipelines of which something is claimed for the object.
+    pub claimed: BTreeMap<PipelineKey, Told>,
     /// What Ready said when this reconcile began.
     pub ready_message: String,
     /// The reason for which the object was found ready or stalled.
@@ -107,12 +113,13 @@ pub struct Pass<'a> {
     declared: Option<Declared>,
     /// When what is still at work with AWS is dropped.
     ends: Instant,
+    slot: Option<OwnedSemaphorePermit>,
 }
 
 impl<'a> Pass<'a> {
     /// Begins a reconcile.
     #[must_use]
-    pub fn new(context: &'a Context, object: &CrossAccountInvoke) -> Self {
+    pub fn new(context: &'a Context, object: &CrossAccountInvoke, slot: Option<OwnedSemaphorePermit>) -> Self {
         let uid = object.uid().unwrap_or_default();
         let recorded = context.memory.claims(&uid).unwrap_or_default();
         let facts = Facts::of(object.status.as_ref());
@@ -128,22 +135,32 @@ impl<'a> Pass<'a> {
             contested,
             refused_removals: BTreeMap::new(),
             deeds: Vec::new(),
+            versions: Vec::new(),
+            claimed: BTreeMap::new(),
             ready_message: ready_condition(object).map(|ready| ready.message.clone()).unwrap_or_default(),
             found: settled_reason(object),
             failed_looks: 0,
             requested: annotation::requested(object.annotations()),
             declared: None,
             ends: Instant::now() + context.settings.aws_timeout,
+            slot,
         }
     }
 
-    /// Whether enough of this reconcile is left to wait for the answer to one more call: for one attempt, or for half of
-    /// the whole time where that is set shorter.
+    /// What is left of this reconcile.
     #[must_use]
-    pub fn has_time_for_a_call(&self) -> bool {
-        let settings = &self.context.settings;
-        let needed = settings.aws_attempt_timeout.min(settings.aws_timeout / 2);
-        self.ends.saturating_duration_since(Instant::now()) >= needed
+    pub fn time_left(&self) -> Duration {
+        self.ends.saturating_duration_since(Instant::now())
+    }
+
+    /// Gives the place among the objects that are reconciled at a time to the next one.
+    pub fn release_slot(&mut self) {
+        self.slot = None;
+    }
+
+    /// The object is known to want of its pipeline what it has claimed, or nothing for now.
+    pub fn arrived(&self) {
+        self.context.memory.arrived(&self.uid, self.object.metadata.generation.unwrap_or_default());
     }
 
     /// The look that the object's annotations asked for when this one began.

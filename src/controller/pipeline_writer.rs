@@ -1,39 +1,36 @@
-//! The one place that writes pipelines: under the pipeline's lock, on a fresh read, only for a real difference, and only
-//! when nothing is running, since `UpdatePipeline` cancels every running execution and does not start it again.
+//! What one object wants of a pipeline is claimed, and what came of the claim is put into words. The pipeline is written by
+//! its own worker (`shell::pipelines`), for all objects at once, since `UpdatePipeline` cancels every running execution.
 
-use std::collections::BTreeSet;
-
-use jiff::Timestamp;
-
-use serde_json::Value;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     context::Context,
-    current,
-    locks::Shared,
-    observe,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
+    pipeline_refusals,
     sessions::Sessions,
 };
 use crate::{
     api::Reason,
-    aws::{AwsError, AwsErrorKind, Execution},
     domain::{
-        ids::{Arn, PipelineName},
-        inventory::Part,
-        names,
+        fold::Claim,
+        ids::PipelineName,
         observed::{Pipeline, Resource},
-        own_writes::State,
-        pipeline_edit::action_with_role,
-        plan::{PipelineGoal, Situation, blocked_edit, pipeline_state, untold},
-        policy, retry,
-        spec::Trust,
-        stage_states,
+        occupancy,
+        plan::{PipelineGoal, Situation, blocked_edit},
+        retry,
     },
+    engine::pipeline::{Outcome, Waiting, Written},
+    shell::pipelines::{PipelineKey, Told},
 };
 
-/// What is written where.
+/// How long before its end a reconcile stops waiting for others: enough to report.
+const TO_REPORT: Duration = Duration::from_secs(5);
+
+/// When an object looks again that nobody has woken.
+const UNLESS_WOKEN: Duration = Duration::from_mins(1);
+
+/// What is wanted where.
 pub struct Edit<'a> {
     /// The pipeline.
     pub name: &'a PipelineName,
@@ -41,126 +38,182 @@ pub struct Edit<'a> {
     pub planned_on: &'a Pipeline,
     /// The goal.
     pub goal: &'a PipelineGoal,
-    /// The resource, to remember the write.
+    /// The resource, for messages.
     pub resource: &'a Resource,
 }
 
-/// Brings the pipeline to the goal and returns it as CodePipeline answered.
+/// Claims the goal and waits until it is written together with what other objects want, unless that takes long.
 ///
 /// # Errors
-/// The verdict that ends this reconcile: busy, stale, changed meanwhile, or refused.
+/// The verdict that ends this reconcile: it waits, is refused, or has to be planned again.
 pub async fn write(
-    pass: &Pass<'_>,
+    pass: &mut Pass<'_>,
     sessions: &Sessions,
     situation: &Situation<'_>,
     edit: &Edit<'_>,
-) -> Result<Pipeline, Halt> {
-    let context = pass.context;
-    let _held = context.locks.acquire(&BTreeSet::from([Shared::Pipeline(edit.planned_on.arn.clone())])).await;
-    let fresh = observe::pipeline(sessions, situation, edit.name).await?;
-    let Some(fresh) = fresh.filter(|fresh| fresh.role == edit.planned_on.role) else {
-        return Err(Verdict::progressing("the pipeline was replaced while it was being read", Retry::Now).into());
-    };
-    let state = pipeline_state(&fresh);
-    let stale_read = context.memory.own_writes(|writes| {
-        writes.note_read(edit.resource, &state);
-        writes.is_stale(edit.resource, &state, Context::now())
-    });
-    if stale_read || pass.is_stale(edit.resource, &state) {
-        return Err(stale(edit.resource).into());
-    }
-    let region = &situation.declared.tools.region;
-    let edited = match edit.goal.edit(&fresh.declaration, region) {
-        Ok(Some(edited)) => edited,
-        Ok(None) => return Ok(fresh),
-        Err(refusal) => return Err(Verdict::from(blocked_edit(situation, edit.name, &refusal)).into()),
-    };
-    if edited.stage_made && !pass.stage_is_recorded_as_made(&fresh.arn, &situation.declared.stage) {
-        // Without the record nobody would take the stage away again.
-        return Err(Verdict::progressing("the stage was removed while the pipeline was being read", Retry::Now).into());
-    }
-    if let Some(execution) = sessions.codepipeline.unfinished_execution(edit.name).await? {
-        return Err(busy(pass, sessions, situation, edit, (&fresh, &execution), &edited.changes).await.into());
-    }
-    current::still_holds(pass, situation)?;
-    if !pass.has_time_for_a_call() {
-        let message = format!("{} is updated at the next look; too little time was left for the answer", edit.resource);
-        return Err(Verdict::progressing(message, Retry::Backoff).into());
-    }
-    tracing::info!(resource = %edit.resource, changes = %edited.changes.join("; "), version = fresh.version, "updating pipeline");
-    // Before it is sent: a reconcile that runs out of time is dropped, and the update may be made all the same.
-    let next = Some((fresh.version + 1).to_string());
-    let earlier =
-        context.memory.own_writes(|writes| writes.note_sent(edit.resource, state.clone(), next, Context::now()));
-    match sessions.codepipeline.update_pipeline(&edited.declaration).await {
-        Ok(answer) => {
-            let written = observe::answered(situation, edit.name, answer);
-            remember(context, edit, state, pipeline_state(&written));
-            context.memory.attempts(&pass.uid, |attempts| attempts.propagation = 0);
+) -> Result<Written, Halt> {
+    let tools = &situation.declared.tools;
+    let key = PipelineKey { account: tools.account.clone(), region: tools.region.clone(), name: edit.name.clone() };
+    let claim = claim(pass, situation, edit);
+    pass.arrived();
+    let mut told = pass.context.pipelines.claim(&key, claim, sessions.codepipeline.clone());
+    // Whatever waits holds no place that somebody else could use.
+    pass.release_slot();
+    let outcome = settled(&mut told, pass.time_left().saturating_sub(TO_REPORT)).await;
+    pass.claimed.insert(key, told);
+    match outcome {
+        Some(Outcome::Written(written)) => {
+            pass.context.memory.attempts(&pass.uid, |attempts| attempts.propagation = 0);
             Ok(written)
         }
-        Err(error) => {
-            match perhaps_made(&error, fresh.version) {
-                Some(perhaps) => remember(context, edit, state, perhaps),
-                None => context.memory.own_writes(|writes| writes.take_back(edit.resource, earlier)),
-            }
-            Err(refused(pass, sessions, situation, &fresh, edit, error).await?.into())
-        }
+        Some(outcome) => Err(verdict(pass, sessions, situation, edit, outcome).await?),
+        None => Err(waits_for_others(edit).into()),
     }
 }
 
-/// The version that an update which failed may have made: where the answer was lost, or was a fault of AWS's own, it may
-/// have been applied. Until a read shows that version, or long enough shows none, a second update could be one too many.
-fn perhaps_made(error: &AwsError, before: i64) -> Option<State> {
-    error.outcome_unknown.then(|| Some((before + 1).to_string()))
+fn claim(pass: &Pass<'_>, situation: &Situation<'_>, edit: &Edit<'_>) -> Claim {
+    let object = &pass.object.metadata;
+    let created = object.creation_timestamp.as_ref().map(|created| created.0).unwrap_or_default();
+    let stage_is_recorded = pass.stage_is_recorded_as_made(&edit.planned_on.arn, &situation.declared.stage);
+    Claim {
+        uid: pass.uid.clone(),
+        key: pass.key.clone(),
+        created,
+        generation: object.generation.unwrap_or_default(),
+        declared: Arc::new(situation.declared.clone()),
+        granted: Arc::new(situation.granted.clone()),
+        leaving: object.deletion_timestamp.is_some(),
+        goal: edit.goal.clone(),
+        pipeline_role: edit.planned_on.role.clone(),
+        stage_is_recorded,
+        closes_gate: closes_gate(pass, situation, edit),
+        seen_version: if edit.planned_on.unread { 0 } else { edit.planned_on.version },
+    }
 }
 
-fn remember(context: &Context, edit: &Edit<'_>, before: State, after: State) {
-    context.memory.own_writes(|writes| writes.note_write(edit.resource, before, after, Context::now()));
+/// Whether this process has seen the action in place as it is declared now: then the gate is open that was closed.
+fn closes_gate(pass: &Pass<'_>, situation: &Situation<'_>, edit: &Edit<'_>) -> bool {
+    let declared = situation.declared;
+    let settled = pass.context.memory.settled(&pass.uid).unwrap_or_default();
+    let mut actions = settled.of(crate::domain::inventory::Part::PipelineAction);
+    let is_it = |place: &(_, _)| *place == (declared.stage.clone(), declared.action.clone());
+    matches!(edit.goal, PipelineGoal::Holds(..))
+        && actions.any(|item| item.holder == edit.planned_on.arn && item.action.as_ref().is_some_and(is_it))
 }
 
-async fn busy(
+/// What came of the claim; `None` if it still waits for others when the time is over.
+async fn settled(told: &mut Told, limit: Duration) -> Option<Outcome<crate::aws::AwsError>> {
+    let is_settled = |outcome: &Option<Outcome<_>>| match outcome {
+        Some(Outcome::Waiting(waiting)) => {
+            matches!(waiting, Waiting::Pipeline { .. } | Waiting::Reading | Waiting::Settling)
+        }
+        Some(_) => true,
+        None => false,
+    };
+    let waiting = tokio::time::timeout(limit, told.wait_for(is_settled)).await;
+    waiting.ok()?.ok().and_then(|outcome| outcome.clone())
+}
+
+async fn verdict(
     pass: &Pass<'_>,
     sessions: &Sessions,
     situation: &Situation<'_>,
     edit: &Edit<'_>,
-    (pipeline, execution): (&Pipeline, &Execution),
+    outcome: Outcome<crate::aws::AwsError>,
+) -> Result<Halt, Halt> {
+    let verdict = match outcome {
+        Outcome::Waiting(Waiting::Pipeline { verdict, changes }) => {
+            waits(pass.context, situation, edit, verdict, &changes)
+        }
+        Outcome::Waiting(Waiting::Reading) => stale(edit.resource),
+        Outcome::Waiting(Waiting::Settling) => settling(edit),
+        Outcome::Waiting(Waiting::Others) => waits_for_others(edit),
+        Outcome::InPlace | Outcome::Written(_) => {
+            Verdict::progressing(format!("{} is read again", edit.resource), Retry::Now)
+        }
+        Outcome::Blocked(refusal) => blocked_edit(situation, edit.name, &refusal).into(),
+        Outcome::Refused { error, pipeline } => {
+            pipeline_refusals::refused(pass, sessions, situation, &pipeline, edit, error).await?
+        }
+        Outcome::Failed(error) => error.into(),
+        Outcome::Stale => return Ok(Halt::Conflict),
+        Outcome::Unreached { changes } => unreached(situation, edit, &changes),
+        Outcome::ForeignWriter { version } => foreign_writer(situation, edit, version),
+    };
+    Ok(verdict.into())
+}
+
+fn waits_for_others(edit: &Edit<'_>) -> Verdict {
+    let message = format!("{} is updated together with what other objects want of it", edit.resource);
+    Verdict::progressing(message, Retry::After(UNLESS_WOKEN))
+}
+
+fn waits(
+    context: &Context,
+    situation: &Situation<'_>,
+    edit: &Edit<'_>,
+    verdict: occupancy::Verdict,
     changes: &[String],
 ) -> Verdict {
-    let waits = if pass.has_time_for_a_call() {
-        waits_for(sessions, edit.name, pipeline, execution).await.map(|waits| format!(", which {waits}"))
-    } else {
-        None
-    };
-    Verdict::Reconciling {
-        reason: Reason::WaitingForIdlePipeline,
-        message: format!(
-            "pipeline {} in tools account {} has execution {} {}{}; an update would cancel it, so this waits until it is over: {}",
-            edit.name,
-            situation.declared.tools.account,
-            execution.id,
-            execution.status,
-            waits.unwrap_or_default(),
-            changes.join("; ")
+    let (tools, changes) = (&situation.declared.tools.account, changes.join("; "));
+    let (reason, message) = match verdict {
+        occupancy::Verdict::Free => return waits_for_others(edit),
+        occupancy::Verdict::Busy { execution, status, waits_for } => (
+            Reason::WaitingForIdlePipeline,
+            format!(
+                "pipeline {} in tools account {tools} has execution {execution} {status}{}; an update would cancel it, so this waits \
+                 until it is over: {changes}",
+                edit.name,
+                waits_for.map(|waits| format!(", which {waits}")).unwrap_or_default(),
+            ),
         ),
-        retry: Retry::After(pass.context.settings.idle_poll),
+        occupancy::Verdict::Held { execution, status, stage, until } => (
+            Reason::WaitingForRetryWindow,
+            format!(
+                "execution {execution} of pipeline {} in tools account {tools} is {status}{}, and after an update nobody could retry \
+                 it; retry it, or this goes on at {until}: {changes}",
+                edit.name,
+                stage.map(|stage| format!(" in stage {stage}")).unwrap_or_default(),
+            ),
+        ),
+    };
+    // The worker asks again by itself, and wakes the object when something changes.
+    let retry = Retry::After(UNLESS_WOKEN.max(context.settings.idle_poll));
+    Verdict::Reconciling { reason, message, retry }
+}
+
+fn settling(edit: &Edit<'_>) -> Verdict {
+    Verdict::Reconciling {
+        reason: Reason::AwsUnavailable,
+        message: format!(
+            "the answer to an update of {} was lost; it is read until it is known what became of it, for five minutes at most",
+            edit.resource
+        ),
+        retry: Retry::After(UNLESS_WOKEN),
     }
 }
 
-/// In words, what the execution waits for, where AWS tells. It is said for people and decides nothing, so a call that
-/// fails changes nothing.
-async fn waits_for(
-    sessions: &Sessions,
-    name: &PipelineName,
-    pipeline: &Pipeline,
-    execution: &Execution,
-) -> Option<String> {
-    match sessions.codepipeline.state(name, &pipeline.declaration).await {
-        Ok(state) => stage_states::waits_for(&state, &execution.id).map(|waiting| waiting.to_string()),
-        Err(error) => {
-            tracing::debug!(%error, "what the execution waits for cannot be told");
-            None
-        }
+fn unreached(situation: &Situation<'_>, edit: &Edit<'_>, changes: &[String]) -> Verdict {
+    Verdict::Stalled {
+        reason: Reason::PipelineRefused,
+        message: format!(
+            "CodePipeline took two updates of pipeline {} in tools account {} and shows each time something else than was sent: {}",
+            edit.name,
+            situation.declared.tools.account,
+            changes.join("; ")
+        ),
+    }
+}
+
+fn foreign_writer(situation: &Situation<'_>, edit: &Edit<'_>, version: i64) -> Verdict {
+    Verdict::Stalled {
+        reason: Reason::ForeignWriter,
+        message: format!(
+            "somebody else updated pipeline {} in tools account {} at the same time as this controller, four times in a row; \
+             version {version} holds their last edit (aws codepipeline get-pipeline --name {} --version {version}): see that \
+             everything of it is in the present version, and find out what else writes the pipeline",
+            edit.name, situation.declared.tools.account, edit.name
+        ),
     }
 }
 
@@ -177,194 +230,5 @@ pub fn stale(resource: &Resource) -> Verdict {
             "AWS still shows {resource} as it was before our own write; it is read again every few seconds, for two minutes at most"
         ),
         retry: Retry::After(retry::STALE_READ),
-    }
-}
-
-/// `UpdatePipeline` checks that the pipeline role can assume every action's role, ours and other people's.
-///
-/// # Errors
-/// T1 and P3 could not be read again.
-async fn refused(
-    pass: &Pass<'_>,
-    sessions: &Sessions,
-    situation: &Situation<'_>,
-    pipeline: &Pipeline,
-    edit: &Edit<'_>,
-    error: AwsError,
-) -> Result<Verdict, AwsError> {
-    let AwsErrorKind::PipelineCannotAssume { role } = &error.kind else { return Ok(error.into()) };
-    let ours = matches!(edit.goal, PipelineGoal::Holds(desired, _) if desired.role == *role);
-    if !ours {
-        return Ok(refused_for_another(situation, pipeline, edit, role));
-    }
-    let context = pass.context;
-    let changed = last_changes(context, situation, &pipeline.role);
-    let now = Context::now();
-    let timeout = context.settings.iam_propagation_timeout;
-    let recent = |at: Option<Timestamp>| at.is_some_and(|at| now.duration_since(at).unsigned_abs() < timeout);
-    if recent(changed.trust) || recent(changed.assume) {
-        let attempt = context.memory.attempts(&pass.uid, |attempts| {
-            attempts.propagation += 1;
-            attempts.propagation - 1
-        });
-        return Ok(Verdict::Reconciling {
-            reason: Reason::IamPropagating,
-            message: format!(
-                "CodePipeline does not accept yet that pipeline role {} may assume {role}: IAM changes take up to a minute or two to spread",
-                pipeline.role
-            ),
-            retry: Retry::After(retry::propagation(attempt)),
-        });
-    }
-    let (trust, assume) = still_there(sessions, situation, &pipeline.role, role).await?;
-    Ok(cannot_assume(situation, pipeline, role, &in_words(trust, changed.trust), &in_words(assume, changed.assume)))
-}
-
-/// Whether T1 still trusts the pipeline role and P3 still names the invoke role, read anew: somebody may have taken one
-/// away since it was read back.
-async fn still_there(
-    sessions: &Sessions,
-    situation: &Situation<'_>,
-    pipeline_role: &Arn,
-    invoke_role: &Arn,
-) -> Result<(bool, bool), AwsError> {
-    let declared = situation.declared;
-    let trusts = |trust: &Value| match declared.trust {
-        Trust::AccountRoot => policy::trusts_whole_account(trust, &declared.tools.account),
-        Trust::PipelineRole => policy::trusted_pipeline_roles(trust).is_some_and(|roles| roles.contains(pipeline_role)),
-    };
-    let role = sessions.dev_iam.get_role(&declared.role_name).await?;
-    let Some(pipeline_role) = pipeline_role.role() else { return Ok((false, false)) };
-    let name = names::assume_policy(situation.installation);
-    let assume = sessions.tools_iam.get_role_policy(&pipeline_role.name, &name).await?;
-    let named = assume.as_ref().and_then(policy::assume_entries).is_some_and(|roles| roles.contains(invoke_role));
-    Ok((role.is_some_and(|role| trusts(&role.trust)), named))
-}
-
-fn in_words(there: bool, since: Option<Timestamp>) -> String {
-    match (there, since) {
-        (false, _) => "missing".to_owned(),
-        (true, None) => "in place".to_owned(),
-        (true, Some(at)) => format!("in place since {at}"),
-    }
-}
-
-fn cannot_assume(
-    situation: &Situation<'_>,
-    pipeline: &Pipeline,
-    invoke_role: &Arn,
-    trust: &str,
-    assume: &str,
-) -> Verdict {
-    let (tools, dev) = (&situation.declared.tools.account, &situation.declared.dev.account);
-    let left = if trust == "missing" || assume == "missing" {
-        "What is missing is made again at the next look; if it goes missing again, find out who removes it".to_owned()
-    } else {
-        format!(
-            "What is left: an explicit deny in another policy of the pipeline role, its permissions boundary, a service control \
-             policy of the tools account, or a resource control policy of the dev account that denies sts:AssumeRole; allow sts:AssumeRole on {invoke_role} there"
-        )
-    };
-    Verdict::Stalled {
-        reason: Reason::PipelineRoleCannotAssume,
-        message: format!(
-            "pipeline role {} in tools account {tools} may not assume invoke role {invoke_role} in dev account {dev}. The invoke role's \
-             trust policy is {trust}, the pipeline role's policy {} is {assume}. {left}",
-            pipeline.role,
-            names::assume_policy(situation.installation),
-        ),
-    }
-}
-
-/// The refusal is about a role of another action: a neighbour's, one of this object's older ones, or somebody else's.
-fn refused_for_another(situation: &Situation<'_>, pipeline: &Pipeline, edit: &Edit<'_>, role: &Arn) -> Verdict {
-    if *role == pipeline.role {
-        return refused_for_its_own(situation, edit, role);
-    }
-    let place = action_with_role(&pipeline.declaration, role.as_str())
-        .map_or_else(|| "an action".to_owned(), |(stage, action)| format!("action {action} of stage {stage}"));
-    let neighbour = situation.others.assume.values().flatten().find(|user| user.has(role));
-    let own = situation.inventory.0.iter().any(|item| item.holder == *role || item.entry.as_ref() == Some(role));
-    let reader = &situation.declared.key;
-    let whose = match neighbour {
-        Some(user) => format!("{} made; its status says what it lacks", user.key.as_seen_by(reader)),
-        None if own => "an older spec of this object made; it is corrected first".to_owned(),
-        None => "this object did not make; repair that action's role, or remove the action".to_owned(),
-    };
-    let theirs = untold(situation).hides(role.as_str());
-    let role = if theirs { "a role".to_owned() } else { role.to_string() };
-    Verdict::Stalled {
-        reason: Reason::PipelineRefused,
-        message: format!(
-            "CodePipeline refuses any update of pipeline {} in tools account {}, because its role {} may not assume {role}, \
-             which {place} names and which {whose}",
-            edit.name, situation.declared.tools.account, pipeline.role
-        ),
-    }
-}
-
-/// The refusal is about the role that the pipeline runs as.
-fn refused_for_its_own(situation: &Situation<'_>, edit: &Edit<'_>, role: &Arn) -> Verdict {
-    Verdict::Stalled {
-        reason: Reason::PipelineRefused,
-        message: format!(
-            "CodePipeline refuses any update of pipeline {} in tools account {}, because it may not assume the pipeline's own role \
-             {role}: the role is gone, or its trust policy does not name codepipeline.amazonaws.com; make it again, or give the \
-             pipeline another role, and this continues automatically",
-            edit.name, situation.declared.tools.account
-        ),
-    }
-}
-
-struct LastChanges {
-    trust: Option<Timestamp>,
-    assume: Option<Timestamp>,
-}
-
-/// When T1 and P3 were last written, by this process or as recorded by an earlier one.
-fn last_changes(context: &Context, situation: &Situation<'_>, pipeline_role: &Arn) -> LastChanges {
-    let declared = situation.declared;
-    let trust = Resource::InvokeRole { account: declared.dev.account.clone(), role: declared.role_name.clone() };
-    let assume = pipeline_role.role_name().map(|role| Resource::RolePolicy {
-        account: declared.tools.account.clone(),
-        role,
-        policy: names::assume_policy(situation.installation),
-    });
-    let recorded = |part| situation.inventory.of(part).map(|item| item.written_at).max();
-    let remembered = |resource: &Resource| context.memory.own_writes(|writes| writes.written_at(resource));
-    LastChanges {
-        trust: recorded(Part::InvokeRole).max(remembered(&trust)),
-        assume: recorded(Part::AssumePolicy).max(assume.as_ref().and_then(remembered)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_update_whose_outcome_is_unknown_is_remembered_whatever_was_answered() {
-        for (code, outcome_unknown, remembered) in [
-            (None, true, true),
-            (Some("InternalFailure"), true, true),
-            (Some("ValidationException"), false, false),
-            (None, false, false),
-        ] {
-            let error = AwsError {
-                service: "codepipeline",
-                operation: "UpdatePipeline",
-                account: Some("111111111111".parse().unwrap()),
-                resource: "pipeline release".to_owned(),
-                caller: None,
-                code: code.map(str::to_owned),
-                message: String::new(),
-                also_missing: None,
-                request_id: None,
-                kind: AwsErrorKind::Unavailable,
-                outcome_unknown,
-            };
-            let expected = remembered.then(|| Some("8".to_owned()));
-            assert_eq!(perhaps_made(&error, 7), expected, "{code:?} {outcome_unknown}");
-        }
     }
 }

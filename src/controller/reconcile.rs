@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use kube::{Resource, ResourceExt, runtime::controller::Action};
-use tokio::time::timeout;
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{error::Elapsed, timeout},
+};
 use tracing::Instrument;
 
 use super::{
@@ -45,8 +48,10 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
     let span = tracing::info_span!("reconcile", object = %key_of(&*object));
     let limit = context.settings.reconcile_timeout;
     async {
+        // Given back before the end by whoever only waits.
+        let slot = context.slots.clone().acquire_owned().await.ok();
         let measured = context.metrics.reconciling("CrossAccountInvoke");
-        let result = timeout(limit, once(&object, &context)).await.unwrap_or(Err(Error::Deadline(limit)));
+        let result = timeout(limit, once(&object, &context, slot)).await.unwrap_or(Err(Error::Deadline(limit)));
         measured.finished(if result.is_ok() { "ok" } else { "error" });
         result
     }
@@ -61,7 +66,7 @@ pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> A
     backoff(&context, object.uid().as_deref().unwrap_or_default())
 }
 
-async fn once(object: &Guarded, context: &Context) -> Result<Action, Error> {
+async fn once(object: &Guarded, context: &Context, slot: Option<OwnedSemaphorePermit>) -> Result<Action, Error> {
     // Until every cache is filled it cannot be told what other objects need.
     context.caches.synced().await;
     let object = match &object.0 {
@@ -74,7 +79,7 @@ async fn once(object: &Guarded, context: &Context) -> Result<Action, Error> {
     if context.memory.is_finished(&uid) || (deleting && !held) {
         return Ok(Action::await_change());
     }
-    let mut pass = Pass::new(context, object);
+    let mut pass = Pass::new(context, object, slot);
     let limit = context.settings.aws_timeout;
     let run = async {
         if deleting {
@@ -83,7 +88,10 @@ async fn once(object: &Guarded, context: &Context) -> Result<Action, Error> {
         record::begin(&mut pass).await?;
         converge::run(&mut pass).await
     };
-    let verdict = match timeout(limit, run).await {
+    let run = timeout(limit, run).await;
+    pass.arrived();
+    withdraw(&mut pass, &run);
+    let verdict = match run {
         Ok(Ok(verdict) | Err(Halt::Verdict(verdict))) => verdict,
         Ok(Err(halt)) => {
             // The changes made until then are still reported.
@@ -103,6 +111,17 @@ async fn once(object: &Guarded, context: &Context) -> Result<Action, Error> {
         Ok(()) => Ok(next(&pass, next_look(&pass), &verdict)),
         Err(Halt::Kubernetes(error)) => Err(Error::Kubernetes(error)),
         Err(_) => Ok(Action::requeue(AFTER_CONFLICT)),
+    }
+}
+
+/// Withdraws what the object no longer wants of a pipeline. A look that did not come to its end says nothing about that.
+fn withdraw(pass: &mut Pass<'_>, run: &Result<Result<Verdict, Halt>, Elapsed>) {
+    let is_complete = match run {
+        Ok(Ok(verdict) | Err(Halt::Verdict(verdict))) => !verdict.reason().is_failed_look(),
+        Ok(Err(_)) | Err(_) => false,
+    };
+    if is_complete || !pass.claimed.is_empty() {
+        pass.context.pipelines.withdraw_all_but(&pass.uid, std::mem::take(&mut pass.claimed));
     }
 }
 

@@ -4,7 +4,10 @@
 //! it. The order is fixed and does not depend on who came first: what goes, then what is in place, then by age and UID. A
 //! claim that cannot be folded has its own answer and keeps nobody else out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
@@ -12,6 +15,7 @@ use super::{
     ids::{Arn, ObjectKey, Region, RoleId, StageName},
     pipeline_edit::{self, Edited, Json, Refusal},
     plan::PipelineGoal,
+    spec::{Declared, Granted},
 };
 
 /// What one object wants of one pipeline.
@@ -25,6 +29,12 @@ pub struct Claim {
     pub created: Timestamp,
     /// The generation of the object that this is planned on.
     pub generation: i64,
+    /// The declaration that it is planned on.
+    pub declared: Arc<Declared>,
+    /// What the accounts granted then.
+    pub granted: Arc<Granted>,
+    /// Whether the object is being deleted, which needs no grant.
+    pub leaving: bool,
     /// What it wants.
     pub goal: PipelineGoal,
     /// The pipeline role for which the object's access was seen in place.
@@ -54,6 +64,8 @@ impl Claim {
             && self.goal == other.goal
             && self.pipeline_role == other.pipeline_role
             && self.generation == other.generation
+            && self.granted == other.granted
+            && self.leaving == other.leaving
             && self.stage_is_recorded == other.stage_is_recorded
     }
 }

@@ -15,8 +15,18 @@ pub struct Execution {
     pub status: String,
     /// Where it stands.
     pub standing: Standing,
-    /// When that changed last, where AWS says.
+    /// When it began, where AWS says.
+    pub started: Option<Timestamp>,
+    /// When it changed last, where AWS says.
     pub updated: Option<Timestamp>,
+}
+
+impl Execution {
+    /// Whether an update would cancel it.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        self.standing == Standing::Unfinished
+    }
 }
 
 /// Where an execution stands.
@@ -86,9 +96,15 @@ impl Occupancy {
         Verdict::Held { execution: newest.id.clone(), status: newest.status.clone(), stage, until }
     }
 
+    /// Whether anything runs.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.unfinished().is_some()
+    }
+
     /// An execution that is not over: of the newest, or, of a run that has waited for long, in a stage.
     fn unfinished(&self) -> Option<(String, String)> {
-        let listed = self.executions.iter().find(|execution| execution.standing == Standing::Unfinished);
+        let listed = self.executions.iter().find(|execution| execution.is_unfinished());
         let listed = listed.map(|execution| (execution.id.clone(), execution.status.clone()));
         let is_listed = |id: &String| self.executions.iter().any(|execution| execution.id == *id);
         let in_stage = || {

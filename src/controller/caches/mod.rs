@@ -6,7 +6,7 @@ mod watched;
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, atomic::AtomicBool},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -20,7 +20,7 @@ use self::feeds::{Feed, Feeds, Triggers, channel_stream};
 use super::memory::Memory;
 use crate::{
     api::{AwsAccount, CrossAccountInvoke},
-    cluster::Decoded,
+    cluster::{Decoded, pipeline_index::PipelineIndex},
     domain::ids::{AccountId, ObjectKey},
     http::Readiness,
     telemetry::metrics::Metrics,
@@ -46,6 +46,7 @@ pub struct Caches {
     accounts: Store<GuardedAccount>,
     namespaces: Store<GuardedNamespace>,
     triggers: Triggers,
+    pipelines: Mutex<PipelineIndex>,
     watched: Vec<String>,
     /// How many stores have not been filled once.
     filling: watch::Sender<usize>,
@@ -89,6 +90,7 @@ impl Caches {
             accounts: account_writer.as_reader(),
             namespaces: namespace_writer.as_reader(),
             triggers,
+            pipelines: Mutex::default(),
             watched: watched.to_vec(),
             filling: watch::Sender::new(pending.len() + 2),
             memory: memory.clone(),
@@ -126,6 +128,22 @@ impl Caches {
     pub fn object(&self, key: &ObjectKey) -> Option<Arc<Guarded>> {
         let name = ObjectRef::new(&key.name).within(&key.namespace);
         self.objects.iter().find_map(|store| store.get(&name))
+    }
+
+    /// The objects whose specs name this pipeline of this tools account.
+    #[must_use]
+    pub fn objects_on_pipeline(&self, account: &str, pipeline: &str) -> Vec<Arc<Guarded>> {
+        let keys: Vec<ObjectKey> = self.index().of(account, pipeline).cloned().collect();
+        keys.iter().filter_map(|key| self.object(key)).collect()
+    }
+
+    fn index(&self) -> MutexGuard<'_, PipelineIndex> {
+        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reconciles one object.
+    pub fn look_at(&self, key: &ObjectKey) {
+        self.triggers.object(&ObjectRef::new(&key.name).within(&key.namespace));
     }
 
     /// Every account.

@@ -72,6 +72,7 @@ impl Caches {
                 self.forget(object);
                 self.object_changed(object);
             }
+            watcher::Event::Apply(object) | watcher::Event::InitApply(object) => self.index_pipeline(object),
             watcher::Event::InitDone => {
                 let before = std::mem::take(&mut *known.lock().unwrap_or_else(PoisonError::into_inner));
                 for object in vanished(&before, &self.objects()) {
@@ -209,8 +210,16 @@ impl Caches {
         object.0.as_ref().map_or_else(|_| known.clone(), |object| read_inventory(object).union(&known))
     }
 
+    fn index_pipeline(&self, object: &Guarded) {
+        match &object.0 {
+            Ok(known) => self.index().put(&key_of(object), known),
+            Err(_) => self.index().remove(&key_of(object)),
+        }
+    }
+
     /// Forgets an object that is gone.
     fn forget(&self, object: &Guarded) {
+        self.index().remove(&key_of(object));
         self.memory.forget(object.uid().as_deref().unwrap_or_default());
         self.metrics.forget(&key_of(object));
     }
@@ -225,6 +234,7 @@ impl Caches {
         uids.extend(self.accounts().iter().filter_map(|account| account.uid()));
         let keys: BTreeSet<ObjectKey> = objects.iter().map(|object| key_of(&**object)).collect();
         self.memory.retain(&uids);
+        self.index().retain(&keys);
         self.metrics.retain(&keys);
     }
 }

@@ -17,7 +17,7 @@ mod machine;
 mod permit;
 mod writing;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -155,10 +155,10 @@ pub enum Waiting {
 }
 
 /// A version of ours.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Written {
     /// The pipeline as CodePipeline answered, or as it was read after a lost answer.
-    pub version: i64,
+    pub pipeline: Arc<Pipeline>,
     /// What changed for this claim.
     pub changes: Vec<String>,
     /// How many claims went into it.

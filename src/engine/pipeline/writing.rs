@@ -1,6 +1,6 @@
 //! An update: made in one step with the last look, and settled by its answer or by what is read.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -140,7 +140,7 @@ impl<E: Clone> Machine<E> {
         let foreign = (others > flight.base).then_some(others);
         let claims: Vec<&Claim> = flight.claims.iter().map(|(claim, _)| claim).collect();
         let again = fold::fold(&pipeline.declaration, &self.settings.region, claims.iter().copied());
-        let count = flight.claims.len();
+        let (count, shared) = (flight.claims.len(), Arc::new(pipeline.clone()));
         for (claim, changes) in flight.claims {
             let is_reached = !matches!(again.folded.get(&claim.uid), Some(Folded::Changed(_)));
             let unreached = self.tries.unreached.entry(claim.uid.clone()).or_default();
@@ -151,7 +151,7 @@ impl<E: Clone> Machine<E> {
                     Outcome::Unreached { changes: changes.clone() }
                 }
                 _ => Outcome::Written(Written {
-                    version: pipeline.version,
+                    pipeline: shared.clone(),
                     changes,
                     claims: count,
                     replaced: flight.restores,

@@ -1,0 +1,109 @@
+//! What the pipelines' workers ask of the controller: whether a claim still holds, who may still come, and to wake an object.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::{
+    caches::{Caches, Guarded},
+    context::Context,
+    gate_input,
+    memory::Memory,
+};
+use crate::{
+    domain::{
+        fold::Claim,
+        gate,
+        ids::{InstallationId, ObjectKey},
+        observed::Resource,
+        own_writes::Earlier,
+        status,
+    },
+    shell::pipelines::{Host, PipelineKey},
+};
+
+/// Answers from the caches and from memory, and asks nobody.
+pub(super) struct PipelineHost {
+    caches: Arc<Caches>,
+    memory: Arc<Memory>,
+    installation: InstallationId,
+    /// What was remembered of pipelines before the updates that are in flight.
+    sending: Mutex<HashMap<PipelineKey, Earlier>>,
+}
+
+impl PipelineHost {
+    /// A host for this installation's workers.
+    #[must_use]
+    pub(super) fn new(caches: Arc<Caches>, memory: Arc<Memory>, installation: InstallationId) -> Self {
+        Self { caches, memory, installation, sending: Mutex::default() }
+    }
+
+    /// Whether an object may still claim something: it has not been looked at since its last edit, and its status does not
+    /// say that all is in place.
+    fn may_come(&self, object: &Guarded) -> bool {
+        let Ok(object) = &object.0 else { return false };
+        let generation = object.metadata.generation.unwrap_or_default();
+        let is_settled = object.status.as_ref().is_some_and(|known| {
+            known.observed_generation == Some(generation) && (status::is_ready(known) || status::is_stalled(known))
+        });
+        !is_settled && self.memory.is_expected(&object.uid().unwrap_or_default(), generation)
+    }
+}
+
+impl Host for PipelineHost {
+    fn now(&self) -> Timestamp {
+        Context::exact_now()
+    }
+
+    fn holds(&self, claim: &Claim) -> bool {
+        let Some(object) = self.caches.object(&claim.key) else { return false };
+        let Ok(object) = &object.0 else { return false };
+        let leaving = object.metadata.deletion_timestamp.is_some();
+        // Of our own writes the cache may still show what was before.
+        let same = object.uid().as_deref() == Some(claim.uid.as_str())
+            && object.metadata.generation.unwrap_or_default() <= claim.generation
+            && (claim.leaving || !leaving);
+        if !same || claim.leaving {
+            return same;
+        }
+        // A revoked grant stops everything but removal.
+        let input = gate_input::of_caches(&self.caches, &self.installation, &claim.key);
+        gate::gate(&claim.declared, &input, &self.installation).is_ok_and(|granted| granted == *claim.granted)
+    }
+
+    fn are_more_expected(&self, pipeline: &PipelineKey) -> bool {
+        let objects = self.caches.objects_on_pipeline(pipeline.account.as_str(), pipeline.name.as_str());
+        objects.iter().any(|object| self.may_come(object))
+    }
+
+    fn sends(&self, pipeline: &PipelineKey, base: i64) {
+        let (before, after) = (Some(base.to_string()), Some((base + 1).to_string()));
+        let earlier =
+            self.memory.own_writes(|writes| writes.note_sent(&resource(pipeline), before, after, Context::now()));
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner).insert(pipeline.clone(), earlier);
+    }
+
+    fn sent(&self, pipeline: &PipelineKey, base: i64, version: Result<Option<i64>, ()>) {
+        let earlier = self.sending.lock().unwrap_or_else(PoisonError::into_inner).remove(pipeline);
+        let (resource, before) = (resource(pipeline), Some(base.to_string()));
+        self.memory.own_writes(|writes| match (version, earlier) {
+            (Ok(None), Some(earlier)) => writes.take_back(&resource, earlier),
+            (Ok(None), None) => {}
+            (Ok(Some(version)), _) => writes.note_write(&resource, before, Some(version.to_string()), Context::now()),
+            (Err(()), _) => writes.note_write(&resource, before, Some((base + 1).to_string()), Context::now()),
+        });
+    }
+
+    fn wake(&self, object: &ObjectKey) {
+        self.caches.look_at(object);
+    }
+}
+
+fn resource(pipeline: &PipelineKey) -> Resource {
+    let PipelineKey { account, region, name } = pipeline.clone();
+    Resource::Pipeline { account, region, name }
+}

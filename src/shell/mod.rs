@@ -1,0 +1,4 @@
+//! What carries out the effects of the state machines: one task for each thing in AWS, with the SDK and the clock.
+
+mod pipeline_worker;
+pub mod pipelines;

@@ -1,0 +1,236 @@
+//! The task of one pipeline: it hands inputs to the machine and carries out what the machine asks for.
+
+use std::{future::pending, pin::Pin, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::{sync::mpsc, time::Instant};
+
+use super::pipelines::{Host, PipelineKey, Pipelines, Times};
+use crate::{
+    aws::{AwsError, AwsErrorKind, CodePipeline, Known, PipelineRead},
+    domain::{fold::Claim, ids::Arn, observed::Pipeline, pipeline_edit::Json},
+    engine::pipeline::{Effect, Failure, Input, LastLook, Machine, Permit, Settings},
+};
+
+/// How long a worker without claims stays, with what it knows of its own writes.
+const IDLE: Duration = Duration::from_mins(10);
+
+/// How long an execution can go on: an approval waits for 60 days at most.
+const RUNS_AT_MOST: Duration = Duration::from_hours(24 * 90);
+
+/// What a worker is told.
+pub(super) enum Message {
+    /// An object wants something; the client may be another one than before.
+    Claim(Box<Claim>, CodePipeline),
+    /// An object wants nothing any more.
+    Withdraw(String),
+}
+
+type Answer = Pin<Box<dyn Future<Output = Input<AwsError>> + Send>>;
+
+/// The task of one pipeline.
+pub(super) struct Worker {
+    pipelines: Arc<Pipelines>,
+    key: PipelineKey,
+    client: CodePipeline,
+    host: Arc<dyn Host>,
+    machine: Machine<AwsError>,
+    wake: Option<Instant>,
+    answer: Option<Answer>,
+    /// Whether the executions of a pipeline whose state does not show them were once looked through.
+    looked_back: bool,
+    /// The declaration as it was last read.
+    declaration: Option<Arc<Json>>,
+}
+
+struct Look<'a>(&'a dyn Host, &'a PipelineKey);
+
+impl LastLook for Look<'_> {
+    fn holds(&self, claim: &Claim) -> bool {
+        self.0.holds(claim)
+    }
+
+    fn are_more_expected(&self) -> bool {
+        self.0.are_more_expected(self.1)
+    }
+}
+
+impl Worker {
+    pub(super) fn start(
+        pipelines: Arc<Pipelines>,
+        key: PipelineKey,
+        client: CodePipeline,
+        times: Times,
+        host: Arc<dyn Host>,
+    ) -> mpsc::UnboundedSender<Message> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let machine = Machine::new(Settings {
+            region: key.region.clone(),
+            collect: times.collect,
+            collect_max: times.collect_max,
+            idle_poll: times.idle_poll,
+            hold_after_failure: times.hold_after_failure,
+        });
+        let worker = Self {
+            pipelines,
+            key,
+            client,
+            host,
+            machine,
+            wake: None,
+            answer: None,
+            looked_back: false,
+            declaration: None,
+        };
+        tokio::spawn(worker.run(receiver));
+        sender
+    }
+
+    async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+        let mut stopping = self.pipelines.stopping();
+        let mut is_stopping = *stopping.borrow_and_update();
+        loop {
+            let idle = self.machine.is_idle() && self.answer.is_none();
+            let input = tokio::select! {
+                message = messages.recv() => match message {
+                    Some(Message::Claim(claim, client)) => {
+                        self.client = client;
+                        Input::Claim(claim)
+                    }
+                    Some(Message::Withdraw(uid)) => Input::Withdraw(uid),
+                    None => break,
+                },
+                input = answer(self.answer.as_mut()) => {
+                    self.answer = None;
+                    input
+                }
+                () = at(self.wake) => {
+                    self.wake = None;
+                    Input::Woken
+                }
+                _ = stopping.wait_for(|stopping| *stopping), if !is_stopping => {
+                    is_stopping = true;
+                    Input::Terminate
+                }
+                () = at(Some(Instant::now() + IDLE)), if idle => {
+                    messages.close();
+                    if messages.is_empty() {
+                        break;
+                    }
+                    continue;
+                }
+            };
+            self.note(&input);
+            let effects = self.machine.step(input, self.host.now(), &Look(&*self.host, &self.key));
+            for effect in effects {
+                self.carry_out(effect);
+            }
+        }
+        self.pipelines.ended(&self.key);
+    }
+
+    fn carry_out(&mut self, effect: Effect<AwsError>) {
+        match effect {
+            Effect::WakeAt(time) => self.wake = Some(self.instant(time)),
+            Effect::Outcome(uid, outcome) => self.pipelines.tell(&self.key, &uid, outcome),
+            Effect::Read => {
+                let (client, key) = (self.client.clone(), self.key.clone());
+                self.answer = Some(Box::pin(async move {
+                    Input::Read(client.get_pipeline(&key.name).await.map(|read| read.map(|read| described(&key, read))))
+                }));
+            }
+            Effect::ReadVersion(version) => {
+                let (client, key) = (self.client.clone(), self.key.clone());
+                self.answer = Some(Box::pin(async move {
+                    let version = i32::try_from(version).unwrap_or(i32::MAX);
+                    let read = client.get_version(&key.name, version).await;
+                    Input::ReadVersion(read.map(|read| read.map(|read| described(&key, read))))
+                }));
+            }
+            Effect::Check => self.check(),
+            Effect::Write(permit) => self.write(permit),
+        }
+    }
+
+    fn check(&mut self) {
+        let (client, name, looked_back) = (self.client.clone(), self.key.name.clone(), self.looked_back);
+        let (declaration, oldest) = (self.declaration.clone(), self.host.now() - RUNS_AT_MOST);
+        self.answer = Some(Box::pin(async move {
+            let declaration = declaration.unwrap_or_else(|| Arc::new(Json::Object(Vec::new())));
+            let known = Known { declaration: &declaration, looked_back, oldest };
+            Input::Checked(client.occupancy(&name, known).await)
+        }));
+    }
+
+    /// Takes note of what concerns the calls, and not the machine.
+    fn note(&mut self, input: &Input<AwsError>) {
+        match input {
+            Input::Read(Ok(Some(pipeline))) => self.declaration = Some(Arc::new(pipeline.declaration.clone())),
+            Input::Checked(Ok(occupancy)) => self.looked_back = !occupancy.is_busy(),
+            _ => {}
+        }
+    }
+
+    /// The update is sent by a task of its own, which lives until the answer is there, whoever is dropped meanwhile.
+    fn write(&mut self, permit: Permit) {
+        let (client, key, host) = (self.client.clone(), self.key.clone(), self.host.clone());
+        let pipelines = self.pipelines.clone();
+        let base = permit.base();
+        host.sends(&key, base);
+        let sending = tokio::spawn(async move {
+            let _slot = pipelines.write_slot().await;
+            let answer = client.update_pipeline(permit).await;
+            let became = match &answer {
+                Ok(read) => Ok(Some(read.version)),
+                Err(error) if error.outcome_unknown => Err(()),
+                Err(_) => Ok(None),
+            };
+            host.sent(&key, base, became);
+            answer.map(|read| Pipeline { unread: true, ..described(&key, read) }).map_err(failure)
+        });
+        self.answer = Some(Box::pin(async move {
+            match sending.await {
+                Ok(answer) => Input::Wrote(answer),
+                // The task was stopped with the process.
+                Err(_) => pending().await,
+            }
+        }));
+    }
+
+    fn instant(&self, time: Timestamp) -> Instant {
+        let wait = time.duration_since(self.host.now());
+        Instant::now() + Duration::try_from(wait).unwrap_or_default()
+    }
+}
+
+async fn answer(answer: Option<&mut Answer>) -> Input<AwsError> {
+    match answer {
+        Some(answer) => answer.await,
+        None => pending().await,
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+fn failure(error: AwsError) -> Failure<AwsError> {
+    if error.outcome_unknown {
+        return Failure::Unknown(error);
+    }
+    let (role, of_declaration) = match &error.kind {
+        AwsErrorKind::PipelineCannotAssume { role } => (Some(role.clone()), true),
+        AwsErrorKind::PipelineRefused => (None, true),
+        _ => (None, false),
+    };
+    Failure::Refused { role, of_declaration, error }
+}
+
+fn described(key: &PipelineKey, read: PipelineRead) -> Pipeline {
+    // `metadata` carries the ARN; where a service leaves it out, its parts are all known.
+    let arn = read.arn.unwrap_or_else(|| Arn::of_pipeline(read.role.partition(), &key.region, &key.account, &key.name));
+    Pipeline { declaration: read.declaration, version: read.version, role: read.role, arn, unread: false }
+}

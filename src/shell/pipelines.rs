@@ -1,0 +1,184 @@
+//! The pipelines of all tools accounts: who claims what of which, and what came of it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+
+use super::pipeline_worker::{Message, Worker};
+use crate::{
+    aws::{AwsError, CodePipeline},
+    domain::{
+        fold::Claim,
+        ids::{AccountId, ObjectKey, PipelineName, Region},
+    },
+    engine::pipeline::Outcome,
+};
+
+/// Where a pipeline is.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct PipelineKey {
+    /// The tools account.
+    pub account: AccountId,
+    /// The pipeline's region.
+    pub region: Region,
+    /// The pipeline.
+    pub name: PipelineName,
+}
+
+/// What came of a claim so far.
+pub type Told = watch::Receiver<Option<Outcome<AwsError>>>;
+
+/// What the workers need of whoever made the claims.
+pub trait Host: Send + Sync + 'static {
+    /// The time.
+    fn now(&self) -> Timestamp;
+    /// Whether the object is as it was when the claim was planned, and is granted the same.
+    fn holds(&self, claim: &Claim) -> bool;
+    /// Whether objects that will want something of the pipeline are still on their way.
+    fn are_more_expected(&self, pipeline: &PipelineKey) -> bool;
+    /// An update is about to be sent that was planned on this version.
+    fn sends(&self, pipeline: &PipelineKey, base: i64);
+    /// What became of it: the version that it made; none where it surely made none, and an error where that is not known.
+    fn sent(&self, pipeline: &PipelineKey, base: i64, version: Result<Option<i64>, ()>);
+    /// Something came of the claim of this object, and nobody waits for it.
+    fn wake(&self, object: &ObjectKey);
+}
+
+/// Times of the workers.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// As `--collect`.
+    pub collect: Duration,
+    /// As `--collect-max`.
+    pub collect_max: Duration,
+    /// As `--idle-poll`.
+    pub idle_poll: Duration,
+    /// As `--hold-after-failure`.
+    pub hold_after_failure: Duration,
+}
+
+struct Registered {
+    claim: Claim,
+    told: watch::Sender<Option<Outcome<AwsError>>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    workers: HashMap<PipelineKey, mpsc::UnboundedSender<Message>>,
+    claims: HashMap<String, BTreeMap<PipelineKey, Registered>>,
+}
+
+/// All pipelines.
+pub struct Pipelines {
+    inner: Mutex<Inner>,
+    host: Arc<dyn Host>,
+    times: Times,
+    stopping: watch::Sender<bool>,
+    writing: tokio::sync::Semaphore,
+}
+
+/// Updates in flight at most; as many as a semaphore has room for, since the limits are on calls.
+const WRITING: u32 = 1 << 16;
+
+impl Pipelines {
+    /// No pipelines yet.
+    #[must_use]
+    pub fn new(host: Arc<dyn Host>, times: Times) -> Arc<Self> {
+        let writing = tokio::sync::Semaphore::new(WRITING as usize);
+        Arc::new(Self { inner: Mutex::default(), host, times, stopping: watch::Sender::new(false), writing })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Claims something of a pipeline, through this client. The same claim made again goes on as it is; when something came
+    /// of it, it is made anew.
+    pub fn claim(self: &Arc<Self>, pipeline: &PipelineKey, claim: Claim, client: CodePipeline) -> Told {
+        let mut inner = self.lock();
+        let of_object = inner.claims.entry(claim.uid.clone()).or_default();
+        let known = of_object.get(pipeline).filter(|known| known.claim.asks_the_same(&claim));
+        if let Some(known) = known {
+            let goes_on = matches!(&*known.told.borrow(), None | Some(Outcome::Waiting(_)));
+            if goes_on {
+                return known.told.subscribe();
+            }
+        }
+        let (told, receiver) = watch::channel(None);
+        of_object.insert(pipeline.clone(), Registered { claim: claim.clone(), told });
+        let message = Message::Claim(Box::new(claim), client.clone());
+        let undelivered = match inner.workers.get(pipeline) {
+            Some(worker) => worker.send(message).err().map(|undelivered| undelivered.0),
+            None => Some(message),
+        };
+        if let Some(message) = undelivered {
+            let sender = Worker::start(self.clone(), pipeline.clone(), client, self.times, self.host.clone());
+            // It was just started, and ends only when it is idle.
+            let _ = sender.send(message);
+            inner.workers.insert(pipeline.clone(), sender);
+        }
+        receiver
+    }
+
+    /// Withdraws the object's claims on all pipelines but these. Nobody waits for what comes of these any more: the object is
+    /// woken by it, also by what came since it was last asked.
+    pub fn withdraw_all_but(&self, uid: &str, kept: BTreeMap<PipelineKey, Told>) {
+        let mut inner = self.lock();
+        let Some(of_object) = inner.claims.get_mut(uid) else { return };
+        let gone: Vec<PipelineKey> = of_object.keys().filter(|key| !kept.contains_key(key)).cloned().collect();
+        of_object.retain(|pipeline, registered| {
+            let told = kept.get(pipeline);
+            if told.is_some_and(|told| told.has_changed().unwrap_or_default()) {
+                self.host.wake(&registered.claim.key);
+            }
+            told.is_some()
+        });
+        if of_object.is_empty() {
+            inner.claims.remove(uid);
+        }
+        for worker in gone.iter().filter_map(|pipeline| inner.workers.get(pipeline)) {
+            // A worker that has ended knows of no claim.
+            let _ = worker.send(Message::Withdraw(uid.to_owned()));
+        }
+        drop(kept);
+    }
+
+    /// Takes what came of a claim, and wakes the object unless somebody waits for it.
+    pub(super) fn tell(&self, pipeline: &PipelineKey, uid: &str, outcome: Outcome<AwsError>) {
+        let inner = self.lock();
+        let Some(registered) = inner.claims.get(uid).and_then(|of_object| of_object.get(pipeline)) else { return };
+        let is_news = !matches!(outcome, Outcome::Waiting(crate::engine::pipeline::Waiting::Others));
+        registered.told.send_replace(Some(outcome));
+        if is_news && registered.told.receiver_count() == 0 {
+            self.host.wake(&registered.claim.key);
+        }
+    }
+
+    /// Forgets a worker that has ended, unless another one has taken its place.
+    pub(super) fn ended(&self, pipeline: &PipelineKey) {
+        let mut inner = self.lock();
+        if inner.workers.get(pipeline).is_some_and(mpsc::UnboundedSender::is_closed) {
+            inner.workers.remove(pipeline);
+        }
+    }
+
+    pub(super) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+
+    /// Held while an update is in flight.
+    pub(super) async fn write_slot(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.writing.acquire().await.ok()
+    }
+
+    /// Begins nothing any more, and waits for the answers to what is in flight.
+    pub async fn settle(&self) {
+        self.stopping.send_replace(true);
+        let _ = self.writing.acquire_many(WRITING).await;
+    }
+}
