@@ -12,6 +12,7 @@ use super::{
 use crate::{
     aws::{AwsErrorKind, FunctionRead, Iam, NewRole},
     domain::ids::{Arn, RoleName},
+    engine::pipeline::Permit,
 };
 
 const ROLE: &str = "<Role><Path>/crossinvoke/x/</Path><RoleName>r</RoleName><RoleId>AROA1</RoleId>\
@@ -220,9 +221,10 @@ async fn send_everything(stub: &Stub) -> BTreeSet<String> {
     let _ = iam.untag_role(&role, &["team".to_owned()]).await;
     let _ = iam.put_boundary(&role, &arn).await;
     let _ = pipelines.get_pipeline(&"p".parse().unwrap()).await;
-    let _ = pipelines.update_pipeline(&json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into()).await;
-    let _ = pipelines.unfinished_execution(&"p".parse().unwrap()).await;
-    let _ = pipelines.state(&"p".parse().unwrap(), &json!({}).into()).await;
+    let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
+    let _ = pipelines.update_pipeline(Permit::for_tests(&declaration)).await;
+    let known = crate::aws::Known { declaration: &declaration, looked_back: true, oldest: jiff::Timestamp::UNIX_EPOCH };
+    let _ = pipelines.occupancy(&"p".parse().unwrap(), known).await;
     observed.all().iter().map(|call| call.split(' ').nth(1).unwrap().to_owned()).collect()
 }
 

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     aws::{Aws, AwsErrorKind, CertificateFault, Iam, Session},
     domain::ids::RoleName,
+    engine::pipeline::Permit,
 };
 
 fn role() -> RoleName {
@@ -36,7 +37,7 @@ async fn a_change_is_sent_once_and_a_read_twice() {
         iam.update_trust(&role(), &json!({})).await.unwrap_err(),
         iam.put_role_policy(&role(), "p", &json!({})).await.unwrap_err(),
         iam.delete_role(&role()).await.unwrap_err(),
-        pipelines.update_pipeline(&declaration).await.unwrap_err(),
+        pipelines.update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err(),
     ];
     for error in changes {
         assert_eq!((&error.kind, error.outcome_unknown), (&AwsErrorKind::Unavailable, true), "{error:?}");
@@ -87,7 +88,7 @@ async fn a_status_decides_where_the_code_says_nothing() {
         let stub = Stub::start(move |_| Answer::Reply { status, kind: "text/html", body: html() }).await;
         let session = dev_session(&stub).await;
         let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
-        let error = session.codepipeline(&region()).update_pipeline(&declaration).await.unwrap_err();
+        let error = session.codepipeline(&region()).update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err();
         assert_eq!(error.kind, expected, "{error:?}");
         let error = session.iam(&region()).delete_role(&role()).await.unwrap_err();
         assert_eq!(error.kind, expected, "{error:?}");
@@ -193,8 +194,8 @@ async fn each_failure_has_its_request_id_last_and_says_the_same_otherwise() {
     let pipelines = dev_session(&stub).await.codepipeline(&region());
     let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
     let (one, two) = (
-        pipelines.update_pipeline(&declaration).await.unwrap_err(),
-        pipelines.update_pipeline(&declaration).await.unwrap_err(),
+        pipelines.update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err(),
+        pipelines.update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err(),
     );
     assert_eq!(one.message, "Rate exceeded (Service: X; Proxy: null)");
     let (one, two) = (one.to_string(), two.to_string());

@@ -1,7 +1,5 @@
 //! Pipelines: the declaration goes through unharmed, in JSON 1.1 alone, and running executions are found.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use serde_json::{Value, json};
 
 use super::{
@@ -9,11 +7,13 @@ use super::{
     stub::{Answer, Asked, Stub},
 };
 use crate::{
-    aws::{AwsErrorKind, CodePipeline, Execution, raw_json::ReplaceBody},
+    aws::{AwsErrorKind, CodePipeline, Known, raw_json::ReplaceBody},
     domain::{
+        occupancy::{Occupancy, Standing},
         pipeline_edit::Json,
         stage_states::{ActionInProgress, Disabled, StageState},
     },
+    engine::pipeline::Permit,
 };
 
 /// What no model of today knows, at every level; masked and empty values; numbers; an order that is nobody's.
@@ -42,7 +42,7 @@ async fn a_declaration_comes_and_goes_byte_for_byte_but_for_the_edit() {
     assert_eq!(read.arn.unwrap().as_str(), "arn:aws:codepipeline:us-east-1:111111111111:payments");
     let stages = read.declaration.get_mut("stages").and_then(Json::as_list_mut).unwrap();
     stages[1].get_mut("actions").and_then(Json::as_list_mut).unwrap().push(json!({"name": "Ours"}).into());
-    let written = pipelines.update_pipeline(&read.declaration).await.unwrap();
+    let written = pipelines.update_pipeline(Permit::for_tests(&read.declaration)).await.unwrap();
     assert_eq!((written.version, written.arn), (8, None));
     let asked = stub.one("UpdatePipeline");
     let edited = DECLARATION.replace(r#""name":"Build","actions":[]"#, r#""name":"Build","actions":[{"name":"Ours"}]"#);
@@ -62,7 +62,7 @@ async fn an_answer_in_another_protocol_is_refused() {
     assert!(read.to_string().contains("application/cbor"), "{read}");
     assert!(!read.outcome_unknown);
     let declaration = Json::parse(DECLARATION).unwrap();
-    let written = pipelines.update_pipeline(&declaration).await.unwrap_err();
+    let written = pipelines.update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err();
     assert_eq!((written.kind, written.outcome_unknown), (AwsErrorKind::Other, true));
 }
 
@@ -91,7 +91,10 @@ async fn a_pipeline_that_does_not_exist_is_absent() {
     assert_eq!(observed.all().last().unwrap(), "codepipeline GetPipeline PipelineNotFoundException");
     // On a write it is an error, although CodePipeline's model does not list it there.
     let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
-    assert_eq!(pipelines.update_pipeline(&declaration).await.unwrap_err().kind, AwsErrorKind::NotFound);
+    assert_eq!(
+        pipelines.update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err().kind,
+        AwsErrorKind::NotFound
+    );
 }
 
 #[tokio::test]
@@ -106,7 +109,7 @@ async fn settings_of_a_pipeline_are_not_quoted_in_errors() {
          "environmentVariables": [{"name": "n", "value": "{\\\"k\\\":1}"}]},
     ]}]})
     .into();
-    let error = pipelines(&stub).await.update_pipeline(&declaration).await.unwrap_err();
+    let error = pipelines(&stub).await.update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err();
     assert_eq!(error.kind, AwsErrorKind::PipelineRefused);
     assert_eq!(error.message, "Action configuration '…' of main is wrong: \"…\" / ghp_0123456789x");
 }
@@ -126,7 +129,7 @@ async fn names_are_told_even_where_a_setting_has_the_same_text() {
             {"Environment": "production", "Region": "eu-west-1", "ConnectionArn":
              "arn:aws:codeconnections:x:1:connection/c"}}]}]})
     .into();
-    let error = pipelines(&stub).await.update_pipeline(&declaration).await.unwrap_err();
+    let error = pipelines(&stub).await.update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err();
     assert_eq!(
         error.message,
         "Stage Deployment, action production in eu-west-1: arn:aws:codeconnections:x:1:connection/c, …"
@@ -154,7 +157,7 @@ async fn a_pipeline_that_cannot_be_read_is_told_with_the_place() {
         assert!(!text.contains("hush"), "nothing of it is quoted: {text}");
         // An update that is answered like this has been made.
         let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
-        let error = pipelines.update_pipeline(&declaration).await.unwrap_err();
+        let error = pipelines.update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err();
         assert_eq!((error.kind, error.outcome_unknown), (AwsErrorKind::PipelineUnreadable, true), "{body}");
     }
 }
@@ -187,7 +190,7 @@ async fn our_role_is_found_in_a_refusal_even_where_a_setting_holds_it() {
     let declaration =
         json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r", "stages": [{"configuration": {"RoleArn": role}}]})
             .into();
-    let error = pipelines(&stub).await.update_pipeline(&declaration).await.unwrap_err();
+    let error = pipelines(&stub).await.update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err();
     assert_eq!(error.kind, AwsErrorKind::PipelineCannotAssume { role: role.parse().unwrap() });
 }
 
@@ -200,59 +203,96 @@ fn page(statuses: &[&str], next: Option<&str>) -> Answer {
     Answer::json(&json!({"pipelineExecutionSummaries": runs, "nextToken": next}))
 }
 
-fn token(asked: &Asked) -> Option<String> {
-    let body: Value = serde_json::from_str(&asked.body).unwrap();
-    assert_eq!((body["pipelineName"].as_str(), body["maxResults"].as_i64()), (Some("p"), Some(100)));
-    body["nextToken"].as_str().map(str::to_owned)
+/// Answers the state without a stage, and pages of executions.
+fn executions(
+    pages: impl Fn(Option<&str>) -> Answer + Send + Sync + 'static,
+    state: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+) -> impl Fn(&Asked) -> Answer + Send + Sync + 'static {
+    move |asked| {
+        let body: Value = serde_json::from_str(&asked.body).unwrap();
+        if body["name"] == "p" {
+            return state(asked);
+        }
+        assert_eq!((body["pipelineName"].as_str(), body["maxResults"].as_i64()), (Some("p"), Some(100)));
+        pages(body["nextToken"].as_str())
+    }
 }
 
-async fn unfinished(stub: &Stub) -> Option<Execution> {
-    pipelines(stub).await.unfinished_execution(&"p".parse().unwrap()).await.unwrap()
+fn no_stages(_: &Asked) -> Answer {
+    Answer::json(&json!({"stageStates": []}))
 }
 
-fn run(id: &str, status: &str) -> Execution {
-    Execution { id: id.to_owned(), status: status.to_owned() }
+async fn occupancy(stub: &Stub, mode: &str, looked_back: bool) -> Occupancy {
+    let declaration = json!({"executionMode": mode}).into();
+    let oldest = "2026-01-01T00:00:00Z".parse().unwrap();
+    let known = Known { declaration: &declaration, looked_back, oldest };
+    pipelines(stub).await.occupancy(&"p".parse().unwrap(), known).await.unwrap()
+}
+
+fn unfinished(occupancy: &Occupancy) -> Vec<&str> {
+    occupancy.executions.iter().filter(|it| it.is_unfinished()).map(|it| it.id.as_str()).collect()
 }
 
 #[tokio::test]
-async fn one_page_without_a_run_is_one_call() {
+async fn however_many_executions_are_over_a_check_is_one_state_and_one_page() {
     let over = ["Succeeded", "Failed", "Stopped", "Cancelled", "Superseded"];
-    let stub =
-        Stub::start(move |asked| token(asked).map_or_else(|| page(&over, None), |_| page(&["InProgress"], None)));
-    let stub = stub.await;
-    assert_eq!(unfinished(&stub).await, None);
-    assert_eq!(stub.count("ListPipelineExecutions"), 1);
-}
-
-#[tokio::test]
-async fn the_first_run_that_is_not_over_ends_the_search() {
-    for status in ["InProgress", "Stopping", "SomethingNew"] {
-        let stub = Stub::start(move |asked| match token(asked).as_deref() {
-            None => page(&["Succeeded"], Some("2")),
-            Some("2") => page(&["Failed", status], Some("3")),
-            _ => page(&[], None),
-        })
-        .await;
-        assert_eq!(unfinished(&stub).await, Some(run(&format!("{status}-1"), status)));
-        assert_eq!(stub.count("ListPipelineExecutions"), 2);
+    for (mode, looked_back) in [("QUEUED", false), ("SUPERSEDED", true), ("PARALLEL", true)] {
+        let stub = Stub::start(executions(move |_| page(&over, Some("more")), no_stages)).await;
+        let found = occupancy(&stub, mode, looked_back).await;
+        assert_eq!(unfinished(&found), Vec::<&str>::new());
+        assert_eq!((stub.count("GetPipelineState"), stub.count("ListPipelineExecutions")), (1, 1), "{mode}");
+        let standing: Vec<Standing> = found.executions.iter().map(|it| it.standing).collect();
+        let (retry, over) = (Standing::Retryable, Standing::Over);
+        assert_eq!(standing, [over, retry, retry, over, over]);
     }
 }
 
 #[tokio::test]
-async fn after_several_pages_the_first_is_read_again() {
-    let calls = AtomicUsize::new(0);
-    let stub = Stub::start(move |asked| {
-        let earlier = calls.fetch_add(1, Ordering::SeqCst);
-        match (token(asked).as_deref(), earlier) {
-            (None, 0) => page(&["Succeeded"], Some("2")),
-            (Some("2"), _) => page(&["Succeeded"], None),
-            // It started while the second page was read.
-            _ => page(&["InProgress", "Succeeded"], Some("2")),
-        }
-    })
-    .await;
-    assert_eq!(unfinished(&stub).await, Some(run("InProgress-0", "InProgress")));
-    assert_eq!(stub.count("ListPipelineExecutions"), 3);
+async fn a_status_that_nobody_knows_is_that_of_a_run() {
+    for status in ["InProgress", "Stopping", "SomethingNew"] {
+        let stub = Stub::start(executions(move |_| page(&["Failed", status], None), no_stages)).await;
+        assert_eq!(unfinished(&occupancy(&stub, "QUEUED", false).await), [format!("{status}-1")]);
+    }
+}
+
+#[tokio::test]
+async fn without_a_state_the_executions_are_looked_through_once() {
+    let denied = |asked: &Asked| {
+        Answer::error(
+            asked,
+            400,
+            "AccessDeniedException",
+            "User: u is not authorized to perform: codepipeline:GetPipelineState on resource: r",
+        )
+    };
+    let old = json!({"pipelineExecutionSummaries": [{"pipelineExecutionId": "old", "status": "Succeeded",
+        "startTime": 1_600_000_000}], "nextToken": "4"});
+    for (mode, is_denied) in [("PARALLEL", false), ("QUEUED", true)] {
+        let old = old.clone();
+        let pages = move |token: Option<&str>| match token {
+            None => page(&["Succeeded"], Some("2")),
+            Some("2") => page(&["Succeeded"], Some("3")),
+            Some("3") => Answer::json(&old),
+            _ => panic!("nothing older can still be running"),
+        };
+        let stub =
+            Stub::start(executions(pages, move |asked| if is_denied { denied(asked) } else { no_stages(asked) })).await;
+        let found = occupancy(&stub, mode, false).await;
+        assert!(unfinished(&found).is_empty());
+        // Three pages back, and the first one again, since a run may have started meanwhile.
+        assert_eq!(stub.count("ListPipelineExecutions"), 4, "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn an_old_run_ends_the_search() {
+    let pages = |token: Option<&str>| match token {
+        None => page(&["Succeeded"], Some("2")),
+        Some("2") => page(&["Failed", "InProgress"], Some("3")),
+        _ => panic!("it was found"),
+    };
+    let stub = Stub::start(executions(pages, no_stages)).await;
+    assert_eq!(unfinished(&occupancy(&stub, "PARALLEL", false).await), ["InProgress-1"]);
 }
 
 /// A state as the API reference describes it, with what this SDK does not know yet.

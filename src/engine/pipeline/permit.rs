@@ -24,6 +24,12 @@ impl Permit {
         Self { update }
     }
 
+    /// A permit without a last look, to test what sends updates.
+    #[cfg(test)]
+    pub(crate) fn for_tests(declaration: &crate::domain::pipeline_edit::Json) -> Self {
+        Self::new(Update { base: 1, declaration: declaration.clone() })
+    }
+
     /// What may be sent, once.
     #[must_use]
     pub fn into_update(self) -> Update {

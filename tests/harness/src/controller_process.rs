@@ -276,6 +276,8 @@ fn arguments(options: &ControllerOptions) -> Vec<OsString> {
         arguments.extend(["--watch-namespace".into(), namespace.into()]);
     }
     arguments.extend(["--http-addr".into(), "127.0.0.1:0".into()]);
+    // Most scenarios have one object, for which waiting for more would only take time.
+    arguments.push("--collect=0s".into());
     arguments.extend(options.flags.iter().map(Into::into));
     arguments
 }
