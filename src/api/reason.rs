@@ -35,8 +35,7 @@ pub enum Reason {
         message = "Let the execution that the message names end, or stop it. The message also says what it waits for, such as an approval, if AWS shows that."
     )]
     WaitingForIdlePipeline,
-    /// The pipeline's newest execution failed or was stopped a short while ago, and an update would keep anybody from retrying
-    /// it.
+    /// The newest execution failed or was stopped lately, and after an update nobody could retry it.
     #[strum(message = "Retry the execution that the message names, or wait until the time that it names.")]
     WaitingForRetryWindow,
     /// AWS refuses calls because there are too many.

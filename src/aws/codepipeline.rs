@@ -132,18 +132,20 @@ impl CodePipeline {
 
     /// What may keep a pipeline from being updated: its state by stages and, as the last call, one page of its newest
     /// executions. A run that waits for long is beyond that page, and the state shows it. Of a pipeline in PARALLEL mode, or
-    /// where the state may not be read, the executions are looked through instead, unless that was done before.
+    /// where the state cannot be read, the executions are looked through instead, unless that was done before.
     ///
     /// # Errors
     /// As AWS answers.
     pub async fn occupancy(&self, name: &PipelineName, known: Known<'_>) -> Result<Occupancy, AwsError> {
         let (stages, is_shown) = match self.state(name, known.declaration).await {
             Ok(stages) => (stages, known.declaration.text("executionMode") != "PARALLEL"),
-            Err(error) if matches!(error.kind, AwsErrorKind::AccessDenied { .. }) => {
-                tracing::debug!(%error, "the pipeline's state may not be read; its executions are looked through");
+            Err(error) if matches!(error.kind, AwsErrorKind::Throttled | AwsErrorKind::ExpiredToken) => {
+                return Err(error);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the pipeline's state cannot be read; its executions are looked through");
                 (Vec::new(), false)
             }
-            Err(error) => return Err(error),
         };
         let (mut executions, mut token) = self.executions(name, None).await?;
         let mut pages = 1;

@@ -75,8 +75,13 @@ impl Context {
     #[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     #[must_use]
     pub fn now() -> Timestamp {
-        let now = Timestamp::now();
-        Timestamp::from_second(now.as_second()).unwrap_or(now)
+        Self::to_the_second(Timestamp::now())
+    }
+
+    /// A time in whole seconds, as Kubernetes keeps it.
+    #[must_use]
+    pub fn to_the_second(time: Timestamp) -> Timestamp {
+        Timestamp::from_second(time.as_second()).unwrap_or(time)
     }
 
     /// The time as exactly as the clock has it, for what waits less than seconds or must not be the same twice in one.

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How long before its end a reconcile stops waiting for others: enough to report.
-const TO_REPORT: Duration = Duration::from_secs(5);
+const TO_REPORT: Duration = Duration::from_secs(1);
 
 /// When an object looks again that nobody has woken.
 const UNLESS_WOKEN: Duration = Duration::from_mins(1);
@@ -171,9 +171,10 @@ fn waits(
             Reason::WaitingForRetryWindow,
             format!(
                 "execution {execution} of pipeline {} in tools account {tools} is {status}{}, and after an update nobody could retry \
-                 it; retry it, or this goes on at {until}: {changes}",
+                 it; retry it, or this goes on at {}: {changes}",
                 edit.name,
                 stage.map(|stage| format!(" in stage {stage}")).unwrap_or_default(),
+                Context::to_the_second(until),
             ),
         ),
     };

@@ -176,6 +176,7 @@ impl Worker {
         let (client, key, host) = (self.client.clone(), self.key.clone(), self.host.clone());
         let pipelines = self.pipelines.clone();
         let base = permit.base();
+        tracing::info!(pipeline = %key.name, account = %key.account, claims = permit.claims(), version = base, "updating pipeline");
         host.sends(&key, base);
         let sending = tokio::spawn(async move {
             let _slot = pipelines.write_slot().await;

@@ -94,8 +94,7 @@ async fn update_outlives_its_reconcile(scenario: &mut Scenario<'_>) -> Result<()
     let before = version(scenario)?;
     scenario.aws().fault(Fault::next("UpdatePipeline", Effect::Delay { milliseconds: 15_000 })).context("slow")?;
     scenario.apply(&scenario.invoke("validate")).await?;
-    scenario.until_reason("validate", "AwsUnavailable").await?;
-    scenario.until("validate", "it waits", |object| message(object).contains("before our own write")).await?;
+    scenario.until("validate", "it waits", |object| message(object).contains("updated together")).await?;
     scenario.until_reason("validate", "Converged").await?;
     let sent = scenario.controller()?.log();
     let sent: Vec<&String> = sent.iter().filter(|line| line.contains("updating pipeline")).collect();

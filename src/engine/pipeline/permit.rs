@@ -16,24 +16,31 @@ pub trait LastLook {
 #[derive(Debug)]
 pub struct Permit {
     update: Update,
+    claims: usize,
 }
 
 impl Permit {
     /// Made when every claim that is in the update holds now.
-    pub(super) fn new(update: Update) -> Self {
-        Self { update }
+    pub(super) fn new(update: Update, claims: usize) -> Self {
+        Self { update, claims }
     }
 
     /// A permit without a last look, to test what sends updates.
     #[cfg(test)]
     pub(crate) fn for_tests(declaration: &crate::domain::pipeline_edit::Json) -> Self {
-        Self::new(Update { base: 1, declaration: declaration.clone() })
+        Self::new(Update { base: 1, declaration: declaration.clone() }, 1)
     }
 
     /// What may be sent, once.
     #[must_use]
     pub fn into_update(self) -> Update {
         self.update
+    }
+
+    /// How many claims are in the update.
+    #[must_use]
+    pub fn claims(&self) -> usize {
+        self.claims
     }
 
     /// The version that the update was planned on.

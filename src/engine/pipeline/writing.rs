@@ -103,9 +103,9 @@ impl<E: Clone> Machine<E> {
             return self.finish(now, effects);
         }
         let restores = self.restored.as_ref().map(|(version, _)| *version);
-        let update = Update { base, declaration };
+        let permit = Permit::new(Update { base, declaration }, claims.len());
         self.state = State::Writing(InFlight { base, claims, restores });
-        effects.push(Effect::Write(Permit::new(update)));
+        effects.push(Effect::Write(permit));
     }
 
     pub(super) fn wrote(&mut self, answer: Result<Pipeline, Failure<E>>, now: Timestamp, effects: &mut Vec<Effect<E>>) {
