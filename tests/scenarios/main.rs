@@ -16,6 +16,7 @@ mod denials;
 mod doubting;
 mod drifting;
 mod entering;
+mod folding;
 mod forging;
 mod gating;
 mod gitops;
@@ -87,6 +88,7 @@ fn main() -> ExitCode {
         rights::scenarios(),
         security::scenarios(),
         hostile::scenarios(),
+        folding::scenarios(),
         forging::scenarios(),
     ])
 }

@@ -277,7 +277,9 @@ fn arguments(options: &ControllerOptions) -> Vec<OsString> {
     }
     arguments.extend(["--http-addr".into(), "127.0.0.1:0".into()]);
     // Most scenarios have one object, for which waiting for more would only take time.
-    arguments.push("--collect=0s".into());
+    if !options.flags.iter().any(|flag| flag.starts_with("--collect")) {
+        arguments.push("--collect=0s".into());
+    }
     arguments.extend(options.flags.iter().map(Into::into));
     arguments
 }

@@ -1,0 +1,217 @@
+//! Many objects on one pipeline: one version carries what all of them want, and no version harms a release.
+
+use crossinvoke_harness::{
+    Context as _, Result, Scenario, Setup,
+    accounts::{FUNCTION, PIPELINE},
+    objects::has_reason,
+    wait::{DEADLINE, eventually},
+};
+use fakeaws::{Behaviour, Effect, Fault};
+use kube::api::{DeleteParams, ListParams};
+use serde_json::{Value, json};
+
+use crate::{
+    suite::{Case, case},
+    support::{converge, entered, message, pipeline, refused, stages, version},
+};
+
+pub(crate) fn scenarios() -> Vec<Case> {
+    vec![
+        case("fifty_objects_on_one_pipeline_make_one_version", together, fifty_objects),
+        case("one_that_cannot_be_folded_keeps_nobody_out", together, one_that_cannot),
+        case("a_failed_release_is_held_for_whoever_retries_it", || quick("25s"), held),
+        case("a_gate_that_had_been_closed_is_closed_while_held", || quick("1h"), closed_while_held),
+        case("a_release_that_our_own_gate_stopped_holds_nothing", || quick("1h"), stopped_by_ours),
+        case("a_console_save_between_read_and_write_is_brought_back", Setup::default, brought_back),
+        case("a_long_history_costs_two_calls_a_check", || quick("1h"), long_history),
+    ]
+}
+
+fn together() -> Setup {
+    Setup::default().without_controller().flags(["--collect=3s"])
+}
+
+fn quick(hold: &str) -> Setup {
+    let hold = format!("--hold-after-failure={hold}");
+    Setup::default().flags(["--idle-poll=1s", hold.as_str()])
+}
+
+async fn all_converged(scenario: &Scenario<'_>, count: usize) -> Result<()> {
+    eventually("all have converged", DEADLINE * 2, async || {
+        let objects = scenario.invokes().list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+        let current = |object: &&kube::api::DynamicObject| {
+            object.data["status"]["observedGeneration"].as_i64() == object.metadata.generation
+        };
+        let ready = objects.iter().filter(current).filter(|object| has_reason(object, "Converged")).count();
+        if ready == count { Ok(()) } else { Err(format!("{ready} of {count}")) }
+    })
+    .await
+}
+
+async fn fifty_objects(scenario: &mut Scenario<'_>) -> Result<()> {
+    let names: Vec<String> = (0..50).map(|number| format!("check-{number:02}")).collect();
+    for name in &names {
+        scenario.apply(&scenario.invoke(name)).await?;
+    }
+    let before = pipeline(scenario)?;
+    let mark = scenario.mark()?;
+    scenario.start_controller().await?;
+    all_converged(scenario, names.len()).await?;
+    let calls = scenario.calls_since(mark)?;
+    assert_eq!((calls.of("UpdatePipeline"), version(scenario)?), (1, 2), "created: {calls}");
+    let mark = scenario.mark()?;
+    for name in &names[..20] {
+        let mut invoke = scenario.invoke(name);
+        invoke["spec"]["action"] = json!({"runOrder": 2});
+        scenario.apply(&invoke).await?;
+    }
+    all_converged(scenario, names.len()).await?;
+    let calls = scenario.calls_since(mark)?;
+    assert_eq!((calls.of("UpdatePipeline"), version(scenario)?), (1, 3), "edited: {calls}");
+    let mark = scenario.mark()?;
+    scenario
+        .invokes()
+        .delete_collection(&DeleteParams::default(), &ListParams::default())
+        .await
+        .context("deleting all")?;
+    for name in &names {
+        scenario.until_gone(name).await?;
+    }
+    let calls = scenario.calls_since(mark)?;
+    assert_eq!((calls.of("UpdatePipeline"), version(scenario)?), (1, 4), "deleted: {calls}");
+    assert_eq!(pipeline(scenario)?, before);
+    Ok(())
+}
+
+async fn one_that_cannot(scenario: &mut Scenario<'_>) -> Result<()> {
+    let mut nowhere = scenario.invoke("nowhere");
+    nowhere["spec"]["stage"] = json!({"name": "No-Such-Stage"});
+    for invoke in [scenario.invoke("one"), nowhere, scenario.invoke("two")] {
+        scenario.apply(&invoke).await?;
+    }
+    let mark = scenario.mark()?;
+    scenario.start_controller().await?;
+    scenario.until_reason("one", "Converged").await?;
+    scenario.until_reason("two", "Converged").await?;
+    refused(scenario, "nowhere", "StageNotFound", &["No-Such-Stage"]).await?;
+    assert_eq!(scenario.calls_since(mark)?.of("UpdatePipeline"), 1);
+    Ok(())
+}
+
+/// A release fails in an action that is not ours.
+fn failed_release(scenario: &Scenario<'_>) -> Result<String> {
+    let (tools, region) = (&scenario.accounts.tools, &scenario.accounts.region);
+    let of = (tools.as_str(), region.as_str(), PIPELINE);
+    let id = scenario.aws().put_execution(of, None, "InProgress", Some("Build")).context("starting")?;
+    scenario.aws().put_execution(of, Some(&id), "Failed", None).context("failing")?;
+    Ok(id)
+}
+
+async fn held(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let id = failed_release(scenario)?;
+    let mark = scenario.mark()?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    let told = [id.as_str(), "Failed in stage Build", "this goes on at 20", "stage Validate made"];
+    refused(scenario, "validate", "WaitingForRetryWindow", &told).await?;
+    assert_eq!(scenario.calls_since(mark)?.of("UpdatePipeline"), 0);
+    scenario.until_reason("validate", "Converged").await?;
+    assert_eq!(scenario.calls_since(mark)?.of("UpdatePipeline"), 1);
+    Ok(())
+}
+
+async fn closed_while_held(scenario: &mut Scenario<'_>) -> Result<()> {
+    converge(scenario, &scenario.invoke("validate")).await?;
+    failed_release(scenario)?;
+    let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
+    let mut without = pipeline(scenario)?;
+    without["stages"].as_array_mut().unwrap().retain(|stage| stage["name"] != "Validate");
+    scenario.aws().replace_pipeline(&tools, &region, without).context("removing the stage")?;
+    // A new one waits, and takes no lift.
+    scenario.apply(&scenario.invoke("second")).await?;
+    refused(scenario, "second", "WaitingForRetryWindow", &[]).await?;
+    scenario.touch("validate", "look").await?;
+    eventually("the gate is closed again", DEADLINE, async || {
+        let stages = stages(scenario).map_err(|error| error.to_string())?;
+        if stages.contains(&"Validate".to_owned()) { Ok(()) } else { Err(format!("{stages:?}")) }
+    })
+    .await?;
+    let actions = pipeline(scenario)?["stages"][2]["actions"].clone();
+    assert_eq!(actions.as_array().map(Vec::len), Some(1), "{actions}");
+    refused(scenario, "second", "WaitingForRetryWindow", &[]).await
+}
+
+async fn stopped_by_ours(scenario: &mut Scenario<'_>) -> Result<()> {
+    converge(scenario, &scenario.invoke("validate")).await?;
+    let (dev, region) = (scenario.accounts.dev.clone(), scenario.accounts.function_region.clone());
+    let fails = Behaviour::Fail { message: "not today".to_owned(), failure_type: "JobFailed".to_owned() };
+    scenario.aws().set_behaviour((&dev, &region, FUNCTION), fails).context("a function that stops releases")?;
+    let execution = scenario.run_pipeline().await?;
+    assert_eq!(execution.status, "Failed");
+    let mut edited = scenario.invoke("validate");
+    edited["spec"]["action"] = json!({"runOrder": 3});
+    scenario.apply(&edited).await?;
+    eventually("it is edited at once", DEADLINE, async || {
+        let order =
+            pipeline(scenario).map_err(|error| error.to_string())?["stages"][2]["actions"][0]["runOrder"].clone();
+        if order == 3 { Ok(()) } else { Err(order.to_string()) }
+    })
+    .await
+}
+
+async fn brought_back(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    scenario.aws().fault(Fault::next("UpdatePipeline", Effect::Delay { milliseconds: 4_000 })).context("slow")?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    let controller = scenario.controller()?;
+    eventually("the update is under way", DEADLINE, async || {
+        if controller.log().iter().any(|line| line.contains("updating pipeline")) {
+            return Ok(());
+        }
+        Err("not yet".to_owned())
+    })
+    .await?;
+    let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
+    let mut saved = pipeline(scenario)?;
+    saved["variables"][0]["description"] = json!("as the console has it");
+    scenario.aws().replace_pipeline(&tools, &region, saved).context("a console save")?;
+    scenario.until_reason("validate", "Converged").await?;
+    let holds_both = |declaration: &Value| {
+        declaration["variables"][0]["description"] == "as the console has it"
+            && declaration["stages"][2]["name"] == "Validate"
+    };
+    eventually("both edits are there", DEADLINE, async || {
+        let declaration = pipeline(scenario).map_err(|error| error.to_string())?;
+        if holds_both(&declaration) { Ok(()) } else { Err(declaration.to_string()) }
+    })
+    .await
+}
+
+async fn long_history(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
+    let of = (tools.as_str(), region.as_str(), PIPELINE);
+    for _ in 0..1_500 {
+        scenario.aws().put_execution(of, None, "Succeeded", None).context("a finished execution")?;
+    }
+    let mark = scenario.mark()?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    scenario.until_reason("validate", "Converged").await?;
+    let calls = scenario.calls_since(mark)?;
+    assert_eq!((calls.of("ListPipelineExecutions"), calls.of("GetPipelineState")), (1, 1), "{calls}");
+    // A run that waits for long is far beyond the first page, and the state shows it.
+    let id = scenario.aws().put_execution(of, None, "InProgress", Some("Deploy")).context("a run")?;
+    for _ in 0..150 {
+        scenario.aws().put_execution(of, None, "Superseded", None).context("a finished execution")?;
+    }
+    let mark = scenario.mark()?;
+    let mut edited = scenario.invoke("validate");
+    edited["spec"]["action"] = json!({"runOrder": 3});
+    scenario.apply(&edited).await?;
+    refused(scenario, "validate", "WaitingForIdlePipeline", &[&id]).await?;
+    scenario.until("validate", "it waits", |object| message(object).contains(&id)).await?;
+    let calls = scenario.calls_since(mark)?;
+    assert_eq!(calls.of("UpdatePipeline"), 0);
+    assert!(calls.of("ListPipelineExecutions") <= calls.of("GetPipelineState"), "{calls}");
+    Ok(())
+}
