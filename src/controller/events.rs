@@ -17,7 +17,7 @@ use super::{caches::feeds::LeftBehind, context::Context, outcome::Verdict, pass:
 use crate::{
     api::{CrossAccountInvoke, Reason, ReasonClass},
     domain::{
-        drift,
+        drift, pipeline_edit,
         plan::{Change, PipelineGoal, Step},
     },
 };
@@ -78,6 +78,38 @@ pub async fn deeds(pass: &mut Pass<'_>) {
             publish(pass, EventType::Normal, reason, "Write", resources.join("; ")).await;
         }
     }
+    versions(pass).await;
+}
+
+/// Tells of new versions of pipelines that hold something of the object, and of what they take away.
+async fn versions(pass: &mut Pass<'_>) {
+    for (pipeline, written) in std::mem::take(&mut pass.versions) {
+        let version = written.pipeline.version;
+        let rolls_back = pipeline_edit::stages_that_roll_back(&written.pipeline.declaration);
+        let mut note = format!("{pipeline} has version {version}, with what {} asked for", objects(written.claims));
+        let kind = if rolls_back.is_empty() {
+            EventType::Normal
+        } else {
+            note += &format!(
+                "; stage {} cannot be rolled back to an execution of an earlier version any more, until one of version {version} has \
+                 succeeded there",
+                rolls_back.join(", ")
+            );
+            EventType::Warning
+        };
+        publish(pass, kind, "PipelineUpdated", "Write", note).await;
+        if let Some(replaced) = written.replaced {
+            let note = format!(
+                "somebody else made version {replaced} of {pipeline} between this controller's reading and its write; what they changed is \
+                 in version {version} again, and an execution that began in between ran without it"
+            );
+            publish(pass, EventType::Warning, "ForeignWriter", "Write", note).await;
+        }
+    }
+}
+
+fn objects(count: usize) -> String {
+    if count == 1 { "one object".to_owned() } else { format!("{count} objects") }
 }
 
 /// Tells of drift that was found or put right, once the status says it.

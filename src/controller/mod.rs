@@ -78,7 +78,7 @@ pub async fn run(
     let memory = Arc::new(Memory::default());
     let (caches, feeds) = Caches::open(&client, watched, &memory, &metrics, &readiness);
     let concurrency = settings.concurrency;
-    let host = PipelineHost::new(caches.clone(), memory.clone(), settings.installation.clone());
+    let host = PipelineHost::new(caches.clone(), memory.clone(), settings.installation.clone(), metrics.clone());
     let pipelines = Pipelines::new(Arc::new(host), settings.pipelines);
     let context = Arc::new(Context {
         client,

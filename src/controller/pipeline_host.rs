@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -24,6 +25,7 @@ use crate::{
         status,
     },
     shell::pipelines::{Host, PipelineKey},
+    telemetry::metrics::Metrics,
 };
 
 /// Answers from the caches and from memory, and asks nobody.
@@ -31,6 +33,7 @@ pub(super) struct PipelineHost {
     caches: Arc<Caches>,
     memory: Arc<Memory>,
     installation: InstallationId,
+    metrics: Arc<Metrics>,
     /// What was remembered of pipelines before the updates that are in flight.
     sending: Mutex<HashMap<PipelineKey, Earlier>>,
 }
@@ -38,8 +41,13 @@ pub(super) struct PipelineHost {
 impl PipelineHost {
     /// A host for this installation's workers.
     #[must_use]
-    pub(super) fn new(caches: Arc<Caches>, memory: Arc<Memory>, installation: InstallationId) -> Self {
-        Self { caches, memory, installation, sending: Mutex::default() }
+    pub(super) fn new(
+        caches: Arc<Caches>,
+        memory: Arc<Memory>,
+        installation: InstallationId,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { caches, memory, installation, metrics, sending: Mutex::default() }
     }
 
     /// Whether an object may still claim something: it has not been looked at since its last edit, and its status does not
@@ -96,6 +104,11 @@ impl Host for PipelineHost {
             (Ok(Some(version)), _) => writes.note_write(&resource, before, Some(version.to_string()), Context::now()),
             (Err(()), _) => writes.note_write(&resource, before, Some((base + 1).to_string()), Context::now()),
         });
+    }
+
+    fn updated(&self, pipeline: &PipelineKey, since_check: Duration) {
+        let PipelineKey { account, region, name } = pipeline;
+        self.metrics.pipeline_updated(account.as_str(), region.as_str(), name.as_str(), since_check);
     }
 
     fn wake(&self, object: &ObjectKey) {

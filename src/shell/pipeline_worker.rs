@@ -39,6 +39,8 @@ pub(super) struct Worker {
     answer: Option<Answer>,
     /// Whether the executions of a pipeline whose state does not show them were once looked through.
     looked_back: bool,
+    /// When the executions were last asked for.
+    checked: Option<Instant>,
     /// The declaration as it was last read.
     declaration: Option<Arc<Json>>,
 }
@@ -80,6 +82,7 @@ impl Worker {
             wake: None,
             answer: None,
             looked_back: false,
+            checked: None,
             declaration: None,
         };
         tokio::spawn(worker.run(receiver));
@@ -154,6 +157,7 @@ impl Worker {
 
     fn check(&mut self) {
         let (client, name, looked_back) = (self.client.clone(), self.key.name.clone(), self.looked_back);
+        self.checked = Some(Instant::now());
         let (declaration, oldest) = (self.declaration.clone(), self.host.now() - RUNS_AT_MOST);
         self.answer = Some(Box::pin(async move {
             let declaration = declaration.unwrap_or_else(|| Arc::new(Json::Object(Vec::new())));
@@ -175,7 +179,7 @@ impl Worker {
     fn write(&mut self, permit: Permit) {
         let (client, key, host) = (self.client.clone(), self.key.clone(), self.host.clone());
         let pipelines = self.pipelines.clone();
-        let base = permit.base();
+        let (base, checked) = (permit.base(), self.checked.unwrap_or_else(Instant::now));
         tracing::info!(pipeline = %key.name, account = %key.account, claims = permit.claims(), version = base, "updating pipeline");
         host.sends(&key, base);
         let sending = tokio::spawn(async move {
@@ -187,6 +191,9 @@ impl Worker {
                 Err(_) => Ok(None),
             };
             host.sent(&key, base, became);
+            if answer.is_ok() {
+                host.updated(&key, checked.elapsed());
+            }
             answer.map(|read| Pipeline { unread: true, ..described(&key, read) }).map_err(failure)
         });
         self.answer = Some(Box::pin(async move {

@@ -45,6 +45,8 @@ pub trait Host: Send + Sync + 'static {
     fn sends(&self, pipeline: &PipelineKey, base: i64);
     /// What became of it: the version that it made; none where it surely made none, and an error where that is not known.
     fn sent(&self, pipeline: &PipelineKey, base: i64, version: Result<Option<i64>, ()>);
+    /// An update was answered, this long after the pipeline's executions were asked for.
+    fn updated(&self, pipeline: &PipelineKey, since_check: Duration);
     /// Something came of the claim of this object, and nobody waits for it.
     fn wake(&self, object: &ObjectKey);
 }

@@ -309,6 +309,13 @@ pub fn action_at<'a>(declaration: &'a Json, stage: &str, action: &str) -> Option
         .map(|(_, found)| found)
 }
 
+/// The stages that CodePipeline rolls back when they fail.
+#[must_use]
+pub fn stages_that_roll_back(declaration: &Json) -> Vec<&str> {
+    let rolls_back = |stage: &&Json| stage.get("onFailure").is_some_and(|failure| failure.text("result") == "ROLLBACK");
+    declaration.list("stages").iter().filter(rolls_back).map(|stage| stage.text("name")).collect()
+}
+
 /// The role of the action in this place.
 #[must_use]
 pub fn role_at(declaration: &Json, stage: &str, name: &str) -> Option<RoleId> {

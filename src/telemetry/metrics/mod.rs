@@ -1,5 +1,6 @@
 //! Counters and gauges with closed label sets: no ARNs or error texts, and names only where each object is told.
 
+mod pipelines;
 mod process;
 mod statuses;
 
@@ -22,6 +23,7 @@ use prometheus_client::{
 };
 
 use self::{
+    pipelines::PipelineMetrics,
     process::ProcessCollector,
     statuses::{Standing, Statuses},
 };
@@ -130,6 +132,7 @@ pub struct Metrics {
     contested: Gauge,
     contested_of: Mutex<HashMap<ObjectKey, usize>>,
     namespaces_unlistable: Gauge,
+    pipelines: PipelineMetrics,
     build_info: Family<BuildLabels, Gauge>,
     drifted: Mutex<HashMap<ObjectKey, Timestamp>>,
 }
@@ -190,6 +193,7 @@ impl Metrics {
             "Watched namespaces whose CrossAccountInvokes cannot be listed or watched",
             namespaces_unlistable.clone(),
         );
+        let pipelines = PipelineMetrics::registered(registry);
         Self {
             registry: root,
             reconciles,
@@ -205,6 +209,7 @@ impl Metrics {
             contested,
             contested_of: Mutex::default(),
             namespaces_unlistable,
+            pipelines,
             build_info,
             drifted: Mutex::default(),
         }
@@ -232,6 +237,11 @@ impl Metrics {
     pub fn build_info(&self, version: &'static str, installation: &str) {
         let labels = BuildLabels { version, installation: installation.to_owned() };
         self.build_info.get_or_create(&labels).set(1);
+    }
+
+    /// A version of a pipeline was made; `since_check` is the time since its executions were asked for.
+    pub fn pipeline_updated(&self, account: &str, region: &str, pipeline: &str, since_check: Duration) {
+        self.pipelines.updated(account, region, pipeline, since_check);
     }
 
     /// Starts to measure a reconcile.
