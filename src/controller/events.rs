@@ -90,11 +90,9 @@ async fn versions(pass: &mut Pass<'_>) {
         let kind = if rolls_back.is_empty() {
             EventType::Normal
         } else {
-            note += &format!(
-                "; stage {} cannot be rolled back to an execution of an earlier version any more, until one of version {version} has \
-                 succeeded there",
-                rolls_back.join(", ")
-            );
+            let stages = rolls_back.join(", ");
+            note.push_str("; no execution of an earlier version can be rolled back to any more in stage ");
+            note.push_str(&stages);
             EventType::Warning
         };
         publish(pass, kind, "PipelineUpdated", "Write", note).await;

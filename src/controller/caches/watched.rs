@@ -80,7 +80,7 @@ impl Caches {
                 }
                 self.forget_all_but_known();
             }
-            _ => {}
+            watcher::Event::Init => {}
         });
         events
             .applied_objects()

@@ -6,11 +6,11 @@ use crossinvoke_harness::{ControllerProcess, Result};
 
 /// What the controller occupies at one moment.
 #[derive(Clone, Copy, Debug)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// Its memory.
-    pub memory_kib: u64,
+    pub(crate) memory_kib: u64,
     /// Its CPU time so far.
-    pub cpu: Duration,
+    pub(crate) cpu: Duration,
 }
 
 impl Sample {
@@ -18,19 +18,19 @@ impl Sample {
     ///
     /// # Errors
     /// If the operating system does not say.
-    pub fn of(controller: &ControllerProcess) -> Result<Self> {
+    pub(crate) fn of(controller: &ControllerProcess) -> Result<Self> {
         Ok(Self { memory_kib: controller.memory()?, cpu: controller.cpu()? })
     }
 }
 
 /// Prints one figure.
-pub fn print(world: &str, figure: &str, value: f64, unit: &str) {
+pub(crate) fn print(world: &str, figure: &str, value: f64, unit: &str) {
     println!("{world}.{figure} {value:.2} {unit}");
 }
 
 /// Writes to Kubernetes: those of events are counted apart.
 #[must_use]
-pub fn split(writes: &[String]) -> (usize, usize) {
+pub(crate) fn split(writes: &[String]) -> (usize, usize) {
     let events = writes.iter().filter(|write| write.contains("\"events\"")).count();
     (writes.len() - events, events)
 }

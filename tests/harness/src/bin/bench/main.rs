@@ -2,6 +2,8 @@
 //!
 //! The machine is part of every time; counts of calls and writes are not.
 
+#![allow(clippy::cast_precision_loss, reason = "figures of this size are exact")]
+
 mod figures;
 mod world;
 
@@ -165,7 +167,7 @@ async fn cycle(scenario: &mut Scenario<'_>, world: &World, name: &str) -> Result
 /// Waits until every object is ready as it is declared now.
 async fn until_ready(scenario: &Scenario<'_>, world: &World) -> Result<()> {
     let api = scenario.invokes();
-    eventually("all objects are ready", Duration::from_mins(60), || async {
+    eventually("all objects are ready", Duration::from_hours(1), || async {
         poll_slowly().await;
         let list = api.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
         let ready = list.items.iter().filter(|object| crossinvoke_harness::objects::has_reason(object, "Converged"));

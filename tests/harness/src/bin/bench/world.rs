@@ -16,9 +16,9 @@ const PER_STAGE: usize = 20;
 
 /// How many objects there are, and what they are spread over.
 #[derive(Clone, Debug)]
-pub struct World {
+pub(crate) struct World {
     /// Objects.
-    pub size: usize,
+    pub(crate) size: usize,
     pipelines: usize,
     dev_accounts: usize,
 }
@@ -26,7 +26,7 @@ pub struct World {
 impl World {
     /// Twenty objects a pipeline and fifty a dev account, unless it is said otherwise.
     #[must_use]
-    pub fn of(size: usize, pipelines: Option<usize>, dev_accounts: Option<usize>) -> Self {
+    pub(crate) fn of(size: usize, pipelines: Option<usize>, dev_accounts: Option<usize>) -> Self {
         let pipelines = pipelines.unwrap_or_else(|| size.div_ceil(20)).max(1);
         let dev_accounts = dev_accounts.unwrap_or_else(|| size.div_ceil(50)).max(1);
         Self { size, pipelines, dev_accounts }
@@ -34,23 +34,23 @@ impl World {
 
     /// How the lines of this world begin.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("objects_{}.pipelines_{}", self.size, self.pipelines)
     }
 
     /// The interval at which the cycles are measured: what today's controller can keep.
     #[must_use]
-    pub fn cycle(&self) -> Duration {
+    pub(crate) fn cycle(&self) -> Duration {
         Duration::from_secs((self.size as u64 * 60).div_ceil(1000).max(60))
     }
 
     /// The names of the objects.
     #[must_use]
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         (0..self.size).map(|number| format!("object-{number:05}")).collect()
     }
 
-    fn dev(&self, base: &Accounts, account: usize) -> Accounts {
+    fn dev(base: &Accounts, account: usize) -> Accounts {
         if account == 0 {
             return base.clone();
         }
@@ -71,11 +71,11 @@ impl World {
     ///
     /// # Panics
     /// If the seed lacks what every seed of the harness has.
-    pub fn extend(&self, seed: &mut Seed) {
+    pub(crate) fn extend(&self, seed: &mut Seed) {
         let base = base_of(seed);
         self.add_pipelines(&base, seed);
         for account in 0..self.dev_accounts {
-            let dev = self.dev(&base, account);
+            let dev = Self::dev(&base, account);
             let usual = dev.seed().expect("the seed of another dev account");
             let mut added = usual.accounts[&dev.dev].clone();
             let execution = added.roles[EXECUTION_ROLE].clone();
@@ -118,10 +118,10 @@ impl World {
 
     /// The `AwsAccount`s: every namespace of the scenario may use all of them.
     #[must_use]
-    pub fn aws_accounts(&self, base: &Accounts, namespace: &str) -> Vec<Value> {
+    pub(crate) fn aws_accounts(&self, base: &Accounts, namespace: &str) -> Vec<Value> {
         let tools = objects::tools_account(base, namespace);
         let dev = (0..self.dev_accounts).map(|account| {
-            let mut object = objects::dev_account(&self.dev(base, account), namespace);
+            let mut object = objects::dev_account(&Self::dev(base, account), namespace);
             if account > 0 {
                 object["metadata"]["name"] = json!(format!("{namespace}-dev-{account}"));
             }
@@ -135,9 +135,9 @@ impl World {
     ///
     /// # Errors
     /// If one cannot be built.
-    pub fn objects(&self, base: &Accounts, namespace: &str) -> Result<Vec<DynamicObject>> {
+    pub(crate) fn objects(&self, base: &Accounts, namespace: &str) -> Result<Vec<DynamicObject>> {
         let object = |(number, name): (usize, String)| {
-            let dev = self.dev(base, number % self.dev_accounts);
+            let dev = Self::dev(base, number % self.dev_accounts);
             let mut object = objects::cross_account_invoke(&dev, namespace, &name);
             let on_pipeline = number / self.pipelines;
             object["spec"]["pipeline"]["name"] = json!(Self::pipeline(number % self.pipelines));
