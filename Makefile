@@ -7,9 +7,10 @@ tools := build/tools
 # The tools of this checkout serve its scripts; KUBEBUILDER_ASSETS replaces the control plane among them.
 CARGO ?= cargo
 SEED ?=
-export TOOLS_PROFILE DEV_PROFILE REGION ENDPOINT YES
+SEEDS ?= 5000
+export TOOLS_PROFILE DEV_PROFILE REGION ENDPOINT YES SEEDS
 
-.PHONY: aws-facts aws-facts-clean help tools demo recording test test-argocd lint crds iam conditions goldens cluster fakeaws figures clean build deny chart-lint image-check
+.PHONY: simulate simulate-mutations aws-facts aws-facts-clean help tools demo recording test test-argocd lint crds iam conditions goldens cluster fakeaws figures clean build deny chart-lint image-check
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +37,13 @@ recording: tools build ## Record the demo's output in docs/demo.txt
 
 test: tools ## Run all tests
 	$(CARGO) test --workspace --locked --no-fail-fast
+
+simulate: ## Simulate pipelines with virtual time (SEEDS=100000 for more, SEED=N for one of them, shown)
+	@SEED="$(SEED)"; [ -n "$$SEED" ] && export SEED || unset SEED; \
+	$(CARGO) test --locked --package crossinvoke --test simulation -- --nocapture
+
+simulate-mutations: ## Show that the simulation finds faults: each of tests/simulation/mutations has to be found
+	@CARGO="$(CARGO)" tests/simulation/mutations.sh
 
 test-argocd: tools ## Test with a real Argo CD, which is built first (five minutes, once; needs redis-server)
 	@tests/argocd/build.sh

@@ -1,0 +1,272 @@
+//! What has to hold: at every update that is sent, at every one that AWS takes, and when all is quiet.
+
+use crossinvoke::engine::pipeline::{Outcome, Update};
+
+use super::{
+    aws::{Aws, Status, Version, foreign, ours, role_of},
+    history::{MINUTE, Millis},
+    objects::{Object, Objects},
+    process::{Process, Told},
+    world::{Error, HOLD},
+};
+
+/// An invariant that was broken.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Failed {
+    pub(crate) invariant: &'static str,
+    pub(crate) detail: String,
+}
+
+fn failed<T>(invariant: &'static str, detail: impl Into<String>) -> Result<T, Failed> {
+    Err(Failed { invariant, detail: detail.into() })
+}
+
+/// What was so when AWS answered a check.
+#[derive(Clone, Debug)]
+pub(crate) struct Checked {
+    pub(crate) sampled: Millis,
+    /// When the machine took the answer.
+    pub(crate) taken: Millis,
+    pub(crate) is_busy: bool,
+    /// Until when somebody may want to retry; only where something of theirs failed.
+    pub(crate) held_until: Option<Millis>,
+}
+
+impl Checked {
+    pub(crate) fn of(aws: &Aws, now: Millis) -> Self {
+        let newest = aws.runs.last();
+        let retryable =
+            newest.filter(|run| matches!(run.status, Status::Failed | Status::Stopped) && !run.failed_in_ours);
+        Self {
+            sampled: now,
+            taken: now,
+            is_busy: aws.runs.iter().any(super::aws::Run::is_unfinished),
+            held_until: retryable.map(|run| run.updated + HOLD),
+        }
+    }
+}
+
+/// An update on its way.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) base: i64,
+    process: u32,
+    checked: Millis,
+}
+
+#[derive(Debug)]
+pub(crate) struct Checks {
+    /// What objects asked for, and how often.
+    pub(crate) goals: usize,
+    foreign_edits: usize,
+    pub(crate) lost: usize,
+    crashes: usize,
+    pub(crate) versions: usize,
+    last_sent: Millis,
+    /// What is not ours, as somebody else left it.
+    truth: String,
+    /// The process whose update replaced that.
+    replaced_by: Option<u32>,
+    /// Whether nobody can know any more what was replaced, or somebody was told to see to it.
+    is_excused: bool,
+    in_flight: Vec<u32>,
+}
+
+impl Checks {
+    pub(crate) fn new(aws: &Aws) -> Self {
+        Self {
+            goals: 0,
+            foreign_edits: 0,
+            lost: 0,
+            crashes: 0,
+            versions: 0,
+            last_sent: 0,
+            truth: aws.newest().map(|newest| foreign(&newest.declaration)).unwrap_or_default(),
+            replaced_by: None,
+            is_excused: false,
+            in_flight: Vec::new(),
+        }
+    }
+
+    /// Somebody else wrote.
+    pub(crate) fn edited(&mut self, aws: &Aws) {
+        self.foreign_edits += 1;
+        self.truth = aws.newest().map(|newest| foreign(&newest.declaration)).unwrap_or_default();
+        (self.replaced_by, self.is_excused) = (None, false);
+    }
+
+    /// A process is gone, and with it what it knew.
+    pub(crate) fn crashed(&mut self, process: &Process) {
+        self.crashes += 1;
+        self.in_flight.push(process.id);
+        self.is_excused |= self.replaced_by == Some(process.id);
+    }
+
+    pub(crate) fn one_call_at_a_time(&self, process: &Process) -> Result<(), Failed> {
+        if process.outstanding {
+            return failed("one call at a time", "the answer to another call is still awaited");
+        }
+        Ok(())
+    }
+
+    /// A machine that is not idle waits for an answer or for a time.
+    pub(crate) fn process_goes_on(&self, process: Option<&Process>) -> Result<(), Failed> {
+        match process {
+            Some(process) if !process.machine.is_idle() && !process.outstanding && process.wake.is_none() => {
+                failed("never stuck", format!("waits for nothing: {:?}", process.machine))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Right before an update leaves.
+    pub(crate) fn sends(
+        &mut self,
+        update: &Update,
+        process: &mut Process,
+        objects: &Objects,
+        count: usize,
+        now: Millis,
+    ) -> Result<Sent, Failed> {
+        let Some(checked) = process.checked.take().filter(|checked| checked.taken == now) else {
+            return failed("a check of its own", "it was not checked right before");
+        };
+        if checked.is_busy {
+            return failed("nothing is cancelled", "the check showed something running");
+        }
+        let Some(read) = process.read.as_ref().filter(|read| read.version == update.base) else {
+            return failed("planned on a reading", format!("version {} was not the last reading", update.base));
+        };
+        let restored = process.restored.as_ref().map(|restored| &restored.declaration);
+        let known: Vec<_> = std::iter::once(&read.declaration).chain(restored).collect();
+        let is_foreign_kept = known.iter().any(|known| foreign(known) == foreign(&update.declaration));
+        if !is_foreign_kept {
+            return failed("foreign members stay", "they are neither as read nor as somebody else left them");
+        }
+        let is_held = checked.held_until.is_some_and(|until| until > now);
+        for index in 0..count {
+            let object = objects.0.get(&index);
+            let (before, after) = (ours(&read.declaration, index), ours(&update.declaration, index));
+            let holds = object.is_some_and(|object| object.leaving || object.is_granted);
+            if !before.is_empty() && after.is_empty() && holds && object.is_some_and(|object| !object.leaving) {
+                return failed("what is in place stays", format!("the action of object {index} is taken away"));
+            }
+            if known.iter().any(|known| ours(known, index) == after) {
+                continue;
+            }
+            let Some(object) = object.filter(|object| holds && is_wanted(object, &after)) else {
+                return failed("only what holds now", format!("object {index} wants no {after:?} now: {object:?}"));
+            };
+            let claim = process.claims.get(&object.uid());
+            if is_held && !claim.is_some_and(|(claim, _)| claim.closes_gate) {
+                return failed("held is held", format!("object {index} closes no gate"));
+            }
+        }
+        self.last_sent = now;
+        Ok(Sent { base: update.base, process: process.id, checked: checked.sampled })
+    }
+
+    /// An update reaches AWS and will be applied.
+    pub(crate) fn arrives(&self, sent: &Sent, aws: &Aws, now: Millis) -> Result<(), Failed> {
+        let cancelled = aws.runs.iter().find(|run| run.is_unfinished() && run.started < sent.checked);
+        match cancelled {
+            Some(run) => failed("nothing is cancelled", format!("{run:?} is cancelled at {now}")),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn applied(&mut self, sent: &Sent, before: Option<&Version>, made: &Version) {
+        self.versions += 1;
+        let after = foreign(&made.declaration);
+        if after == self.truth {
+            (self.replaced_by, self.is_excused) = (None, false);
+        } else if before.is_some_and(|before| foreign(&before.declaration) != after) {
+            self.replaced_by = Some(sent.process);
+            // Nobody is left who could know it; or a new pipeline stands at the version that the old one had.
+            self.is_excused |=
+                self.in_flight.contains(&sent.process) || before.is_some_and(|before| before.number == sent.base);
+        }
+    }
+
+    pub(crate) fn told(
+        &mut self,
+        uid: &str,
+        outcome: &Outcome<Error>,
+        process: Option<&Process>,
+    ) -> Result<(), Failed> {
+        if matches!(outcome, Outcome::ForeignWriter { .. }) {
+            self.is_excused = true;
+        }
+        let is_known = process.is_some_and(|process| process.claims.contains_key(uid));
+        if matches!(outcome, Outcome::Written(_)) && !is_known {
+            // Somebody withdrew while it was written; that is no fault.
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn at_the_end(
+        &self,
+        aws: &Aws,
+        objects: &Objects,
+        process: Option<&Process>,
+        now: Millis,
+    ) -> Result<(), Failed> {
+        let Some(process) = process else { return failed("never stuck", "there is no process") };
+        let Some(newest) = aws.newest() else { return failed("quiet", "there is no pipeline") };
+        if let Some((uid, _)) = process.claims.iter().find(|(_, (_, told))| *told == Told::Waits) {
+            return failed("every claim is answered", format!("{uid} still waits: {:?}", process.machine));
+        }
+        if self.last_sent + 20 * MINUTE > now {
+            return failed("quiet", format!("an update was sent at {}", self.last_sent));
+        }
+        if !self.is_excused && foreign(&newest.declaration) != self.truth {
+            return failed(
+                "foreign edits come back",
+                format!("{} instead of {}", foreign(&newest.declaration), self.truth),
+            );
+        }
+        for index in 0..8 {
+            let found = ours(&newest.declaration, index);
+            let is_right = match objects.0.get(&index) {
+                None => found.is_empty(),
+                Some(object) if object.leaving => false,
+                Some(object) if !object.is_granted => true,
+                Some(object) => is_wanted(object, &found) || has_no_place(object, objects, newest),
+            };
+            if !is_right {
+                return failed(
+                    "what is declared is there",
+                    format!("object {index}: {found:?}, {:?}", objects.0.get(&index)),
+                );
+            }
+        }
+        let most = self.goals + 2 * (self.foreign_edits + self.lost + self.crashes);
+        if self.versions > most {
+            return failed("no more versions than reasons", format!("{} versions for {most} reasons", self.versions));
+        }
+        Ok(())
+    }
+}
+
+/// Whether these actions are what the object wants now.
+fn is_wanted(object: &Object, actions: &[(String, String)]) -> bool {
+    if object.leaving {
+        return actions.is_empty();
+    }
+    let (stage, name) = object.place();
+    let [(of, action)] = actions else { return false };
+    let has = |text: String| action.contains(&text);
+    *of == stage
+        && has(format!("\"name\":\"{name}\""))
+        && has(format!("\"FunctionName\":\"validate\",\"UserParameters\":\"{}\"", object.wish.parameters))
+        && has(role_of(object.index).to_string())
+}
+
+/// Whether somebody else has the place that the object wants.
+fn has_no_place(object: &Object, objects: &Objects, newest: &Version) -> bool {
+    let (stage, name) = object.place();
+    let taken = crossinvoke::domain::pipeline_edit::action_at(&newest.declaration, &stage, &name);
+    let is_others = taken.is_some_and(|taken| super::aws::owner(taken) != Some(object.index));
+    is_others && objects.0.contains_key(&object.index)
+}

@@ -1,0 +1,38 @@
+//! The simulation: the machine of one pipeline against a model of AWS, with virtual time. Every history comes from a seed, and
+//! one that breaks an invariant is shortened before it is shown.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests, of which clippy sees only a main")]
+
+mod aws;
+mod checks;
+mod enumerated;
+mod folding;
+mod history;
+mod objects;
+mod process;
+mod seeds;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use libtest_mimic::{Arguments, Trial};
+
+/// What to run, from the environment: the command line is the test harness's.
+#[derive(Clone, Debug, Parser)]
+pub(crate) struct Options {
+    /// Runs this seed alone, and shows all of it.
+    #[arg(long, env = "SEED")]
+    seed: Option<u64>,
+    /// How many seeds are run.
+    #[arg(long, env = "SEEDS", default_value_t = 5_000)]
+    seeds: u64,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse_from(["simulation"]);
+    let mut trials = enumerated::trials();
+    trials.extend(folding::trials());
+    trials.push(Trial::test("seeds", move || seeds::run(&options).map_err(Into::into)));
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}

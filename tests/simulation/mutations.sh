@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Shows that the simulation can fail: applies each mutation to src, and demands that an invariant breaks.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+cargo=${CARGO:-cargo}
+log=$(mktemp)
+applied=
+undo() {
+  if [ -n "$applied" ]; then git apply --reverse "$applied"; fi
+  applied=
+}
+trap 'undo; rm -f "$log"' EXIT
+
+if ! git diff --quiet -- src; then
+  echo "src has changes that are not committed" >&2
+  exit 1
+fi
+survived=0
+if [ $# -eq 0 ]; then set -- tests/simulation/mutations/*.patch; fi
+for patch in "$@"; do
+  git apply "$patch"
+  applied=$patch
+  if ! $cargo test --quiet --locked --package crossinvoke --test simulation --no-run 2>"$log"; then
+    cat "$log"
+    echo "$patch does not build" >&2
+    exit 1
+  fi
+  if $cargo test --quiet --locked --package crossinvoke --test simulation >"$log" 2>&1; then
+    caught="NOT FOUND"
+    survived=1
+  else
+    caught=$(grep -o '^\(SEED=[0-9]* \)\?breaks "[^"]*"' "$log" | sort -u | paste -sd ';' - || true)
+    caught=${caught:-$(grep -m1 'case [0-9]*:' "$log" | cut -c1-80 || true)}
+  fi
+  printf '%-44s %s\n' "$(basename "$patch" .patch)" "${caught:-fails}"
+  undo
+done
+exit $survived
