@@ -187,7 +187,7 @@ fn settling(edit: &Edit<'_>) -> Verdict {
     Verdict::Reconciling {
         reason: Reason::AwsUnavailable,
         message: format!(
-            "the answer to an update of {} was lost; it is read until it is known what became of it, for five minutes at most",
+            "the answer to an update of {} was lost; it is read until it is known what became of it, for seven minutes at most",
             edit.resource
         ),
         retry: Retry::After(UNLESS_WOKEN),

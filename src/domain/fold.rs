@@ -121,7 +121,11 @@ pub fn fold<'a>(declaration: &Json, region: &Region, claims: impl IntoIterator<I
         pending.retain(|(claim, goal)| {
             let folded = match goal.edit(&fold.declaration, region) {
                 Ok(None) => Folded::InPlace,
-                Ok(Some(edited)) if edited.stage_made && !claim.stage_is_recorded => Folded::Unrecorded,
+                // Another claim may make the stage.
+                Ok(Some(edited)) if edited.stage_made && !claim.stage_is_recorded => {
+                    refused.insert(claim.uid.clone(), Folded::Unrecorded);
+                    return true;
+                }
                 // An action may come into the stage that this would take away.
                 Ok(Some(edited)) if !takes_stages && takes_one_of(&fold.declaration, &edited, &wanted) => return true,
                 Ok(Some(edited)) => {

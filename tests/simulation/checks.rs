@@ -35,8 +35,7 @@ pub(crate) struct Checked {
 impl Checked {
     pub(crate) fn of(aws: &Aws, now: Millis) -> Self {
         let newest = aws.runs.last();
-        let retryable =
-            newest.filter(|run| matches!(run.status, Status::Failed | Status::Stopped) && !run.failed_in_ours);
+        let retryable = newest.filter(|run| matches!(run.status, Status::Failed | Status::Stopped) && !run.failed_in_ours);
         Self {
             sampled: now,
             taken: now,
@@ -52,6 +51,7 @@ pub(crate) struct Sent {
     pub(crate) base: i64,
     process: u32,
     checked: Millis,
+    at: Millis,
 }
 
 #[derive(Debug)]
@@ -69,7 +69,11 @@ pub(crate) struct Checks {
     replaced_by: Option<u32>,
     /// Whether nobody can know any more what was replaced, or somebody was told to see to it.
     is_excused: bool,
-    in_flight: Vec<u32>,
+    ended: Vec<u32>,
+    /// Until when an update may be applied whose answer was lost.
+    pub(crate) late_until: Millis,
+    /// Until when the next process may take such an update of one that has ended for its own.
+    ambiguous_until: Millis,
 }
 
 impl Checks {
@@ -84,7 +88,9 @@ impl Checks {
             truth: aws.newest().map(|newest| foreign(&newest.declaration)).unwrap_or_default(),
             replaced_by: None,
             is_excused: false,
-            in_flight: Vec::new(),
+            ended: Vec::new(),
+            late_until: 0,
+            ambiguous_until: 0,
         }
     }
 
@@ -98,7 +104,8 @@ impl Checks {
     /// A process is gone, and with it what it knew.
     pub(crate) fn crashed(&mut self, process: &Process) {
         self.crashes += 1;
-        self.in_flight.push(process.id);
+        self.ended.push(process.id);
+        self.ambiguous_until = self.late_until + 5 * MINUTE;
         self.is_excused |= self.replaced_by == Some(process.id);
     }
 
@@ -124,7 +131,7 @@ impl Checks {
         &mut self,
         update: &Update,
         process: &mut Process,
-        objects: &Objects,
+        (aws, objects): (&Aws, &Objects),
         count: usize,
         now: Millis,
     ) -> Result<Sent, Failed> {
@@ -143,12 +150,20 @@ impl Checks {
         if !is_foreign_kept {
             return failed("foreign members stay", "they are neither as read nor as somebody else left them");
         }
+        // Whoever took it out is not overruled by bringing back what they wrote.
+        let by_others = |index: usize| {
+            let version = process.restored.as_ref().and_then(|restored| aws.version(restored.version - 1));
+            let lacks = restored.is_some_and(|restored| ours(restored, index).is_empty());
+            // A pipeline that was made anew has none of ours.
+            lacks && version.is_none_or(|version| !ours(&version.declaration, index).is_empty())
+        };
         let is_held = checked.held_until.is_some_and(|until| until > now);
         for index in 0..count {
             let object = objects.0.get(&index);
             let (before, after) = (ours(&read.declaration, index), ours(&update.declaration, index));
             let holds = object.is_some_and(|object| object.leaving || object.is_granted);
-            if !before.is_empty() && after.is_empty() && holds && object.is_some_and(|object| !object.leaving) {
+            let is_taken = !before.is_empty() && after.is_empty() && !by_others(index);
+            if is_taken && holds && object.is_some_and(|object| !object.leaving) {
                 return failed("what is in place stays", format!("the action of object {index} is taken away"));
             }
             if known.iter().any(|known| ours(known, index) == after) {
@@ -163,7 +178,7 @@ impl Checks {
             }
         }
         self.last_sent = now;
-        Ok(Sent { base: update.base, process: process.id, checked: checked.sampled })
+        Ok(Sent { base: update.base, process: process.id, checked: checked.sampled, at: now })
     }
 
     /// An update reaches AWS and will be applied.
@@ -183,17 +198,13 @@ impl Checks {
         } else if before.is_some_and(|before| foreign(&before.declaration) != after) {
             self.replaced_by = Some(sent.process);
             // Nobody is left who could know it; or a new pipeline stands at the version that the old one had.
-            self.is_excused |=
-                self.in_flight.contains(&sent.process) || before.is_some_and(|before| before.number == sent.base);
+            self.is_excused |= self.ended.contains(&sent.process)
+                || sent.at < self.ambiguous_until
+                || before.is_some_and(|before| before.number == sent.base);
         }
     }
 
-    pub(crate) fn told(
-        &mut self,
-        uid: &str,
-        outcome: &Outcome<Error>,
-        process: Option<&Process>,
-    ) -> Result<(), Failed> {
+    pub(crate) fn told(&mut self, uid: &str, outcome: &Outcome<Error>, process: Option<&Process>) -> Result<(), Failed> {
         if matches!(outcome, Outcome::ForeignWriter { .. }) {
             self.is_excused = true;
         }
@@ -221,10 +232,7 @@ impl Checks {
             return failed("quiet", format!("an update was sent at {}", self.last_sent));
         }
         if !self.is_excused && foreign(&newest.declaration) != self.truth {
-            return failed(
-                "foreign edits come back",
-                format!("{} instead of {}", foreign(&newest.declaration), self.truth),
-            );
+            return failed("foreign edits come back", format!("{} instead of {}", foreign(&newest.declaration), self.truth));
         }
         for index in 0..8 {
             let found = ours(&newest.declaration, index);
@@ -235,10 +243,7 @@ impl Checks {
                 Some(object) => is_wanted(object, &found) || has_no_place(object, objects, newest),
             };
             if !is_right {
-                return failed(
-                    "what is declared is there",
-                    format!("object {index}: {found:?}, {:?}", objects.0.get(&index)),
-                );
+                return failed("what is declared is there", format!("object {index}: {found:?}, {:?}", objects.0.get(&index)));
             }
         }
         let most = self.goals + 2 * (self.foreign_edits + self.lost + self.crashes);

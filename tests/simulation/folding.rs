@@ -14,7 +14,7 @@ use super::{
     objects::{Object, Objects},
 };
 
-const CASES: u64 = 1_500;
+const CASES: u64 = 250;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![Trial::test("every permutation of a fold", || {

@@ -27,6 +27,9 @@ pub(crate) struct Options {
     /// How many seeds are run.
     #[arg(long, env = "SEEDS", default_value_t = 5_000)]
     seeds: u64,
+    /// Goes on after a seed that fails, and shows one for each invariant.
+    #[arg(long, env = "KEEP_GOING")]
+    keep_going: bool,
 }
 
 fn main() -> ExitCode {

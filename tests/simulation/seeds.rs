@@ -1,21 +1,24 @@
 //! Seeds, and the shortening of a history that fails.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use super::{Options, checks::Failed, history::History, world};
 
 pub(crate) fn run(options: &Options) -> Result<(), String> {
     if let Some(seed) = options.seed {
-        return run_one(seed);
+        return run_one(seed).map(|said| println!("{said}"));
     }
     let (next, events, versions, restored) =
         (AtomicU64::new(0), AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
-    let found: Mutex<Option<u64>> = Mutex::new(None);
+    let found: Mutex<BTreeMap<&'static str, (u64, usize)>> = Mutex::default();
     let work = || {
-        while found.lock().unwrap().is_none() {
+        while options.keep_going || found.lock().unwrap().is_empty() {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= options.seeds {
                 return;
@@ -26,7 +29,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
                     versions.fetch_add(figures.versions, Ordering::Relaxed);
                     restored.fetch_add(figures.restored, Ordering::Relaxed);
                 }
-                Err(_) => _ = found.lock().unwrap().get_or_insert(seed),
+                Err(failed) => found.lock().unwrap().entry(failed.invariant).or_insert((seed, 0)).1 += 1,
             }
         }
     };
@@ -35,8 +38,10 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
             scope.spawn(work);
         }
     });
-    if let Some(seed) = *found.lock().unwrap() {
-        return run_one(seed);
+    let found = found.lock().unwrap();
+    if !found.is_empty() {
+        let told = found.values().map(|(seed, count)| (run_one(*seed).unwrap_or_else(|report| report), count));
+        return Err(told.map(|(report, count)| format!("{report}\n{count} seeds fail so")).collect::<Vec<_>>().join("\n\n"));
     }
     let read = |counted: &AtomicUsize| counted.load(Ordering::Relaxed);
     println!(
@@ -50,9 +55,9 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
 }
 
 /// Runs a seed; where it fails, shows it shortened.
-fn run_one(seed: u64) -> Result<(), String> {
+fn run_one(seed: u64) -> Result<String, String> {
     match report(History::of_seed(seed)) {
-        None => Ok(()),
+        None => Ok(format!("SEED={seed} breaks nothing")),
         Some(report) => Err(format!("SEED={seed} {report}")),
     }
 }

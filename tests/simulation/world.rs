@@ -494,7 +494,7 @@ impl<'a> World<'a> {
         let Some(process) = &mut self.process else { return Ok(()) };
         self.checks.one_call_at_a_time(process)?;
         let update = permit.into_update();
-        let sent = Rc::new(self.checks.sends(&update, process, &self.objects, self.history.objects, self.now)?);
+        let sent = Rc::new(self.checks.sends(&update, process, (&self.aws, &self.objects), self.history.objects, self.now)?);
         process.outstanding = true;
         process.sends(update.base, self.now);
         let (id, base, declaration) = (process.id, update.base, update.declaration);
@@ -508,6 +508,7 @@ impl<'a> World<'a> {
             Some(WriteFault::LostBefore | WriteFault::Throttled) => None,
         };
         if let Some((after, is_answered)) = arrives {
+            self.checks.late_until = self.checks.late_until.max(self.now + after);
             self.put(self.now + after, Event::Arrives(id, Call::Write { sent, declaration, is_answered }));
         }
         match fault {

@@ -8,6 +8,7 @@ mod action;
 mod json;
 mod members;
 mod order;
+mod sent;
 mod stage;
 mod untold;
 mod users;
@@ -19,6 +20,7 @@ pub use self::{
     json::{Fragment, Json, Property},
     members::{Member, desired_members, found_members},
     order::{Earlier, Note, NoteKind, Placed, notes, place_of_ours, placed},
+    sent::is_made_of,
     stage::{renamed, stage_is_only_ours},
     untold::{UNTOLD, Untold},
     users::foreign_users,

@@ -180,7 +180,7 @@ impl<E: Clone> Machine<E> {
             return;
         }
         match answer {
-            Err(error) => self.answer_all(&Outcome::Failed(error), effects),
+            Err(error) => self.failed(error, now, effects),
             Ok(None) => self.answer_all(&Outcome::Stale, effects),
             Ok(Some(pipeline)) if self.is_stale(&pipeline, now) => {
                 self.say_all(&Waiting::Reading, effects);
@@ -266,7 +266,7 @@ impl<E: Clone> Machine<E> {
         let State::Checking { planned } = self.state else { return };
         let occupancy = match answer {
             Ok(occupancy) => occupancy,
-            Err(error) => return self.answer_all(&Outcome::Failed(error), effects),
+            Err(error) => return self.failed(error, now, effects),
         };
         let verdict = {
             let reading = self.reading.as_ref();
@@ -341,6 +341,14 @@ impl<E: Clone> Machine<E> {
         if self.claims.contains_key(uid) {
             self.forget(uid);
             effects.push(Effect::Outcome(uid.to_owned(), outcome));
+        }
+    }
+
+    /// A call failed. What ours replaced is not forgotten for that: nobody else knows of it.
+    fn failed(&mut self, error: E, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+        match self.restored.as_ref().map(|(version, _)| *version) {
+            Some(version) => self.wait(now + STALE_READ, Next::Restore { version }, effects),
+            None => self.answer_all(&Outcome::Failed(error), effects),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::domain::{
     ids::Arn,
     observed::Pipeline,
     occupancy::Verdict,
+    pipeline_edit::{self, Json},
     retry::STALE_READ,
 };
 
@@ -23,9 +24,9 @@ const TRIES: u8 = 8;
 const ROUNDS: u8 = 3;
 
 /// How long a lost update is looked for often, and how long at all: what AWS has accepted can be applied as long as its
-/// signature is valid, which is five minutes.
+/// signature is valid, which is five minutes, and a read can show for two more what was there before.
 const SOON: Duration = Duration::from_mins(1);
-const AT_MOST: Duration = Duration::from_mins(5);
+const AT_MOST: Duration = Duration::from_mins(7);
 
 /// How often it is looked for after that first minute.
 const SELDOM: Duration = Duration::from_mins(1);
@@ -36,6 +37,8 @@ pub(super) struct InFlight {
     base: i64,
     /// The claims in it, with what changes for each.
     claims: Vec<(Claim, Vec<String>)>,
+    /// What was sent.
+    declaration: Json,
     /// The version of somebody else that it brings back.
     restores: Option<i64>,
 }
@@ -77,12 +80,16 @@ impl<E: Clone> Machine<E> {
     ) {
         let gone: Vec<String> =
             self.claims.values().filter(|claim| !look.holds(claim)).map(|claim| claim.uid.clone()).collect();
+        let is_any_gone = !gone.is_empty();
         for uid in gone {
             self.answer(&uid, Outcome::Stale, effects);
         }
+        if let Some((version, _)) = self.restored.as_ref().filter(|_| is_any_gone) {
+            // Its action may be in ours, and would be taken away: it is given the time to claim what it wants now.
+            return self.wait(now + self.settings.collect, Next::Restore { version: *version }, effects);
+        }
         let held = verdict != Verdict::Free;
-        let left_out = &self.tries.left_out;
-        let fold = self.fold(|claim| (!held || claim.closes_gate) && !left_out.contains_key(&claim.uid));
+        let fold = self.fold(|claim| self.may_be_in(claim, held));
         let base = self.reading.as_ref().map(|reading| reading.version);
         let (Some(fold), Some(base)) = (fold, base) else { return self.begin_reading(effects) };
         let is_lost = self.restored.is_some();
@@ -96,16 +103,26 @@ impl<E: Clone> Machine<E> {
             self.claims.iter().filter_map(|(uid, claim)| Some((claim.clone(), included(uid)?))).collect();
         let declaration = fold.declaration.clone();
         self.settle_unchanged(fold, effects);
-        if claims.is_empty() || self.is_ended() {
+        let closes_gate = claims.iter().any(|(claim, changes)| claim.closes_gate && !changes.is_empty());
+        if claims.is_empty() || (held && !closes_gate) || self.is_ended() {
             if held && !self.claims.is_empty() {
                 return self.wait_for_pipeline(verdict, now, effects);
             }
             return self.finish(now, effects);
         }
         let restores = self.restored.as_ref().map(|(version, _)| *version);
-        let permit = Permit::new(Update { base, declaration }, claims.len());
-        self.state = State::Writing(InFlight { base, claims, restores });
+        let permit = Permit::new(Update { base, declaration: declaration.clone() }, claims.len());
+        self.state = State::Writing(InFlight { base, claims, declaration, restores });
         effects.push(Effect::Write(permit));
+    }
+
+    /// While somebody may want to retry only an open gate is closed; what ours has in place already stays in it.
+    fn may_be_in(&self, claim: &Claim, held: bool) -> bool {
+        let is_in_ours = || {
+            let reading = self.reading.as_ref().filter(|_| self.restored.is_some());
+            reading.is_some_and(|read| matches!(claim.goal.edit(&read.declaration, &self.settings.region), Ok(None)))
+        };
+        !self.tries.left_out.contains_key(&claim.uid) && (!held || claim.closes_gate || is_in_ours())
     }
 
     pub(super) fn wrote(&mut self, answer: Result<Pipeline, Failure<E>>, now: Timestamp, effects: &mut Vec<Effect<E>>) {
@@ -130,14 +147,16 @@ impl<E: Clone> Machine<E> {
         self.written = Some(pipeline.version);
         self.restored = None;
         let others = pipeline.version - 1;
-        if others > flight.base && self.tries.rounds < ROUNDS && !self.is_ended() {
+        // Of a pipeline that was made again meanwhile the versions are lower.
+        let has_replaced = others != flight.base;
+        if has_replaced && self.tries.rounds < ROUNDS && !self.is_ended() {
             // Somebody wrote between our reading and our write, and ours replaced that.
             self.tries.rounds += 1;
             self.state = State::Restoring { version: others };
             effects.push(Effect::ReadVersion(others));
             return;
         }
-        let foreign = (others > flight.base).then_some(others);
+        let foreign = has_replaced.then_some(others);
         let claims: Vec<&Claim> = flight.claims.iter().map(|(claim, _)| claim).collect();
         let again = fold::fold(&pipeline.declaration, &self.settings.region, claims.iter().copied());
         let (count, shared) = (flight.claims.len(), Arc::new(pipeline.clone()));
@@ -197,6 +216,9 @@ impl<E: Clone> Machine<E> {
         effects: &mut Vec<Effect<E>>,
     ) {
         let Some(reading) = self.reading.clone() else { return self.finish(now, effects) };
+        if let Some(version) = flight.restores {
+            return self.restore_refused(flight, version, now, effects);
+        }
         let refused = Outcome::Refused { error: error.clone(), pipeline: Box::new(reading.clone()) };
         let behind: Vec<&Claim> = match &role {
             Some(role) => {
@@ -237,7 +259,20 @@ impl<E: Clone> Machine<E> {
         self.finish(now, effects);
     }
 
-    /// The answer was lost: the version after the one that was planned on tells.
+    /// What ours replaced is not taken back. Nobody is left out of it: that would take away what ours has in place.
+    fn restore_refused(&mut self, flight: &InFlight, version: i64, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+        let wait = STALE_READ.saturating_mul(1 << self.tries.refused.min(TRIES));
+        self.tries.refused += 1;
+        if self.tries.refused < TRIES {
+            return self.wait(now + wait, Next::Restore { version }, effects);
+        }
+        for (claim, _) in &flight.claims {
+            self.answer(&claim.uid, Outcome::ForeignWriter { version }, effects);
+        }
+        self.finish(now, effects);
+    }
+
+    /// The answer was lost: a version that is what was sent tells.
     pub(super) fn read_unsettled(
         &mut self,
         answer: Result<Option<Pipeline>, E>,
@@ -246,25 +281,35 @@ impl<E: Clone> Machine<E> {
     ) {
         let State::Unsettled { flight, since, .. } = std::mem::replace(&mut self.state, State::Idle) else { return };
         match answer {
-            Ok(Some(read)) if read.version > flight.base => {
-                let claims = flight.claims.iter().map(|(claim, _)| claim);
-                let again = fold::fold(&read.declaration, &self.settings.region, claims);
-                if read.version == flight.base + 1 && again.changed().next().is_none() {
-                    return self.settled(flight, &read, now, effects);
-                }
-                self.written = None;
-                self.begin_reading(effects);
-            }
+            Ok(Some(read)) if self.is_made_by(&flight, &read) => self.settled(flight, &read, now, effects),
             Ok(None) => self.begin_reading(effects),
-            _ if now >= since + AT_MOST => {
-                self.written = None;
-                self.begin_reading(effects);
-            }
+            // Also while somebody else's version is shown: ours may come after it, and would replace it.
+            _ if now >= since + AT_MOST => match flight.restores {
+                // The version that replaced it is ours as well.
+                Some(version) => {
+                    self.written = Some(flight.base);
+                    self.state = State::Restoring { version };
+                    effects.push(Effect::ReadVersion(version));
+                }
+                None => {
+                    self.written = None;
+                    self.begin_reading(effects);
+                }
+            },
             _ => {
                 let next = now + (if now < since + SOON { STALE_READ } else { SELDOM });
                 self.state = State::Unsettled { flight, since, next };
                 effects.push(Effect::WakeAt(next));
             }
         }
+    }
+
+    /// Whether a version is what became of an update.
+    fn is_made_by(&self, flight: &InFlight, read: &Pipeline) -> bool {
+        let claims = flight.claims.iter().map(|(claim, _)| claim);
+        let has_all = || fold::fold(&read.declaration, &self.settings.region, claims).changed().next().is_none();
+        let is_next = read.version == flight.base + 1;
+        read.version != flight.base
+            && (pipeline_edit::is_made_of(&read.declaration, &flight.declaration) || (is_next && has_all()))
     }
 }
