@@ -70,6 +70,8 @@ pub(crate) struct Checks {
     /// Whether nobody can know any more what was replaced, or somebody was told to see to it.
     is_excused: bool,
     ended: Vec<u32>,
+    /// When the pipeline was made.
+    made: Millis,
     /// Until when an update may be applied whose answer was lost.
     pub(crate) late_until: Millis,
     /// Until when the next process may take such an update of one that has ended for its own.
@@ -89,6 +91,7 @@ impl Checks {
             replaced_by: None,
             is_excused: false,
             ended: Vec::new(),
+            made: 0,
             late_until: 0,
             ambiguous_until: 0,
         }
@@ -99,6 +102,12 @@ impl Checks {
         self.foreign_edits += 1;
         self.truth = aws.newest().map(|newest| foreign(&newest.declaration)).unwrap_or_default();
         (self.replaced_by, self.is_excused) = (None, false);
+    }
+
+    /// Somebody made the pipeline again.
+    pub(crate) fn made(&mut self, aws: &Aws, now: Millis) {
+        self.made = now;
+        self.edited(aws);
     }
 
     /// A process is gone, and with it what it knew.
@@ -199,21 +208,15 @@ impl Checks {
             self.replaced_by = Some(sent.process);
             // Nobody is left who could know it; or a new pipeline stands at the version that the old one had.
             self.is_excused |= self.ended.contains(&sent.process)
-                || sent.at < self.ambiguous_until
+                || sent.at < self.ambiguous_until.max(self.made)
                 || before.is_some_and(|before| before.number == sent.base);
         }
     }
 
-    pub(crate) fn told(&mut self, uid: &str, outcome: &Outcome<Error>, process: Option<&Process>) -> Result<(), Failed> {
+    pub(crate) fn told(&mut self, outcome: &Outcome<Error>) {
         if matches!(outcome, Outcome::ForeignWriter { .. }) {
             self.is_excused = true;
         }
-        let is_known = process.is_some_and(|process| process.claims.contains_key(uid));
-        if matches!(outcome, Outcome::Written(_)) && !is_known {
-            // Somebody withdrew while it was written; that is no fault.
-            return Ok(());
-        }
-        Ok(())
     }
 
     pub(crate) fn at_the_end(

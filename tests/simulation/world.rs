@@ -283,7 +283,7 @@ impl<'a> World<'a> {
             Step::DeletePipeline => self.aws.delete(self.now),
             Step::MakePipeline if self.aws.newest().is_none() => {
                 self.aws.make(self.now);
-                self.checks.edited(&self.aws);
+                self.checks.made(&self.aws, self.now);
             }
             Step::MakePipeline => {}
             Step::Lag { by, pattern } => self.lag = Some((by, pattern)),
@@ -530,7 +530,7 @@ impl<'a> World<'a> {
         if let Some(what) = what {
             self.say(|| what);
         }
-        self.checks.told(uid, outcome, self.process.as_ref())?;
+        self.checks.told(outcome);
         let Some(process) = &mut self.process else { return Ok(()) };
         let Some((_, told)) = process.claims.get_mut(uid) else { return Ok(()) };
         let Some(index) = self.objects.by_uid(uid).map(|object| object.index) else { return Ok(()) };

@@ -117,7 +117,8 @@ impl<E: Clone> Machine<E> {
 
     fn is_under_way(&self) -> bool {
         let sent = matches!(self.state, State::Writing(_) | State::Unsettled { .. } | State::Restoring { .. });
-        sent || self.restored.is_some()
+        let restores = matches!(self.state, State::Waiting { then: Next::Restore { .. }, .. });
+        sent || restores || self.restored.is_some()
     }
 
     fn claim(&mut self, claim: Claim, now: Timestamp, effects: &mut Vec<Effect<E>>) {
@@ -193,7 +194,8 @@ impl<E: Clone> Machine<E> {
                 if let Some(fold) = self.fold(|_| true) {
                     self.settle_unchanged(fold, effects);
                 }
-                if self.claims.is_empty() {
+                // What ours replaced comes back even if nobody wants anything any more.
+                if self.claims.is_empty() && self.restored.is_none() {
                     self.finish(now, effects);
                 } else {
                     self.state = State::Checking { planned: true };
