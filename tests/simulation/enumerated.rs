@@ -80,7 +80,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         }),
         Trial::test("every order of two events", || {
             let histories = worlds().into_iter().flat_map(|world| {
-                let events = world::run(&world).map_or(0, |figures| figures.events).min(50);
+                let events = world::run(&world).map_or(0, |figures| figures.events).min(36);
                 let pairs = (0..events).flat_map(move |one| (one..events).map(move |other| vec![one, other]));
                 pairs.map(move |swapped| History { swapped, ..world.clone() })
             });

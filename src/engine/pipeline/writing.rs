@@ -105,7 +105,7 @@ impl<E: Clone> Machine<E> {
         self.settle_unchanged(fold, effects);
         let closes_gate = claims.iter().any(|(claim, changes)| claim.closes_gate && !changes.is_empty());
         if (claims.is_empty() && !is_lost) || (held && !closes_gate) || self.is_ended() {
-            if held && (is_lost || !self.claims.is_empty()) && !self.is_ended() {
+            if held && (is_lost || !self.claims.is_empty()) {
                 return self.wait_for_pipeline(verdict, now, effects);
             }
             return self.finish(now, effects);
