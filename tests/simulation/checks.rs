@@ -35,7 +35,8 @@ pub(crate) struct Checked {
 impl Checked {
     pub(crate) fn of(aws: &Aws, now: Millis) -> Self {
         let newest = aws.runs.last();
-        let retryable = newest.filter(|run| matches!(run.status, Status::Failed | Status::Stopped) && !run.failed_in_ours);
+        let retryable =
+            newest.filter(|run| matches!(run.status, Status::Failed | Status::Stopped) && !run.failed_in_ours);
         Self {
             sampled: now,
             taken: now,
@@ -235,7 +236,10 @@ impl Checks {
             return failed("quiet", format!("an update was sent at {}", self.last_sent));
         }
         if !self.is_excused && foreign(&newest.declaration) != self.truth {
-            return failed("foreign edits come back", format!("{} instead of {}", foreign(&newest.declaration), self.truth));
+            return failed(
+                "foreign edits come back",
+                format!("{} instead of {}", foreign(&newest.declaration), self.truth),
+            );
         }
         for index in 0..8 {
             let found = ours(&newest.declaration, index);
@@ -246,7 +250,10 @@ impl Checks {
                 Some(object) => is_wanted(object, &found) || has_no_place(object, objects, newest),
             };
             if !is_right {
-                return failed("what is declared is there", format!("object {index}: {found:?}, {:?}", objects.0.get(&index)));
+                return failed(
+                    "what is declared is there",
+                    format!("object {index}: {found:?}, {:?}", objects.0.get(&index)),
+                );
             }
         }
         let most = self.goals + 2 * (self.foreign_edits + self.lost + self.crashes);

@@ -110,6 +110,7 @@ impl Object {
             stages_known: stages_known.iter().map(|name| name.parse().expect("a name")).collect(),
             neighbours,
             reclaimed: Vec::new(),
+            ..Owned::default()
         };
         if self.leaving {
             return PipelineGoal::HoldsNone(owned);

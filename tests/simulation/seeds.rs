@@ -41,7 +41,10 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let found = found.lock().unwrap();
     if !found.is_empty() {
         let told = found.values().map(|(seed, count)| (run_one(*seed).unwrap_or_else(|report| report), count));
-        return Err(told.map(|(report, count)| format!("{report}\n{count} seeds fail so")).collect::<Vec<_>>().join("\n\n"));
+        return Err(told
+            .map(|(report, count)| format!("{report}\n{count} seeds fail so"))
+            .collect::<Vec<_>>()
+            .join("\n\n"));
     }
     let read = |counted: &AtomicUsize| counted.load(Ordering::Relaxed);
     println!(

@@ -494,7 +494,8 @@ impl<'a> World<'a> {
         let Some(process) = &mut self.process else { return Ok(()) };
         self.checks.one_call_at_a_time(process)?;
         let update = permit.into_update();
-        let sent = Rc::new(self.checks.sends(&update, process, (&self.aws, &self.objects), self.history.objects, self.now)?);
+        let sent =
+            Rc::new(self.checks.sends(&update, process, (&self.aws, &self.objects), self.history.objects, self.now)?);
         process.outstanding = true;
         process.sends(update.base, self.now);
         let (id, base, declaration) = (process.id, update.base, update.declaration);

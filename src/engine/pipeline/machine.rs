@@ -284,14 +284,14 @@ impl<E: Clone> Machine<E> {
             Verdict::Held { .. } => self.claims.values().any(|claim| claim.closes_gate),
         };
         match (may_go_on, planned) {
-            (false, _) => self.wait_for_pipeline(verdict, now, effects),
+            (false, _) => self.wait_for_pipeline(&verdict, now, effects),
             (true, false) => self.begin_reading(effects),
-            (true, true) => self.write(verdict, now, look, effects),
+            (true, true) => self.write(&verdict, now, look, effects),
         }
     }
 
-    pub(super) fn wait_for_pipeline(&mut self, verdict: Verdict, now: Timestamp, effects: &mut Vec<Effect<E>>) {
-        let until = match &verdict {
+    pub(super) fn wait_for_pipeline(&mut self, verdict: &Verdict, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+        let until = match verdict {
             Verdict::Held { until, .. } => (*until).min(now + self.settings.idle_poll),
             _ => now + self.settings.idle_poll,
         };

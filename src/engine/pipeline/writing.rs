@@ -73,7 +73,7 @@ impl<E: Clone> Machine<E> {
     /// The last look, the fold and the permit, in one step.
     pub(super) fn write(
         &mut self,
-        verdict: Verdict,
+        verdict: &Verdict,
         now: Timestamp,
         look: &impl LastLook,
         effects: &mut Vec<Effect<E>>,
@@ -88,7 +88,7 @@ impl<E: Clone> Machine<E> {
             // Its action may be in ours, and would be taken away: it is given the time to claim what it wants now.
             return self.wait(now + self.settings.collect, Next::Restore { version: *version }, effects);
         }
-        let held = verdict != Verdict::Free;
+        let held = *verdict != Verdict::Free;
         let fold = self.fold(|claim| self.may_be_in(claim, held));
         let base = self.reading.as_ref().map(|reading| reading.version);
         let (Some(fold), Some(base)) = (fold, base) else { return self.begin_reading(effects) };
@@ -284,18 +284,16 @@ impl<E: Clone> Machine<E> {
             Ok(Some(read)) if self.is_made_by(&flight, &read) => self.settled(flight, &read, now, effects),
             Ok(None) => self.begin_reading(effects),
             // Also while somebody else's version is shown: ours may come after it, and would replace it.
-            _ if now >= since + AT_MOST => match flight.restores {
-                // The version that replaced it is ours as well.
-                Some(version) => {
-                    self.written = Some(flight.base);
-                    self.state = State::Restoring { version };
-                    effects.push(Effect::ReadVersion(version));
-                }
-                None => {
+            _ if now >= since + AT_MOST => {
+                let Some(version) = flight.restores else {
                     self.written = None;
-                    self.begin_reading(effects);
-                }
-            },
+                    return self.begin_reading(effects);
+                };
+                // The version that replaced it is ours as well.
+                self.written = Some(flight.base);
+                self.state = State::Restoring { version };
+                effects.push(Effect::ReadVersion(version));
+            }
             _ => {
                 let next = now + (if now < since + SOON { STALE_READ } else { SELDOM });
                 self.state = State::Unsettled { flight, since, next };
