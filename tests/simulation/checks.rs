@@ -119,7 +119,7 @@ impl Checks {
         self.is_excused |= self.replaced_by == Some(process.id);
     }
 
-    pub(crate) fn one_call_at_a_time(&self, process: &Process) -> Result<(), Failed> {
+    pub(crate) fn one_call_at_a_time(process: &Process) -> Result<(), Failed> {
         if process.outstanding {
             return failed("one call at a time", "the answer to another call is still awaited");
         }
@@ -127,7 +127,7 @@ impl Checks {
     }
 
     /// A machine that is not idle waits for an answer or for a time.
-    pub(crate) fn process_goes_on(&self, process: Option<&Process>) -> Result<(), Failed> {
+    pub(crate) fn process_goes_on(process: Option<&Process>) -> Result<(), Failed> {
         match process {
             Some(process) if !process.machine.is_idle() && !process.outstanding && process.wake.is_none() => {
                 failed("never stuck", format!("waits for nothing: {:?}", process.machine))
@@ -192,7 +192,7 @@ impl Checks {
     }
 
     /// An update reaches AWS and will be applied.
-    pub(crate) fn arrives(&self, sent: &Sent, aws: &Aws, now: Millis) -> Result<(), Failed> {
+    pub(crate) fn arrives(sent: &Sent, aws: &Aws, now: Millis) -> Result<(), Failed> {
         let cancelled = aws.runs.iter().find(|run| run.is_unfinished() && run.started < sent.checked);
         match cancelled {
             Some(run) => failed("nothing is cancelled", format!("{run:?} is cancelled at {now}")),

@@ -1,23 +1,22 @@
 //! A world: one pipeline, its objects, and one process at a time whose machine is under test. Time is a number in a queue of
 //! events, so that every run of a history is the same.
 
+mod aws_side;
+mod object_side;
+
 use std::{collections::BTreeMap, rc::Rc};
 
 use crossinvoke::{
-    domain::{
-        observed::{Pipeline, Resource},
-        own_writes::OwnWrites,
-        pipeline_edit::Json,
-    },
-    engine::pipeline::{Effect, Failure, Input, Machine, Outcome, Permit, Settings},
+    domain::{observed::Resource, own_writes::OwnWrites, pipeline_edit::Json},
+    engine::pipeline::{Effect, Failure, Input, Machine, Permit, Settings},
 };
 
 use super::{
-    aws::{Aws, Run, Status, Version, foreign, owner, role_of, time},
+    aws::{Aws, Status, time},
     checks::{Checked, Checks, Failed, Sent},
     history::{History, MINUTE, Millis, SECOND, Step, WriteFault},
     objects::{Object, Objects},
-    process::{Process, Told},
+    process::Process,
 };
 
 pub(crate) const HOLD: Millis = 10 * MINUTE;
@@ -137,7 +136,7 @@ impl<'a> World<'a> {
             self.now = self.now.max(at);
             self.figures.events += 1;
             self.happens(event)?;
-            self.checks.process_goes_on(self.process.as_ref())?;
+            Checks::process_goes_on(self.process.as_ref())?;
         }
         self.now = end;
         self.figures.versions = self.checks.versions;
@@ -304,35 +303,6 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    fn execution(&mut self, step: Step) {
-        let (now, newest) = (self.now, self.aws.newest().cloned());
-        let Some(newest) = newest else { return };
-        if step == Step::Start {
-            let (status, failed) = (Status::InProgress, None);
-            return self.aws.runs.push(Run { started: now, updated: now, status, failed, failed_in_ours: false });
-        }
-        let ours = || {
-            let stages = newest.declaration.list("stages").iter();
-            let mut actions = stages.flat_map(|stage| stage.list("actions").iter().map(move |action| (stage, action)));
-            let (stage, action) = actions.find(|(_, action)| owner(action).is_some())?;
-            Some((stage.text("name").to_owned(), action.text("name").to_owned()))
-        };
-        let Some(run) = self.aws.running() else { return };
-        run.updated = now;
-        match step {
-            Step::Finish => run.status = Status::Succeeded,
-            Step::Stop => run.status = Status::Stopping,
-            Step::Stopped => run.status = Status::Stopped,
-            Step::Fail { in_ours } => {
-                let ours = in_ours.then(ours).flatten();
-                run.status = Status::Failed;
-                run.failed_in_ours = ours.is_some();
-                run.failed = Some(ours.unwrap_or_else(|| ("Build".to_owned(), "Make".to_owned())));
-            }
-            _ => {}
-        }
-    }
-
     fn terminate(&mut self) -> Result<(), Failed> {
         self.input(Input::Terminate)?;
         if let Some(process) = &mut self.process {
@@ -363,70 +333,6 @@ impl<'a> World<'a> {
             (run.status, run.updated) = (Status::Succeeded, self.now);
         }
         self.step(Step::MakePipeline)
-    }
-
-    /// What a read shows now.
-    fn sample(&mut self) -> Option<Rc<Version>> {
-        let mut behind = 0;
-        if let Some((by, pattern)) = &mut self.lag {
-            behind = if *pattern & 1 == 1 { *by } else { 0 };
-            *pattern >>= 1;
-        }
-        self.aws.at(self.now.saturating_sub(behind))
-    }
-
-    fn arrives(&mut self, process: u32, call: Call) -> Result<(), Failed> {
-        let fails = !matches!(call, Call::Write { .. }) && std::mem::take(&mut self.next_call_fails);
-        let (input, checked) = match call {
-            Call::Read if fails => (Input::Read(Err("unavailable")), None),
-            Call::Version(_) if fails => (Input::ReadVersion(Err("unavailable")), None),
-            Call::Check if fails => (Input::Checked(Err("unavailable")), None),
-            Call::Read => (Input::Read(Ok(self.sample().map(|version| version.read()))), None),
-            Call::Version(number) => {
-                (Input::ReadVersion(Ok(self.aws.version(number).map(|version| version.read()))), None)
-            }
-            Call::Check => {
-                let checked = Checked::of(&self.aws, self.now);
-                (Input::Checked(Ok(self.aws.occupancy())), Some(checked))
-            }
-            Call::Write { sent, declaration, is_answered } => {
-                let answer = self.update(&sent, declaration)?;
-                if !is_answered {
-                    return Ok(());
-                }
-                (Input::Wrote(answer), None)
-            }
-        };
-        self.put(self.now + self.latency, Event::Answered(process, Box::new(input), checked));
-        Ok(())
-    }
-
-    fn update(&mut self, sent: &Sent, declaration: Json) -> Result<Result<Pipeline, Failure<Error>>, Failed> {
-        let refused =
-            |role, of_declaration| Ok(Err(Failure::Refused { role, of_declaration, error: "refused by AWS" }));
-        let is_in = |object: &usize| !super::aws::ours(&declaration, *object).is_empty();
-        let now = self.now;
-        let because = |refusing: &BTreeMap<usize, Millis>| {
-            refusing.iter().find(|(object, until)| **until > now && is_in(object)).map(|(object, _)| *object)
-        };
-        if let Some(object) = because(&self.role_refused) {
-            return refused(Some(role_of(object)), true);
-        }
-        if because(&self.action_refused).is_some() {
-            return refused(None, true);
-        }
-        let before = self.aws.newest().cloned();
-        self.checks.arrives(sent, &self.aws, self.now)?;
-        let Some(made) = self.aws.update(declaration, self.now) else { return refused(None, false) };
-        self.checks.applied(sent, before.as_deref(), &made);
-        let is_lost = before.is_some_and(|before| foreign(&before.declaration) != foreign(&made.declaration));
-        self.say(|| {
-            format!(
-                "AWS makes version {} of an update planned on {}; another's edit is lost: {is_lost}",
-                made.number, sent.base
-            )
-        });
-        Ok(Ok(Pipeline { unread: true, ..made.read() }))
     }
 
     fn answered(&mut self, input: Input<Error>, checked: Option<Checked>) -> Result<(), Failed> {
@@ -483,7 +389,7 @@ impl<'a> World<'a> {
             Effect::Check => Call::Check,
             Effect::Write(permit) => return self.send(permit),
         };
-        self.checks.one_call_at_a_time(process)?;
+        Checks::one_call_at_a_time(process)?;
         process.outstanding = true;
         self.say(|| format!("  {call:?}"));
         self.put(self.now + self.latency, Event::Arrives(id, call));
@@ -492,7 +398,7 @@ impl<'a> World<'a> {
 
     fn send(&mut self, permit: Permit) -> Result<(), Failed> {
         let Some(process) = &mut self.process else { return Ok(()) };
-        self.checks.one_call_at_a_time(process)?;
+        Checks::one_call_at_a_time(process)?;
         let update = permit.into_update();
         let sent =
             Rc::new(self.checks.sends(&update, process, (&self.aws, &self.objects), self.history.objects, self.now)?);
@@ -524,113 +430,6 @@ impl<'a> World<'a> {
             }
         }
         Ok(())
-    }
-
-    fn tell(&mut self, uid: &str, outcome: &Outcome<Error>) -> Result<(), Failed> {
-        let what = self.log.is_some().then(|| short(&format!("  {uid}: {outcome:?}")));
-        if let Some(what) = what {
-            self.say(|| what);
-        }
-        self.checks.told(outcome);
-        let Some(process) = &mut self.process else { return Ok(()) };
-        let Some((_, told)) = process.claims.get_mut(uid) else { return Ok(()) };
-        let Some(index) = self.objects.by_uid(uid).map(|object| object.index) else { return Ok(()) };
-        *told = if matches!(outcome, Outcome::Waiting(_)) { Told::Waits } else { Told::Ended };
-        let after = match outcome {
-            Outcome::Waiting(_) => return Ok(()),
-            Outcome::InPlace | Outcome::Written(_) | Outcome::Stale => SECOND,
-            Outcome::Failed(_) => 5 * SECOND,
-            Outcome::Refused { .. } => 30 * SECOND,
-            Outcome::Blocked(_) => MINUTE,
-            Outcome::Unreached { .. } | Outcome::ForeignWriter { .. } => 2 * MINUTE,
-        };
-        self.look_soon(index, after);
-        Ok(())
-    }
-
-    /// An object looks at the pipeline and claims what differs.
-    fn look(&mut self, index: usize) -> Result<(), Failed> {
-        let now = self.now;
-        let Some(process) = &mut self.process else { return Ok(()) };
-        if process.looks.get(&index) != Some(&now) && process.looks.get(&index).is_some_and(|at| *at > now) {
-            return Ok(());
-        }
-        process.looks.remove(&index);
-        let Some(object) = self.objects.0.get_mut(&index).filter(|_| !process.is_ending) else { return Ok(()) };
-        object.looked = object.generation;
-        let (uid, is_free) = (object.uid(), object.is_granted || object.leaving);
-        if !is_free {
-            self.look_soon(index, MINUTE);
-            return self.withdraw(&uid);
-        }
-        let Some(read) = self.sample().map(|version| version.read()) else {
-            self.look_soon(index, MINUTE);
-            return self.absent(index, &uid);
-        };
-        let (Some(process), resource) = (&mut self.process, resource()) else { return Ok(()) };
-        let state = Some(read.version.to_string());
-        process.writes.note_read(&resource, &state);
-        if self.history.objects_remember && process.writes.is_stale(&resource, &state, time(now)) {
-            self.look_soon(index, 5 * SECOND);
-            return self.withdraw(&uid);
-        }
-        let (object, region) = (&self.objects.0[&index], "eu-west-1".parse().expect("a region"));
-        match object.goal(&self.objects.others(object)).edit(&read.declaration, &region) {
-            Ok(None) if object.leaving => {
-                self.look_soon(index, 30 * SECOND);
-                self.absent(index, &uid)
-            }
-            Ok(None) => {
-                process.settled.insert(uid.clone(), object.place());
-                self.look_soon(index, 5 * MINUTE);
-                self.withdraw(&uid)
-            }
-            Err(_) => {
-                self.look_soon(index, MINUTE);
-                self.withdraw(&uid)
-            }
-            Ok(Some(edited)) => {
-                let others = self.objects.others(object);
-                let made = edited.stage_made || others.iter().any(|other| other.made().contains(object.wish.stage));
-                if let Some(object) = self.objects.0.get_mut(&index).filter(|object| !object.leaving) {
-                    object.record(made);
-                }
-                self.look_soon(index, MINUTE);
-                self.claim(index, &read)
-            }
-        }
-    }
-
-    /// The action of an object that is leaving is not to be seen. That it is gone is known when nothing can bring it back.
-    fn absent(&mut self, index: usize, uid: &str) -> Result<(), Failed> {
-        let is_leaving = self.objects.0.get(&index).is_some_and(|object| object.leaving);
-        if is_leaving && self.process.as_ref().is_some_and(|process| process.is_settled(self.now)) {
-            self.objects.0.remove(&index);
-            self.say(|| format!("object {index} is gone"));
-        }
-        self.withdraw(uid)
-    }
-
-    fn claim(&mut self, index: usize, read: &Pipeline) -> Result<(), Failed> {
-        let object = &self.objects.0[&index];
-        let goal = object.goal(&self.objects.others(object));
-        let Some(process) = &mut self.process else { return Ok(()) };
-        let closes_gate = !object.leaving && process.settled.get(&object.uid()) == Some(&object.place());
-        let claim = object.claim(goal, read, closes_gate);
-        let goes_on = |(known, told): &(_, Told)| *told == Told::Waits && claim.asks_the_same(known);
-        if process.claims.get(&claim.uid).is_some_and(goes_on) {
-            return Ok(());
-        }
-        process.claims.insert(claim.uid.clone(), (claim.clone(), Told::Waits));
-        self.input(Input::Claim(Box::new(claim)))
-    }
-
-    fn withdraw(&mut self, uid: &str) -> Result<(), Failed> {
-        let Some(process) = &mut self.process else { return Ok(()) };
-        if process.claims.remove(uid).is_none() {
-            return Ok(());
-        }
-        self.input(Input::Withdraw(uid.to_owned()))
     }
 }
 
