@@ -14,7 +14,7 @@ use super::{
     objects::{Object, Objects},
 };
 
-const CASES: u64 = 100;
+const CASES: u64 = 60;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![Trial::test("every permutation of a fold", || {
