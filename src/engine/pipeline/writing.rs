@@ -306,7 +306,8 @@ impl<E: Clone> Machine<E> {
     fn is_made_by(&self, flight: &InFlight, read: &Pipeline) -> bool {
         let claims = flight.claims.iter().map(|(claim, _)| claim);
         let has_all = || fold::fold(&read.declaration, &self.settings.region, claims).changed().next().is_none();
-        let is_next = read.version == flight.base + 1;
+        // What is only brought back has all of that before.
+        let is_next = read.version == flight.base + 1 && flight.restores.is_none();
         read.version != flight.base
             && (pipeline_edit::is_made_of(&read.declaration, &flight.declaration) || (is_next && has_all()))
     }
