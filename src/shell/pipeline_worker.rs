@@ -180,7 +180,8 @@ impl Worker {
         let (client, key, host) = (self.client.clone(), self.key.clone(), self.host.clone());
         let pipelines = self.pipelines.clone();
         let (base, checked) = (permit.base(), self.checked.unwrap_or_else(Instant::now));
-        tracing::info!(pipeline = %key.name, account = %key.account, claims = permit.claims(), version = base, "updating pipeline");
+        let objects: Vec<String> = permit.objects().iter().map(ToString::to_string).collect();
+        tracing::info!(pipeline = %key.name, account = %key.account, objects = objects.join(","), version = base, "updating pipeline");
         host.sends(&key, base);
         let sending = tokio::spawn(async move {
             let _slot = pipelines.write_slot().await;

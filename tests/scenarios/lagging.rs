@@ -56,7 +56,10 @@ async fn not_undone(scenario: &mut Scenario<'_>) -> Result<()> {
     let actions = pipeline(scenario)?["stages"][2]["actions"].as_array().cloned().unwrap_or_default();
     assert_eq!(actions.len(), 3, "{actions:?}");
     let calls = scenario.calls_since(mark)?;
-    assert_eq!((calls.of("UpdatePipeline"), version(scenario)? - before), (3, 3), "{calls}");
+    // One version for those that come together, and none twice.
+    let updates = calls.of("UpdatePipeline");
+    assert!((1..=3).contains(&updates), "{calls}");
+    assert_eq!(version(scenario)? - before, i64::try_from(updates).context("a count")?, "{calls}");
     Ok(())
 }
 

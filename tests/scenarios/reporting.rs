@@ -70,7 +70,7 @@ async fn events(scenario: &Scenario<'_>) -> Result<Vec<String>> {
 
 async fn events_come_last(scenario: &mut Scenario<'_>) -> Result<()> {
     converge(scenario, &scenario.invoke("validate")).await?;
-    let all = ["Made", "Ready"];
+    let all = ["Made", "PipelineUpdated", "Ready"];
     eventually("both events", DEADLINE, async || {
         let found = events(scenario).await.map_err(|error| error.to_string())?;
         if found == all { Ok(()) } else { Err(format!("{found:?}")) }
@@ -100,7 +100,11 @@ async fn events_come_last(scenario: &mut Scenario<'_>) -> Result<()> {
     scenario.touch("validate", "drift").await?;
     eventually("the events of the correction", DEADLINE, async || {
         let found = events(scenario).await.map_err(|error| error.to_string())?;
-        if found == ["Corrected", "Drifted", "Made", "Made", "Ready"] { Ok(()) } else { Err(format!("{found:?}")) }
+        if found == ["Corrected", "Drifted", "Made", "Made", "PipelineUpdated", "PipelineUpdated", "Ready"] {
+            Ok(())
+        } else {
+            Err(format!("{found:?}"))
+        }
     })
     .await
 }
@@ -160,7 +164,7 @@ async fn what_was_not_looked_at_for_three_intervals_is_unknown(scenario: &mut Sc
     scenario.aws().clear_faults().context("healing")?;
     scenario.touch("validate", "look").await?;
     scenario.until_reason("validate", "Converged").await?;
-    assert_eq!(events(scenario).await?, ["Made", "Ready"], "AWS answers again: nobody has to know");
+    assert_eq!(events(scenario).await?, ["Made", "PipelineUpdated", "Ready"], "AWS answers again: nobody has to know");
     Ok(())
 }
 

@@ -1,7 +1,16 @@
 //! The simulation: the machine of one pipeline against a model of AWS, with virtual time. Every history comes from a seed, and
 //! one that breaks an invariant is shortened before it is shown.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests, of which clippy sees only a main")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::unwrap_in_result,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::or_fun_call,
+    clippy::unused_self,
+    clippy::unnecessary_wraps,
+    reason = "these are tests, of which clippy sees only a main; every check answers alike, whatever it looks at"
+)]
 
 mod aws;
 mod checks;

@@ -1,7 +1,7 @@
 //! The right to make one update: what a last look found, in the very step that makes the update.
 
 use super::Update;
-use crate::domain::fold::Claim;
+use crate::domain::{fold::Claim, ids::ObjectKey};
 
 /// Asked right before a write.
 pub trait LastLook {
@@ -16,19 +16,19 @@ pub trait LastLook {
 #[derive(Debug)]
 pub struct Permit {
     update: Update,
-    claims: usize,
+    objects: Vec<ObjectKey>,
 }
 
 impl Permit {
     /// Made when every claim that is in the update holds now.
-    pub(super) fn new(update: Update, claims: usize) -> Self {
-        Self { update, claims }
+    pub(super) fn new(update: Update, objects: Vec<ObjectKey>) -> Self {
+        Self { update, objects }
     }
 
     /// A permit without a last look, to test what sends updates.
     #[cfg(test)]
     pub(crate) fn for_tests(declaration: &crate::domain::pipeline_edit::Json) -> Self {
-        Self::new(Update { base: 1, declaration: declaration.clone() }, 1)
+        Self::new(Update { base: 1, declaration: declaration.clone() }, Vec::new())
     }
 
     /// What may be sent, once.
@@ -37,10 +37,10 @@ impl Permit {
         self.update
     }
 
-    /// How many claims are in the update.
+    /// The objects whose claims are in the update.
     #[must_use]
-    pub fn claims(&self) -> usize {
-        self.claims
+    pub fn objects(&self) -> &[ObjectKey] {
+        &self.objects
     }
 
     /// The version that the update was planned on.

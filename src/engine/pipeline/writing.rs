@@ -111,7 +111,8 @@ impl<E: Clone> Machine<E> {
             return self.finish(now, effects);
         }
         let restores = self.restored.as_ref().map(|(version, _)| *version);
-        let permit = Permit::new(Update { base, declaration: declaration.clone() }, claims.len());
+        let objects = claims.iter().map(|(claim, _)| claim.key.clone()).collect();
+        let permit = Permit::new(Update { base, declaration: declaration.clone() }, objects);
         self.state = State::Writing(InFlight { base, claims, declaration, restores });
         effects.push(Effect::Write(permit));
     }
