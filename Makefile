@@ -10,7 +10,7 @@ SEED ?=
 SEEDS ?= 5000
 export TOOLS_PROFILE DEV_PROFILE REGION ENDPOINT YES SEEDS
 
-.PHONY: simulate simulate-mutations aws-facts aws-facts-clean help tools demo recording test test-argocd lint crds iam conditions goldens cluster fakeaws figures clean build deny chart-lint image-check
+.PHONY: bench simulate simulate-mutations aws-facts aws-facts-clean help tools demo recording test test-argocd lint crds iam conditions goldens cluster fakeaws figures clean build deny chart-lint image-check
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +91,12 @@ aws-facts: build ## Ask the facts relied on: of the double, or TOOLS_PROFILE=P D
 
 aws-facts-clean: build ## Remove what a broken run of aws-facts left in two accounts (TOOLS_PROFILE=P DEV_PROFILE=P [REGION=R])
 	@FAKEAWS="$$($(MAKE) --no-print-directory bin-fakeaws)" tests/aws-facts/aws-facts.sh --clean
+
+SIZE ?= 1000
+bench: tools ## Measure many objects with 20 ms a call: calls, versions, CPU, memory (release build; SIZE=200|1000)
+	@$(CARGO) build --release --locked --package crossinvoke --bins
+	@$(CARGO) build --quiet --locked --package crossinvoke-harness --bin bench
+	@target/debug/bench --controller target/release/crossinvoke --size $(SIZE)
 
 figures: tools ## Measure calls, memory, binary size and test times (release build; many minutes)
 	@tests/figures.sh

@@ -1,4 +1,4 @@
-//! One in-process lock per pipeline and per shared role: every read–edit–write of such a thing runs under it and reads
+//! One in-process lock per shared role: every read–edit–write of such a thing runs under it and reads
 //! inside it, so that two objects cannot overwrite each other's entries.
 
 use std::{
@@ -8,15 +8,13 @@ use std::{
 
 use tokio::sync::OwnedMutexGuard;
 
-use crate::domain::ids::{Arn, RoleId};
+use crate::domain::ids::RoleId;
 
-/// What several objects write.
+/// What several objects write. Pipelines have workers instead (`shell::pipelines`).
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Shared {
     /// A pipeline role or an execution role.
     Role(RoleId),
-    /// A pipeline.
-    Pipeline(Arn),
 }
 
 /// The locks of this process.
@@ -49,6 +47,7 @@ impl Locks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::Arn;
 
     fn roles(names: &[&str]) -> BTreeSet<Shared> {
         let arn = |name| format!("arn:aws:iam::111111111111:role/{name}").parse::<Arn>().unwrap();

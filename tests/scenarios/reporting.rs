@@ -100,7 +100,7 @@ async fn events_come_last(scenario: &mut Scenario<'_>) -> Result<()> {
     scenario.touch("validate", "drift").await?;
     eventually("the events of the correction", DEADLINE, async || {
         let found = events(scenario).await.map_err(|error| error.to_string())?;
-        if found == ["Corrected", "Drifted", "Made", "Made", "PipelineUpdated", "PipelineUpdated", "Ready"] {
+        if found == ["Corrected", "Drifted", "Made", "Made", "PipelineUpdated", "Ready"] {
             Ok(())
         } else {
             Err(format!("{found:?}"))

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Values that must be refused: a name, and what is laid over the required values, in YAML.
-const REFUSED: [(&str, &str); 37] = [
+const REFUSED: [(&str, &str); 39] = [
     ("no-repository", "image: {repository: ''}"),
     ("repository-removed", "image: {repository: null}"),
     ("repository-with-tag", "image: {repository: 'registry.example.com/crossinvoke:1'}"),
@@ -53,6 +53,8 @@ const REFUSED: [(&str, &str); 37] = [
     ("scraped-at-words", "podMonitor: {interval: often}"),
     ("fewer-than-no-revisions", "revisionHistoryLimit: -1"),
     ("metrics-in-an-argument", "extraArgs: ['--metrics-per-object=false']"),
+    ("hold-in-an-argument", "extraArgs: ['--hold-after-failure=2h']"),
+    ("hold-without-a-unit", "pipelines: {holdAfterFailure: '10'}"),
     ("volume-in-words", "extraVolumes: [certificates]"),
     ("http-address-without-port", "http: {address: 0.0.0.0}"),
     ("http-address-is-no-address", "http: {address: 'everywhere:8080'}"),
