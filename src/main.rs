@@ -18,9 +18,6 @@ use crossinvoke::{
 };
 use tokio::sync::watch;
 
-/// How long running reconciles may go on after SIGTERM. What they leave half done is found again by the next process.
-const GRACE: Duration = Duration::from_secs(3);
-
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
@@ -96,11 +93,13 @@ async fn run(mut options: Run) -> Result<(), Failure> {
     println!("{}", listening(options.log_format, listener.local_addr()?));
     let stopped = asked_to_stop(stopping.clone());
     let server = tokio::spawn(http::serve(listener, readiness.clone(), metrics.clone(), stopped));
+    // Reconciles have their grace, and a write that was sent the time that its answer may take.
+    let at_most = controller::GRACE + options.aws_attempt_timeout + Duration::from_secs(1);
     let mut work = tokio::spawn(work(options, metrics, readiness, stopping));
     let result = tokio::select! {
         result = &mut work => result?,
-        _ = terminate.recv() => end(&stop, &mut work).await,
-        _ = interrupt.recv() => end(&stop, &mut work).await,
+        _ = terminate.recv() => end(&stop, &mut work, at_most).await,
+        _ = interrupt.recv() => end(&stop, &mut work, at_most).await,
     };
     stop.send_replace(true);
     server.abort();
@@ -110,10 +109,11 @@ async fn run(mut options: Run) -> Result<(), Failure> {
 async fn end(
     stop: &watch::Sender<bool>,
     work: &mut tokio::task::JoinHandle<Result<(), Failure>>,
+    at_most: Duration,
 ) -> Result<(), Failure> {
     stop.send_replace(true);
-    if tokio::time::timeout(GRACE, work).await.is_err() {
-        tracing::warn!("a reconcile was still running; what it left half done is found again at the next start");
+    if tokio::time::timeout(at_most, work).await.is_err() {
+        tracing::warn!("the answer to a write did not come; the next process reads what became of it");
     }
     Ok(())
 }

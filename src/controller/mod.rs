@@ -35,7 +35,7 @@ pub mod startup;
 pub mod status_inventory;
 pub mod unknown;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use kube::{
@@ -61,6 +61,9 @@ use self::{
 };
 use crate::{aws::Aws, http::Readiness, shell::pipelines::Pipelines, telemetry::metrics::Metrics};
 
+/// How long running reconciles may go on after SIGTERM. What they leave half done is found again by the next process.
+pub const GRACE: Duration = Duration::from_secs(3);
+
 /// Finalizers that are put back at a time.
 const PUT_BACK_AT_A_TIME: usize = 8;
 
@@ -79,7 +82,7 @@ pub async fn run(
     let (caches, feeds) = Caches::open(&client, watched, &memory, &metrics, &readiness);
     let concurrency = settings.concurrency;
     let host = PipelineHost::new(caches.clone(), memory.clone(), settings.installation.clone(), metrics.clone());
-    let pipelines = Pipelines::new(Arc::new(host), settings.pipelines);
+    let pipelines = Pipelines::new(Arc::new(host), settings.pipelines, stop.clone());
     let context = Arc::new(Context {
         client,
         aws,
@@ -101,13 +104,23 @@ pub async fn run(
     tokio::select! {
         () = controllers(feeds, &context, concurrency, &stop) => {}
         () = synced => {}
+        () = out_of_grace(stop.clone()) => {
+            tracing::warn!("a reconcile was still running; what it left half done is found again at the next start");
+        }
     }
+    // An update of a pipeline that nobody hears the answer of could be made twice.
     context.pipelines.settle().await;
     if *stop.borrow() {
         tracing::info!("stopped");
     } else {
         tracing::error!("the watches ended");
     }
+}
+
+/// Resolves when reconciles have gone on for long enough after the process was asked to end.
+async fn out_of_grace(stop: watch::Receiver<bool>) {
+    asked_to_stop(stop).await;
+    tokio::time::sleep_until(tokio::time::Instant::now() + GRACE).await;
 }
 
 /// Resolves when the process is asked to end.

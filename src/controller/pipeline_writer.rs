@@ -59,7 +59,11 @@ pub async fn write(
     let mut told = pass.context.pipelines.claim(&key, claim, sessions.codepipeline.clone());
     // Whatever waits holds no place that somebody else could use.
     pass.release_slot();
-    let outcome = settled(&mut told, pass.time_left().saturating_sub(TO_REPORT)).await;
+    let limit = pass.time_left().saturating_sub(TO_REPORT);
+    let outcome = tokio::select! {
+        outcome = settled(&mut told, limit) => outcome,
+        () = pass.context.pipelines.stopped() => None,
+    };
     pass.claimed.insert(key, told);
     match outcome {
         Some(Outcome::Written(written)) => {

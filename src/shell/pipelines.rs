@@ -80,7 +80,7 @@ pub struct Pipelines {
     inner: Mutex<Inner>,
     host: Arc<dyn Host>,
     times: Times,
-    stopping: watch::Sender<bool>,
+    stopping: watch::Receiver<bool>,
     writing: tokio::sync::Semaphore,
 }
 
@@ -88,11 +88,11 @@ pub struct Pipelines {
 const WRITING: u32 = 1 << 16;
 
 impl Pipelines {
-    /// No pipelines yet.
+    /// No pipelines yet. When `stopping` says so, nothing is begun any more.
     #[must_use]
-    pub fn new(host: Arc<dyn Host>, times: Times) -> Arc<Self> {
+    pub fn new(host: Arc<dyn Host>, times: Times, stopping: watch::Receiver<bool>) -> Arc<Self> {
         let writing = tokio::sync::Semaphore::new(WRITING as usize);
-        Arc::new(Self { inner: Mutex::default(), host, times, stopping: watch::Sender::new(false), writing })
+        Arc::new(Self { inner: Mutex::default(), host, times, stopping, writing })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -170,7 +170,13 @@ impl Pipelines {
     }
 
     pub(super) fn stopping(&self) -> watch::Receiver<bool> {
-        self.stopping.subscribe()
+        self.stopping.clone()
+    }
+
+    /// Resolves when nothing is begun any more, so that whoever waits for others waits no longer.
+    pub async fn stopped(&self) {
+        // An error means that the sender is gone, which is a stop as well.
+        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
     }
 
     /// Held while an update is in flight.
@@ -178,9 +184,8 @@ impl Pipelines {
         self.writing.acquire().await.ok()
     }
 
-    /// Begins nothing any more, and waits for the answers to what is in flight.
+    /// Waits for the answers to what is in flight.
     pub async fn settle(&self) {
-        self.stopping.send_replace(true);
         let _ = self.writing.acquire_many(WRITING).await;
     }
 }

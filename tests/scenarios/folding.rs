@@ -23,6 +23,8 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("a_gate_that_had_been_closed_is_closed_while_held", || quick("1h"), closed_while_held),
         case("a_release_that_our_own_gate_stopped_holds_nothing", || quick("1h"), stopped_by_ours),
         case("a_console_save_between_read_and_write_is_brought_back", Setup::default, brought_back),
+        case("an_update_in_flight_is_settled_before_the_process_ends", Setup::default, settled_at_the_end),
+        case("what_only_waits_for_others_does_not_hold_up_the_end", collecting, ends_while_collecting),
         case("a_long_history_costs_two_calls_a_check", || quick("1h"), long_history),
     ]
 }
@@ -34,6 +36,10 @@ fn together() -> Setup {
 fn quick(hold: &str) -> Setup {
     let hold = format!("--hold-after-failure={hold}");
     Setup::default().flags(["--idle-poll=1s", hold.as_str()])
+}
+
+fn collecting() -> Setup {
+    Setup::default().flags(["--collect=30s"])
 }
 
 async fn all_converged(scenario: &Scenario<'_>, count: usize) -> Result<()> {
@@ -163,14 +169,7 @@ async fn brought_back(scenario: &mut Scenario<'_>) -> Result<()> {
     entered(scenario).await?;
     scenario.aws().fault(Fault::next("UpdatePipeline", Effect::Delay { milliseconds: 4_000 })).context("slow")?;
     scenario.apply(&scenario.invoke("validate")).await?;
-    let controller = scenario.controller()?;
-    eventually("the update is under way", DEADLINE, async || {
-        if controller.log().iter().any(|line| line.contains("updating pipeline")) {
-            return Ok(());
-        }
-        Err("not yet".to_owned())
-    })
-    .await?;
+    updating(scenario).await?;
     let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
     let mut saved = pipeline(scenario)?;
     saved["variables"][0]["description"] = json!("as the console has it");
@@ -185,6 +184,47 @@ async fn brought_back(scenario: &mut Scenario<'_>) -> Result<()> {
         if holds_both(&declaration) { Ok(()) } else { Err(declaration.to_string()) }
     })
     .await
+}
+
+/// Waits until the update of the pipeline is under way.
+async fn updating(scenario: &mut Scenario<'_>) -> Result<()> {
+    let controller = scenario.controller()?;
+    eventually("the update is under way", DEADLINE, async || {
+        if controller.log().iter().any(|line| line.contains("updating pipeline")) {
+            return Ok(());
+        }
+        Err("not yet".to_owned())
+    })
+    .await
+}
+
+async fn settled_at_the_end(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    scenario.aws().fault(Fault::next("UpdatePipeline", Effect::Delay { milliseconds: 3_000 })).context("slow")?;
+    let mark = scenario.mark()?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    updating(scenario).await?;
+    scenario.controller()?.stop().await?;
+    assert_eq!(version(scenario)?, 2, "the process waited for the answer");
+    scenario.start_controller().await?;
+    scenario.until_reason("validate", "Converged").await?;
+    assert_eq!((scenario.calls_since(mark)?.of("UpdatePipeline"), version(scenario)?), (1, 2));
+    Ok(())
+}
+
+async fn ends_while_collecting(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let mark = scenario.mark()?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    let made = |calls: &crossinvoke_harness::Calls| calls.of("PutRolePolicy") >= 3;
+    eventually("the access is in place", DEADLINE, async || {
+        let calls = scenario.calls_since(mark).map_err(|error| error.to_string())?;
+        if made(&calls) { Ok(()) } else { Err(calls.to_string()) }
+    })
+    .await?;
+    scenario.controller()?.stop().await?;
+    assert_eq!(version(scenario)?, 1);
+    Ok(())
 }
 
 async fn long_history(scenario: &mut Scenario<'_>) -> Result<()> {
