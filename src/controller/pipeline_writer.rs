@@ -133,7 +133,8 @@ async fn verdict(
         Outcome::Waiting(Waiting::Settling) => settling(edit),
         Outcome::Waiting(Waiting::Others) => waits_for_others(edit),
         Outcome::InPlace | Outcome::Written(_) => {
-            Verdict::progressing(format!("{} is read again", edit.resource), Retry::Now)
+            // Not at once: what this object reads may lag behind what the worker has read.
+            Verdict::progressing(format!("{} is read again", edit.resource), Retry::Backoff)
         }
         Outcome::Blocked(refusal) => blocked_edit(situation, edit.name, &refusal).into(),
         Outcome::Refused { error, pipeline } => {
