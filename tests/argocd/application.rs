@@ -37,8 +37,7 @@ impl<'a> Application<'a> {
 
     /// Has it compared with the newest commit, and waits until it is compared with it, in sync and of this health.
     pub(crate) async fn synced(&self, commit: &str, health: &str) -> Result<Value> {
-        let patch = json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}});
-        self.change(&patch).await?;
+        self.refresh().await?;
         let what = format!("synced to {commit} and {health}");
         let so = |status: &Value| {
             let ended = status["operationState"]["phase"] == "Succeeded";
@@ -50,6 +49,11 @@ impl<'a> Application<'a> {
                 && (health.is_empty() || status["health"]["status"] == health)
         };
         self.until(&what, so).await
+    }
+
+    /// Has it compared with the newest commit.
+    pub(crate) async fn refresh(&self) -> Result<()> {
+        self.change(&json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}})).await
     }
 
     /// Merges a patch.

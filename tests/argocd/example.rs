@@ -59,7 +59,7 @@ fn example(file: &str) -> Result<String> {
 }
 
 /// The documented Application, with this repository and cluster.
-fn documented(argo: &ArgoCd, git: &GitRepository) -> Result<Value> {
+pub(crate) fn documented(argo: &ArgoCd, git: &GitRepository) -> Result<Value> {
     let file = repository().join("docs/gitops/argocd.md");
     let text = fs::read_to_string(&file).context(file.display())?;
     let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
@@ -140,7 +140,7 @@ async fn a_broken_account(scenario: &Scenario<'_>, git: &GitRepository, applicat
     git.write("crossinvoke/accounts.yaml", &good.replace("choose-one", "wrong"))?;
     git.write("crossinvoke/late.yaml", &late.to_string())?;
     git.commit("A wrong external id")?;
-    application.change(&json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}})).await?;
+    application.refresh().await?;
     let held = |status: &Value| {
         let account = resource(status, "AwsAccount", "dev-payments");
         account["health"]["status"] == "Degraded"

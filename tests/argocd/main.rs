@@ -10,6 +10,7 @@
 mod application;
 mod chart;
 mod example;
+mod manifests;
 mod scripts;
 
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let trials = vec![
         trial("an_application_is_synced_in_waves_and_goes_without_a_trace", async || example::life().await),
         trial("what_the_chart_protects_is_never_pruned", async || chart::pruning().await),
+        trial("manifests_mean_the_same_by_argo_cd_as_by_kubectl", async || manifests::mean_the_same().await),
         trial("argo_cds_own_lua_finds_what_the_test_data_says", async || scripts::agree().await),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

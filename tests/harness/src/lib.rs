@@ -26,6 +26,7 @@ mod http_client;
 mod installed;
 mod kubeconfig;
 mod kubectl;
+pub mod manifests;
 mod moto;
 pub mod objects;
 mod person;

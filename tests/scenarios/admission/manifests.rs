@@ -8,86 +8,17 @@ use crossinvoke::{
     cluster::Decoded,
     domain::{ids::ObjectKey, spec::Declared, validate::validate_object},
 };
-use crossinvoke_harness::{Context as _, Error, Release, Result, Scenario, objects::condition};
+use crossinvoke_harness::{
+    Context as _, Error, Release, Result, Scenario,
+    manifests::{self, CASES, Outcome, manifest},
+    objects::condition,
+};
 use serde_json::json;
 
 use crate::support::{entered, refused};
 
-/// What comes of a manifest.
-enum Outcome {
-    /// Refused; what the message must say.
-    Refused(&'static [&'static str]),
-    /// Taken, with the same meaning as the manifest without these lines.
-    TakenAs(&'static [(&'static str, &'static str)]),
-    /// Taken, and reported by the controller in these words.
-    Reported(&'static str),
-}
-
-/// A right manifest, in which a case replaces lines.
-const MANIFEST: &str = "apiVersion: crossinvoke.dev/v1alpha1
-kind: CrossAccountInvoke
-metadata:
-  name: NAME
-spec:
-  toolsAccount:
-    id: \"111111111111\"
-    region: us-east-1
-  devAccount:
-    id: \"222222222222\"
-  pipeline:
-    name: payments-release
-  stage:
-    name: Validate
-    position:
-      after: Build
-  function:
-    name: MyFunction
-";
-
 /// How people apply one.
 const TOOLS: [&str; 5] = ["create", "client-side", "server-side", "helm", "helm-upgrade"];
-
-/// Lines to be replaced, and what comes of it.
-type Case = (&'static str, &'static [(&'static str, &'static str)], Outcome);
-
-const CASES: [Case; 11] = [
-    // The type decides before any rule, since a field that lists can select by has to have one.
-    ("a number", &[("id: \"111111111111\"", "id: 111111111111")], Outcome::Refused(&["toolsAccount.id", "string"])),
-    (
-        "an octal number",
-        &[("id: \"222222222222\"", "id: 022222222222")],
-        Outcome::Refused(&["devAccount.id", "string"]),
-    ),
-    (
-        "an empty region",
-        &[("id: \"222222222222\"", "id: \"222222222222\"\n    region: \"\"")],
-        Outcome::Refused(&["devAccount.region", "us-east-1"]),
-    ),
-    ("no region", &[("id: \"222222222222\"", "id: \"222222222222\"\n    region:")], Outcome::TakenAs(&[])),
-    (
-        "a trailing space",
-        &[("name: payments-release", "name: \"payments-release \"")],
-        Outcome::Refused(&["pipeline.name", "\"payments-release \"", "for example payments-release"]),
-    ),
-    (
-        "an ARN with an alias",
-        &[("name: MyFunction", "name: arn:aws:lambda:us-east-1:222222222222:function:MyFunction:live")],
-        Outcome::Refused(&["function.name", "plain name", "without alias", "MyFunction"]),
-    ),
-    ("one of two positions", &[("after: Build", "after: Build\n      before: null")], Outcome::TakenAs(&[])),
-    ("an interval without a unit", &[("spec:", "spec:\n  interval: 10")], Outcome::Refused(&["spec.interval", "10m"])),
-    ("an empty interval", &[("spec:", "spec:\n  interval:")], Outcome::TakenAs(&[])),
-    (
-        "choices and maps left empty",
-        &[("spec:", "spec:\n  invokeRole:\n    trust:\n    tags:\n    name:\n  action:\n    name:\n    runOrder:")],
-        Outcome::TakenAs(&[]),
-    ),
-    (
-        "a variable without quotes",
-        &[("spec:", "spec:\n  action:\n    userParameters: #{variables.suite}")],
-        Outcome::Reported("quote values that begin with #"),
-    ),
-];
 
 pub(super) async fn manifests_mean_the_same_however_they_are_applied(scenario: &mut Scenario<'_>) -> Result<()> {
     for (index, (what, lines, outcome)) in CASES.iter().enumerate() {
@@ -148,14 +79,6 @@ pub(super) async fn without_quotes(scenario: &mut Scenario<'_>) -> Result<()> {
     Ok(())
 }
 
-fn manifest(name: &str, lines: &[(&str, &str)]) -> String {
-    let right = MANIFEST.replace("NAME", name);
-    lines.iter().fold(right, |text, (line, other)| {
-        assert!(text.contains(line), "{line:?} is not in {text}");
-        text.replacen(line, other, 1)
-    })
-}
-
 /// Applies a manifest with one tool.
 async fn send(scenario: &Scenario<'_>, tool: &str, name: &str, manifest: &str) -> Result<String> {
     let namespace = format!("--namespace={}", scenario.namespace);
@@ -169,7 +92,7 @@ async fn send(scenario: &Scenario<'_>, tool: &str, name: &str, manifest: &str) -
         _ => {
             let release = Release { name: name.to_owned(), namespace: scenario.namespace.clone(), values: json!({}) };
             if tool == "helm-upgrade" {
-                let right = chart_of(scenario, name, &self::manifest(name, &[]))?;
+                let right = chart_of(scenario, name, &manifests::manifest(name, &[]))?;
                 scenario.helm().install(&release, &right, &[]).await?;
                 return scenario.helm().upgrade(&release, &chart_of(scenario, name, manifest)?, &[]).await;
             }
