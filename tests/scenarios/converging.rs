@@ -64,10 +64,11 @@ async fn create_rerun_and_delete_leave_aws_as_it_was(scenario: &mut Scenario<'_>
         assert!(status["callerARN"].as_str().unwrap_or_default().contains(":assumed-role/crossinvoke/"), "{status}");
     }
 
-    // Its last event comes after its last status.
+    // Its events come after its last status: Made, PipelineUpdated, Ready.
     eventually("the event of its readiness", DEADLINE, async || {
         let written = scenario.kubernetes_writes().map_err(|error| error.to_string())?;
-        if written.iter().any(|write| write.contains("events")) { Ok(()) } else { Err(written.join("\n")) }
+        let events = written.iter().filter(|write| write.contains("events")).count();
+        if events == 3 { Ok(()) } else { Err(written.join("\n")) }
     })
     .await?;
     let written = scenario.kubernetes_writes()?.len();
