@@ -12,6 +12,7 @@
     reason = "these are tests, of which clippy sees only a main; every check answers alike, whatever it looks at"
 )]
 
+mod arriving;
 mod aws;
 mod checks;
 mod enumerated;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     let options = Options::parse_from(["simulation"]);
     let mut trials = enumerated::trials();
     trials.extend(folding::trials());
+    trials.extend(arriving::trials());
     trials.push(Trial::test("seeds", move || seeds::run(&options).map_err(Into::into)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

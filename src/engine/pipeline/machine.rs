@@ -207,7 +207,7 @@ impl<E: Clone> Machine<E> {
 
     /// Whether an older version is shown than has been seen. A pipeline that was deleted and made again begins at 1, so that
     /// counts for two minutes only.
-    fn is_stale(&mut self, pipeline: &Pipeline, now: Timestamp) -> bool {
+    pub(super) fn is_stale(&mut self, pipeline: &Pipeline, now: Timestamp) -> bool {
         let seen = self.claims.values().map(|claim| claim.seen_version).chain(self.written).max();
         if seen.is_none_or(|seen| pipeline.version >= seen) {
             self.stale_since = None;
@@ -225,7 +225,9 @@ impl<E: Clone> Machine<E> {
     pub(super) fn fold(&self, may: impl Fn(&Claim) -> bool) -> Option<Fold> {
         let lost = self.restored.as_ref().map(|(_, declaration)| declaration);
         let declaration = lost.or_else(|| Some(&self.reading.as_ref()?.declaration))?;
-        let claims = self.claims.values().filter(|claim| may(claim));
+        // A claim for another pipeline role has no access in place for this one, also if it came after the reading.
+        let role = self.reading.as_ref().map(|reading| &reading.role);
+        let claims = self.claims.values().filter(|claim| Some(&claim.pipeline_role) == role && may(claim));
         Some(fold::fold(declaration, &self.settings.region, claims))
     }
 

@@ -88,6 +88,10 @@ impl<E: Clone> Machine<E> {
             // Its action may be in ours, and would be taken away: it is given the time to claim what it wants now.
             return self.wait(now + self.settings.collect, Next::Restore { version: *version }, effects);
         }
+        // Who claimed after the reading may have seen a later version, which this would replace.
+        if self.reading.clone().is_some_and(|reading| self.is_stale(&reading, now)) {
+            return self.begin_reading(effects);
+        }
         let held = *verdict != Verdict::Free;
         let fold = self.fold(|claim| self.may_be_in(claim, held));
         let base = self.reading.as_ref().map(|reading| reading.version);

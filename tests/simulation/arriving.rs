@@ -1,0 +1,97 @@
+//! A claim that comes between the reading and the write: what that reading does not show is not written over.
+
+use std::time::Duration;
+
+use crossinvoke::{
+    domain::{fold::Claim, observed::Pipeline, occupancy::Occupancy},
+    engine::pipeline::{Effect, Input, Machine, Outcome, Settings},
+};
+use libtest_mimic::{Failed, Trial};
+
+use super::{
+    aws::{Aws, time},
+    history::Wish,
+    objects::{Object, Objects},
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::test("a claim for another pipeline role is in no update", another_role),
+        Trial::test("a claim that has seen a later version has the pipeline read again", a_later_version),
+    ]
+}
+
+struct Late {
+    machine: Machine<String>,
+    objects: Objects,
+    read: Pipeline,
+}
+
+/// A machine that has read the pipeline for one object and asks whether it is idle.
+fn checking() -> Late {
+    let machine = Machine::new(Settings {
+        region: "eu-west-1".parse().expect("a region"),
+        collect: Duration::ZERO,
+        collect_max: Duration::ZERO,
+        idle_poll: Duration::from_secs(30),
+        hold_after_failure: Duration::ZERO,
+    });
+    let mut objects = Objects::default();
+    for index in 0..2 {
+        let mut object = Object::new(index, 0, 0, Wish { stage: "Deploy", shared_name: false, parameters: 1 });
+        object.record(false);
+        object.looked = object.generation;
+        objects.0.insert(index, object);
+    }
+    let read = Aws::new().newest().expect("it was just made").read();
+    let mut late = Late { machine, objects, read };
+    let first = late.claim(0);
+    late.step(Input::Claim(Box::new(first)));
+    late.step(Input::Woken);
+    let effects = late.step(Input::Read(Ok(Some(late.read.clone()))));
+    assert!(matches!(effects.as_slice(), [Effect::Check]), "{effects:?}");
+    late
+}
+
+impl Late {
+    fn claim(&self, index: usize) -> Claim {
+        let object = &self.objects.0[&index];
+        object.claim(object.goal(&self.objects.others(object)), &self.read, false)
+    }
+
+    fn step(&mut self, input: Input<String>) -> Vec<Effect<String>> {
+        self.machine.step(input, time(1_000), &self.objects)
+    }
+
+    fn is_idle(&mut self) -> Vec<Effect<String>> {
+        self.step(Input::Checked(Ok(Occupancy::default())))
+    }
+}
+
+fn another_role() -> Result<(), Failed> {
+    let mut late = checking();
+    let mut claim = late.claim(1);
+    claim.pipeline_role = "arn:aws:iam::111111111111:role/another".parse().expect("an ARN");
+    let uid = claim.uid.clone();
+    late.step(Input::Claim(Box::new(claim)));
+    let effects = late.is_idle();
+    let has_it = |effect: &Effect<String>| match effect {
+        Effect::Write(permit) => permit.objects().len() != 1,
+        _ => false,
+    };
+    let is_stale = |effect: &Effect<String>| matches!(effect, Effect::Outcome(of, Outcome::Stale) if *of == uid);
+    let is_written = effects.iter().any(|effect| matches!(effect, Effect::Write(_)));
+    if is_written && effects.iter().any(is_stale) && !effects.iter().any(has_it) {
+        return Ok(());
+    }
+    Err(format!("{effects:?}").into())
+}
+
+fn a_later_version() -> Result<(), Failed> {
+    let mut late = checking();
+    let mut claim = late.claim(1);
+    claim.seen_version += 1;
+    late.step(Input::Claim(Box::new(claim)));
+    let effects = late.is_idle();
+    if matches!(effects.as_slice(), [Effect::Read]) { Ok(()) } else { Err(format!("{effects:?}").into()) }
+}
