@@ -92,7 +92,7 @@ pub fn doubt(context: &Context, situation: &Situation<'_>, observed: &mut Observ
     }
 }
 
-/// What is told to whom nothing is granted.
+/// What an object without a grant is told.
 pub const LOOKING: &str =
     "what exists in AWS because of this object is being looked for, and is removed when it is found";
 
@@ -108,7 +108,7 @@ pub fn doubted(situation: &Situation<'_>, reason: Reason, pipelines: &BTreeSet<P
     );
     Some(Verdict::Reconciling {
         reason,
-        // To whom nothing is granted nothing is told of the accounts.
+        // An object without a grant is told nothing of the accounts.
         message: if situation.granted.today { message } else { LOOKING.to_owned() },
         retry: Retry::After(SECOND_LOOK),
     })

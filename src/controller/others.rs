@@ -46,7 +46,7 @@ pub async fn gather(
     let (others, released) = existing(context, situation, own_uid);
     let mut gathered = Others::default();
     gathered.proof.released = released;
-    // The entries are in the tools account's roles: who is granted nothing there has none.
+    // The entries are in roles of the tools account: an object that this account grants nothing has no entry.
     let (tools, key) = (&situation.declared.tools.account, &situation.declared.key);
     let unknown = unknown::unknown(context, &gate_input::accounts(context), tools, key);
     gathered.proof.nothing_else_leaves = unknown.is_some();

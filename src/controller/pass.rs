@@ -249,7 +249,7 @@ impl<'a> Pass<'a> {
             |writes: &mut OwnWrites| states.iter().for_each(|(resource, state)| writes.note_read(resource, state));
         self.context.memory.own_writes(note);
         self.context.memory.recalled(&self.uid, note);
-        // To whom nothing is granted nothing is told of the accounts.
+        // An object without a grant is told nothing of the accounts.
         if situation.granted.today {
             self.facts.note(situation, observed);
         }

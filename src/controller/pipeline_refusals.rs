@@ -65,8 +65,8 @@ pub async fn refused(
     Ok(cannot_assume(situation, pipeline, role, &in_words(trust, changed.trust), &in_words(assume, changed.assume)))
 }
 
-/// Whether T1 still trusts the pipeline role and P3 still names the invoke role, read anew: somebody may have taken one
-/// away since it was read back.
+/// Whether T1 still trusts the pipeline role and P3 still names the invoke role. Both are read again, since somebody may
+/// have removed one after it was read back.
 async fn still_there(
     sessions: &Sessions,
     situation: &Situation<'_>,

@@ -18,7 +18,7 @@ const IDLE: Duration = Duration::from_mins(10);
 /// How long an execution can go on: an approval waits for 60 days at most.
 const RUNS_AT_MOST: Duration = Duration::from_hours(24 * 90);
 
-/// What a worker is told.
+/// A message to a worker.
 pub(super) enum Message {
     /// An object wants something; the client may be another one than before.
     Claim(Box<Claim>, CodePipeline),

@@ -99,8 +99,8 @@ impl Pipelines {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Claims something of a pipeline, through this client. The same claim made again goes on as it is; when something came
-    /// of it, it is made anew.
+    /// Claims something of a pipeline, through this client. A claim that still waits goes on when it is made again; one that
+    /// was answered begins again.
     pub fn claim(self: &Arc<Self>, pipeline: &PipelineKey, claim: Claim, client: CodePipeline) -> Told {
         let mut inner = self.lock();
         let of_object = inner.claims.entry(claim.uid.clone()).or_default();

@@ -321,8 +321,8 @@ impl Drift {
         }
     }
 
-    /// What the condition says while no look has been complete for so long that `Ready` says nothing either: whatever was
-    /// found, reported or put right may be otherwise by now. The items stay.
+    /// What the condition says while no look has been complete for so long that `Ready` is unknown too. What was found,
+    /// reported or corrected may have changed since. The items stay.
     #[must_use]
     pub fn said_without_looks(&self) -> Option<(DriftReason, String)> {
         (self.said.is_some() || !self.items.is_empty()).then(not_compared)

@@ -183,7 +183,7 @@ impl<E: Clone> Machine<E> {
         match answer {
             Err(error) => self.failed(error, now, effects),
             Ok(None) => self.answer_all(&Outcome::Stale, effects),
-            Ok(Some(pipeline)) if self.is_stale(&pipeline, now) => {
+            Ok(Some(pipeline)) if self.is_stale(pipeline.version, now) => {
                 self.say_all(&Waiting::Reading, effects);
                 self.wait(now + STALE_READ, Next::Read, effects);
             }
@@ -207,9 +207,9 @@ impl<E: Clone> Machine<E> {
 
     /// Whether an older version is shown than has been seen. A pipeline that was deleted and made again begins at 1, so that
     /// counts for two minutes only.
-    pub(super) fn is_stale(&mut self, pipeline: &Pipeline, now: Timestamp) -> bool {
+    pub(super) fn is_stale(&mut self, version: i64, now: Timestamp) -> bool {
         let seen = self.claims.values().map(|claim| claim.seen_version).chain(self.written).max();
-        if seen.is_none_or(|seen| pipeline.version >= seen) {
+        if seen.is_none_or(|seen| version >= seen) {
             self.stale_since = None;
             return false;
         }
@@ -233,6 +233,9 @@ impl<E: Clone> Machine<E> {
 
     /// Somebody's version that ours replaced, and that ours holds all the same, need not be brought back.
     fn forget_what_is_not_lost(&mut self) {
+        if self.restored.is_none() {
+            return;
+        }
         let (Some(fold), Some(reading)) = (self.fold(|_| true), &self.reading) else { return };
         if pipeline_edit::is_same_but_version(&fold.declaration, &reading.declaration) {
             self.restored = None;

@@ -89,7 +89,9 @@ impl<E: Clone> Machine<E> {
             return self.wait(now + self.settings.collect, Next::Restore { version: *version }, effects);
         }
         // Who claimed after the reading may have seen a later version, which this would replace.
-        if self.reading.clone().is_some_and(|reading| self.is_stale(&reading, now)) {
+        if let Some(version) = self.reading.as_ref().map(|reading| reading.version)
+            && self.is_stale(version, now)
+        {
             return self.begin_reading(effects);
         }
         let held = *verdict != Verdict::Free;
@@ -184,7 +186,7 @@ impl<E: Clone> Machine<E> {
             if is_reached {
                 self.tries.unreached.remove(&claim.uid);
             }
-            // Who wants something else meanwhile is told of that.
+            // An object that wants something else by now hears of its new claim only.
             if self.claims.get(&claim.uid).is_some_and(|known| known.asks_the_same(&claim)) {
                 self.answer(&claim.uid, outcome, effects);
             }
