@@ -63,6 +63,12 @@ impl Verdict {
         }
     }
 
+    /// Whether the object is still on its way to what it wants: nothing is known to stand in the way of it.
+    #[must_use]
+    pub fn is_on_its_way(&self) -> bool {
+        matches!(self, Self::Reconciling { reason: Reason::Progressing, .. })
+    }
+
     /// Work goes on at once.
     #[must_use]
     pub fn progressing(message: impl Into<String>, retry: Retry) -> Self {

@@ -89,7 +89,14 @@ async fn once(object: &Guarded, context: &Context, slot: Option<OwnedSemaphorePe
         converge::run(&mut pass).await
     };
     let run = timeout(limit, run).await;
-    pass.arrived();
+    // One whose account is not held yet, or whose look was cut short, still comes: its pipeline waits for it.
+    let arrived = match &run {
+        Ok(Ok(verdict) | Err(Halt::Verdict(verdict))) => !verdict.is_on_its_way(),
+        Ok(Err(_)) | Err(_) => false,
+    };
+    if arrived {
+        pass.arrived();
+    }
     withdraw(&mut pass, &run);
     let verdict = match run {
         Ok(Ok(verdict) | Err(Halt::Verdict(verdict))) => verdict,
