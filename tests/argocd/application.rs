@@ -35,6 +35,22 @@ impl<'a> Application<'a> {
         found.map(|object| object.data["status"].clone()).ok_or_else(|| Error::new("the Application went away"))
     }
 
+    /// Has it compared again and again until it is so: of a refused change only the first comparison after a refresh tells,
+    /// and a refresh that comes during a comparison can be lost.
+    pub(crate) async fn refreshed_until(&self, what: &str, so: impl Fn(&Value) -> bool) -> Result<Value> {
+        let mut status = self.until("it is there", |_| true).await?;
+        let begun = std::time::Instant::now();
+        while !so(&status) {
+            if begun.elapsed() > WITHIN {
+                return Err(Error::new(format!("refreshed for {WITHIN:?}, and not so: {what}\n{status:#}")));
+            }
+            let before = status["reconciledAt"].clone();
+            self.refresh().await?;
+            status = self.until(what, |status| so(status) || status["reconciledAt"] != before).await?;
+        }
+        Ok(status)
+    }
+
     /// Has it compared with the newest commit, and waits until it is compared with it, in sync and of this health.
     pub(crate) async fn synced(&self, commit: &str, health: &str) -> Result<Value> {
         self.refresh().await?;

@@ -39,7 +39,6 @@ async fn of_manifests(scenario: &Scenario<'_>, argo: &ArgoCd) -> Result<()> {
     let odd = git.commit("As people write them")?;
     let mut refused = Vec::new();
     for ((application, name), case) in changed.iter().zip(names("update")).zip(&CASES) {
-        application.refresh().await?;
         let words = check(scenario, application, &odd, &name, case).await?;
         refused.extend(words.map(|words| (application, words)));
     }
@@ -57,9 +56,8 @@ async fn of_manifests(scenario: &Scenario<'_>, argo: &ArgoCd) -> Result<()> {
 async fn told_again(application: &Application<'_>, words: &str) -> Result<()> {
     let before = application.until("it is there", |_| true).await?;
     application.until("it is compared again", |status| status["reconciledAt"] != before["reconciledAt"]).await?;
-    application.refresh().await?;
     let again = |status: &Value| status["sync"]["status"] == "Unknown" && told(status).contains(words);
-    application.until(&format!("it says again {words}"), again).await.map(drop)
+    application.refreshed_until(&format!("it says again {words}"), again).await.map(drop)
 }
 
 /// The documented Application, for one folder of the repository.
@@ -102,10 +100,12 @@ async fn check(
     for part in *parts {
         assert!(words.contains(part), "{case}: {part:?} is not in {words}");
     }
-    application.until(&format!("{case}: it says {words}"), |status| told(status).contains(&words)).await?;
+    let says = format!("{case}: it says {words}");
     if changes {
+        application.refreshed_until(&says, |status| told(status).contains(&words)).await?;
         assert_eq!(spec(scenario, name).await?, spec(scenario, &other).await?, "{case}: the right one stays");
     } else {
+        application.until(&says, |status| told(status).contains(&words)).await?;
         assert!(scenario.invokes().get_opt(name).await.context("reading")?.is_none(), "{case}: it was taken");
     }
     Ok(Some(words))
