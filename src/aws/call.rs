@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::{AwsError, AwsErrorKind, codes::kind_of, https::Untrusted, raw_json::NotSent};
+use super::{AwsError, AwsErrorKind, InFlight, Turn, codes::kind_of, https::Untrusted, raw_json::NotSent};
 use crate::domain::{ids::AccountId, request_id};
 
 /// Who calls, and where.
@@ -25,6 +25,8 @@ pub(super) struct Subject {
     pub(super) account: AccountId,
     /// ARN of the role (or other identity) that the calls are made as, once it is known.
     pub(super) caller: Option<String>,
+    /// What the calls take their turns of.
+    pub(super) in_flight: InFlight,
 }
 
 /// What a call is about; an error's first half.
@@ -41,9 +43,43 @@ impl Subject {
     pub(super) fn call(&self, service: &'static str, operation: &'static str, resource: impl Into<String>) -> Call {
         Call { service, operation, subject: self.clone(), resource: resource.into() }
     }
+
+    /// Leave for one call of a service in this account.
+    pub(super) async fn turn(&self, service: &'static str) -> Turn {
+        self.in_flight.turn(&self.account, service).await
+    }
 }
 
 impl Call {
+    /// Sends a call in its turn, and classifies how it fails.
+    pub(super) async fn send<T, E>(
+        &self,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, AwsError>
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let turn = self.turn().await;
+        self.send_in(&turn, request).await
+    }
+
+    /// Sends a call in a turn that was taken before: a write takes its own before the last look at what it rests on.
+    pub(super) async fn send_in<T, E>(
+        &self,
+        _turn: &Turn,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, AwsError>
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        request.await.map_err(|error| self.classify(&error))
+    }
+
+    /// Leave for this call.
+    pub(super) async fn turn(&self) -> Turn {
+        self.subject.turn(self.service).await
+    }
+
     /// An error of this call that AWS did not answer itself.
     pub(super) fn failed(&self, kind: AwsErrorKind, message: impl Into<String>) -> AwsError {
         AwsError {

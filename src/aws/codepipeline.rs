@@ -1,7 +1,7 @@
 //! `CodePipeline`: the declaration as raw JSON, and whether a pipeline is idle.
 
 use super::{
-    AwsError, AwsErrorKind,
+    AwsError, AwsErrorKind, Turn,
     call::{Call, Subject},
     raw_json::{CaptureBody, ReplaceBody, Unusable},
     session::Clients,
@@ -74,6 +74,11 @@ impl CodePipeline {
         self.subject.call("codepipeline", operation, format!("pipeline {name}"))
     }
 
+    /// Leave for the calls of one check, and for the update that follows it.
+    pub async fn turn(&self) -> Turn {
+        self.subject.turn("codepipeline").await
+    }
+
     /// The pipeline; `None` when it does not exist.
     ///
     /// # Errors
@@ -94,7 +99,9 @@ impl CodePipeline {
         let call = self.call("GetPipeline", name.as_str());
         let captured = CaptureBody::default();
         let request = self.reading.get_pipeline().name(name.as_str()).set_version(version);
+        let turn = call.turn().await;
         let sent = request.customize().interceptor(captured.clone()).send().await;
+        drop(turn);
         match answered(sent, |error| call.classify(error)) {
             Ok(()) => read(&call, captured.take()).map(Some),
             Err(error) if error.kind == AwsErrorKind::NotFound => Ok(None),
@@ -106,7 +113,7 @@ impl CodePipeline {
     ///
     /// # Errors
     /// As AWS answers, without the settings of the pipeline that it may quote.
-    pub async fn update_pipeline(&self, permit: Permit) -> Result<PipelineRead, AwsError> {
+    pub async fn update_pipeline(&self, turn: Turn, permit: Permit) -> Result<PipelineRead, AwsError> {
         let declaration = &permit.into_update().declaration;
         let call = self.call("UpdatePipeline", declaration.text("name"));
         // Only what the builder demands: the body that is sent is the raw declaration.
@@ -126,6 +133,7 @@ impl CodePipeline {
             .interceptor(captured.clone())
             .send()
             .await;
+        drop(turn);
         answered(sent, |error| without_settings(call.classify(error), declaration))?;
         read(&call, captured.take())
     }
@@ -136,8 +144,8 @@ impl CodePipeline {
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn occupancy(&self, name: &PipelineName, known: Known<'_>) -> Result<Occupancy, AwsError> {
-        let (stages, is_shown) = match self.state(name, known.declaration).await {
+    pub async fn occupancy(&self, turn: &Turn, name: &PipelineName, known: Known<'_>) -> Result<Occupancy, AwsError> {
+        let (stages, is_shown) = match self.state(turn, name, known.declaration).await {
             Ok(stages) => (stages, known.declaration.text("executionMode") != "PARALLEL"),
             Err(error) if matches!(error.kind, AwsErrorKind::Throttled | AwsErrorKind::ExpiredToken) => {
                 return Err(error);
@@ -147,10 +155,10 @@ impl CodePipeline {
                 (Vec::new(), false)
             }
         };
-        let (mut executions, mut token) = self.executions(name, None).await?;
+        let (mut executions, mut token) = self.executions(turn, name, None).await?;
         let mut pages = 1;
         while !is_shown && !known.looked_back && token.is_some() && !executions.iter().any(Execution::is_unfinished) {
-            let (older, next) = self.executions(name, token).await?;
+            let (older, next) = self.executions(turn, name, token).await?;
             let is_too_old = |execution: &Execution| execution.started.is_some_and(|at| at < known.oldest);
             token = next.filter(|_| !older.iter().any(is_too_old));
             executions = older;
@@ -158,19 +166,20 @@ impl CodePipeline {
         }
         if pages > 1 && !executions.iter().any(Execution::is_unfinished) {
             // One may have started meanwhile.
-            executions = self.executions(name, None).await?.0;
+            executions = self.executions(turn, name, None).await?.0;
         }
         Ok(Occupancy { stages, executions })
     }
 
     async fn executions(
         &self,
+        turn: &Turn,
         name: &PipelineName,
         token: Option<String>,
     ) -> Result<(Vec<Execution>, Option<String>), AwsError> {
         let call = self.call("ListPipelineExecutions", name.as_str());
         let request = self.reading.list_pipeline_executions().pipeline_name(name.as_str()).max_results(100);
-        let page = request.set_next_token(token).send().await.map_err(|error| call.classify(&error))?;
+        let page = call.send_in(turn, request.set_next_token(token).send()).await?;
         Ok((page.pipeline_execution_summaries().iter().map(listed).collect(), page.next_token().map(str::to_owned)))
     }
 
@@ -178,10 +187,14 @@ impl CodePipeline {
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn state(&self, name: &PipelineName, declaration: &Json) -> Result<Vec<StageState>, AwsError> {
+    pub async fn state(
+        &self,
+        turn: &Turn,
+        name: &PipelineName,
+        declaration: &Json,
+    ) -> Result<Vec<StageState>, AwsError> {
         let call = self.call("GetPipelineState", name.as_str());
-        let sent = self.reading.get_pipeline_state().name(name.as_str()).send().await;
-        let state = sent.map_err(|error| call.classify(&error))?;
+        let state = call.send_in(turn, self.reading.get_pipeline_state().name(name.as_str()).send()).await?;
         Ok(state.stage_states().iter().map(|stage| shown(stage, declaration)).collect())
     }
 }

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::{
-    AwsError, AwsErrorKind,
+    AwsError, AwsErrorKind, Turn,
     call::{Call, Subject},
     session::Clients,
 };
@@ -65,10 +65,13 @@ pub struct Iam {
     subject: Subject,
 }
 
-/// Sends a request; a failure is classified with what the call was about.
+/// Sends a request in a turn, given or its own; a failure is classified with what the call was about.
 macro_rules! send {
     ($call:expr, $request:expr) => {
-        $request.send().await.map_err(|error| $call.classify(&error))
+        $call.send($request.send()).await
+    };
+    ($call:expr, $turn:expr, $request:expr) => {
+        $call.send_in($turn, $request.send()).await
     };
 }
 
@@ -83,6 +86,11 @@ impl Iam {
             writing: client(&clients.writing(region)),
             subject: clients.subject().clone(),
         }
+    }
+
+    /// Leave for one call. A write is given one that was taken before the last look at what it rests on.
+    pub async fn turn(&self) -> Turn {
+        self.subject.turn("iam").await
     }
 
     fn on_role(&self, operation: &'static str, role: &RoleName) -> Call {
@@ -220,7 +228,7 @@ impl Iam {
     ///
     /// # Errors
     /// As AWS answers; `AlreadyExists` where a role of that name exists, whatever its path.
-    pub async fn create_role(&self, role: &NewRole) -> Result<Arn, AwsError> {
+    pub async fn create_role(&self, turn: &Turn, role: &NewRole) -> Result<Arn, AwsError> {
         let call = self.on_role("CreateRole", &role.name);
         let request = self
             .writing
@@ -231,7 +239,7 @@ impl Iam {
             .set_tags(Some(tags(&call, &role.tags)?))
             .set_permissions_boundary(role.boundary.as_ref().map(ToString::to_string))
             .set_description(role.description.clone());
-        let made = send!(call, request)?;
+        let made = send!(call, turn, request)?;
         let arn = made.role().and_then(|role| role.arn().parse().ok());
         arn.ok_or_else(|| call.unusable("the answer has no usable Arn"))
     }
@@ -240,78 +248,85 @@ impl Iam {
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn update_trust(&self, role: &RoleName, trust: &Value) -> Result<(), AwsError> {
+    pub async fn update_trust(&self, turn: &Turn, role: &RoleName, trust: &Value) -> Result<(), AwsError> {
         let call = self.on_role("UpdateAssumeRolePolicy", role);
         let request =
             self.writing.update_assume_role_policy().role_name(role.as_str()).policy_document(trust.to_string());
-        send!(call, request).map(drop)
+        send!(call, turn, request).map(drop)
     }
 
     /// Writes an inline policy, whether or not it exists.
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn put_role_policy(&self, role: &RoleName, policy: &str, document: &Value) -> Result<(), AwsError> {
+    pub async fn put_role_policy(
+        &self,
+        turn: &Turn,
+        role: &RoleName,
+        policy: &str,
+        document: &Value,
+    ) -> Result<(), AwsError> {
         let call = self.on_policy("PutRolePolicy", role, policy);
         let request = self.writing.put_role_policy().role_name(role.as_str()).policy_name(policy);
-        send!(call, request.policy_document(document.to_string())).map(drop)
+        send!(call, turn, request.policy_document(document.to_string())).map(drop)
     }
 
     /// Deletes an inline policy; one that is gone already is `Ok(false)`.
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn delete_role_policy(&self, role: &RoleName, policy: &str) -> Result<bool, AwsError> {
+    pub async fn delete_role_policy(&self, turn: &Turn, role: &RoleName, policy: &str) -> Result<bool, AwsError> {
         let call = self.on_policy("DeleteRolePolicy", role, policy);
         let request = self.writing.delete_role_policy().role_name(role.as_str()).policy_name(policy);
-        Ok(absent(send!(call, request))?.is_some())
+        Ok(absent(send!(call, turn, request))?.is_some())
     }
 
     /// Detaches a managed policy; one that is detached already is `Ok(false)`.
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn detach_role_policy(&self, role: &RoleName, policy: &Arn) -> Result<bool, AwsError> {
+    pub async fn detach_role_policy(&self, turn: &Turn, role: &RoleName, policy: &Arn) -> Result<bool, AwsError> {
         let call = self.on_role("DetachRolePolicy", role);
         let request = self.writing.detach_role_policy().role_name(role.as_str()).policy_arn(policy.as_str());
-        Ok(absent(send!(call, request))?.is_some())
+        Ok(absent(send!(call, turn, request))?.is_some())
     }
 
     /// Deletes a role; one that is gone already is `Ok(false)`.
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn delete_role(&self, role: &RoleName) -> Result<bool, AwsError> {
+    pub async fn delete_role(&self, turn: &Turn, role: &RoleName) -> Result<bool, AwsError> {
         let call = self.on_role("DeleteRole", role);
-        Ok(absent(send!(call, self.writing.delete_role().role_name(role.as_str())))?.is_some())
+        Ok(absent(send!(call, turn, self.writing.delete_role().role_name(role.as_str())))?.is_some())
     }
 
     /// Sets tags; others stay.
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn tag_role(&self, role: &RoleName, set: &BTreeMap<String, String>) -> Result<(), AwsError> {
+    pub async fn tag_role(&self, turn: &Turn, role: &RoleName, set: &BTreeMap<String, String>) -> Result<(), AwsError> {
         let call = self.on_role("TagRole", role);
-        send!(call, self.writing.tag_role().role_name(role.as_str()).set_tags(Some(tags(&call, set)?))).map(drop)
+        send!(call, turn, self.writing.tag_role().role_name(role.as_str()).set_tags(Some(tags(&call, set)?))).map(drop)
     }
 
     /// Removes tags.
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn untag_role(&self, role: &RoleName, keys: &[String]) -> Result<(), AwsError> {
+    pub async fn untag_role(&self, turn: &Turn, role: &RoleName, keys: &[String]) -> Result<(), AwsError> {
         let call = self.on_role("UntagRole", role);
-        send!(call, self.writing.untag_role().role_name(role.as_str()).set_tag_keys(Some(keys.to_vec()))).map(drop)
+        send!(call, turn, self.writing.untag_role().role_name(role.as_str()).set_tag_keys(Some(keys.to_vec())))
+            .map(drop)
     }
 
     /// Sets the permissions boundary.
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn put_boundary(&self, role: &RoleName, boundary: &Arn) -> Result<(), AwsError> {
+    pub async fn put_boundary(&self, turn: &Turn, role: &RoleName, boundary: &Arn) -> Result<(), AwsError> {
         let call = self.on_role("PutRolePermissionsBoundary", role);
         let request = self.writing.put_role_permissions_boundary().role_name(role.as_str());
-        send!(call, request.permissions_boundary(boundary.as_str())).map(drop)
+        send!(call, turn, request.permissions_boundary(boundary.as_str())).map(drop)
     }
 }
 
@@ -344,7 +359,11 @@ mod tests {
 
     #[test]
     fn a_document_is_decoded_and_a_plus_stays_a_plus() {
-        let subject = Subject { account: "222222222222".parse().unwrap(), caller: None };
+        let subject = Subject {
+            account: "222222222222".parse().unwrap(),
+            caller: None,
+            in_flight: crate::aws::InFlight::default(),
+        };
         let call = subject.call("iam", "GetRolePolicy", "inline policy p of role r");
         let encoded = "%7B%22a%22%3A%22x+y%20%C3%BC%22%7D";
         assert_eq!(document(&call, "document", encoded).unwrap(), serde_json::json!({"a": "x+y ü"}));

@@ -32,12 +32,11 @@ impl Lambda {
     /// As AWS answers.
     pub async fn get_function(&self, name: &FunctionName) -> Result<Option<FunctionRead>, AwsError> {
         let call = self.subject.call("lambda", "GetFunctionConfiguration", format!("function {name}"));
-        let answer = match self.client.get_function_configuration().function_name(name.as_str()).send().await {
+        let request = self.client.get_function_configuration().function_name(name.as_str());
+        let answer = match call.send(request.send()).await {
             Ok(answer) => answer,
-            Err(error) => {
-                let error = call.classify(&error);
-                return if error.kind == AwsErrorKind::NotFound { Ok(None) } else { Err(error) };
-            }
+            Err(error) if error.kind == AwsErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
         };
         let arn = |text: Option<&str>, what: &str| {
             text.and_then(|text| text.parse().ok())

@@ -14,7 +14,7 @@ use aws_types::service_config::ServiceConfigKey;
 use moka::{future::Cache, ops::compute::Op};
 
 use super::{
-    AwsError, AwsErrorKind, CallObserver, CodePipeline, Iam, Lambda,
+    AwsError, AwsErrorKind, CallObserver, CodePipeline, Iam, InFlight, Lambda,
     call::Subject,
     https::http_client,
     observe_calls::{ObserveCalls, SessionEnd},
@@ -65,6 +65,7 @@ pub struct Aws {
     sessions: Cache<SessionKey, Session>,
     /// Accounts whose session was ended by a denial. For as long as a session lives, further denials are what they say.
     denied: Cache<SessionKey, ()>,
+    in_flight: InFlight,
 }
 
 /// Clients in one account, by region.
@@ -126,7 +127,7 @@ impl Aws {
         // Without a capacity: there are as many sessions as AwsAccounts, and evicting one costs an AssumeRole.
         let sessions = Cache::builder().time_to_live(lifetime).build();
         let denied = Cache::builder().time_to_live(lifetime).build();
-        Self { config: Arc::new(config), observer, sessions, denied }
+        Self { config: Arc::new(config), observer, sessions, denied, in_flight: InFlight::default() }
     }
 
     /// The session of this key, opened once however many ask at the same time. A failure is not kept.
@@ -154,6 +155,12 @@ impl Aws {
         }
         self.denied.insert(key.clone(), ()).await;
         true
+    }
+
+    /// The calls in flight of all sessions.
+    #[must_use]
+    pub fn in_flight(&self) -> &InFlight {
+        &self.in_flight
     }
 
     /// Forgets a session: its account has gone or is entered differently now.
@@ -192,7 +199,8 @@ impl Aws {
             }
             None => base.into_builder().identity_cache(IdentityCache::lazy().build()).build(),
         };
-        let subject = Subject { account: key.account.clone(), caller: key.role.as_ref().map(ToString::to_string) };
+        let caller = key.role.as_ref().map(ToString::to_string);
+        let subject = Subject { account: key.account.clone(), caller, in_flight: self.in_flight.clone() };
         let clients = Clients { config, observer: self.observer.clone(), end: Arc::default(), subject };
         identify(clients, key).await
     }
@@ -202,17 +210,15 @@ impl Aws {
     async fn assume(&self, base: &SdkConfig, key: &SessionKey, role: &Arn) -> Result<Credentials, AwsError> {
         let observe = ObserveCalls::new("sts", self.observer.clone(), Arc::default());
         let config = aws_sdk_sts::config::Builder::from(base).interceptor(observe);
-        let subject = Subject { account: key.account.clone(), caller: None };
+        let subject = Subject { account: key.account.clone(), caller: None, in_flight: self.in_flight.clone() };
         let call = subject.call("sts", "AssumeRole", role.as_str());
-        let answer = aws_sdk_sts::Client::from_conf(config.build())
+        let request = aws_sdk_sts::Client::from_conf(config.build())
             .assume_role()
             .role_arn(role.as_str())
             .role_session_name(self.config.session_name.chars().take(64).collect::<String>())
             .set_external_id(key.external_id.clone())
-            .duration_seconds(i32::try_from(self.config.session_duration.as_secs()).unwrap_or(3600))
-            .send()
-            .await
-            .map_err(|error| call.classify(&error))?;
+            .duration_seconds(i32::try_from(self.config.session_duration.as_secs()).unwrap_or(3600));
+        let answer = call.send(request.send()).await?;
         let issued = answer
             .credentials()
             .ok_or_else(|| call.failed(AwsErrorKind::Unavailable, "the answer has no credentials"))?;
@@ -294,8 +300,7 @@ async fn identify(mut clients: Clients, key: &SessionKey) -> Result<Session, Aws
     let config = aws_sdk_sts::config::Builder::from(&clients.config).interceptor(clients.observe("sts")).build();
     let identity = clients.subject.caller.clone().unwrap_or_else(|| "the controller's own identity".to_owned());
     let call = clients.subject.call("sts", "GetCallerIdentity", identity);
-    let answer = aws_sdk_sts::Client::from_conf(config).get_caller_identity().send().await;
-    let identity = answer.map_err(|error| call.classify(&error))?;
+    let identity = call.send(aws_sdk_sts::Client::from_conf(config).get_caller_identity().send()).await?;
     let found = identity.account().unwrap_or_default();
     if found != key.account.as_str() {
         let kind = AwsErrorKind::AccountMismatch { found: found.to_owned() };

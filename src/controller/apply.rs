@@ -10,7 +10,7 @@ use super::{
     sessions::Sessions,
 };
 use crate::{
-    aws::{AwsError, Iam, NewRole},
+    aws::{AwsError, Iam, NewRole, Turn},
     domain::{
         ids::RoleName,
         observed::Resource,
@@ -30,6 +30,9 @@ pub async fn iam(
     steps: &[Step],
 ) -> Result<(), Halt> {
     for step in steps {
+        let iam = client(sessions, situation, &step.resource);
+        // Before the last look, since it may be waited for.
+        let turn = iam.turn().await;
         current::still_holds(pass, situation)?;
         tracing::info!(resource = %step.resource, change = %summary(&step.change), "writing");
         if matches!(step.resource, Resource::Pipeline { .. }) {
@@ -39,17 +42,14 @@ pub async fn iam(
         let (before, after) = (step.before.clone(), step.after.clone());
         let earlier = writes.own_writes(|writes| writes.note_sent(&step.resource, before, after, Context::now()));
         let written = match &step.resource {
-            Resource::InvokeRole { role, .. } => role_step(&sessions.dev_iam, role, &step.change).await,
-            Resource::RolePolicy { account, role, policy } => {
-                let iam =
-                    if *account == situation.declared.tools.account { &sessions.tools_iam } else { &sessions.dev_iam };
-                policy_step(iam, role, policy, &step.change).await
-            }
+            Resource::InvokeRole { role, .. } => role_step(iam, &turn, role, &step.change).await,
+            Resource::RolePolicy { role, policy, .. } => policy_step(iam, &turn, role, policy, &step.change).await,
             Resource::AttachedPolicy { role, policy, .. } => {
-                sessions.dev_iam.detach_role_policy(role, policy).await.map(drop)
+                iam.detach_role_policy(&turn, role, policy).await.map(drop)
             }
             Resource::Pipeline { .. } => Ok(()),
         };
+        drop(turn);
         let written =
             written.map_err(|error| AwsError { also_missing: plan::lacks_boundary(situation, step), ..error });
         if written.as_ref().is_err_and(|error| !error.outcome_unknown) {
@@ -88,7 +88,15 @@ fn removal_was_refused(pass: &mut Pass<'_>, step: &Step, written: Result<(), Aws
     }
 }
 
-async fn role_step(iam: &Iam, role: &RoleName, change: &Change) -> Result<(), AwsError> {
+/// IAM of the account that a thing is in.
+fn client<'s>(sessions: &'s Sessions, situation: &Situation<'_>, resource: &Resource) -> &'s Iam {
+    match resource {
+        Resource::RolePolicy { account, .. } if *account == situation.declared.tools.account => &sessions.tools_iam,
+        _ => &sessions.dev_iam,
+    }
+}
+
+async fn role_step(iam: &Iam, turn: &Turn, role: &RoleName, change: &Change) -> Result<(), AwsError> {
     match change {
         Change::CreateRole(new) => {
             let new = NewRole {
@@ -101,21 +109,21 @@ async fn role_step(iam: &Iam, role: &RoleName, change: &Change) -> Result<(), Aw
                     "Lets a CodePipeline in another account invoke a function; kept by crossinvoke".to_owned(),
                 ),
             };
-            iam.create_role(&new).await.map(drop)
+            iam.create_role(turn, &new).await.map(drop)
         }
-        Change::SetTrust(document) => iam.update_trust(role, document).await,
-        Change::SetTags(tags) => iam.tag_role(role, tags).await,
-        Change::RemoveTags(keys) => iam.untag_role(role, keys).await,
-        Change::SetBoundary(boundary) => iam.put_boundary(role, boundary).await,
-        Change::DeleteRole => iam.delete_role(role).await.map(drop),
+        Change::SetTrust(document) => iam.update_trust(turn, role, document).await,
+        Change::SetTags(tags) => iam.tag_role(turn, role, tags).await,
+        Change::RemoveTags(keys) => iam.untag_role(turn, role, keys).await,
+        Change::SetBoundary(boundary) => iam.put_boundary(turn, role, boundary).await,
+        Change::DeleteRole => iam.delete_role(turn, role).await.map(drop),
         Change::PutPolicy(_) | Change::DeletePolicy | Change::DetachPolicy | Change::EditPipeline(_) => Ok(()),
     }
 }
 
-async fn policy_step(iam: &Iam, role: &RoleName, policy: &str, change: &Change) -> Result<(), AwsError> {
+async fn policy_step(iam: &Iam, turn: &Turn, role: &RoleName, policy: &str, change: &Change) -> Result<(), AwsError> {
     match change {
-        Change::PutPolicy(document) => iam.put_role_policy(role, policy, document).await,
-        Change::DeletePolicy => iam.delete_role_policy(role, policy).await.map(drop),
+        Change::PutPolicy(document) => iam.put_role_policy(turn, role, policy, document).await,
+        Change::DeletePolicy => iam.delete_role_policy(turn, role, policy).await.map(drop),
         _ => Ok(()),
     }
 }

@@ -7,7 +7,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::pipelines::{Host, PipelineKey, Pipelines, Times};
 use crate::{
-    aws::{AwsError, AwsErrorKind, CodePipeline, Known, PipelineRead},
+    aws::{AwsError, AwsErrorKind, CodePipeline, Known, PipelineRead, Turn},
     domain::{fold::Claim, ids::Arn, observed::Pipeline, pipeline_edit::Json},
     engine::pipeline::{Effect, Failure, Input, LastLook, Machine, Permit, Settings},
 };
@@ -26,7 +26,11 @@ pub(super) enum Message {
     Withdraw(String),
 }
 
-type Answer = Pin<Box<dyn Future<Output = Input<AwsError>> + Send>>;
+/// An answer, and after a check the turn in which an update may follow.
+type Answer = Pin<Box<dyn Future<Output = (Input<AwsError>, Option<Checked>)> + Send>>;
+
+/// Leave for an update, and when the pipeline was asked whether it is idle.
+type Checked = (Turn, Instant);
 
 /// The task of one pipeline.
 pub(super) struct Worker {
@@ -37,10 +41,10 @@ pub(super) struct Worker {
     machine: Machine<AwsError>,
     wake: Option<Instant>,
     answer: Option<Answer>,
+    /// Leave for the update that may follow the check that was just answered.
+    turn: Option<Checked>,
     /// Whether the executions of a pipeline whose state does not show them were once looked through.
     looked_back: bool,
-    /// When the executions were last asked for.
-    checked: Option<Instant>,
     /// The declaration as it was last read.
     declaration: Option<Arc<Json>>,
 }
@@ -81,8 +85,8 @@ impl Worker {
             machine,
             wake: None,
             answer: None,
+            turn: None,
             looked_back: false,
-            checked: None,
             declaration: None,
         };
         tokio::spawn(worker.run(receiver));
@@ -103,8 +107,8 @@ impl Worker {
                     Some(Message::Withdraw(uid)) => Input::Withdraw(uid),
                     None => break,
                 },
-                input = answer(self.answer.as_mut()) => {
-                    self.answer = None;
+                (input, turn) = answer(self.answer.as_mut()) => {
+                    (self.answer, self.turn) = (None, turn);
                     input
                 }
                 () = at(self.wake) => {
@@ -128,6 +132,7 @@ impl Worker {
             for effect in effects {
                 self.carry_out(effect);
             }
+            self.turn = None;
         }
         self.pipelines.ended(&self.key);
     }
@@ -139,7 +144,8 @@ impl Worker {
             Effect::Read => {
                 let (client, key) = (self.client.clone(), self.key.clone());
                 self.answer = Some(Box::pin(async move {
-                    Input::Read(client.get_pipeline(&key.name).await.map(|read| read.map(|read| described(&key, read))))
+                    let read = client.get_pipeline(&key.name).await;
+                    (Input::Read(read.map(|read| read.map(|read| described(&key, read)))), None)
                 }));
             }
             Effect::ReadVersion(version) => {
@@ -147,7 +153,7 @@ impl Worker {
                 self.answer = Some(Box::pin(async move {
                     let version = i32::try_from(version).unwrap_or(i32::MAX);
                     let read = client.get_version(&key.name, version).await;
-                    Input::ReadVersion(read.map(|read| read.map(|read| described(&key, read))))
+                    (Input::ReadVersion(read.map(|read| read.map(|read| described(&key, read)))), None)
                 }));
             }
             Effect::Check => self.check(),
@@ -157,12 +163,14 @@ impl Worker {
 
     fn check(&mut self) {
         let (client, name, looked_back) = (self.client.clone(), self.key.name.clone(), self.looked_back);
-        self.checked = Some(Instant::now());
         let (declaration, oldest) = (self.declaration.clone(), self.host.now() - RUNS_AT_MOST);
         self.answer = Some(Box::pin(async move {
             let declaration = declaration.unwrap_or_else(|| Arc::new(Json::Object(Vec::new())));
             let known = Known { declaration: &declaration, looked_back, oldest };
-            Input::Checked(client.occupancy(&name, known).await)
+            // Taken before the check and kept for the update: nothing is waited for between the two.
+            let turn = client.turn().await;
+            let asked = Instant::now();
+            (Input::Checked(client.occupancy(&turn, &name, known).await), Some((turn, asked)))
         }));
     }
 
@@ -179,13 +187,17 @@ impl Worker {
     fn write(&mut self, permit: Permit) {
         let (client, key, host) = (self.client.clone(), self.key.clone(), self.host.clone());
         let pipelines = self.pipelines.clone();
-        let (base, checked) = (permit.base(), self.checked.unwrap_or_else(Instant::now));
+        let (base, checked) = (permit.base(), self.turn.take());
         let objects: Vec<String> = permit.objects().iter().map(ToString::to_string).collect();
         tracing::info!(pipeline = %key.name, account = %key.account, objects = objects.join(","), version = base, "updating pipeline");
         host.sends(&key, base);
         let sending = tokio::spawn(async move {
             let _slot = pipelines.write_slot().await;
-            let answer = client.update_pipeline(permit).await;
+            let (turn, asked) = match checked {
+                Some(checked) => checked,
+                None => (client.turn().await, Instant::now()),
+            };
+            let answer = client.update_pipeline(turn, permit).await;
             let became = match &answer {
                 Ok(read) => Ok(Some(read.version)),
                 Err(error) if error.outcome_unknown => Err(()),
@@ -193,13 +205,13 @@ impl Worker {
             };
             host.sent(&key, base, became);
             if answer.is_ok() {
-                host.updated(&key, checked.elapsed());
+                host.updated(&key, asked.elapsed());
             }
             answer.map(|read| Pipeline { unread: true, ..described(&key, read) }).map_err(failure)
         });
         self.answer = Some(Box::pin(async move {
             match sending.await {
-                Ok(answer) => Input::Wrote(answer),
+                Ok(answer) => (Input::Wrote(answer), None),
                 // The task was stopped with the process.
                 Err(_) => pending().await,
             }
@@ -212,7 +224,7 @@ impl Worker {
     }
 }
 
-async fn answer(answer: Option<&mut Answer>) -> Input<AwsError> {
+async fn answer(answer: Option<&mut Answer>) -> (Input<AwsError>, Option<Checked>) {
     match answer {
         Some(answer) => answer.await,
         None => pending().await,

@@ -8,11 +8,11 @@ use super::{
     DEV, aws, dev_session, key, region,
     rights::{OPERATIONS, WITHOUT_OPERATION},
     stub::{Answer, Asked, Stub},
+    update,
 };
 use crate::{
     aws::{AwsErrorKind, FunctionRead, Iam, NewRole},
     domain::ids::{Arn, RoleName},
-    engine::pipeline::Permit,
 };
 
 const ROLE: &str = "<Role><Path>/crossinvoke/x/</Path><RoleName>r</RoleName><RoleId>AROA1</RoleId>\
@@ -98,7 +98,8 @@ async fn a_role_is_read_whole() {
 #[tokio::test]
 async fn a_role_is_made_with_all_that_it_needs() {
     let stub = Stub::start(iam_answer).await;
-    let arn = iam(&stub).await.create_role(&new_role()).await.unwrap();
+    let iam = iam(&stub).await;
+    let arn = iam.create_role(&iam.turn().await, &new_role()).await.unwrap();
     assert_eq!(arn.as_str(), "arn:aws:iam::222222222222:role/crossinvoke/x/r");
     let asked = stub.one("CreateRole");
     for (name, value) in [
@@ -142,11 +143,11 @@ async fn what_does_not_exist_is_absent_and_its_deletion_done() {
     assert!(iam.list_role_policies(&role()).await.unwrap().is_empty());
     assert!(iam.list_attached_role_policies(&role()).await.unwrap().is_empty());
     assert_eq!(iam.managed_policy(&policy).await.unwrap(), None);
-    assert!(!iam.delete_role_policy(&role(), "p").await.unwrap());
-    assert!(!iam.detach_role_policy(&role(), &policy).await.unwrap());
-    assert!(!iam.delete_role(&role()).await.unwrap());
+    assert!(!iam.delete_role_policy(&iam.turn().await, &role(), "p").await.unwrap());
+    assert!(!iam.detach_role_policy(&iam.turn().await, &role(), &policy).await.unwrap());
+    assert!(!iam.delete_role(&iam.turn().await, &role()).await.unwrap());
     // A write to what is gone is no success.
-    let error = iam.put_role_policy(&role(), "p", &json!({})).await.unwrap_err();
+    let error = iam.put_role_policy(&iam.turn().await, &role(), "p", &json!({})).await.unwrap_err();
     assert_eq!(error.kind, AwsErrorKind::NotFound);
 }
 
@@ -154,9 +155,9 @@ async fn what_does_not_exist_is_absent_and_its_deletion_done() {
 async fn what_exists_is_deleted() {
     let stub = Stub::start(iam_answer).await;
     let (iam, policy) = (iam(&stub).await, "arn:aws:iam::aws:policy/p".parse().unwrap());
-    assert!(iam.delete_role_policy(&role(), "p").await.unwrap());
-    assert!(iam.detach_role_policy(&role(), &policy).await.unwrap());
-    assert!(iam.delete_role(&role()).await.unwrap());
+    assert!(iam.delete_role_policy(&iam.turn().await, &role(), "p").await.unwrap());
+    assert!(iam.detach_role_policy(&iam.turn().await, &role(), &policy).await.unwrap());
+    assert!(iam.delete_role(&iam.turn().await, &role()).await.unwrap());
 }
 
 #[tokio::test]
@@ -211,20 +212,20 @@ async fn send_everything(stub: &Stub) -> BTreeSet<String> {
     let _ = iam.list_role_policies(&role).await;
     let _ = iam.list_attached_role_policies(&role).await;
     let _ = iam.managed_policy(&arn).await;
-    let _ = iam.create_role(&new_role()).await;
-    let _ = iam.update_trust(&role, &json!({})).await;
-    let _ = iam.put_role_policy(&role, "p", &json!({})).await;
-    let _ = iam.delete_role_policy(&role, "p").await;
-    let _ = iam.detach_role_policy(&role, &arn).await;
-    let _ = iam.delete_role(&role).await;
-    let _ = iam.tag_role(&role, &new_role().tags).await;
-    let _ = iam.untag_role(&role, &["team".to_owned()]).await;
-    let _ = iam.put_boundary(&role, &arn).await;
+    let _ = iam.create_role(&iam.turn().await, &new_role()).await;
+    let _ = iam.update_trust(&iam.turn().await, &role, &json!({})).await;
+    let _ = iam.put_role_policy(&iam.turn().await, &role, "p", &json!({})).await;
+    let _ = iam.delete_role_policy(&iam.turn().await, &role, "p").await;
+    let _ = iam.detach_role_policy(&iam.turn().await, &role, &arn).await;
+    let _ = iam.delete_role(&iam.turn().await, &role).await;
+    let _ = iam.tag_role(&iam.turn().await, &role, &new_role().tags).await;
+    let _ = iam.untag_role(&iam.turn().await, &role, &["team".to_owned()]).await;
+    let _ = iam.put_boundary(&iam.turn().await, &role, &arn).await;
     let _ = pipelines.get_pipeline(&"p".parse().unwrap()).await;
     let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
-    let _ = pipelines.update_pipeline(Permit::for_tests(&declaration)).await;
+    let _ = update(&pipelines, &declaration).await;
     let known = crate::aws::Known { declaration: &declaration, looked_back: true, oldest: jiff::Timestamp::UNIX_EPOCH };
-    let _ = pipelines.occupancy(&"p".parse().unwrap(), known).await;
+    let _ = pipelines.occupancy(&pipelines.turn().await, &"p".parse().unwrap(), known).await;
     observed.all().iter().map(|call| call.split(' ').nth(1).unwrap().to_owned()).collect()
 }
 

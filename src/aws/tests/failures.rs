@@ -12,11 +12,11 @@ use tokio::{
 use super::{
     DEV, Observed, aws, base, config, dev_session, key, region,
     stub::{Answer, Stub},
+    update,
 };
 use crate::{
-    aws::{Aws, AwsErrorKind, CertificateFault, Iam, Session},
+    aws::{Aws, AwsError, AwsErrorKind, CertificateFault, Iam, Session},
     domain::ids::RoleName,
-    engine::pipeline::Permit,
 };
 
 fn role() -> RoleName {
@@ -27,6 +27,17 @@ async fn iam(stub: &Stub) -> Iam {
     dev_session(stub).await.iam(&region())
 }
 
+/// Puts a policy in a turn of its own.
+async fn put(iam: &Iam) -> Result<(), AwsError> {
+    iam.put_role_policy(&iam.turn().await, &role(), "p", &json!({})).await
+}
+
+/// Deletes the role in a turn of its own.
+async fn delete(session: &Session) -> Result<bool, AwsError> {
+    let iam = session.iam(&region());
+    iam.delete_role(&iam.turn().await, &role()).await
+}
+
 #[tokio::test]
 async fn a_change_is_sent_once_and_a_read_twice() {
     let stub = Stub::start(|asked| Answer::error(asked, 503, "ServiceUnavailable", "later")).await;
@@ -34,10 +45,10 @@ async fn a_change_is_sent_once_and_a_read_twice() {
     let (iam, pipelines) = (session.iam(&region()), session.codepipeline(&region()));
     let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
     let changes = [
-        iam.update_trust(&role(), &json!({})).await.unwrap_err(),
-        iam.put_role_policy(&role(), "p", &json!({})).await.unwrap_err(),
-        iam.delete_role(&role()).await.unwrap_err(),
-        pipelines.update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err(),
+        iam.update_trust(&iam.turn().await, &role(), &json!({})).await.unwrap_err(),
+        iam.put_role_policy(&iam.turn().await, &role(), "p", &json!({})).await.unwrap_err(),
+        iam.delete_role(&iam.turn().await, &role()).await.unwrap_err(),
+        update(&pipelines, &declaration).await.unwrap_err(),
     ];
     for error in changes {
         assert_eq!((&error.kind, error.outcome_unknown), (&AwsErrorKind::Unavailable, true), "{error:?}");
@@ -51,7 +62,7 @@ async fn a_change_is_sent_once_and_a_read_twice() {
 #[tokio::test]
 async fn a_throttled_change_is_not_repeated() {
     let stub = Stub::start(|asked| Answer::error(asked, 400, "Throttling", "Rate exceeded")).await;
-    let error = iam(&stub).await.put_role_policy(&role(), "p", &json!({})).await.unwrap_err();
+    let error = put(&iam(&stub).await).await.unwrap_err();
     assert_eq!((error.kind, error.outcome_unknown), (AwsErrorKind::Throttled, false));
     assert_eq!(stub.count("PutRolePolicy"), 1);
 }
@@ -64,7 +75,7 @@ async fn a_refusal_tells_who_was_refused() {
         Answer::error(asked, 403, "AccessDenied", message)
     })
     .await;
-    let error = iam(&stub).await.delete_role(&role()).await.unwrap_err();
+    let error = delete(&dev_session(&stub).await).await.unwrap_err();
     assert!(!error.outcome_unknown);
     let text = error.to_string();
     let expected = "account 222222222222: arn:aws:iam::222222222222:role/crossinvoke may not iam:DeleteRole on \
@@ -80,7 +91,7 @@ async fn a_status_decides_where_the_code_says_nothing() {
         (400, "SomethingNew", AwsErrorKind::Other),
     ] {
         let stub = Stub::start(move |asked| Answer::error(asked, status, code, "new")).await;
-        let error = iam(&stub).await.delete_role(&role()).await.unwrap_err();
+        let error = delete(&dev_session(&stub).await).await.unwrap_err();
         assert_eq!(error.kind, expected, "{status}");
     }
     for (status, expected) in [(502, AwsErrorKind::Unavailable), (429, AwsErrorKind::Throttled)] {
@@ -88,9 +99,9 @@ async fn a_status_decides_where_the_code_says_nothing() {
         let stub = Stub::start(move |_| Answer::Reply { status, kind: "text/html", body: html() }).await;
         let session = dev_session(&stub).await;
         let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
-        let error = session.codepipeline(&region()).update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err();
+        let error = update(&session.codepipeline(&region()), &declaration).await.unwrap_err();
         assert_eq!(error.kind, expected, "{error:?}");
-        let error = session.iam(&region()).delete_role(&role()).await.unwrap_err();
+        let error = delete(&session).await.unwrap_err();
         assert_eq!(error.kind, expected, "{error:?}");
     }
 }
@@ -101,7 +112,7 @@ async fn a_late_answer_leaves_a_change_in_doubt() {
     let observed = Arc::new(Observed::default());
     let config = super::AwsConfig { attempt_timeout: Duration::from_millis(300), ..config(base(&stub.endpoint)) };
     let session = Aws::new(config, observed.clone()).session(&key(DEV)).await.unwrap();
-    let error = session.iam(&region()).delete_role(&role()).await.unwrap_err();
+    let error = delete(&session).await.unwrap_err();
     assert_eq!((&error.kind, error.outcome_unknown), (&AwsErrorKind::Unavailable, true), "{error:?}");
     assert_eq!(stub.count("DeleteRole"), 1);
     assert_eq!(observed.all().last().unwrap(), "iam DeleteRole timeout");
@@ -130,7 +141,7 @@ async fn a_lost_connection_leaves_a_change_in_doubt() {
         listener
     });
     let (session, observed) = moved(&stub, &endpoint).await;
-    let error = session.iam(&region()).delete_role(&role()).await.unwrap_err();
+    let error = delete(&session).await.unwrap_err();
     assert_eq!((&error.kind, error.outcome_unknown), (&AwsErrorKind::Unavailable, true), "{error:?}");
     assert_eq!(observed.all().last().unwrap(), "iam DeleteRole dispatch");
     // One attempt: nobody else knocks.
@@ -144,7 +155,7 @@ async fn a_connection_that_was_never_made_changed_nothing() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for endpoint in [format!("http://{closed}"), "http://nowhere.invalid".to_owned()] {
         let (session, _) = moved(&stub, &endpoint).await;
-        let error = session.iam(&region()).delete_role(&role()).await.unwrap_err();
+        let error = delete(&session).await.unwrap_err();
         assert_eq!(error.kind, AwsErrorKind::Unavailable, "{endpoint}: {error:?}");
         assert!(!error.outcome_unknown, "{endpoint}: {error:?}");
     }
@@ -161,7 +172,9 @@ async fn a_certificate_that_is_not_trusted_is_told_by_its_host_and_asked_for_onc
         stub.asked().len(),
         AwsErrorKind::CertificateNotTrusted { host: host.clone(), fault: CertificateFault::Authority },
     );
-    for error in [iam.get_role(&role()).await.err().unwrap(), iam.delete_role(&role()).await.unwrap_err()] {
+    for error in
+        [iam.get_role(&role()).await.err().unwrap(), iam.delete_role(&iam.turn().await, &role()).await.unwrap_err()]
+    {
         assert_eq!((&error.kind, error.outcome_unknown), (&kind, false), "{error:?}");
         let text = error.to_string();
         assert!([DEV, &host, "UnknownIssuer", "SSL_CERT_FILE"].iter().all(|word| text.contains(word)), "{text}");
@@ -193,10 +206,8 @@ async fn each_failure_has_its_request_id_last_and_says_the_same_otherwise() {
     .await;
     let pipelines = dev_session(&stub).await.codepipeline(&region());
     let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
-    let (one, two) = (
-        pipelines.update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err(),
-        pipelines.update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err(),
-    );
+    let (one, two) =
+        (update(&pipelines, &declaration).await.unwrap_err(), update(&pipelines, &declaration).await.unwrap_err());
     assert_eq!(one.message, "Rate exceeded (Service: X; Proxy: null)");
     let (one, two) = (one.to_string(), two.to_string());
     assert!(one.contains(" (request id 6f5b0c3e-") && one.ends_with(')'), "{one}");

@@ -16,8 +16,11 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 
 use self::stub::Stub;
-use super::{Aws, AwsConfig, CallObserver, Session, SessionKey};
-use crate::domain::ids::Region;
+use super::{Aws, AwsConfig, AwsError, CallObserver, CodePipeline, PipelineRead, Session, SessionKey};
+use crate::{
+    domain::{ids::Region, pipeline_edit::Json},
+    engine::pipeline::Permit,
+};
 
 const DEV: &str = "222222222222";
 
@@ -75,4 +78,9 @@ async fn dev_session(stub: &Stub) -> Session {
 
 fn region() -> Region {
     "us-east-1".parse().unwrap()
+}
+
+/// Updates a pipeline in a turn of its own.
+async fn update(pipelines: &CodePipeline, declaration: &Json) -> Result<PipelineRead, AwsError> {
+    pipelines.update_pipeline(pipelines.turn().await, Permit::for_tests(declaration)).await
 }

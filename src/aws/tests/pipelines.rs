@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{
     aws, dev_session, key, region,
     stub::{Answer, Asked, Stub},
+    update,
 };
 use crate::{
     aws::{AwsErrorKind, CodePipeline, Known, raw_json::ReplaceBody},
@@ -13,7 +14,6 @@ use crate::{
         pipeline_edit::Json,
         stage_states::{ActionInProgress, Disabled, StageState},
     },
-    engine::pipeline::Permit,
 };
 
 /// What no model of today knows, at every level; masked and empty values; numbers; an order that is nobody's.
@@ -42,7 +42,7 @@ async fn a_declaration_comes_and_goes_byte_for_byte_but_for_the_edit() {
     assert_eq!(read.arn.unwrap().as_str(), "arn:aws:codepipeline:us-east-1:111111111111:payments");
     let stages = read.declaration.get_mut("stages").and_then(Json::as_list_mut).unwrap();
     stages[1].get_mut("actions").and_then(Json::as_list_mut).unwrap().push(json!({"name": "Ours"}).into());
-    let written = pipelines.update_pipeline(Permit::for_tests(&read.declaration)).await.unwrap();
+    let written = update(&pipelines, &read.declaration).await.unwrap();
     assert_eq!((written.version, written.arn), (8, None));
     let asked = stub.one("UpdatePipeline");
     let edited = DECLARATION.replace(r#""name":"Build","actions":[]"#, r#""name":"Build","actions":[{"name":"Ours"}]"#);
@@ -62,7 +62,7 @@ async fn an_answer_in_another_protocol_is_refused() {
     assert!(read.to_string().contains("application/cbor"), "{read}");
     assert!(!read.outcome_unknown);
     let declaration = Json::parse(DECLARATION).unwrap();
-    let written = pipelines.update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err();
+    let written = update(&pipelines, &declaration).await.unwrap_err();
     assert_eq!((written.kind, written.outcome_unknown), (AwsErrorKind::Other, true));
 }
 
@@ -91,10 +91,7 @@ async fn a_pipeline_that_does_not_exist_is_absent() {
     assert_eq!(observed.all().last().unwrap(), "codepipeline GetPipeline PipelineNotFoundException");
     // On a write it is an error, although CodePipeline's model does not list it there.
     let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
-    assert_eq!(
-        pipelines.update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err().kind,
-        AwsErrorKind::NotFound
-    );
+    assert_eq!(update(&pipelines, &declaration).await.unwrap_err().kind, AwsErrorKind::NotFound);
 }
 
 #[tokio::test]
@@ -109,7 +106,7 @@ async fn settings_of_a_pipeline_are_not_quoted_in_errors() {
          "environmentVariables": [{"name": "n", "value": "{\\\"k\\\":1}"}]},
     ]}]})
     .into();
-    let error = pipelines(&stub).await.update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err();
+    let error = update(&pipelines(&stub).await, &declaration).await.unwrap_err();
     assert_eq!(error.kind, AwsErrorKind::PipelineRefused);
     assert_eq!(error.message, "Action configuration '…' of main is wrong: \"…\" / ghp_0123456789x");
 }
@@ -129,7 +126,7 @@ async fn names_are_told_even_where_a_setting_has_the_same_text() {
             {"Environment": "production", "Region": "eu-west-1", "ConnectionArn":
              "arn:aws:codeconnections:x:1:connection/c"}}]}]})
     .into();
-    let error = pipelines(&stub).await.update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err();
+    let error = update(&pipelines(&stub).await, &declaration).await.unwrap_err();
     assert_eq!(
         error.message,
         "Stage Deployment, action production in eu-west-1: arn:aws:codeconnections:x:1:connection/c, …"
@@ -157,7 +154,7 @@ async fn a_pipeline_that_cannot_be_read_is_told_with_the_place() {
         assert!(!text.contains("hush"), "nothing of it is quoted: {text}");
         // An update that is answered like this has been made.
         let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
-        let error = pipelines.update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err();
+        let error = update(&pipelines, &declaration).await.unwrap_err();
         assert_eq!((error.kind, error.outcome_unknown), (AwsErrorKind::PipelineUnreadable, true), "{body}");
     }
 }
@@ -190,7 +187,7 @@ async fn our_role_is_found_in_a_refusal_even_where_a_setting_holds_it() {
     let declaration =
         json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r", "stages": [{"configuration": {"RoleArn": role}}]})
             .into();
-    let error = pipelines(&stub).await.update_pipeline(Permit::for_tests(&declaration)).await.unwrap_err();
+    let error = update(&pipelines(&stub).await, &declaration).await.unwrap_err();
     assert_eq!(error.kind, AwsErrorKind::PipelineCannotAssume { role: role.parse().unwrap() });
 }
 
@@ -226,7 +223,8 @@ async fn occupancy(stub: &Stub, mode: &str, looked_back: bool) -> Occupancy {
     let declaration = json!({"executionMode": mode}).into();
     let oldest = "2026-01-01T00:00:00Z".parse().unwrap();
     let known = Known { declaration: &declaration, looked_back, oldest };
-    pipelines(stub).await.occupancy(&"p".parse().unwrap(), known).await.unwrap()
+    let pipelines = pipelines(stub).await;
+    pipelines.occupancy(&pipelines.turn().await, &"p".parse().unwrap(), known).await.unwrap()
 }
 
 fn unfinished(occupancy: &Occupancy) -> Vec<&str> {
@@ -321,7 +319,8 @@ fn state() -> Value {
 async fn a_state_tells_who_is_where_and_neither_tokens_nor_settings() {
     let declaration: Json = json!({"stages": [{"actions": [{"configuration": {"Token": "ab12cd34"}}]}]}).into();
     let stub = Stub::start(|_| Answer::json(&state())).await;
-    let shown = pipelines(&stub).await.state(&"p".parse().unwrap(), &declaration).await.unwrap();
+    let pipelines = pipelines(&stub).await;
+    let shown = pipelines.state(&pipelines.turn().await, &"p".parse().unwrap(), &declaration).await.unwrap();
     let stage = |name: &str| StageState { name: name.to_owned(), ..StageState::default() };
     let action = |name: &str, is_approval| ActionInProgress { name: name.to_owned(), is_approval };
     let expected = [
