@@ -290,15 +290,44 @@ def dead_session(world):
     "The bulk answer of all roles has their boundary",
     calls="GetAccountAuthorizationDetails",
     expected="it has",
-    source="not established: the service model lists it, users have missed it",
+    source="not established: the service model lists it; awsdocs/iam-user-guide#81 misses it, noqdev/iambic#217 takes it from there",
     evidence="assumed",
-    not_in={"double": "the controller does not read in bulk, and the double lacks the operation", "moto": "it is about AWS alone"},
+    not_in={"double": "the double leaves it out, as the stricter reading, unless it is told to show it", "moto": "it is about AWS alone"},
 )
 def bulk_boundary(world):
     boundary = f"arn:{world.partition}:iam::aws:policy/ReadOnlyAccess"
     arn = world.role("dev", world.root("dev"), PermissionsBoundary=boundary)
+    return "it has" if "PermissionsBoundary" in in_bulk(world, arn) else "it has not"
+
+
+@fact(
+    "The bulk answer of all roles has what single reads have: trust policy, inline and attached policies, tags",
+    calls="GetAccountAuthorizationDetails, GetRole, GetRolePolicy, ListAttachedRolePolicies",
+    expected="the same",
+    source="IAM API Reference, RoleDetail",
+    not_in={"moto": "it is about AWS alone"},
+)
+def bulk_members(world):
+    allowed = [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]
+    arn = world.role("dev", world.root("dev"), {"inline": allowed}, Tags=[{"Key": "team", "Value": "payments"}])
+    name = arn.split("/")[-1]
+    world.iam.attach_role_policy(RoleName=name, PolicyArn=f"arn:{world.partition}:iam::aws:policy/ReadOnlyAccess")
+    detail, role = in_bulk(world, arn), world.iam.get_role(RoleName=name)["Role"]
+    members = ["Path", "RoleId", "AssumeRolePolicyDocument", "Tags"]
+    differ = [member for member in members if detail.get(member) != role.get(member)]
+    inline = world.iam.get_role_policy(RoleName=name, PolicyName="inline")["PolicyDocument"]
+    if detail.get("RolePolicyList") != [{"PolicyName": "inline", "PolicyDocument": inline}]:
+        differ.append("RolePolicyList")
+    attached = world.iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+    if detail.get("AttachedManagedPolicies") != attached:
+        differ.append("AttachedManagedPolicies")
+    return f"not the same: {', '.join(differ)}" if differ else "the same"
+
+
+def in_bulk(world, arn):
+    """The role as the bulk answer has it."""
     pages = world.iam.get_paginator("get_account_authorization_details").paginate(Filter=["Role"])
     roles = [role for page in pages for role in page["RoleDetailList"] if role["Arn"] == arn]
     if not roles:
         raise NotTried("the role is not in the answer yet")
-    return "it has" if "PermissionsBoundary" in roles[0] else "it has not"
+    return roles[0]

@@ -128,6 +128,25 @@ pub struct Propagation {
     pub authorisation_milliseconds: u64,
 }
 
+/// How `GetAccountAuthorizationDetails` answers where AWS does not say, or may: the defaults are the least that it may show.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BulkAnswers {
+    /// Whether roles have their boundary. The service model says so; awsdocs/iam-user-guide #81 says that AWS leaves it out,
+    /// noqdev/iambic #217 takes it from there.
+    #[serde(default)]
+    pub with_boundaries: bool,
+    /// By how much it lags behind single reads, in milliseconds, beyond their own lag. AWS names no bound for either.
+    #[serde(default)]
+    pub lag_milliseconds: u64,
+    /// The most roles of a page, however many are asked for (API reference: IAM "might return fewer").
+    #[serde(default)]
+    pub page: Option<usize>,
+    /// Names of roles that it does not have yet.
+    #[serde(default)]
+    pub lacking: std::collections::BTreeSet<String>,
+}
+
 /// At most so many calls at once, refilled over time: a token bucket per caller's account and service.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -157,6 +176,7 @@ struct ActiveFault {
 pub(crate) struct Knobs {
     faults: Vec<ActiveFault>,
     pub(crate) propagation: Propagation,
+    pub(crate) bulk_answers: BulkAnswers,
     pub(crate) rate_limit: Option<RateLimit>,
     buckets: std::collections::BTreeMap<(String, Service), (jiff::Timestamp, f64)>,
 }

@@ -77,7 +77,7 @@ pub use self::{
     call_log::{Authorisation, Call, Counters},
     codepipeline::ActionOutcome,
     handle::FakeAws,
-    knobs::{Effect, Fault, Propagation, RateLimit},
+    knobs::{BulkAnswers, Effect, Fault, Propagation, RateLimit},
     lambda::Behaviour,
     python_environment::{python_environment, virtual_environment},
     snapshot::{AccountSeed, RoleSeed, Seed, UserSeed},

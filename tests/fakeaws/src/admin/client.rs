@@ -12,7 +12,7 @@ use super::{Command, ControlPolicy, run};
 use crate::{
     call_log::{Call, Counters},
     codepipeline::ActionOutcome,
-    knobs::{Effect, Fault, Propagation, RateLimit},
+    knobs::{BulkAnswers, Effect, Fault, Propagation, RateLimit},
     lambda::Behaviour,
     server::{Shared, lock},
     snapshot::RoleSeed,
@@ -99,6 +99,11 @@ impl Admin {
     /// Sets both lags.
     pub fn set_propagation(&self, propagation: Propagation) -> Done {
         self.done(Command::SetPropagation { propagation })
+    }
+
+    /// Says how `GetAccountAuthorizationDetails` answers.
+    pub fn set_bulk_answers(&self, bulk_answers: BulkAnswers) -> Done {
+        self.done(Command::SetBulkAnswers { bulk_answers })
     }
 
     /// Limits the rate of calls per account and service.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub use self::client::{Admin, AdminError};
 use crate::{
     codepipeline::{self, ActionOutcome},
-    knobs::{Fault, Propagation, RateLimit},
+    knobs::{BulkAnswers, Fault, Propagation, RateLimit},
     lambda::Behaviour,
     server::{Shared, lock},
     snapshot::RoleSeed,
@@ -37,6 +37,11 @@ pub enum Command {
     SetPropagation {
         /// The lags from now on.
         propagation: Propagation,
+    },
+    /// Says how `GetAccountAuthorizationDetails` answers.
+    SetBulkAnswers {
+        /// From now on.
+        bulk_answers: BulkAnswers,
     },
     /// Limits the rate of calls per account and service; `None` lifts the limit.
     SetRateLimit {
@@ -353,6 +358,7 @@ pub(crate) fn run(world: &mut World, command: Command) -> Result<Value, String> 
         Command::AddFault { fault } => world.knobs.add(fault),
         Command::ClearFaults {} => world.knobs.clear_faults(),
         Command::SetPropagation { propagation } => world.knobs.propagation = propagation,
+        Command::SetBulkAnswers { bulk_answers } => world.knobs.bulk_answers = bulk_answers,
         Command::SetRateLimit { limit } => world.knobs.limit_rate(limit),
         Command::AdvanceClock { seconds } => {
             world.clock.advance(std::time::Duration::from_secs(seconds));

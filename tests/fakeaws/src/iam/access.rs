@@ -110,6 +110,14 @@ pub(super) fn to_list_roles(world: &mut World, caller: &Caller, prefix: &str) ->
     world.authorize_right(caller, Right { action: "iam:ListRoles", resource: "*", shown: &shown, context })
 }
 
+/// Authorises GetAccountAuthorizationDetails, which has no resource in policies.
+pub(super) fn to_read_the_account(world: &mut World, caller: &Caller) -> Result<(), ServiceError> {
+    let mut context = Context::default();
+    context.set_request_tags(&[]);
+    let action = "iam:GetAccountAuthorizationDetails";
+    world.authorize_right(caller, Right { action, resource: "*", shown: "*", context })
+}
+
 /// Authorises a read of a managed policy, which denials name as "policy ARN".
 pub(super) fn on_policy(world: &mut World, caller: &Caller, action: &str, arn: &str) -> Result<(), ServiceError> {
     let mut context = Context::default();

@@ -1,6 +1,7 @@
 //! IAM: roles, their trust, policies, tags and boundary.
 
 mod access;
+mod account_details;
 pub(crate) mod documents;
 pub(crate) mod limits;
 mod policies;
@@ -19,6 +20,7 @@ pub(crate) fn handle(world: &mut World, caller: &Caller, operation: &str, form: 
         "CreateRole" => roles::create,
         "GetRole" => roles::get,
         "ListRoles" => roles::list,
+        "GetAccountAuthorizationDetails" => account_details::get,
         "DeleteRole" => roles::delete,
         "UpdateRole" => roles::update,
         "UpdateAssumeRolePolicy" => roles::update_trust,
@@ -88,13 +90,15 @@ fn change_role(
     Ok(())
 }
 
-/// One page of a list, after `Marker` and `MaxItems` (1–1000, 100 if absent).
-fn page<T>(items: impl Iterator<Item = T>, form: &Form) -> Result<(Vec<T>, Xml), ServiceError> {
+/// One page of a list, after `Marker` and `MaxItems` (1–1000, 100 if absent), with `most` items, however many were asked for:
+/// IAM may return fewer (API reference, the lists).
+fn page<T>(items: impl Iterator<Item = T>, form: &Form, most: usize) -> Result<(Vec<T>, Xml), ServiceError> {
     let number = |name: &str, default: usize| form.get(name).map_or(Ok(default), str::parse);
     let start = number("Marker", 0).map_err(|_| ServiceError::new("InvalidInput", "Invalid Marker."))?;
     let size = number("MaxItems", 100).ok().filter(|size| (1..=1000).contains(size)).ok_or_else(|| {
         validation("maxItems", "Member must have value greater than or equal to 1 and less than or equal to 1000")
     })?;
+    let size = size.min(most);
     let mut items: Vec<T> = items.skip(start).take(size + 1).collect();
     let more = items.len() > size;
     items.truncate(size);

@@ -41,7 +41,7 @@ pub(super) fn get_inline(world: &mut World, caller: &Caller, form: &Form) -> Res
 
 pub(super) fn list_inline(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
     let name = on_role(world, caller, "iam:ListRolePolicies", form)?;
-    let (names, end) = page(read_role(world, caller, name)?.policies.inline.keys(), form)?;
+    let (names, end) = page(read_role(world, caller, name)?.policies.inline.keys(), form, usize::MAX)?;
     let mut answer = Xml::default().texts("PolicyNames", names);
     answer.append(&end);
     Ok(answer)
@@ -96,7 +96,7 @@ pub(super) fn detach(world: &mut World, caller: &Caller, form: &Form) -> Result<
 
 pub(super) fn list_attached(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
     let name = on_role(world, caller, "iam:ListAttachedRolePolicies", form)?;
-    let (arns, end) = page(read_role(world, caller, name)?.policies.attached.iter(), form)?;
+    let (arns, end) = page(read_role(world, caller, name)?.policies.attached.iter(), form, usize::MAX)?;
     let members = arns.into_iter().map(|arn| {
         Xml::default().text("PolicyName", arn.rsplit('/').next().unwrap_or_default()).text("PolicyArn", arn)
     });

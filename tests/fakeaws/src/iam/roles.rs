@@ -88,18 +88,20 @@ fn described(world: &World, caller: &Caller, role: &Role, whole: bool) -> Xml {
         return xml;
     }
     let xml = match &role.policies.boundary {
-        Some(arn) => xml.nest(
-            "PermissionsBoundary",
-            &Xml::default().text("PermissionsBoundaryType", "Policy").text("PermissionsBoundaryArn", arn),
-        ),
+        Some(arn) => xml.nest("PermissionsBoundary", &shown_boundary(arn)),
         None => xml,
     };
     if role.tags.is_empty() { xml } else { xml.list("Tags", role.tags.iter().map(tags::member)) }
 }
 
+/// A boundary as IAM describes it.
+pub(super) fn shown_boundary(arn: &str) -> Xml {
+    Xml::default().text("PermissionsBoundaryType", "Policy").text("PermissionsBoundaryArn", arn)
+}
+
 /// The trust policy as IAM gives it back: principals by their ARNs, URL-encoded, and rearranged if it was written over the
 /// API. What a seed holds keeps its shape, which may be any that IAM was ever given.
-fn shown_trust(world: &World, role: &Role) -> String {
+pub(super) fn shown_trust(world: &World, role: &Role) -> String {
     let trust = world.shown_trust(&role.trust);
     if role.keeps_trust_shape { documents::encoded(&trust) } else { documents::returned(&trust) }
 }
@@ -116,7 +118,7 @@ pub(super) fn list(world: &mut World, caller: &Caller, form: &Form) -> Result<Xm
     let time = world.read_time();
     let roles = world.accounts.get(&caller.account).into_iter().flat_map(|account| account.roles.values());
     let roles = roles.filter_map(|role| role.as_of(time)).filter(|role| role.path.starts_with(prefix));
-    let (roles, end) = page(roles, form)?;
+    let (roles, end) = page(roles, form, usize::MAX)?;
     let mut answer = Xml::default().list("Roles", roles.into_iter().map(|role| described(world, caller, role, false)));
     answer.append(&end);
     Ok(answer)

@@ -45,7 +45,7 @@ pub(crate) fn remove(tags: &mut BTreeMap<String, String>, keys: &[&str]) {
 
 pub(super) fn list(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
     let name = on_role(world, caller, "iam:ListRoleTags", form)?;
-    let (tags, end) = page(read_role(world, caller, name)?.tags.iter(), form)?;
+    let (tags, end) = page(read_role(world, caller, name)?.tags.iter(), form, usize::MAX)?;
     let mut answer = Xml::default().list("Tags", tags.into_iter().map(member));
     answer.append(&end);
     Ok(answer)

@@ -301,13 +301,32 @@ fn create_alias(world: &mut World, caller: &Caller, input: &Value) -> Result<Val
     Ok(json!({"AliasArn": format!("{arn}:{alias}"), "Name": alias, "FunctionVersion": version, "Description": ""}))
 }
 
-/// `Marker` and `MaxItems`: 50 functions a page at most (API reference, `ListFunctions`).
+/// Members that a list leaves out (API reference, `ListFunctions`).
+const NOT_LISTED: [&str; 6] = [
+    "State",
+    "StateReason",
+    "StateReasonCode",
+    "LastUpdateStatus",
+    "LastUpdateStatusReason",
+    "LastUpdateStatusReasonCode",
+];
+
+/// The unpublished version of every function: 50 a page at most, though `MaxItems` may be up to 10,000 (API reference,
+/// `ListFunctions`). Versions and the replicas of Lambda@Edge are not kept here.
 fn list(world: &mut World, caller: &Caller, input: &Value) -> Result<Value, ServiceError> {
     world.authorize(caller, "lambda:ListFunctions", "*", &[])?;
-    let number = |member: &str| text(input, member).and_then(|text| text.parse::<usize>().ok());
-    let start = number("Marker").unwrap_or(0);
-    let size = number("MaxItems").unwrap_or(50).clamp(1, 50);
-    let now = world.now();
+    if let Some(member) = ["FunctionVersion", "MasterRegion"].into_iter().find(|member| input.get(member).is_some()) {
+        return Err(ServiceError::unsupported(format!("ListFunctions with {member}")));
+    }
+    let number = |member: &str| text(input, member).map(str::parse::<usize>).transpose();
+    let start = number("Marker").map_err(|_| invalid("Could not interpret marker"))?.unwrap_or(0);
+    let size = number("MaxItems").ok().map(|size| size.unwrap_or(50)).filter(|size| (1..=10_000).contains(size));
+    let size = size.ok_or_else(|| {
+        let rule = "Member must have value greater than or equal to 1 and less than or equal to 10000";
+        let text = format!("1 validation error detected: Value at 'maxItems' failed to satisfy constraint: {rule}");
+        ServiceError::new("ValidationException", text)
+    })?;
+    let size = size.min(50);
     let functions = world.accounts.get(&caller.account).and_then(|account| account.functions.get(&caller.region));
     let all = functions.into_iter().flatten();
     let page: Vec<Value> = all
@@ -315,9 +334,11 @@ fn list(world: &mut World, caller: &Caller, input: &Value) -> Result<Value, Serv
         .skip(start)
         .take(size)
         .map(|(name, function)| {
-            let mut function = function.clone();
-            function.settle(now);
-            configuration(caller, name, &function)
+            let mut shown = configuration(caller, name, function);
+            if let Some(members) = shown.as_object_mut() {
+                members.retain(|member, _| !NOT_LISTED.contains(&member.as_str()));
+            }
+            shown
         })
         .collect();
     let mut answer = json!({"Functions": page});

@@ -64,6 +64,12 @@ impl World {
         self.ago(self.knobs.propagation.reads_milliseconds)
     }
 
+    /// The moment whose roles the bulk read of an account shows now.
+    pub(crate) fn bulk_read_time(&self) -> Timestamp {
+        let Knobs { propagation, bulk_answers, .. } = &self.knobs;
+        self.ago(propagation.reads_milliseconds.saturating_add(bulk_answers.lag_milliseconds))
+    }
+
     /// The moment whose policies judge an `AssumeRole` now.
     pub(crate) fn authorisation_time(&self) -> Timestamp {
         self.ago(self.knobs.propagation.authorisation_milliseconds)

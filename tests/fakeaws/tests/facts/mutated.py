@@ -21,30 +21,6 @@ def all_rights():
     run_facts.invoking = lambda given, actions=None, **named: plain(given, **named)
 
 
-def bulk(*members):
-    """The bulk answer, which the double lacks, with these members of the role that was read alone."""
-    plain = world.World.client
-
-    def client(self, side, service, *arguments, **options):
-        made = plain(self, side, service, *arguments, **options)
-        if service == "iam":
-            made.meta.events.register("before-call.iam.GetAccountAuthorizationDetails", lambda **_: answer(self))
-        return made
-
-    def answer(given):
-        alone = plain(given, "dev", "iam")
-        names = [role["RoleName"] for role in alone.list_roles()["Roles"] if role["RoleName"].startswith(given.name)]
-        read = [alone.get_role(RoleName=name)["Role"] for name in names]
-        roles = [{member: role[member] for member in ("Arn", *members)} for role in read]
-        return Answered, {"RoleDetailList": roles, "IsTruncated": False}
-
-    world.World.client = client
-
-
-class Answered:
-    status_code = 200
-
-
 def another_is_trusted():
     """AWS does not take the condition of our trust policies for met."""
     plain = world.World.ours
@@ -59,8 +35,6 @@ def masks_are_taken_for_secrets():
 MUTATIONS = {
     "another-is-trusted": another_is_trusted,
     "masks-are-taken-for-secrets": masks_are_taken_for_secrets,
-    "bulk-with-boundary": lambda: bulk("PermissionsBoundary"),
-    "bulk-without-boundary": bulk,
     "updates-do-nothing": lambda: setattr(world.World, "update", lambda *_, **__: "accepted"),
     "functions-cannot-report": lambda: handler("silent"),
     "any-region-takes-reports": lambda: handler("everywhere"),

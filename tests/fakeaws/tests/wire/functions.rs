@@ -6,7 +6,7 @@ use aws_sdk_lambda::{
 };
 use serde_json::json;
 
-use crate::support::{DEV, DEV_ROOT, TOOLS_ROOT, config, key, lambda, refusal, start};
+use crate::support::{DEV, DEV_ROOT, READER, TOOLS_ROOT, allow, config, key, lambda, refusal, start};
 
 const EXECUTION: &str = "arn:aws:iam::222222222222:role/execution";
 
@@ -68,6 +68,43 @@ async fn functions_are_listed_in_pages() {
     let rest = lambda.list_functions().marker(first.next_marker().unwrap()).send().await.unwrap();
     assert_eq!(rest.functions().len(), 11);
     assert_eq!(rest.next_marker(), None);
+}
+
+/// A list has the configuration without the state, a page 50 functions at most, and no function twice for its aliases.
+#[tokio::test]
+async fn a_list_leaves_out_the_state_and_knows_no_aliases() {
+    let aws = start().await;
+    let lambda = lambda(&aws, DEV_ROOT);
+    lambda.create_alias().function_name("MyFunction").name("live").function_version("$LATEST").send().await.unwrap();
+    let alone = lambda.get_function_configuration().function_name("MyFunction").send().await.unwrap();
+    let listed = lambda.list_functions().max_items(10_000).send().await.unwrap();
+    let [function] = listed.functions() else { panic!("{listed:?}") };
+    assert_eq!((function.function_arn(), function.role()), (alone.function_arn(), alone.role()));
+    assert!(alone.state().is_some() && alone.last_update_status().is_some());
+    assert_eq!((function.state(), function.last_update_status()), (None, None));
+    for n in 0..60 {
+        aws.admin().put_function(DEV, "us-east-1", &format!("f{n:02}"), json!({"role": EXECUTION})).unwrap();
+    }
+    for (asked, got) in [(1, 1), (50, 50), (10_000, 50)] {
+        assert_eq!(lambda.list_functions().max_items(asked).send().await.unwrap().functions().len(), got, "{asked}");
+    }
+    for size in [0, 10_001] {
+        assert_eq!(refusal(lambda.list_functions().max_items(size).send().await).1, "ValidationException");
+    }
+    assert_eq!(refusal(lambda.list_functions().marker("later").send().await).1, "InvalidParameterValueException");
+    let versions = lambda.list_functions().function_version(aws_sdk_lambda::types::FunctionVersion::All);
+    assert_eq!(refusal(versions.send().await).0, 500);
+}
+
+#[tokio::test]
+async fn a_list_needs_its_own_right() {
+    let aws = start().await;
+    let call = || crate::support::lambda(&aws, READER).list_functions().send();
+    let (status, code, message) = refusal(call().await);
+    assert_eq!((status, code.as_str()), (403, "AccessDeniedException"));
+    assert!(message.contains("lambda:ListFunctions on resource: *"), "{message}");
+    aws.admin().put_inline_policy(DEV, "reader", "bulk", allow("lambda:ListFunctions", "*")).unwrap();
+    call().await.unwrap();
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy does not see")]
 #![allow(clippy::needless_pass_by_value, reason = "json!(…) arguments read better without a reference")]
 
+mod account_details;
 mod admin;
 mod authorization;
 mod binary;
