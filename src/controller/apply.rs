@@ -10,11 +10,13 @@ use super::{
     sessions::Sessions,
 };
 use crate::{
-    aws::{AwsError, Iam, NewRole, Turn},
+    aws::{AwsError, AwsErrorKind, Iam, NewRole, Turn},
     domain::{
-        ids::RoleName,
+        ids::{RoleId, RoleName},
+        inventory::Part,
         observed::Resource,
         plan::{self, Change, Situation, Step},
+        policy,
     },
 };
 
@@ -55,6 +57,7 @@ pub async fn iam(
         if written.as_ref().is_err_and(|error| !error.outcome_unknown) {
             writes.own_writes(|writes| writes.take_back(&step.resource, earlier));
         }
+        note_refused_size(pass, step, written.as_ref().err());
         if removal_was_refused(pass, step, written)? {
             continue;
         }
@@ -66,6 +69,17 @@ pub async fn iam(
         });
     }
     Ok(())
+}
+
+/// What does not fit beside the other inline policies of a pipeline role: whoever is in place there does without it.
+fn note_refused_size(pass: &Pass<'_>, step: &Step, error: Option<&AwsError>) {
+    let is_too_large = error.is_some_and(|error| error.kind == AwsErrorKind::PolicySizeExceeded);
+    if let (Resource::RolePolicy { account, role, .. }, Change::PutPolicy(document), true) =
+        (&step.resource, &step.change, is_too_large && step.part == Part::AssumePolicy)
+    {
+        let holder = RoleId { account: account.clone(), name: role.clone() };
+        pass.context.memory.note_refused_size(&holder, policy::size(document), Context::now());
+    }
 }
 
 /// Takes note of how the removal of a policy that nobody declared went. A refusal keeps nothing else back: the policy

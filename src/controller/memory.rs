@@ -102,6 +102,8 @@ struct Inner {
     behind: HashMap<Arn, (Timestamp, Behind)>,
     /// The execution roles that invoke roles need which no object asks for; `None` for any.
     callback_needs: HashMap<Arn, (Timestamp, Option<BTreeSet<RoleId>>)>,
+    /// Sizes of assume policies that AWS refused for their size, and when.
+    refused_sizes: HashMap<RoleId, (Timestamp, usize)>,
     /// Since when it is being looked up, for these objects, who needs a callback policy.
     looking: HashMap<String, Timestamp>,
     /// The actions as they were last read in place, by UID.
@@ -370,6 +372,19 @@ impl Memory {
     pub fn behind(&self, entry: &Arn, now: Timestamp) -> Option<(Timestamp, Behind)> {
         let inner = self.lock();
         inner.behind.get(entry).filter(|(at, _)| is_fresh(*at, now)).cloned()
+    }
+
+    /// Takes note of an assume policy that AWS refused for its size: other inline policies of the role take room as well.
+    pub fn note_refused_size(&self, role: &RoleId, size: usize, now: Timestamp) {
+        self.lock().refused_sizes.insert(role.clone(), (now, size));
+    }
+
+    /// The characters that an assume policy may have, where AWS refused more a short while ago.
+    #[must_use]
+    pub fn room(&self, role: &RoleId, now: Timestamp) -> Option<usize> {
+        let mut inner = self.lock();
+        inner.refused_sizes.retain(|_, (at, _)| is_fresh(*at, now));
+        inner.refused_sizes.get(role).map(|(_, size)| size.saturating_sub(1))
     }
 
     /// Remembers what was read behind an entry.

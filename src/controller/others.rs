@@ -54,7 +54,9 @@ pub async fn gather(
         gathered.stages_made.extend(stages_made(context, other));
         known_needs(context, situation, other, &mut gathered);
     }
+    let now = Context::now();
     for holder in observed.assume.keys() {
+        gathered.room.extend(context.memory.room(holder, now).map(|room| (holder.clone(), room)));
         let users = others.iter().filter_map(|other| assume_user(context, situation, other, holder)).collect();
         gathered.assume.insert(holder.clone(), users);
     }

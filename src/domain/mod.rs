@@ -20,6 +20,7 @@ pub mod policy;
 pub mod request_id;
 pub mod retry;
 pub mod rights;
+pub mod role_fold;
 pub mod shared_policy;
 pub mod spec;
 pub mod stage_states;

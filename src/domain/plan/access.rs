@@ -18,14 +18,13 @@ use crate::{
         names,
         observed::{ExtraPolicy, ExtraPolicyName, Function, InvokeRole, Observed, Pipeline, Resource},
         policy,
+        role_fold::{Folded, INLINE_MAX},
         spec::{Declared, Trust},
     },
 };
 
 /// IAM's quota of a trust policy, in characters without whitespace (IAM User Guide, quotas).
 const TRUST_MAX: usize = 2_048;
-/// IAM's quota of all inline policies of a role together; ours alone must not pass it.
-const INLINE_MAX: usize = 10_240;
 
 /// Steps that bring the four IAM parts to what is declared; with `kept` (things of an older spec that an action may still need) also to what those need, as far as it is in place now.
 pub(super) fn plan(situation: &Situation<'_>, observed: &Observed, resolved: &Resolved<'_>, kept: &Inventory) -> Plan {
@@ -316,15 +315,18 @@ fn assume_policy(
 ) {
     let Some(holder) = resolved.pipeline.role.role() else { return };
     let current = observed.assume.get(&holder).and_then(Option::as_ref);
-    let document = policy::assume(&assume::desired(situation, observed, resolved, kept).named);
-    let size = policy::size(&document);
-    if size > INLINE_MAX {
+    let Folded { entries, left_out } = assume::desired(situation, observed, resolved, kept);
+    let document = policy::assume(&entries.named);
+    if !left_out.is_empty() {
         plan.blockers.push(Blocker {
             reason: Reason::PolicySizeExceeded,
             message: format!(
-                "the assume policy of {holder}, the role of pipeline {}, would have {size} characters, and IAM allows {INLINE_MAX}; \
-                 spread the objects over several pipelines with roles of their own",
-                situation.declared.pipeline
+                "the assume policy of {holder}, the role of pipeline {}, has no room for {}: it has {} characters, and IAM allows \
+                 {INLINE_MAX} for all inline policies of a role together; delete objects of this pipeline that are not needed, take \
+                 other inline policies off that role, or spread the objects over several pipelines with roles of their own",
+                situation.declared.pipeline,
+                resolved.role_arn,
+                policy::size(&document),
             ),
         });
     }

@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use super::{Resolved, Situation};
 use crate::domain::{
     ids::{Arn, RoleId},
-    inventory::Inventory,
+    inventory::{Inventory, Part},
     observed::Observed,
     pipeline_edit, policy,
-    shared_policy::{self, Behind, Entries},
+    role_fold::{self, Assume, Folded, INLINE_MAX, Wish},
+    shared_policy::Behind,
 };
 
 /// What a pipeline role's assume policy must name, with `own` of the object at hand.
-pub(super) fn entries(situation: &Situation<'_>, observed: &Observed, holder: &RoleId, own: &BTreeSet<Arn>) -> Entries {
+pub(super) fn entries(situation: &Situation<'_>, observed: &Observed, holder: &RoleId, own: &BTreeSet<Arn>) -> Folded {
     let in_place = in_place(observed, holder);
     let others = situation.others.assume.get(holder).map(Vec::as_slice).unwrap_or_default();
     let proof = &situation.others.proof;
@@ -20,7 +21,24 @@ pub(super) fn entries(situation: &Situation<'_>, observed: &Observed, holder: &R
         let seen = behind_of_observed(situation, observed, entry);
         proof.lets_go(seen.as_ref().or_else(|| proof.behind.get(entry)), &situation.declared.key)
     };
-    shared_policy::entries(&in_place, own, others, &used(observed, holder), may_leave)
+    let recorded = situation.inventory.of(Part::AssumePolicy).filter(|item| item.digest.is_some());
+    let seen: BTreeSet<&Arn> = recorded
+        .filter(|item| item.holder.role().as_ref() == Some(holder))
+        .filter_map(|item| item.entry.as_ref())
+        .collect();
+    let wishes = [Wish {
+        uid: String::new(),
+        created: situation.now,
+        entries: own.clone(),
+        was_in_place: own.iter().all(|entry| seen.contains(entry)),
+    }];
+    let (used, room) = (used(observed, holder), room(situation, holder));
+    role_fold::assume(Assume { in_place: &in_place, wishes: &wishes, others, used: &used, room }, may_leave)
+}
+
+/// The characters that the policy may have, as far as it is known.
+pub(super) fn room(situation: &Situation<'_>, holder: &RoleId) -> usize {
+    situation.others.room.get(holder).copied().unwrap_or(INLINE_MAX)
 }
 
 /// The invoke roles that the policy names now, in whatever form: a correction of the form loses none of them.
@@ -35,11 +53,11 @@ pub(super) fn desired(
     observed: &Observed,
     resolved: &Resolved<'_>,
     kept: &Inventory,
-) -> Entries {
+) -> Folded {
     let mut own = BTreeSet::from([resolved.role_arn.clone()]);
-    let Some(holder) = resolved.pipeline.role.role() else { return Entries { named: own, ..Entries::default() } };
+    let Some(holder) = resolved.pipeline.role.role() else { return Folded::default() };
     let in_place = in_place(observed, &holder);
-    own.extend(super::access::still_needed(kept, crate::domain::inventory::Part::AssumePolicy, &holder, &in_place));
+    own.extend(super::access::still_needed(kept, Part::AssumePolicy, &holder, &in_place));
     entries(situation, observed, &holder, &own)
 }
 
@@ -47,7 +65,7 @@ pub(super) fn desired(
 #[must_use]
 pub fn unexplained_entries(situation: &Situation<'_>, observed: &Observed) -> BTreeSet<Arn> {
     let Ok(transition) = super::transition(situation, observed) else { return BTreeSet::new() };
-    desired(situation, observed, &transition.resolved, transition.kept()).unexplained
+    desired(situation, observed, &transition.resolved, transition.kept()).entries.unexplained
 }
 
 /// What stands behind an entry, where its role was read for this object anyway.

@@ -229,7 +229,7 @@ fn assume_policy(
     let RoleId { account, name: role } = holder.clone();
     let is = observed.assume.get(&holder).and_then(Option::as_ref);
     let own = BTreeSet::from([invoke_role.clone()]);
-    let all = assume::desired(situation, observed, &transition.resolved, transition.kept()).named;
+    let all = assume::desired(situation, observed, &transition.resolved, transition.kept()).entries.named;
     let users = situation.others.assume.get(&holder).map(Vec::as_slice).unwrap_or_default();
     let verified: BTreeSet<&Arn> = users.iter().flat_map(|user| &user.verified).collect();
     let mut desired = document("policyDocument", &policy::assume(&own));

@@ -210,6 +210,8 @@ pub struct Others {
     pub stages_made: BTreeSet<(Arn, StageName)>,
     /// What lets entries go that no object asks for.
     pub proof: Proof,
+    /// By pipeline role, the characters that its assume policy may have, where it is known to be less than the quota.
+    pub room: BTreeMap<RoleId, usize>,
     /// Invoke roles of objects whose needs are known without a look at AWS.
     pub explained: BTreeSet<RoleId>,
 }

@@ -226,7 +226,7 @@ fn shared_policies(
         let Some(current) = observed.assume.get(holder).and_then(Option::as_ref) else { continue };
         let own = in_use.entries(Part::AssumePolicy, holder);
         let own = assume::in_place(observed, holder).intersection(&own).cloned().collect();
-        let entries = assume::entries(situation, observed, holder, &own).named;
+        let entries = assume::entries(situation, observed, holder, &own).entries.named;
         let name = names::assume_policy(situation.installation);
         let document = (!entries.is_empty()).then(|| policy::assume(&entries));
         let (before, after) = (policy_state(Some(current)), policy_state(document.as_ref()));
