@@ -11,6 +11,7 @@
 mod admission;
 mod changing;
 mod converging;
+mod crowding;
 mod deleting;
 mod denials;
 mod doubting;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         gitops::scenarios(),
         running::scenarios(),
         sharing::scenarios(),
+        crowding::scenarios(),
         proving::scenarios(),
         deleting::scenarios(),
         restarting::scenarios(),
