@@ -53,6 +53,7 @@ lint: tools ## Check format, lints, generated files, the chart, the image and th
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) clippy --package crossinvoke --test argocd --locked -- -D warnings
+	@tests/simulation/mutations.sh --check
 	@$(MAKE) --no-print-directory chart-lint image-check deny
 
 chart-lint: tools build

@@ -1,7 +1,15 @@
 #!/usr/bin/env bash
 # Shows that the simulation can fail: applies each mutation to src, and demands that an invariant breaks.
+# With --check it only asks whether each still applies to src.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+if [ "${1:-}" = --check ]; then
+  for patch in tests/simulation/mutations/*.patch; do
+    git apply --check "$patch" || stale=1
+  done
+  if [ -n "${stale:-}" ]; then echo "these mutations have to be written again for what src is now" >&2; exit 1; fi
+  exit 0
+fi
 cargo=${CARGO:-cargo}
 log=$(mktemp)
 applied=
