@@ -14,8 +14,11 @@ use aws_smithy_runtime_api::client::{
     result::{ConnectorError, SdkError},
 };
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use tokio::time::Instant;
 
-use super::{AwsError, AwsErrorKind, InFlight, Turn, codes::kind_of, https::Untrusted, raw_json::NotSent};
+use super::{
+    AwsError, AwsErrorKind, InFlight, Turn, codes::kind_of, https::Untrusted, raw_json::NotSent, reader::Sent,
+};
 use crate::domain::{ids::AccountId, request_id};
 
 /// Who calls, and where.
@@ -27,6 +30,8 @@ pub(super) struct Subject {
     pub(super) caller: Option<String>,
     /// What the calls take their turns of.
     pub(super) in_flight: InFlight,
+    /// Where it is said when the first of these calls leaves, if somebody wants to know.
+    sent: Option<Sent>,
 }
 
 /// What a call is about; an error's first half.
@@ -42,6 +47,16 @@ impl Subject {
     /// A call of this subject.
     pub(super) fn call(&self, service: &'static str, operation: &'static str, resource: impl Into<String>) -> Call {
         Call { service, operation, subject: self.clone(), resource: resource.into() }
+    }
+
+    /// Of calls in this account.
+    pub(super) fn new(account: AccountId, caller: Option<String>, in_flight: InFlight) -> Self {
+        Self { account, caller, in_flight, sent: None }
+    }
+
+    /// The same, where the first call that leaves says when it does.
+    pub(super) fn marking(&self, sent: Sent) -> Self {
+        Self { sent: Some(sent), ..self.clone() }
     }
 
     /// Leave for one call of a service in this account.
@@ -72,7 +87,15 @@ impl Call {
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
+        self.leaves();
         request.await.map_err(|error| self.classify(&error))
+    }
+
+    /// It leaves now.
+    pub(super) fn leaves(&self) {
+        if let Some(sent) = &self.subject.sent {
+            sent.get_or_init(Instant::now);
+        }
     }
 
     /// Leave for this call.

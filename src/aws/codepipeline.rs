@@ -4,6 +4,7 @@ use super::{
     AwsError, AwsErrorKind, Turn,
     call::{Call, Subject},
     raw_json::{CaptureBody, ReplaceBody, Unusable},
+    reader::{Readers, Sent, Thing},
     session::Clients,
     settings::{struck_from, without_settings},
 };
@@ -34,6 +35,14 @@ pub struct PipelineRead {
     pub role: Arn,
     /// Its ARN, from `metadata`.
     pub arn: Option<Arn>,
+    /// When it was made, as `metadata` has it: one that was deleted and made again begins with version 1.
+    pub created: Option<Json>,
+}
+
+/// Whether the second reading was made of an earlier version of the same pipeline.
+pub(super) fn is_earlier(known: &Option<PipelineRead>, read: &Option<PipelineRead>) -> bool {
+    let (Some(known), Some(read)) = (known, read) else { return false };
+    known.created.is_some() && known.created == read.created && read.version < known.version
 }
 
 /// What is known of a pipeline whose occupancy is asked for.
@@ -47,12 +56,15 @@ pub struct Known<'a> {
     pub oldest: Timestamp,
 }
 
-/// `CodePipeline` in one account and region.
+/// `CodePipeline` in one account and region. Outside of this room it only writes; what is read goes through a
+/// [`Reader`](super::Reader).
 #[derive(Clone, Debug)]
 pub struct CodePipeline {
     reading: aws_sdk_codepipeline::Client,
     writing: aws_sdk_codepipeline::Client,
     subject: Subject,
+    region: Region,
+    readers: Readers,
 }
 
 impl CodePipeline {
@@ -67,7 +79,14 @@ impl CodePipeline {
             reading: client(&clients.reading(region)),
             writing: client(&clients.writing(region)),
             subject: clients.subject().clone(),
+            region: region.clone(),
+            readers: clients.readers().clone(),
         }
+    }
+
+    /// The same client, which says when its first call leaves.
+    pub(super) fn marking(&self, sent: Sent) -> Self {
+        Self { subject: self.subject.marking(sent), ..self.clone() }
     }
 
     fn call(&self, operation: &'static str, name: &str) -> Call {
@@ -83,7 +102,7 @@ impl CodePipeline {
     ///
     /// # Errors
     /// As AWS answers, or an answer that is not JSON 1.1.
-    pub async fn get_pipeline(&self, name: &PipelineName) -> Result<Option<PipelineRead>, AwsError> {
+    pub(super) async fn get_pipeline(&self, name: &PipelineName) -> Result<Option<PipelineRead>, AwsError> {
         self.get(name, None).await
     }
 
@@ -91,7 +110,11 @@ impl CodePipeline {
     ///
     /// # Errors
     /// As [`Self::get_pipeline`].
-    pub async fn get_version(&self, name: &PipelineName, version: i32) -> Result<Option<PipelineRead>, AwsError> {
+    pub(super) async fn get_version(
+        &self,
+        name: &PipelineName,
+        version: i32,
+    ) -> Result<Option<PipelineRead>, AwsError> {
         self.get(name, Some(version)).await
     }
 
@@ -100,6 +123,7 @@ impl CodePipeline {
         let captured = CaptureBody::default();
         let request = self.reading.get_pipeline().name(name.as_str()).set_version(version);
         let turn = call.turn().await;
+        call.leaves();
         let sent = request.customize().interceptor(captured.clone()).send().await;
         drop(turn);
         match answered(sent, |error| call.classify(error)) {
@@ -116,6 +140,8 @@ impl CodePipeline {
     pub async fn update_pipeline(&self, turn: Turn, permit: Permit) -> Result<PipelineRead, AwsError> {
         let declaration = &permit.into_update().declaration;
         let call = self.call("UpdatePipeline", declaration.text("name"));
+        let (account, region, name) = (self.subject.account.clone(), self.region.clone(), declaration.text("name"));
+        let _writing = self.readers.writing(Thing::Pipeline(account, region, name.to_owned()));
         // Only what the builder demands: the body that is sent is the raw declaration.
         let typed = PipelineDeclaration::builder()
             .name(declaration.text("name"))
@@ -144,7 +170,12 @@ impl CodePipeline {
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn occupancy(&self, turn: &Turn, name: &PipelineName, known: Known<'_>) -> Result<Occupancy, AwsError> {
+    pub(super) async fn occupancy(
+        &self,
+        turn: &Turn,
+        name: &PipelineName,
+        known: Known<'_>,
+    ) -> Result<Occupancy, AwsError> {
         let (stages, is_shown) = match self.state(turn, name, known.declaration).await {
             Ok(stages) => (stages, known.declaration.text("executionMode") != "PARALLEL"),
             Err(error) if matches!(error.kind, AwsErrorKind::Throttled | AwsErrorKind::ExpiredToken) => {
@@ -187,7 +218,7 @@ impl CodePipeline {
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn state(
+    pub(super) async fn state(
         &self,
         turn: &Turn,
         name: &PipelineName,
@@ -286,9 +317,11 @@ fn read(call: &Call, body: Result<Json, Unusable>) -> Result<PipelineRead, AwsEr
         Unusable::Unreadable(what) => unreadable(what),
     })?;
     let missing = |place: &str| unreadable(format!("the answer has no usable {place}"));
-    let arn = body.get("metadata").and_then(|metadata| metadata.text("pipelineArn").parse().ok());
+    let metadata = body.get("metadata");
+    let arn = metadata.and_then(|metadata| metadata.text("pipelineArn").parse().ok());
+    let created = metadata.and_then(|metadata| metadata.get("created")).cloned();
     let declaration = body.get("pipeline").ok_or_else(|| missing("pipeline"))?;
     let version = declaration.get("version").and_then(Json::as_i64).ok_or_else(|| missing("pipeline.version"))?;
     let role = declaration.text("roleArn").parse().map_err(|_| missing("pipeline.roleArn"))?;
-    Ok(PipelineRead { version, role, arn, declaration: declaration.clone() })
+    Ok(PipelineRead { version, role, arn, created, declaration: declaration.clone() })
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     AwsError, AwsErrorKind, Turn,
     call::{Call, Subject},
+    reader::{Readers, Sent, Thing, Writing},
     session::Clients,
 };
 use crate::domain::ids::{Arn, Region, RoleName, RolePath};
@@ -57,12 +58,13 @@ pub struct NewRole {
 /// The most that IAM returns of a list at a time (IAM API reference, `ListRoles`).
 const ROLES_A_PAGE: i32 = 1_000;
 
-/// IAM in one account.
+/// IAM in one account. Outside of this room it only writes; what is read goes through a [`Reader`](super::Reader).
 #[derive(Clone, Debug)]
 pub struct Iam {
     reading: aws_sdk_iam::Client,
     writing: aws_sdk_iam::Client,
     subject: Subject,
+    readers: Readers,
 }
 
 /// Sends a request in a turn, given or its own; a failure is classified with what the call was about.
@@ -85,7 +87,18 @@ impl Iam {
             reading: client(&clients.reading(region)),
             writing: client(&clients.writing(region)),
             subject: clients.subject().clone(),
+            readers: clients.readers().clone(),
         }
+    }
+
+    /// The same client, which says when its first call leaves.
+    pub(super) fn marking(&self, sent: Sent) -> Self {
+        Self { subject: self.subject.marking(sent), ..self.clone() }
+    }
+
+    /// What is read of a role is of no use from now on, until what is returned is dropped.
+    fn changes(&self, role: &RoleName) -> Writing {
+        self.readers.writing(Thing::Role(self.subject.account.clone(), role.clone()))
     }
 
     /// Leave for one call. A write is given one that was taken before the last look at what it rests on.
@@ -105,7 +118,7 @@ impl Iam {
     ///
     /// # Errors
     /// As AWS answers, or a trust policy that is no JSON.
-    pub async fn get_role(&self, name: &RoleName) -> Result<Option<RoleRead>, AwsError> {
+    pub(super) async fn get_role(&self, name: &RoleName) -> Result<Option<RoleRead>, AwsError> {
         let call = self.on_role("GetRole", name);
         let answer = absent(send!(call, self.reading.get_role().role_name(name.as_str())))?;
         let Some(role) = answer.and_then(|answer| answer.role) else { return Ok(None) };
@@ -124,7 +137,7 @@ impl Iam {
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn list_roles(&self, path: &RolePath) -> Result<Vec<RoleListed>, AwsError> {
+    pub(super) async fn list_roles(&self, path: &RolePath) -> Result<Vec<RoleListed>, AwsError> {
         let call = self.subject.call("iam", "ListRoles", format!("roles at path {path}"));
         let mut roles = Vec::new();
         let mut marker = None;
@@ -149,7 +162,7 @@ impl Iam {
     ///
     /// # Errors
     /// As AWS answers, or a document that is no JSON.
-    pub async fn get_role_policy(&self, role: &RoleName, policy: &str) -> Result<Option<Value>, AwsError> {
+    pub(super) async fn get_role_policy(&self, role: &RoleName, policy: &str) -> Result<Option<Value>, AwsError> {
         let call = self.on_policy("GetRolePolicy", role, policy);
         let request = self.reading.get_role_policy().role_name(role.as_str()).policy_name(policy);
         let answer = absent(send!(call, request))?;
@@ -160,7 +173,7 @@ impl Iam {
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn list_role_policies(&self, role: &RoleName) -> Result<Vec<String>, AwsError> {
+    pub(super) async fn list_role_policies(&self, role: &RoleName) -> Result<Vec<String>, AwsError> {
         let call = self.on_role("ListRolePolicies", role);
         let mut names = Vec::new();
         let mut marker = None;
@@ -179,7 +192,7 @@ impl Iam {
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn list_attached_role_policies(&self, role: &RoleName) -> Result<Vec<Arn>, AwsError> {
+    pub(super) async fn list_attached_role_policies(&self, role: &RoleName) -> Result<Vec<Arn>, AwsError> {
         let call = self.on_role("ListAttachedRolePolicies", role);
         let mut arns = Vec::new();
         let mut marker = None;
@@ -202,7 +215,7 @@ impl Iam {
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn policy_exists(&self, policy: &Arn) -> Result<bool, AwsError> {
+    pub(super) async fn policy_exists(&self, policy: &Arn) -> Result<bool, AwsError> {
         let call = self.subject.call("iam", "GetPolicy", format!("managed policy {policy}"));
         Ok(absent(send!(call, self.reading.get_policy().policy_arn(policy.as_str())))?.is_some())
     }
@@ -211,7 +224,7 @@ impl Iam {
     ///
     /// # Errors
     /// As AWS answers, or a document that is no JSON.
-    pub async fn managed_policy(&self, policy: &Arn) -> Result<Option<Value>, AwsError> {
+    pub(super) async fn managed_policy(&self, policy: &Arn) -> Result<Option<Value>, AwsError> {
         let subject = || format!("managed policy {policy}");
         let call = self.subject.call("iam", "GetPolicy", subject());
         let answer = absent(send!(call, self.reading.get_policy().policy_arn(policy.as_str())))?;
@@ -229,6 +242,7 @@ impl Iam {
     /// # Errors
     /// As AWS answers; `AlreadyExists` where a role of that name exists, whatever its path.
     pub async fn create_role(&self, turn: &Turn, role: &NewRole) -> Result<Arn, AwsError> {
+        let _writing = self.changes(&role.name);
         let call = self.on_role("CreateRole", &role.name);
         let request = self
             .writing
@@ -249,6 +263,7 @@ impl Iam {
     /// # Errors
     /// As AWS answers.
     pub async fn update_trust(&self, turn: &Turn, role: &RoleName, trust: &Value) -> Result<(), AwsError> {
+        let _writing = self.changes(role);
         let call = self.on_role("UpdateAssumeRolePolicy", role);
         let request =
             self.writing.update_assume_role_policy().role_name(role.as_str()).policy_document(trust.to_string());
@@ -266,6 +281,7 @@ impl Iam {
         policy: &str,
         document: &Value,
     ) -> Result<(), AwsError> {
+        let _writing = self.changes(role);
         let call = self.on_policy("PutRolePolicy", role, policy);
         let request = self.writing.put_role_policy().role_name(role.as_str()).policy_name(policy);
         send!(call, turn, request.policy_document(document.to_string())).map(drop)
@@ -276,6 +292,7 @@ impl Iam {
     /// # Errors
     /// As AWS answers.
     pub async fn delete_role_policy(&self, turn: &Turn, role: &RoleName, policy: &str) -> Result<bool, AwsError> {
+        let _writing = self.changes(role);
         let call = self.on_policy("DeleteRolePolicy", role, policy);
         let request = self.writing.delete_role_policy().role_name(role.as_str()).policy_name(policy);
         Ok(absent(send!(call, turn, request))?.is_some())
@@ -286,6 +303,7 @@ impl Iam {
     /// # Errors
     /// As AWS answers.
     pub async fn detach_role_policy(&self, turn: &Turn, role: &RoleName, policy: &Arn) -> Result<bool, AwsError> {
+        let _writing = self.changes(role);
         let call = self.on_role("DetachRolePolicy", role);
         let request = self.writing.detach_role_policy().role_name(role.as_str()).policy_arn(policy.as_str());
         Ok(absent(send!(call, turn, request))?.is_some())
@@ -296,6 +314,7 @@ impl Iam {
     /// # Errors
     /// As AWS answers.
     pub async fn delete_role(&self, turn: &Turn, role: &RoleName) -> Result<bool, AwsError> {
+        let _writing = self.changes(role);
         let call = self.on_role("DeleteRole", role);
         Ok(absent(send!(call, turn, self.writing.delete_role().role_name(role.as_str())))?.is_some())
     }
@@ -305,6 +324,7 @@ impl Iam {
     /// # Errors
     /// As AWS answers.
     pub async fn tag_role(&self, turn: &Turn, role: &RoleName, set: &BTreeMap<String, String>) -> Result<(), AwsError> {
+        let _writing = self.changes(role);
         let call = self.on_role("TagRole", role);
         send!(call, turn, self.writing.tag_role().role_name(role.as_str()).set_tags(Some(tags(&call, set)?))).map(drop)
     }
@@ -314,6 +334,7 @@ impl Iam {
     /// # Errors
     /// As AWS answers.
     pub async fn untag_role(&self, turn: &Turn, role: &RoleName, keys: &[String]) -> Result<(), AwsError> {
+        let _writing = self.changes(role);
         let call = self.on_role("UntagRole", role);
         send!(call, turn, self.writing.untag_role().role_name(role.as_str()).set_tag_keys(Some(keys.to_vec())))
             .map(drop)
@@ -324,6 +345,7 @@ impl Iam {
     /// # Errors
     /// As AWS answers.
     pub async fn put_boundary(&self, turn: &Turn, role: &RoleName, boundary: &Arn) -> Result<(), AwsError> {
+        let _writing = self.changes(role);
         let call = self.on_role("PutRolePermissionsBoundary", role);
         let request = self.writing.put_role_permissions_boundary().role_name(role.as_str());
         send!(call, turn, request.permissions_boundary(boundary.as_str())).map(drop)
@@ -359,11 +381,7 @@ mod tests {
 
     #[test]
     fn a_document_is_decoded_and_a_plus_stays_a_plus() {
-        let subject = Subject {
-            account: "222222222222".parse().unwrap(),
-            caller: None,
-            in_flight: crate::aws::InFlight::default(),
-        };
+        let subject = Subject::new("222222222222".parse().unwrap(), None, crate::aws::InFlight::default());
         let call = subject.call("iam", "GetRolePolicy", "inline policy p of role r");
         let encoded = "%7B%22a%22%3A%22x+y%20%C3%BC%22%7D";
         assert_eq!(document(&call, "document", encoded).unwrap(), serde_json::json!({"a": "x+y ü"}));

@@ -1,6 +1,6 @@
 //! Lambda: the look-up of a function and its execution role.
 
-use super::{AwsError, AwsErrorKind, call::Subject, session::Clients};
+use super::{AwsError, AwsErrorKind, call::Subject, reader::Sent, session::Clients};
 use crate::domain::ids::{Arn, FunctionName, Region};
 
 /// A function as Lambda describes it.
@@ -14,7 +14,7 @@ pub struct FunctionRead {
 
 /// Lambda in one account and region.
 #[derive(Clone, Debug)]
-pub struct Lambda {
+pub(super) struct Lambda {
     client: aws_sdk_lambda::Client,
     subject: Subject,
 }
@@ -26,11 +26,16 @@ impl Lambda {
         Self { client: aws_sdk_lambda::Client::from_conf(config.build()), subject: clients.subject().clone() }
     }
 
+    /// The same client, which says when its call leaves.
+    pub(super) fn marking(&self, sent: Sent) -> Self {
+        Self { subject: self.subject.marking(sent), ..self.clone() }
+    }
+
     /// The function; `None` when it does not exist.
     ///
     /// # Errors
     /// As AWS answers.
-    pub async fn get_function(&self, name: &FunctionName) -> Result<Option<FunctionRead>, AwsError> {
+    pub(super) async fn get_function(&self, name: &FunctionName) -> Result<Option<FunctionRead>, AwsError> {
         let call = self.subject.call("lambda", "GetFunctionConfiguration", format!("function {name}"));
         let request = self.client.get_function_configuration().function_name(name.as_str());
         let answer = match call.send(request.send()).await {

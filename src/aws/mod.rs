@@ -10,6 +10,7 @@ mod in_flight;
 mod lambda;
 mod observe_calls;
 mod raw_json;
+mod reader;
 mod session;
 mod settings;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use error::{AwsError, AwsErrorKind, DenyingPolicy};
 pub use https::CertificateFault;
 pub use iam::{Iam, NewRole, RoleListed, RoleRead};
 pub use in_flight::{Count, InFlight, Limits, Turn};
-pub use lambda::{FunctionRead, Lambda};
+pub use lambda::FunctionRead;
 pub use observe_calls::CallObserver;
+pub use reader::{AccountReader, Reader, Readers, Source, User};
 pub use session::{Aws, AwsConfig, Session, SessionKey, load_base_config};

@@ -24,13 +24,18 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use tokio::time::Instant;
 
-use super::codes;
+use super::{codes, reader::Source};
 
 /// Is told of every AWS call that ended.
 pub trait CallObserver: Send + Sync {
     /// `code` is `ok`, AWS's error code, `timeout` where no answer came in time, or `dispatch` where none came at all.
     /// It took that long, the SDK's retries included.
     fn called(&self, service: &'static str, operation: &str, code: &str, took: Duration);
+
+    /// Something was read by this operation, or would have been: that is where the answer came from.
+    fn read(&self, source: Source, operation: &'static str) {
+        let _ = (source, operation);
+    }
 }
 
 /// Whether a session is over, by what AWS answered to its calls. The next use then opens a new one.

@@ -4,7 +4,12 @@
 //! and evicts at random: both make a storm of STS calls. A session therefore holds the credentials that one `AssumeRole`
 //! gave it, and lives a little shorter than they do.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use aws_config::{
     BehaviorVersion, ConfigLoader, SdkConfig, identity::IdentityCache, retry::RetryConfig, timeout::TimeoutConfig,
@@ -14,9 +19,10 @@ use aws_types::service_config::ServiceConfigKey;
 use moka::{future::Cache, ops::compute::Op};
 
 use super::{
-    AwsError, AwsErrorKind, CallObserver, CodePipeline, Iam, InFlight, Lambda,
+    AwsError, AwsErrorKind, CallObserver, CodePipeline, Iam, InFlight, Readers,
     call::Subject,
     https::http_client,
+    lambda::Lambda,
     observe_calls::{ObserveCalls, SessionEnd},
 };
 use crate::domain::ids::{AccountId, Arn, InvalidId, Region};
@@ -66,6 +72,7 @@ pub struct Aws {
     /// Accounts whose session was ended by a denial. For as long as a session lives, further denials are what they say.
     denied: Cache<SessionKey, ()>,
     in_flight: InFlight,
+    readers: Readers,
 }
 
 /// Clients in one account, by region.
@@ -73,6 +80,21 @@ pub struct Aws {
 pub struct Session {
     pub(super) caller_arn: String,
     pub(super) clients: Clients,
+    made: Arc<Mutex<HashMap<Region, Arc<Made>>>>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("caller", &self.caller_arn).finish_non_exhaustive()
+    }
+}
+
+/// The clients in one region, each made when it is first needed.
+#[derive(Default)]
+struct Made {
+    iam: OnceLock<Iam>,
+    lambda: OnceLock<Lambda>,
+    codepipeline: OnceLock<CodePipeline>,
 }
 
 /// What every client of a session is made of.
@@ -82,9 +104,15 @@ pub(super) struct Clients {
     observer: Arc<dyn CallObserver>,
     end: Arc<SessionEnd>,
     subject: Subject,
+    readers: Readers,
 }
 
 impl Clients {
+    /// What was read of AWS.
+    pub(super) fn readers(&self) -> &Readers {
+        &self.readers
+    }
+
     /// The interceptor that reports the calls of one service.
     pub(super) fn observe(&self, service: &'static str) -> ObserveCalls {
         ObserveCalls::new(service, self.observer.clone(), self.end.clone())
@@ -127,7 +155,14 @@ impl Aws {
         // Without a capacity: there are as many sessions as AwsAccounts, and evicting one costs an AssumeRole.
         let sessions = Cache::builder().time_to_live(lifetime).build();
         let denied = Cache::builder().time_to_live(lifetime).build();
-        Self { config: Arc::new(config), observer, sessions, denied, in_flight: InFlight::default() }
+        let readers = Readers::new(observer.clone());
+        Self { config: Arc::new(config), observer, sessions, denied, in_flight: InFlight::default(), readers }
+    }
+
+    /// What was read of AWS, and the way to read more.
+    #[must_use]
+    pub fn readers(&self) -> &Readers {
+        &self.readers
     }
 
     /// The session of this key, opened once however many ask at the same time. A failure is not kept.
@@ -200,8 +235,9 @@ impl Aws {
             None => base.into_builder().identity_cache(IdentityCache::lazy().build()).build(),
         };
         let caller = key.role.as_ref().map(ToString::to_string);
-        let subject = Subject { account: key.account.clone(), caller, in_flight: self.in_flight.clone() };
-        let clients = Clients { config, observer: self.observer.clone(), end: Arc::default(), subject };
+        let subject = Subject::new(key.account.clone(), caller, self.in_flight.clone());
+        let (observer, readers) = (self.observer.clone(), self.readers.clone());
+        let clients = Clients { config, observer, end: Arc::default(), subject, readers };
         identify(clients, key).await
     }
 
@@ -210,7 +246,7 @@ impl Aws {
     async fn assume(&self, base: &SdkConfig, key: &SessionKey, role: &Arn) -> Result<Credentials, AwsError> {
         let observe = ObserveCalls::new("sts", self.observer.clone(), Arc::default());
         let config = aws_sdk_sts::config::Builder::from(base).interceptor(observe);
-        let subject = Subject { account: key.account.clone(), caller: None, in_flight: self.in_flight.clone() };
+        let subject = Subject::new(key.account.clone(), None, self.in_flight.clone());
         let call = subject.call("sts", "AssumeRole", role.as_str());
         let request = aws_sdk_sts::Client::from_conf(config.build())
             .assume_role()
@@ -279,19 +315,24 @@ impl Session {
     /// IAM; the region tells the partition's endpoint.
     #[must_use]
     pub fn iam(&self, region: &Region) -> Iam {
-        Iam::new(&self.clients, region)
+        self.made(region).iam.get_or_init(|| Iam::new(&self.clients, region)).clone()
     }
 
     /// Lambda in a region.
     #[must_use]
-    pub fn lambda(&self, region: &Region) -> Lambda {
-        Lambda::new(&self.clients, region)
+    pub(super) fn lambda(&self, region: &Region) -> Lambda {
+        self.made(region).lambda.get_or_init(|| Lambda::new(&self.clients, region)).clone()
     }
 
     /// `CodePipeline` in a region.
     #[must_use]
     pub fn codepipeline(&self, region: &Region) -> CodePipeline {
-        CodePipeline::new(&self.clients, region)
+        self.made(region).codepipeline.get_or_init(|| CodePipeline::new(&self.clients, region)).clone()
+    }
+
+    fn made(&self, region: &Region) -> Arc<Made> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.entry(region.clone()).or_default().clone()
     }
 }
 
@@ -308,7 +349,7 @@ async fn identify(mut clients: Clients, key: &SessionKey) -> Result<Session, Aws
     }
     let caller_arn = identity.arn().unwrap_or_default().to_owned();
     clients.subject.caller.get_or_insert_with(|| caller_arn.clone());
-    Ok(Session { caller_arn, clients })
+    Ok(Session { caller_arn, clients, made: Arc::default() })
 }
 
 /// The process's own configuration from AWS's standard environment, profile and endpoint variables, but for the retry

@@ -455,7 +455,7 @@ async fn enter(account: &AwsAccount, context: &Context, holds: bool) -> (Reason,
         Err(error) => return failed(error, None),
     };
     let caller = Some(session.caller_arn().to_owned());
-    let missing = if holds { Ok(None) } else { missing_boundary(account, &session).await };
+    let missing = if holds { Ok(None) } else { missing_boundary(account, context, &session).await };
     match missing {
         Ok(None) => (Reason::Converged, format!("account {id} is entered as {}", session.caller_arn()), caller),
         Ok(Some(boundary)) => {
@@ -484,10 +484,10 @@ fn boundary_of(account: &AwsAccount) -> Option<Arn> {
 
 /// The boundary that the account imposes, when AWS says that it does not exist. Without the right to look there is
 /// nothing to say: `CreateRole`'s refusal says it on the object then.
-async fn missing_boundary(account: &AwsAccount, session: &Session) -> Result<Option<Arn>, AwsError> {
+async fn missing_boundary(account: &AwsAccount, context: &Context, session: &Session) -> Result<Option<Arn>, AwsError> {
     let Some(boundary) = boundary_of(account) else { return Ok(None) };
     let Ok(region) = session.home_region() else { return Ok(None) };
-    match session.iam(&region).policy_exists(&boundary).await {
+    match context.aws.readers().anew(None).within(session, &region).policy_exists(&boundary).await {
         Ok(true) => Ok(None),
         Ok(false) => Ok(Some(boundary)),
         Err(error) if matches!(error.kind, AwsErrorKind::AccessDenied { .. }) => Ok(None),

@@ -7,7 +7,7 @@ use super::{
     events::Deed,
     outcome::Verdict,
     pass::{Halt, Pass},
-    sessions::Sessions,
+    sessions::Writes,
 };
 use crate::{
     aws::{AwsError, AwsErrorKind, Iam, NewRole, Turn},
@@ -25,14 +25,9 @@ use crate::{
 /// # Errors
 /// The first step that AWS refused, or whose answer was lost, or before which object or grants changed; it and the steps
 /// after it were not taken.
-pub async fn iam(
-    pass: &mut Pass<'_>,
-    sessions: &Sessions,
-    situation: &Situation<'_>,
-    steps: &[Step],
-) -> Result<(), Halt> {
+pub async fn iam(pass: &mut Pass<'_>, writes: &Writes, situation: &Situation<'_>, steps: &[Step]) -> Result<(), Halt> {
     for step in steps {
-        let iam = client(sessions, situation, &step.resource);
+        let iam = client(writes, situation, &step.resource);
         // Before the last look, since it may be waited for.
         let turn = iam.turn().await;
         current::still_holds(pass, situation)?;
@@ -40,9 +35,9 @@ pub async fn iam(
         if matches!(step.resource, Resource::Pipeline { .. }) {
             continue;
         }
-        let writes = &pass.context.memory;
+        let memory = &pass.context.memory;
         let (before, after) = (step.before.clone(), step.after.clone());
-        let earlier = writes.own_writes(|writes| writes.note_sent(&step.resource, before, after, Context::now()));
+        let earlier = memory.own_writes(|writes| writes.note_sent(&step.resource, before, after, Context::now()));
         let written = match &step.resource {
             Resource::InvokeRole { role, .. } => role_step(iam, &turn, role, &step.change).await,
             Resource::RolePolicy { role, policy, .. } => policy_step(iam, &turn, role, policy, &step.change).await,
@@ -55,7 +50,7 @@ pub async fn iam(
         let written =
             written.map_err(|error| AwsError { also_missing: plan::lacks_boundary(situation, step), ..error });
         if written.as_ref().is_err_and(|error| !error.outcome_unknown) {
-            writes.own_writes(|writes| writes.take_back(&step.resource, earlier));
+            memory.own_writes(|writes| writes.take_back(&step.resource, earlier));
         }
         note_refused_size(pass, step, written.as_ref().err());
         if removal_was_refused(pass, step, written)? {
@@ -103,10 +98,10 @@ fn removal_was_refused(pass: &mut Pass<'_>, step: &Step, written: Result<(), Aws
 }
 
 /// IAM of the account that a thing is in.
-fn client<'s>(sessions: &'s Sessions, situation: &Situation<'_>, resource: &Resource) -> &'s Iam {
+fn client<'w>(writes: &'w Writes, situation: &Situation<'_>, resource: &Resource) -> &'w Iam {
     match resource {
-        Resource::RolePolicy { account, .. } if *account == situation.declared.tools.account => &sessions.tools_iam,
-        _ => &sessions.dev_iam,
+        Resource::RolePolicy { account, .. } if *account == situation.declared.tools.account => &writes.tools_iam,
+        _ => &writes.dev_iam,
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     pass::{Halt, Pass},
     pipeline_writer::{self, Edit},
     record, role_changes,
-    sessions::Sessions,
+    sessions::{Reads, Sessions},
     unknown,
 };
 use crate::{
@@ -42,21 +42,21 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     if let Some(closing) = entered.granted.closing.as_ref().filter(|_| settled.is_none() && !pass.inventory.has_any()) {
         return Ok(gate::not_granted(closing.clone()).into());
     }
-    let (sessions, situation) = (&entered.sessions, entered.situation(context));
-    let mut observed = observe::named(sessions, &situation, Purpose::Converge, Untouched::default()).await?;
+    let (reads, situation) = (&entered.sessions.reads, entered.situation(context));
+    let mut observed = observe::named(reads, &situation, Purpose::Converge, Untouched::default()).await?;
     observe::doubt(context, &situation, &mut observed);
-    role_changes::look(context, sessions, &situation, &pass.uid, &mut observed).await?;
-    role_changes::look_for_taken_out(context, sessions, &situation, &pass.uid, &mut observed).await?;
+    role_changes::look(context, reads, &situation, &pass.uid, &mut observed).await?;
+    role_changes::look_for_taken_out(context, reads, &situation, &pass.uid, &mut observed).await?;
     pass.saw(&situation, &observed);
     // What cannot be resolved needs no look at shared policies.
     if let Err(blockers) = plan::resolve(&situation, &observed) {
         return Ok(first(blockers));
     }
-    let held = observe::shared(context, sessions, &situation, &mut observed, Purpose::Converge).await?;
+    let held = observe::shared(context, reads, &situation, &mut observed, Purpose::Converge).await?;
     let may_release = !nothing_is_left_over(&situation, &observed);
-    let mut others = others::gather(context, sessions, &situation, &pass.uid, &observed).await;
+    let mut others = others::gather(context, reads, &situation, &pass.uid, &observed).await;
     if may_release {
-        evidence::of_callbacks(context, sessions, (&situation, &pass.uid), &observed, &mut others).await?;
+        evidence::of_callbacks(context, reads, (&situation, &pass.uid), &observed, &mut others).await?;
     }
     entered.others = others;
     pass.saw_everything();
@@ -137,8 +137,8 @@ async fn phases(
                     ));
                 }
                 record::record(pass, situation, &observed, plan.due()).await?;
-                apply::iam(pass, sessions, situation, plan.due()).await?;
-                refresh(context, sessions, situation, &mut observed, plan.due()).await?;
+                apply::iam(pass, &sessions.writes, situation, plan.due()).await?;
+                refresh(context, &sessions.reads.anew(), situation, &mut observed, plan.due()).await?;
             }
             Phase::OldPipeline if done.contains(&Phase::Pipeline) => {
                 return Ok(Verdict::progressing(
@@ -223,7 +223,7 @@ fn pipeline_words(goal: &PipelineGoal, pipeline: &Resource) -> String {
 /// Reads again what these steps wrote.
 async fn refresh(
     context: &Context,
-    sessions: &Sessions,
+    reads: &Reads,
     situation: &Situation<'_>,
     observed: &mut Observed,
     steps: &[Step],
@@ -254,7 +254,7 @@ async fn refresh(
     for (name, purpose) in roles {
         let before = observed.role(&name).map(|role| role.extra_policies.clone()).unwrap_or_default();
         let execution_role = observed.function.as_ref().and_then(|function| function.role.role());
-        let mut role = observe::role(sessions, situation, &name, purpose, execution_role.as_ref()).await?;
+        let mut role = observe::role(reads, situation, &name, purpose, execution_role.as_ref()).await?;
         if let Some(role) = role.as_mut().filter(|_| purpose == Purpose::Reread) {
             role.extra_policies = before;
         }
@@ -266,7 +266,7 @@ async fn refresh(
         (names::callback_policy(situation.installation), names::assume_policy(situation.installation));
     let callback = observed.callback.keys().filter(|role| written(&callback, role)).cloned().collect();
     let assume = observed.assume.keys().filter(|role| written(&assume, role)).cloned().collect();
-    observe::shared_again(sessions, situation, observed, &callback, &assume).await
+    observe::shared_again(reads, situation, observed, &callback, &assume).await
 }
 
 /// A policy that was taken off and is read as gone is no stale read when somebody puts it on again.

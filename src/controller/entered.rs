@@ -45,7 +45,7 @@ impl Entered {
         let declared = validate_object(&pass.key, &pass.object, installation).map_err(Verdict::from)?;
         pass.declare(&declared);
         let granted = gate(&declared, &gate_input(context, &declared.key), installation).map_err(Verdict::from)?;
-        let sessions = Sessions::open(context, &declared, &granted).await?;
+        let sessions = Sessions::open(context, &pass.reader, &declared, &granted).await?;
         if granted.today {
             pass.recall(&declared);
         }

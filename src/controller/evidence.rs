@@ -8,10 +8,10 @@ use super::{
     gate_input::gate_input,
     outcome::{Retry, Verdict},
     pass::Halt,
-    sessions::Sessions,
+    sessions::Reads,
 };
 use crate::{
-    aws::{AwsError, Iam},
+    aws::{AccountReader, AwsError},
     domain::{
         gate,
         ids::{AccountId, Arn, FunctionName, Region, RoleId},
@@ -29,12 +29,13 @@ const READS: usize = 20;
 /// Looks at the roles behind entries of the assume policies that no object asks for.
 pub(super) async fn of_entries(
     context: &Context,
-    sessions: &Sessions,
+    reads: &Reads,
     situation: &Situation<'_>,
     observed: &Observed,
     gathered: &mut Others,
 ) {
-    let mut reads = 0;
+    // What was read before may have changed since.
+    let (reads, mut count) = (&reads.anew(), 0);
     for (holder, document) in &observed.assume {
         let in_place = document.as_ref().map(policy::assume_entries_of_any_form).unwrap_or_default();
         let users = gathered.assume.get(holder).map(Vec::as_slice).unwrap_or_default();
@@ -48,9 +49,9 @@ pub(super) async fn of_entries(
             let known = known.filter(|known| !gathered.proof.lets_go(Some(known), &situation.declared.key));
             let behind = match known {
                 Some(known) => known,
-                None if reads < READS => {
-                    reads += 1;
-                    let behind = read(context, sessions, situation, &entry).await;
+                None if count < READS => {
+                    count += 1;
+                    let behind = read(context, reads, situation, &entry).await;
                     tracing::info!(%entry, of = %holder, ?behind, "no object asks for an entry of an assume policy");
                     behind
                 }
@@ -62,10 +63,10 @@ pub(super) async fn of_entries(
 }
 
 /// Reads the role behind an entry, in whichever account it is.
-async fn read(context: &Context, sessions: &Sessions, situation: &Situation<'_>, entry: &Arn) -> Behind {
+async fn read(context: &Context, reads: &Reads, situation: &Situation<'_>, entry: &Arn) -> Behind {
     let Some(role) = entry.role() else { return Behind::Nothing };
-    let found = match iam(context, sessions, situation, &role.account).await {
-        Ok(iam) => iam.get_role(&role.name).await.map_err(|error| error.to_string()),
+    let found = match account(context, reads, situation, &role.account).await {
+        Ok(account) => account.get_role(&role.name).await.map_err(|error| error.to_string()),
         Err(error) => Err(error),
     };
     let behind = match found {
@@ -81,24 +82,25 @@ async fn read(context: &Context, sessions: &Sessions, situation: &Situation<'_>,
     behind
 }
 
-/// IAM of an account: of the object's own two through the sessions that are open, of another one as its `AwsAccount` says.
-pub(super) async fn iam(
+/// The reads in an account: in the object's own two through the sessions that are open, in another one as its `AwsAccount`
+/// says.
+pub(super) async fn account(
     context: &Context,
-    sessions: &Sessions,
+    reads: &Reads,
     situation: &Situation<'_>,
     account: &AccountId,
-) -> Result<Iam, String> {
+) -> Result<AccountReader, String> {
     let declared = situation.declared;
     if *account == declared.dev.account {
-        return Ok(sessions.dev_iam.clone());
+        return Ok(reads.dev.clone());
     }
     if *account == declared.tools.account {
-        return Ok(sessions.tools_iam.clone());
+        return Ok(reads.tools.clone());
     }
     let input = gate_input(context, &declared.key);
     let access = gate::way_into(&input, account).map_err(|blocker| blocker.message)?;
     let session = context.aws.session(&session_key(&access)).await.map_err(|error| error.to_string())?;
-    Ok(session.iam(&declared.dev.region))
+    Ok(reads.dev.within(&session))
 }
 
 /// Looks for roles of this installation that may need a callback policy which is about to go, and adds what they need.
@@ -108,7 +110,7 @@ pub(super) async fn iam(
 /// The roles cannot be listed, or there are more to be read than one reconcile may.
 pub(super) async fn of_callbacks(
     context: &Context,
-    sessions: &Sessions,
+    reads: &Reads,
     (situation, uid): (&Situation<'_>, &str),
     observed: &Observed,
     gathered: &mut Others,
@@ -118,14 +120,16 @@ pub(super) async fn of_callbacks(
     if open.is_empty() {
         return Ok(());
     }
+    // What was read before may have changed since.
+    let reads = &reads.anew();
     let path = &situation.granted.role_path;
-    let listed = sessions.dev_iam.list_roles(path).await?;
+    let listed = reads.dev.list_roles(path).await?;
     // By path and tag: in an incident somebody may have emptied a trust policy. Only where a path is shared with other
     // people's roles those are passed over that services alone may assume, as most are.
     let is_ours_alone = *path == names::default_role_path(situation.installation);
     let invoke_roles = listed.into_iter().filter(|role| is_ours_alone || !policy::trusts_only_services(&role.trust));
     let since = context.memory.looking_since(uid, Context::now());
-    let mut reads = 0;
+    let mut count = 0;
     for role in invoke_roles.map(|role| role.arn) {
         let Some(id) = role.role().filter(|id| !gathered.explained.contains(id)) else { continue };
         let now = Context::now();
@@ -139,8 +143,8 @@ pub(super) async fn of_callbacks(
         let behind = if let Some(known) = seen.or_else(|| known().map(|(_, known)| known)) {
             known
         } else {
-            counted(&mut reads)?;
-            read(context, sessions, situation, &role).await
+            counted(&mut count)?;
+            read(context, reads, situation, &role).await
         };
         if frees(&behind) {
             continue;
@@ -148,8 +152,8 @@ pub(super) async fn of_callbacks(
         let needs = if let Some((_, known)) = context.memory.callback_needs(&role, now).filter(|(at, _)| *at >= since) {
             known
         } else {
-            counted(&mut reads)?;
-            let needs = needs(context, sessions, situation, observed, &id).await;
+            counted(&mut count)?;
+            let needs = needs(context, reads, situation, observed, &id).await;
             context.memory.note_callback_needs(&role, needs.as_ref(), now);
             needs
         };
@@ -168,12 +172,12 @@ pub(super) async fn of_callbacks(
 }
 
 /// Counts a read, or puts the rest off so that the locks are given back in between.
-fn counted(reads: &mut usize) -> Result<(), Halt> {
-    if *reads == READS {
+fn counted(count: &mut usize) -> Result<(), Halt> {
+    if *count == READS {
         let message = "whether a callback policy is still needed is being looked up, a few roles at a time";
         return Err(Verdict::progressing(message, Retry::Now).into());
     }
-    *reads += 1;
+    *count += 1;
     Ok(())
 }
 
@@ -181,20 +185,20 @@ fn counted(reads: &mut usize) -> Result<(), Halt> {
 /// may need any.
 async fn needs(
     context: &Context,
-    sessions: &Sessions,
+    reads: &Reads,
     situation: &Situation<'_>,
     observed: &Observed,
     role: &RoleId,
 ) -> Option<BTreeSet<RoleId>> {
     let name = names::invoke_policy(situation.installation);
-    let document = sessions.dev_iam.get_role_policy(&role.name, &name).await;
+    let document = reads.dev.get_role_policy(&role.name, &name).await;
     let functions = told(document, role)?.as_ref().and_then(policy::invoke_entries)?;
     let mut needs = BTreeSet::new();
     for function in &functions {
         let own = observed.function.as_ref().filter(|own| own.arn == *function);
         let execution_role = match own {
             Some(own) => Some(own.role.clone()),
-            None => execution_role(context, sessions, role, function).await?,
+            None => execution_role(context, reads, role, function).await?,
         };
         needs.extend(execution_role.and_then(|role| role.role()));
     }
@@ -202,14 +206,14 @@ async fn needs(
 }
 
 /// The role that a function runs as, as it was last read or as Lambda says; `Some(None)` for a function that is gone.
-async fn execution_role(context: &Context, sessions: &Sessions, role: &RoleId, function: &Arn) -> Option<Option<Arn>> {
+async fn execution_role(context: &Context, reads: &Reads, role: &RoleId, function: &Arn) -> Option<Option<Arn>> {
     let region: Region = function.region().parse().ok()?;
     let name: FunctionName = function.resource().strip_prefix("function:")?.parse().ok()?;
     let key = (role.account.clone(), region, name);
     if let Some(known) = context.memory.execution_role(&key) {
         return Some(Some(known));
     }
-    let found = told(sessions.dev_session.lambda(&key.1).get_function(&key.2).await, role)?;
+    let found = told(reads.dev.in_region(&key.1).get_function(&key.2).await, role)?;
     let execution_role = found.map(|found| found.role);
     context.memory.note_function(key, execution_role.as_ref());
     Some(execution_role)

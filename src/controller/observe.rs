@@ -7,11 +7,11 @@ use super::{
     context::Context,
     locks::{Held, Shared},
     outcome::{Retry, Verdict},
-    sessions::Sessions,
+    sessions::Reads,
 };
 use crate::{
     api::Reason,
-    aws::{AwsError, AwsErrorKind, Iam},
+    aws::{AccountReader, AwsError, AwsErrorKind},
     domain::{
         absence::SECOND_LOOK,
         ids::{Arn, PipelineName, RoleId, RoleName},
@@ -39,26 +39,25 @@ pub enum Purpose {
 /// # Errors
 /// The first read that AWS did not answer.
 pub async fn named(
-    sessions: &Sessions,
+    reads: &Reads,
     situation: &Situation<'_>,
     purpose: Purpose,
     untouched: Untouched,
 ) -> Result<Observed, AwsError> {
     let mut observed = Observed::default();
     for name in targets::pipelines(situation) {
-        let read = pipeline(sessions, situation, &name).await;
+        let read = pipeline(reads, situation, &name).await;
         if untouched.pipeline && name == situation.declared.pipeline && read.as_ref().is_err_and(is_denied) {
             tracing::info!(pipeline = %name, "a pipeline that may not be read never had anything of this object");
             continue;
         }
         observed.pipelines.insert(name, read?);
     }
-    let function =
-        if targets::reads_function(situation) { function(sessions, situation, untouched).await? } else { None };
+    let function = if targets::reads_function(situation) { function(reads, situation, untouched).await? } else { None };
     observed.function = function.map(|function| Function { arn: function.arn, role: function.role });
     let execution_role = observed.function.as_ref().and_then(|function| function.role.role());
     for name in targets::roles(situation) {
-        let role = role(sessions, situation, &name, purpose, execution_role.as_ref()).await?;
+        let role = role(reads, situation, &name, purpose, execution_role.as_ref()).await?;
         observed.roles.insert(name, role);
     }
     Ok(observed)
@@ -66,11 +65,11 @@ pub async fn named(
 
 /// The declared function.
 async fn function(
-    sessions: &Sessions,
+    reads: &Reads,
     situation: &Situation<'_>,
     untouched: Untouched,
 ) -> Result<Option<crate::aws::FunctionRead>, AwsError> {
-    match sessions.lambda.get_function(&situation.declared.function).await {
+    match reads.dev.get_function(&situation.declared.function).await {
         Err(error) if untouched.function && is_denied(&error) => {
             let function = &situation.declared.function;
             tracing::info!(%function, "a function that may not be read never had anything of this object");
@@ -135,11 +134,11 @@ pub fn is_denied(error: &AwsError) -> bool {
 /// # Errors
 /// As AWS answers.
 pub async fn pipeline(
-    sessions: &Sessions,
+    reads: &Reads,
     situation: &Situation<'_>,
     name: &PipelineName,
 ) -> Result<Option<Pipeline>, AwsError> {
-    let read = sessions.codepipeline.get_pipeline(name).await?;
+    let read = reads.tools.get_pipeline(name).await?;
     Ok(read.map(|read| described(situation, name, read)))
 }
 
@@ -162,21 +161,21 @@ fn described(situation: &Situation<'_>, name: &PipelineName, read: crate::aws::P
 /// # Errors
 /// As AWS answers.
 pub async fn role(
-    sessions: &Sessions,
+    reads: &Reads,
     situation: &Situation<'_>,
     name: &RoleName,
     purpose: Purpose,
     execution_role: Option<&RoleId>,
 ) -> Result<Option<InvokeRole>, AwsError> {
-    let iam = &sessions.dev_iam;
-    let Some(read) = iam.get_role(name).await? else { return Ok(None) };
+    let dev = &reads.dev;
+    let Some(read) = dev.get_role(name).await? else { return Ok(None) };
     let owned = names::owned(&read.tags, situation.installation, &situation.declared.key);
     let policy = names::invoke_policy(situation.installation);
     // Of a role that is somebody else's nothing more is of interest: it is a conflict, or left alone.
-    let invoke_policy = if owned { iam.get_role_policy(name, &policy).await? } else { None };
+    let invoke_policy = if owned { dev.get_role_policy(name, &policy).await? } else { None };
     let extra_policies = if owned && purpose != Purpose::Reread {
         let runs_as_it = execution_role.is_some_and(|role| role.name == *name);
-        extra_policies(iam, situation, name, purpose, runs_as_it).await?
+        extra_policies(dev, situation, name, purpose, runs_as_it).await?
     } else {
         Vec::new()
     };
@@ -193,7 +192,7 @@ pub async fn role(
 
 /// The policies on our role that we did not write.
 async fn extra_policies(
-    iam: &Iam,
+    dev: &AccountReader,
     situation: &Situation<'_>,
     role: &RoleName,
     purpose: Purpose,
@@ -205,20 +204,20 @@ async fn extra_policies(
         ours.push(names::callback_policy(installation));
     }
     let mut extras = Vec::new();
-    for name in iam.list_role_policies(role).await?.into_iter().filter(|name| !ours.contains(name)) {
+    for name in dev.list_role_policies(role).await?.into_iter().filter(|name| !ours.contains(name)) {
         let (grants, denies) = match purpose {
             Purpose::Remove => (true, false),
-            _ => match iam.get_role_policy(role, &name).await? {
+            _ => match dev.get_role_policy(role, &name).await? {
                 Some(document) => (policy::grants(&document), policy::denies(&document)),
                 None => continue,
             },
         };
         extras.push(ExtraPolicy { name: ExtraPolicyName::Inline(name), grants, denies });
     }
-    for arn in iam.list_attached_role_policies(role).await? {
+    for arn in dev.list_attached_role_policies(role).await? {
         let (grants, denies) = match purpose {
             Purpose::Remove => (true, false),
-            _ => match iam.managed_policy(&arn).await? {
+            _ => match dev.managed_policy(&arn).await? {
                 Some(document) => (policy::grants(&document), policy::denies(&document)),
                 None => continue,
             },
@@ -235,7 +234,7 @@ async fn extra_policies(
 /// As AWS answers.
 pub async fn shared(
     context: &Context,
-    sessions: &Sessions,
+    reads: &Reads,
     situation: &Situation<'_>,
     observed: &mut Observed,
     purpose: Purpose,
@@ -243,7 +242,7 @@ pub async fn shared(
     let callback = execution_roles(situation, observed);
     let assume = pipeline_roles(situation, observed, purpose);
     let held = context.locks.acquire(&callback.union(&assume).cloned().map(Shared::Role).collect()).await;
-    shared_again(sessions, situation, observed, &callback, &assume).await?;
+    shared_again(reads, situation, observed, &callback, &assume).await?;
     Ok(held)
 }
 
@@ -252,7 +251,7 @@ pub async fn shared(
 /// # Errors
 /// As AWS answers.
 pub async fn shared_again(
-    sessions: &Sessions,
+    reads: &Reads,
     situation: &Situation<'_>,
     observed: &mut Observed,
     callback: &BTreeSet<RoleId>,
@@ -260,12 +259,12 @@ pub async fn shared_again(
 ) -> Result<(), AwsError> {
     let policy = names::callback_policy(situation.installation);
     for role in callback {
-        let document = sessions.dev_iam.get_role_policy(&role.name, &policy).await?;
+        let document = reads.dev.get_role_policy(&role.name, &policy).await?;
         observed.callback.insert(role.clone(), document);
     }
     let policy = names::assume_policy(situation.installation);
     for role in assume {
-        let document = sessions.tools_iam.get_role_policy(&role.name, &policy).await?;
+        let document = reads.tools.get_role_policy(&role.name, &policy).await?;
         observed.assume.insert(role.clone(), document);
     }
     Ok(())

@@ -6,8 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use kube::ResourceExt;
 
 use super::{
-    caches::key_of, context::Context, evidence, gate_input, sessions::Sessions, status_inventory::read_inventory,
-    unknown,
+    caches::key_of, context::Context, evidence, gate_input, sessions::Reads, status_inventory::read_inventory, unknown,
 };
 use crate::{
     api::CrossAccountInvoke,
@@ -38,7 +37,7 @@ struct Other {
 /// Gathers them, and what AWS shows of entries that none of them asks for. What cannot be read fails nothing: it stays.
 pub async fn gather(
     context: &Context,
-    sessions: &Sessions,
+    reads: &Reads,
     situation: &Situation<'_>,
     own_uid: &str,
     observed: &Observed,
@@ -60,7 +59,7 @@ pub async fn gather(
         let users = others.iter().filter_map(|other| assume_user(context, situation, other, holder)).collect();
         gathered.assume.insert(holder.clone(), users);
     }
-    evidence::of_entries(context, sessions, situation, observed, &mut gathered).await;
+    evidence::of_entries(context, reads, situation, observed, &mut gathered).await;
     gathered
 }
 

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     api::{CrossAccountInvoke, Reason, annotation},
-    aws::AwsError,
+    aws::{AwsError, Reader},
     cluster::Undecodable,
     domain::{
         conditions::{self, Look},
@@ -87,6 +88,8 @@ pub struct Pass<'a> {
     pub key: ObjectKey,
     /// Its UID.
     pub uid: String,
+    /// What it reads of AWS.
+    pub reader: Reader,
     /// What may exist in AWS because of it, so far.
     pub inventory: Inventory,
     /// What was read and goes into the status.
@@ -124,9 +127,11 @@ impl<'a> Pass<'a> {
         let recorded = context.memory.claims(&uid).unwrap_or_default();
         let facts = Facts::of(object.status.as_ref());
         let contested = Contested::of(object.status.as_ref(), context.memory.removals(&uid), Context::now());
+        let key = key_of(object);
         Self {
             context,
-            key: key_of(object),
+            reader: context.aws.readers().anew(Some(Arc::new(key.clone()))),
+            key,
             inventory: read_inventory(object).union(&recorded),
             object: object.clone(),
             uid,

@@ -8,7 +8,7 @@ use super::{
     outcome::{Retry, Verdict},
     pass::Pass,
     pipeline_writer::Edit,
-    sessions::Sessions,
+    sessions::Reads,
 };
 use crate::{
     api::Reason,
@@ -31,7 +31,7 @@ use crate::{
 /// T1 and P3 could not be read again.
 pub async fn refused(
     pass: &Pass<'_>,
-    sessions: &Sessions,
+    reads: &Reads,
     situation: &Situation<'_>,
     pipeline: &Pipeline,
     edit: &Edit<'_>,
@@ -61,14 +61,14 @@ pub async fn refused(
             retry: Retry::After(retry::propagation(attempt)),
         });
     }
-    let (trust, assume) = still_there(sessions, situation, &pipeline.role, role).await?;
+    let (trust, assume) = still_there(&reads.anew(), situation, &pipeline.role, role).await?;
     Ok(cannot_assume(situation, pipeline, role, &in_words(trust, changed.trust), &in_words(assume, changed.assume)))
 }
 
 /// Whether T1 still trusts the pipeline role and P3 still names the invoke role. Both are read again, since somebody may
 /// have removed one after it was read back.
 async fn still_there(
-    sessions: &Sessions,
+    reads: &Reads,
     situation: &Situation<'_>,
     pipeline_role: &Arn,
     invoke_role: &Arn,
@@ -78,10 +78,10 @@ async fn still_there(
         Trust::AccountRoot => policy::trusts_whole_account(trust, &declared.tools.account),
         Trust::PipelineRole => policy::trusted_pipeline_roles(trust).is_some_and(|roles| roles.contains(pipeline_role)),
     };
-    let role = sessions.dev_iam.get_role(&declared.role_name).await?;
+    let role = reads.dev.get_role(&declared.role_name).await?;
     let Some(pipeline_role) = pipeline_role.role() else { return Ok((false, false)) };
     let name = names::assume_policy(situation.installation);
-    let assume = sessions.tools_iam.get_role_policy(&pipeline_role.name, &name).await?;
+    let assume = reads.tools.get_role_policy(&pipeline_role.name, &name).await?;
     let named = assume.as_ref().and_then(policy::assume_entries).is_some_and(|roles| roles.contains(invoke_role));
     Ok((role.is_some_and(|role| trusts(&role.trust)), named))
 }

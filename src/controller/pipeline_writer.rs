@@ -21,7 +21,7 @@ use crate::{
         retry,
     },
     engine::pipeline::{Outcome, Waiting, Written},
-    shell::pipelines::{PipelineKey, Told},
+    shell::pipelines::{Clients, PipelineKey, Told},
 };
 
 /// How long before its end a reconcile stops waiting for others: enough to report.
@@ -56,7 +56,10 @@ pub async fn write(
     let key = PipelineKey { account: tools.account.clone(), region: tools.region.clone(), name: edit.name.clone() };
     let claim = claim(pass, situation, edit);
     pass.arrived();
-    let mut told = pass.context.pipelines.claim(&key, claim, sessions.codepipeline.clone());
+    // The worker's reads are nobody's in particular.
+    let reads = sessions.reads.tools.for_nobody();
+    let clients = Clients { reads, writes: sessions.writes.codepipeline.clone() };
+    let mut told = pass.context.pipelines.claim(&key, claim, clients);
     // Whatever waits holds no place that somebody else could use.
     pass.release_slot();
     let limit = pass.time_left().saturating_sub(TO_REPORT);
@@ -138,7 +141,7 @@ async fn verdict(
         }
         Outcome::Blocked(refusal) => blocked_edit(situation, edit.name, &refusal).into(),
         Outcome::Refused { error, pipeline } => {
-            pipeline_refusals::refused(pass, sessions, situation, &pipeline, edit, error).await?
+            pipeline_refusals::refused(pass, &sessions.reads, situation, &pipeline, edit, error).await?
         }
         Outcome::Failed(error) => error.into(),
         Outcome::Stale => return Ok(Halt::Conflict),

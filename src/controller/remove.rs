@@ -56,10 +56,10 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
         return Ok(Verdict::Released);
     }
     let mut entered = Entered::open(pass, gate::access_for_removal).await?;
-    let sessions = &entered.sessions;
+    let reads = &entered.sessions.reads;
     let situation = entered.situation(context);
     let untouched = untouched(context, &situation, &pass.uid);
-    let mut observed = match observe::named(sessions, &situation, Purpose::Remove, untouched).await {
+    let mut observed = match observe::named(reads, &situation, Purpose::Remove, untouched).await {
         Err(error) if observe::is_denied(&error) => return Ok(out_of_sight(&situation, error)),
         read => read?,
     };
@@ -67,16 +67,16 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     if let Some(verdict) = observe::doubted(&situation, Reason::Deleting, &observed.doubted) {
         return Ok(verdict);
     }
-    role_changes::look(context, sessions, &situation, &pass.uid, &mut observed).await?;
-    let mut held = Some(observe::shared(context, sessions, &situation, &mut observed, Purpose::Remove).await?);
-    entered.others = others::gather(context, sessions, &situation, &pass.uid, &observed).await;
+    role_changes::look(context, reads, &situation, &pass.uid, &mut observed).await?;
+    let mut held = Some(observe::shared(context, reads, &situation, &mut observed, Purpose::Remove).await?);
+    entered.others = others::gather(context, reads, &situation, &pass.uid, &observed).await;
     pass.saw(&entered.situation(context), &observed);
     invisible(pass, &entered.situation(context), &observed)?;
     let mut plan = plan::plan_removal(&entered.situation(context), &observed);
     if plan.steps.iter().any(|step| step.part == Part::CallbackPolicy) {
         let mut others = std::mem::take(&mut entered.others);
-        let (sessions, situation) = (&entered.sessions, entered.situation(context));
-        evidence::of_callbacks(context, sessions, (&situation, &pass.uid), &observed, &mut others).await?;
+        let (reads, situation) = (&entered.sessions.reads, entered.situation(context));
+        evidence::of_callbacks(context, reads, (&situation, &pass.uid), &observed, &mut others).await?;
         entered.others = others;
         plan = plan::plan_removal(&entered.situation(context), &observed);
     }
@@ -105,7 +105,7 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
             // Said under the locks: of two objects that go together, the later one cleans up for both.
             context.memory.release(&pass.uid);
             record::record(pass, &situation, &observed, &plan.steps).await?;
-            apply::iam(pass, sessions, &situation, &plan.steps).await?;
+            apply::iam(pass, &sessions.writes, &situation, &plan.steps).await?;
         }
     }
     Ok(Verdict::Reconciling {

@@ -70,7 +70,8 @@ async fn shown(pass: &mut Pass<'_>) -> Result<bool, Halt> {
     let context = pass.context;
     let entered = Entered::open(pass, gate::access_for_removal).await?;
     let situation = entered.situation(context);
-    let mut observed = observe::named(&entered.sessions, &situation, Purpose::Reread, Untouched::default()).await?;
+    let mut observed =
+        observe::named(&entered.sessions.reads, &situation, Purpose::Reread, Untouched::default()).await?;
     let is_own = |tags| names::owned(tags, situation.installation, &situation.declared.key);
     if observed.roles.values().flatten().any(|role| is_own(&role.tags)) {
         return Ok(true);

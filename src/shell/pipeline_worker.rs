@@ -5,9 +5,9 @@ use std::{future::pending, pin::Pin, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::pipelines::{Host, PipelineKey, Pipelines, Times};
+use super::pipelines::{Clients, Host, PipelineKey, Pipelines, Times};
 use crate::{
-    aws::{AwsError, AwsErrorKind, CodePipeline, Known, PipelineRead, Turn},
+    aws::{AccountReader, AwsError, AwsErrorKind, Known, PipelineRead, Turn},
     domain::{fold::Claim, ids::Arn, observed::Pipeline, pipeline_edit::Json},
     engine::pipeline::{Effect, Failure, Input, LastLook, Machine, Permit, Settings},
 };
@@ -21,7 +21,7 @@ const RUNS_AT_MOST: Duration = Duration::from_hours(24 * 90);
 /// A message to a worker.
 pub(super) enum Message {
     /// An object wants something; the client may be another one than before.
-    Claim(Box<Claim>, CodePipeline),
+    Claim(Box<Claim>, Box<Clients>),
     /// An object wants nothing any more.
     Withdraw(String),
 }
@@ -36,7 +36,7 @@ type Checked = (Turn, Instant);
 pub(super) struct Worker {
     pipelines: Arc<Pipelines>,
     key: PipelineKey,
-    client: CodePipeline,
+    clients: Clients,
     host: Arc<dyn Host>,
     machine: Machine<AwsError>,
     wake: Option<Instant>,
@@ -65,7 +65,7 @@ impl Worker {
     pub(super) fn start(
         pipelines: Arc<Pipelines>,
         key: PipelineKey,
-        client: CodePipeline,
+        clients: Clients,
         times: Times,
         host: Arc<dyn Host>,
     ) -> mpsc::UnboundedSender<Message> {
@@ -80,7 +80,7 @@ impl Worker {
         let worker = Self {
             pipelines,
             key,
-            client,
+            clients,
             host,
             machine,
             wake: None,
@@ -100,8 +100,8 @@ impl Worker {
             let idle = self.machine.is_idle() && self.answer.is_none();
             let input = tokio::select! {
                 message = messages.recv() => match message {
-                    Some(Message::Claim(claim, client)) => {
-                        self.client = client;
+                    Some(Message::Claim(claim, clients)) => {
+                        self.clients = *clients;
                         Input::Claim(claim)
                     }
                     Some(Message::Withdraw(uid)) => Input::Withdraw(uid),
@@ -142,17 +142,17 @@ impl Worker {
             Effect::WakeAt(time) => self.wake = Some(self.instant(time)),
             Effect::Outcome(uid, outcome) => self.pipelines.tell(&self.key, &uid, outcome),
             Effect::Read => {
-                let (client, key) = (self.client.clone(), self.key.clone());
+                let (reads, key) = (self.reads(), self.key.clone());
                 self.answer = Some(Box::pin(async move {
-                    let read = client.get_pipeline(&key.name).await;
+                    let read = reads.get_pipeline(&key.name).await;
                     (Input::Read(read.map(|read| read.map(|read| described(&key, read)))), None)
                 }));
             }
             Effect::ReadVersion(version) => {
-                let (client, key) = (self.client.clone(), self.key.clone());
+                let (reads, key) = (self.reads(), self.key.clone());
                 self.answer = Some(Box::pin(async move {
                     let version = i32::try_from(version).unwrap_or(i32::MAX);
-                    let read = client.get_version(&key.name, version).await;
+                    let read = reads.get_version(&key.name, version).await;
                     (Input::ReadVersion(read.map(|read| read.map(|read| described(&key, read)))), None)
                 }));
             }
@@ -161,16 +161,21 @@ impl Worker {
         }
     }
 
+    /// What is read before a write was sent after it was asked for.
+    fn reads(&self) -> AccountReader {
+        self.clients.reads.anew()
+    }
+
     fn check(&mut self) {
-        let (client, name, looked_back) = (self.client.clone(), self.key.name.clone(), self.looked_back);
+        let (clients, name, looked_back) = (self.clients.clone(), self.key.name.clone(), self.looked_back);
         let (declaration, oldest) = (self.declaration.clone(), self.host.now() - RUNS_AT_MOST);
         self.answer = Some(Box::pin(async move {
             let declaration = declaration.unwrap_or_else(|| Arc::new(Json::Object(Vec::new())));
             let known = Known { declaration: &declaration, looked_back, oldest };
             // Taken before the check and kept for the update: nothing is waited for between the two.
-            let turn = client.turn().await;
+            let turn = clients.writes.turn().await;
             let asked = Instant::now();
-            (Input::Checked(client.occupancy(&turn, &name, known).await), Some((turn, asked)))
+            (Input::Checked(clients.reads.occupancy(&turn, &name, known).await), Some((turn, asked)))
         }));
     }
 
@@ -185,7 +190,7 @@ impl Worker {
 
     /// The update is sent by a task of its own, which lives until the answer is there, whoever is dropped meanwhile.
     fn write(&mut self, permit: Permit) {
-        let (client, key, host) = (self.client.clone(), self.key.clone(), self.host.clone());
+        let (client, key, host) = (self.clients.writes.clone(), self.key.clone(), self.host.clone());
         let pipelines = self.pipelines.clone();
         let (base, checked) = (permit.base(), self.turn.take());
         let objects: Vec<String> = permit.objects().iter().map(ToString::to_string).collect();

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::pipeline_worker::{Message, Worker};
 use crate::{
-    aws::{AwsError, CodePipeline},
+    aws::{AccountReader, AwsError, CodePipeline},
     domain::{
         fold::Claim,
         ids::{AccountId, ObjectKey, PipelineName, Region},
@@ -28,6 +28,15 @@ pub struct PipelineKey {
     pub region: Region,
     /// The pipeline.
     pub name: PipelineName,
+}
+
+/// How a pipeline is read, and how it is written.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    /// The reads in its account and region.
+    pub reads: AccountReader,
+    /// The writes there.
+    pub writes: CodePipeline,
 }
 
 /// What came of a claim so far.
@@ -99,9 +108,9 @@ impl Pipelines {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Claims something of a pipeline, through this client. A claim that still waits goes on when it is made again; one that
+    /// Claims something of a pipeline, through these clients. A claim that still waits goes on when it is made again; one that
     /// was answered begins again.
-    pub fn claim(self: &Arc<Self>, pipeline: &PipelineKey, claim: Claim, client: CodePipeline) -> Told {
+    pub fn claim(self: &Arc<Self>, pipeline: &PipelineKey, claim: Claim, clients: Clients) -> Told {
         let mut inner = self.lock();
         let of_object = inner.claims.entry(claim.uid.clone()).or_default();
         let known = of_object.get(pipeline).filter(|known| known.claim.asks_the_same(&claim));
@@ -113,13 +122,13 @@ impl Pipelines {
         }
         let (told, receiver) = watch::channel(None);
         of_object.insert(pipeline.clone(), Registered { claim: claim.clone(), told });
-        let message = Message::Claim(Box::new(claim), client.clone());
+        let message = Message::Claim(Box::new(claim), Box::new(clients.clone()));
         let undelivered = match inner.workers.get(pipeline) {
             Some(worker) => worker.send(message).err().map(|undelivered| undelivered.0),
             None => Some(message),
         };
         if let Some(message) = undelivered {
-            let sender = Worker::start(self.clone(), pipeline.clone(), client, self.times, self.host.clone());
+            let sender = Worker::start(self.clone(), pipeline.clone(), clients, self.times, self.host.clone());
             // It was just started, and ends only when it is idle.
             let _ = sender.send(message);
             inner.workers.insert(pipeline.clone(), sender);

@@ -2,6 +2,7 @@
 
 mod pipelines;
 mod process;
+mod readings;
 mod statuses;
 
 use std::{
@@ -25,11 +26,12 @@ use prometheus_client::{
 use self::{
     pipelines::PipelineMetrics,
     process::ProcessCollector,
+    readings::Readings,
     statuses::{Standing, Statuses},
 };
 use crate::{
     api::{DriftKind, Reason},
-    aws::CallObserver,
+    aws::{CallObserver, Source},
     domain::{ids::ObjectKey, inventory::Part},
 };
 
@@ -133,6 +135,7 @@ pub struct Metrics {
     contested_of: Mutex<HashMap<ObjectKey, usize>>,
     namespaces_unlistable: Gauge,
     pipelines: PipelineMetrics,
+    readings: Readings,
     build_info: Family<BuildLabels, Gauge>,
     drifted: Mutex<HashMap<ObjectKey, Timestamp>>,
 }
@@ -194,6 +197,7 @@ impl Metrics {
             namespaces_unlistable.clone(),
         );
         let pipelines = PipelineMetrics::registered(registry);
+        let readings = Readings::registered(registry);
         Self {
             registry: root,
             reconciles,
@@ -210,6 +214,7 @@ impl Metrics {
             contested_of: Mutex::default(),
             namespaces_unlistable,
             pipelines,
+            readings,
             build_info,
             drifted: Mutex::default(),
         }
@@ -353,6 +358,10 @@ impl CallObserver for Metrics {
         let labels = CallLabels { service, operation: operation.to_owned(), code: code.to_owned() };
         self.calls.get_or_create(&labels).inc();
     }
+
+    fn read(&self, source: Source, operation: &'static str) {
+        self.readings.read(source, operation);
+    }
 }
 
 /// A reconcile under way; counted when it ends, also when it is cancelled.
@@ -488,6 +497,7 @@ mod tests {
             r#"crossinvoke_drift_found_total{resource="PipelineAction",kind="Extra"} 0"#,
             r#"crossinvoke_drift_corrected_total{resource="InvokeRole",kind="Missing"} 0"#,
             "crossinvoke_namespaces_unlistable 0",
+            r#"crossinvoke_aws_readings_total{source="held",operation="GetPipeline"} 0"#,
         ] {
             assert!(text.contains(line), "{line} is missing:\n{text}");
         }

@@ -1,0 +1,52 @@
+//! Who reads, and how old what it reads may be.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::shelf::Source;
+use crate::{aws::CallObserver, domain::ids::ObjectKey};
+
+/// The object that a look is about.
+pub type User = Arc<ObjectKey>;
+
+/// One look's question.
+#[derive(Clone)]
+pub(super) struct Asker {
+    /// Whose look it is; none where it is nobody's in particular.
+    pub(super) user: Option<User>,
+    /// When the look began.
+    pub(super) began: Instant,
+    /// The earliest time at which a reading may have been sent.
+    pub(super) not_sent_before: Instant,
+    /// For how long after a question an answer is of interest.
+    pub(super) keep: Duration,
+    /// Whether something was answered that had been sent before the look began.
+    pub(super) used_stored: Arc<AtomicBool>,
+    /// What is read, for the counters.
+    pub(super) operation: &'static str,
+    pub(super) observer: Arc<dyn CallObserver>,
+}
+
+impl fmt::Debug for Asker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asker").field("user", &self.user).field("not_sent_before", &self.not_sent_before).finish()
+    }
+}
+
+impl Asker {
+    /// Takes note of where an answer came from, and when it was sent if it is no failure.
+    pub(super) fn answered(&self, source: Source, sent: Option<Instant>) {
+        self.observer.read(source, self.operation);
+        if sent.is_some_and(|sent| sent < self.began) {
+            self.used_stored.store(true, Ordering::Relaxed);
+        }
+    }
+}

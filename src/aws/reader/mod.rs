@@ -1,0 +1,195 @@
+//! Every read of AWS goes through here: one call for all who ask at the same time, and readings that were sent lately
+//! enough for whoever asks.
+//!
+//! [`Readers`] is one for the process. A look takes a [`Reader`] from it, which says how old a reading may be, and that
+//! one hands out an [`AccountReader`] for each account and region. The clients that only read are private to `aws`, and
+//! those that write outdate what was read of the thing that they change.
+//!
+//! **Where a bulk read comes in.** One call that tells of many things at once is no answer to a question, but fills
+//! shelves: it is sent, and each thing that it shows is put in with [`Shelf::put`] and the time at which it was *sent*.
+//! `AccountReader::ask_*` finds it there like any other reading. Where it pays is decided before the single call is made,
+//! in the closure that `ask` takes; what it lacks, or shows otherwise than it was, is still read singly, since a stored
+//! reading may only confirm (`controller::converge` looks again before anything comes of it).
+
+mod account;
+mod asker;
+mod shelf;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+pub(super) use self::shelf::Sent;
+pub use self::{account::AccountReader, asker::User, shelf::Source};
+use self::{asker::Asker, shelf::Shelf};
+use super::{CallObserver, FunctionRead, PipelineRead, RoleListed, RoleRead, Session, codepipeline::is_earlier};
+use crate::domain::ids::{AccountId, Arn, FunctionName, PipelineName, Region, RoleName, RolePath};
+
+/// For how long an answer is of interest to somebody who does not say how often it looks.
+const KEEP: Duration = Duration::from_mins(30);
+
+/// A role in an account, by the name that IAM compares without regard to case.
+type RoleKey = (AccountId, String);
+
+/// Everything that was read of AWS. Cheap to clone.
+#[derive(Clone)]
+pub struct Readers(Arc<Shelves>);
+
+pub(super) struct Shelves {
+    roles: Shelf<RoleKey, Option<RoleRead>>,
+    role_policies: Shelf<(RoleKey, String), Option<Value>>,
+    policy_names: Shelf<RoleKey, Vec<String>>,
+    attached: Shelf<RoleKey, Vec<Arn>>,
+    managed: Shelf<(AccountId, Arn), Option<Value>>,
+    managed_exist: Shelf<(AccountId, Arn), bool>,
+    roles_at: Shelf<(AccountId, Option<RolePath>), Vec<RoleListed>>,
+    functions: Shelf<(AccountId, Region, FunctionName), Option<FunctionRead>>,
+    pipelines: Shelf<(AccountId, Region, PipelineName), Option<PipelineRead>>,
+    observer: Arc<dyn CallObserver>,
+}
+
+impl fmt::Debug for Readers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readers").finish_non_exhaustive()
+    }
+}
+
+impl Readers {
+    pub(super) fn new(observer: Arc<dyn CallObserver>) -> Self {
+        Self(Arc::new(Shelves {
+            roles: Shelf::new(None),
+            role_policies: Shelf::new(None),
+            policy_names: Shelf::new(None),
+            attached: Shelf::new(None),
+            managed: Shelf::new(None),
+            managed_exist: Shelf::new(None),
+            roles_at: Shelf::new(None),
+            functions: Shelf::new(None),
+            pipelines: Shelf::new(Some(is_earlier)),
+            observer,
+        }))
+    }
+
+    /// A reader for a look that accepts only what is sent from now on.
+    #[must_use]
+    pub fn anew(&self, user: Option<User>) -> Reader {
+        let now = Instant::now();
+        Reader {
+            readers: self.clone(),
+            user,
+            began: now,
+            not_sent_before: now,
+            keep: KEEP,
+            used_stored: Arc::default(),
+        }
+    }
+}
+
+/// Something of ours is being written. What was sent before that is settled is of no use: it is outdated when the write
+/// begins, and again when it has its answer or is dropped without one.
+pub(super) struct Writing {
+    readers: Readers,
+    thing: Thing,
+}
+
+/// What a write changes.
+#[derive(Clone, Debug)]
+pub(super) enum Thing {
+    /// A role with everything that hangs on it.
+    Role(AccountId, RoleName),
+    /// A pipeline.
+    Pipeline(AccountId, Region, String),
+}
+
+impl Readers {
+    /// A write of this thing begins, and lasts until what is returned is dropped.
+    pub(super) fn writing(&self, thing: Thing) -> Writing {
+        self.outdate(&thing);
+        Writing { readers: self.clone(), thing }
+    }
+
+    fn outdate(&self, thing: &Thing) {
+        let shelves = &self.0;
+        match thing {
+            Thing::Role(account, name) => {
+                let role = role_key(account, name);
+                shelves.roles.outdate(&role);
+                shelves.policy_names.outdate(&role);
+                shelves.attached.outdate(&role);
+                shelves.roles_at.outdate_all((account.clone(), None), |(of, _)| of == account);
+                shelves.role_policies.outdate_all((role.clone(), String::new()), |(of, _)| *of == role);
+            }
+            Thing::Pipeline(account, region, name) => {
+                if let Ok(name) = name.parse() {
+                    shelves.pipelines.outdate(&(account.clone(), region.clone(), name));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.readers.outdate(&self.thing);
+    }
+}
+
+fn role_key(account: &AccountId, name: &RoleName) -> RoleKey {
+    (account.clone(), name.as_str().to_ascii_lowercase())
+}
+
+/// The reads of one look.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    readers: Readers,
+    user: Option<User>,
+    began: Instant,
+    not_sent_before: Instant,
+    keep: Duration,
+    used_stored: Arc<AtomicBool>,
+}
+
+impl Reader {
+    /// The reads of this look in one account and region.
+    #[must_use]
+    pub fn within(&self, session: &Session, region: &Region) -> AccountReader {
+        AccountReader::new(self.clone(), session.clone(), region.clone())
+    }
+
+    /// The same look, which from now on accepts only what is sent from now on.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self { not_sent_before: Instant::now(), ..self.clone() }
+    }
+
+    /// Whether anything was answered that had been sent before the look began. It may confirm what is known; nothing else
+    /// may come of it.
+    #[must_use]
+    pub fn used_stored(&self) -> bool {
+        self.used_stored.load(Ordering::Relaxed)
+    }
+
+    fn observer(&self) -> &Arc<dyn CallObserver> {
+        &self.readers.0.observer
+    }
+
+    fn asker(&self, operation: &'static str) -> Asker {
+        Asker {
+            user: self.user.clone(),
+            began: self.began,
+            not_sent_before: self.not_sent_before,
+            keep: self.keep,
+            used_stored: self.used_stored.clone(),
+            operation,
+            observer: self.readers.0.observer.clone(),
+        }
+    }
+}
