@@ -13,3 +13,5 @@ pub const DRIFTED: &str = "Drifted";
 pub const CONTESTED: &str = "Contested";
 /// Whether the grants of an `AwsAccount` reach anybody; beside Ready, which they do not change.
 pub const GRANTS_MATCHED: &str = "GrantsMatched";
+/// Whether everything in an account is read at once; beside Ready, which it does not change.
+pub const BULK_READS: &str = "BulkReads";

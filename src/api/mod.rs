@@ -14,7 +14,9 @@ mod reason;
 mod reference;
 mod rules;
 
-pub use aws_account::{Allowance, AwsAccount, AwsAccountSpec, AwsAccountStatus, Grant, GrantedNamespaces, InvokeRoles};
+pub use aws_account::{
+    Allowance, AwsAccount, AwsAccountSpec, AwsAccountStatus, Grant, GrantedNamespaces, InvokeRoles, Reads,
+};
 pub use contested::ContestedItem;
 pub use cross_account_invoke::{
     Action, CrossAccountInvoke, CrossAccountInvokeSpec, CrossAccountInvokeStatus, DevAccount, DevAccountStatus,
@@ -22,4 +24,4 @@ pub use cross_account_invoke::{
     ToolsAccount, ToolsAccountStatus, TrustMode, UserParameters,
 };
 pub use drift::{DriftHandling, DriftItem, DriftKind, DriftStatus};
-pub use reason::{ContestedReason, DriftReason, GrantsReason, Reason, ReasonClass};
+pub use reason::{BulkReadsReason, ContestedReason, DriftReason, GrantsReason, Reason, ReasonClass};

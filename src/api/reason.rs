@@ -223,6 +223,27 @@ pub enum GrantsReason {
     NamespaceNotFound,
 }
 
+/// What the condition `BulkReads` of an `AwsAccount` says. The name is the wire form.
+#[derive(
+    Clone, Copy, Debug, Display, EnumIter, EnumMessage, EnumString, Eq, Hash, IntoStaticStr, Ord, PartialEq, PartialOrd,
+)]
+pub enum BulkReadsReason {
+    /// Roles, or functions, of the account are read all at once, and what differs singly as well.
+    #[strum(message = "Nothing.")]
+    Active,
+    /// To read all of them would cost more than half of what single reads cost.
+    #[strum(message = "Nothing: it changes when more objects use the account.")]
+    NotCheaper,
+    /// The controller's role has not the right to read all of them.
+    #[strum(
+        message = "Give the role the rights that crossinvoke iam --bulk-reads adds, or set spec.reads to Single. It is tried again at each look at the account."
+    )]
+    Denied,
+    /// The account asks for single reads.
+    #[strum(message = "Nothing: spec.reads says so.")]
+    SingleRequested,
+}
+
 impl DriftReason {
     /// The status that the condition has with it.
     #[must_use]

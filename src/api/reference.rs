@@ -7,7 +7,7 @@ use strum::{EnumMessage, IntoEnumIterator};
 
 use super::{
     condition,
-    reason::{ContestedReason, DriftReason, GrantsReason, Reason, ReasonClass},
+    reason::{BulkReadsReason, ContestedReason, DriftReason, GrantsReason, Reason, ReasonClass},
 };
 
 /// A condition as the documentation describes it.
@@ -66,6 +66,13 @@ fn conditions() -> Vec<Described> {
             present: "always",
             says: "The grants reach a namespace. It has no effect on Ready.",
             reasons: rows(GrantsReason::iter(), |it| if *it == GrantsReason::Matched { "True" } else { "False" }),
+        },
+        Described {
+            kind: condition::BULK_READS,
+            objects: "AwsAccount",
+            present: "once it is known, or asked for single reads",
+            says: "Roles or functions of the account are read all at once. It has no effect on Ready.",
+            reasons: rows(BulkReadsReason::iter(), |it| if *it == BulkReadsReason::Active { "True" } else { "False" }),
         },
     ]
 }
@@ -206,5 +213,5 @@ fn every_enum_of_reasons_is_documented() {
     let enums =
         include_str!("reason.rs").lines().filter(|line| line.starts_with("pub enum ") && line.contains("Reason"));
     // ReasonClass is not a reason.
-    assert_eq!(enums.count() - 1, 4, "describe the new enum in conditions()");
+    assert_eq!(enums.count() - 1, 5, "describe the new enum in conditions()");
 }

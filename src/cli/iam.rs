@@ -55,7 +55,8 @@ pub struct Iam {
     /// An execution role of these functions; * stands for any characters. May be given several times.
     #[arg(long = "execution-role-arn", value_name = "ARN")]
     pub execution_role_arns: Vec<String>,
-    /// Also allow reading the whole account with few calls, which a later version can make use of.
+    /// Also allow reading all roles and functions of the account at once, which costs less where many objects use it. The
+    /// controller then sees every role and every function's environment variables; nothing but what its objects name is kept.
     #[arg(long)]
     pub bulk_reads: bool,
     /// What is printed.
@@ -166,10 +167,12 @@ mod tests {
     use crate::cli::{Cli, Command};
 
     /// The files in `deploy/iam`, and the options that they are rendered with.
-    const SHIPPED: [(&str, &str); 5] = [
+    const SHIPPED: [(&str, &str); 7] = [
         ("controller", "--for controller"),
         ("tools", "--for tools"),
+        ("tools-bulk-reads", "--for tools --bulk-reads"),
         ("dev", "--for dev --role-path ${RolePath}"),
+        ("dev-bulk-reads", "--for dev --role-path ${RolePath} --bulk-reads"),
         ("dev-without-boundary", "--for dev --role-path ${RolePath} --without-boundary"),
         ("boundary", "--for boundary"),
     ];

@@ -20,11 +20,14 @@ use super::{
     status_inventory::read_inventory,
 };
 use crate::{
-    api::{AwsAccount, AwsAccountSpec, AwsAccountStatus, GrantsReason, Reason, ReasonClass, annotation},
+    api::{
+        AwsAccount, AwsAccountSpec, AwsAccountStatus, BulkReadsReason, GrantsReason, Reads, Reason, ReasonClass,
+        annotation,
+    },
     aws::{AwsError, AwsErrorKind, Session, SessionKey},
     cluster::{Decoded, kind},
     domain::{
-        account_status::{self, Candidate},
+        account_status::{self, Beside, Candidate},
         conditions::{self, Look},
         gate::{self, Account},
         grants,
@@ -419,6 +422,7 @@ fn next_status(
         now,
     };
     let (granting, of_grants) = grants::matched(&account.spec, &context.caches.namespaces());
+    let bulk_reads = bulk_reads(account);
     account_status::next(
         previous,
         &context.settings.installation,
@@ -426,8 +430,17 @@ fn next_status(
         checked,
         caller,
         users.naming,
-        (granting, &of_grants),
+        &Beside {
+            grants: (granting, &of_grants),
+            bulk_reads: bulk_reads.as_ref().map(|(reason, message)| (*reason, message.as_str())),
+        },
     )
+}
+
+/// How roles and functions of the account are read, as far as that is known.
+fn bulk_reads(account: &AwsAccount) -> Option<(BulkReadsReason, String)> {
+    let single = account.spec.reads == Reads::Single;
+    single.then(|| (BulkReadsReason::SingleRequested, "spec.reads asks for single reads".to_owned()))
 }
 
 /// Enters the account, and looks at what it imposes unless the last look still `holds`.

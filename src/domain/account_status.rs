@@ -9,7 +9,7 @@ use super::{
     conditions::{self, Known, Look},
     ids::InstallationId,
 };
-use crate::api::{AwsAccountStatus, GrantsReason, condition};
+use crate::api::{AwsAccountStatus, BulkReadsReason, GrantsReason, condition};
 
 /// How long a reporter may not have looked before another installation reports.
 const REPORTER_SILENT_FOR: SignedDuration = SignedDuration::from_hours(2);
@@ -55,6 +55,15 @@ pub fn reports(candidate: &Candidate<'_>, finalizers: &[String], status: Option<
     reporter == own || has_let_go || (is_silent && candidate.entered)
 }
 
+/// What stands beside Ready and does not change it.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside<'a> {
+    /// Whether the grants reach anybody, in words too.
+    pub grants: (GrantsReason, &'a str),
+    /// Whether everything is read at once, once that is known to this process.
+    pub bulk_reads: Option<(BulkReadsReason, &'a str)>,
+}
+
 /// The next status, as this installation reports it. It equals the previous one when nothing but time has passed; the time of the last look alone counts
 /// once in a while. What is known of the caller stays while looks fail.
 #[must_use]
@@ -65,12 +74,14 @@ pub fn next(
     checked: Option<Timestamp>,
     caller: Option<String>,
     objects: i64,
-    (grants, of_grants): (GrantsReason, &str),
+    beside: &Beside<'_>,
 ) -> AwsAccountStatus {
     let known = known(previous);
     let failed = look.reason.is_failed_look();
     let mut conditions = conditions::after(&known, look);
+    let (grants, of_grants) = beside.grants;
     conditions.push(conditions::grants(known.conditions, grants, of_grants, look.generation, look.now));
+    conditions.extend(conditions::bulk_reads(known.conditions, beside.bulk_reads, look.generation, look.now));
     let mut status = AwsAccountStatus {
         observed_generation: Some(look.generation),
         installation_id: Some(reporter.to_string()),
@@ -99,6 +110,12 @@ pub fn stalled_for(status: Option<&AwsAccountStatus>, now: Timestamp) -> Duratio
 pub fn grants(status: Option<&AwsAccountStatus>) -> Option<GrantsReason> {
     let conditions = &status?.conditions;
     conditions.iter().find(|known| known.type_ == condition::GRANTS_MATCHED)?.reason.parse().ok()
+}
+
+/// What a status says of bulk reads.
+#[must_use]
+pub fn bulk_reads(status: Option<&AwsAccountStatus>) -> Option<BulkReadsReason> {
+    conditions::find(&status?.conditions, condition::BULK_READS)?.reason.parse().ok()
 }
 
 /// What a status says so far, for [`conditions`].

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use crossinvoke_harness::{Bench, Context as _, Result, Scenario, Setup};
+use crossinvoke_harness::{Accounts, Bench, Context as _, Result, Scenario, Setup};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Scenarios at a time: each has a controller process and waits most of its time.
@@ -40,16 +40,16 @@ fn build(
     name: &'static str,
     setup: impl FnOnce() -> Setup + Send + 'static,
     body: impl AsyncFnOnce(&mut Scenario<'_>) -> Result<()> + Send + 'static,
-    note: fn(&'static str, &'static str, &[fakeaws::Call]),
+    note: fn(&'static str, &Accounts, &[fakeaws::Call]),
 ) -> Case {
     let run = move |bench: Arc<Bench>| {
         let runtime = runtime()?;
         runtime.block_on(async {
             let scenario = Scenario::with(&bench, name, setup()).await?;
-            let (double, dev_rights) = (scenario.double().cloned(), scenario.accounts.dev_rights());
+            let (double, accounts) = (scenario.double().cloned(), scenario.accounts.clone());
             let outcome = scenario.run(body).await;
             if let Some(double) = double {
-                note(name, dev_rights, &double.calls().context("the call log")?);
+                note(name, &accounts, &double.calls().context("the call log")?);
             }
             outcome
         })

@@ -15,8 +15,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::validate::DEFAULT_INTERVAL;
 use crate::api::{
-    ContestedReason, DriftReason, GrantsReason, Reason, ReasonClass,
-    condition::{CONTESTED, DRIFTED, GRANTS_MATCHED, READY, RECONCILING, STALLED},
+    BulkReadsReason, ContestedReason, DriftReason, GrantsReason, Reason, ReasonClass,
+    condition::{BULK_READS, CONTESTED, DRIFTED, GRANTS_MATCHED, READY, RECONCILING, STALLED},
 };
 
 /// Bytes of a condition's message; the API server refuses more.
@@ -127,6 +127,23 @@ pub fn contested(
 pub fn grants(known: &[Condition], reason: GrantsReason, message: &str, generation: i64, now: Timestamp) -> Condition {
     let status = if reason == GrantsReason::Matched { "True" } else { "False" };
     made(known, (GRANTS_MATCHED, status), (&reason.to_string(), message), generation, now)
+}
+
+/// The condition that says whether everything in an account is read at once: as it is known, or else as it was said.
+#[must_use]
+pub fn bulk_reads(
+    known: &[Condition],
+    now_known: Option<(BulkReadsReason, &str)>,
+    generation: i64,
+    now: Timestamp,
+) -> Option<Condition> {
+    let Some((reason, message)) = now_known else {
+        // A process that does not know yet says what the one before knew. What was asked for is known at once.
+        let asked_for: &str = BulkReadsReason::SingleRequested.into();
+        return find(known, BULK_READS).filter(|before| before.reason != asked_for).cloned();
+    };
+    let status = if reason == BulkReadsReason::Active { "True" } else { "False" };
+    Some(made(known, (BULK_READS, status), (&reason.to_string(), message), generation, now))
 }
 
 fn condition(known: &[Condition], kind: &str, status: &str, reason: Reason, look: &Look<'_>) -> Condition {

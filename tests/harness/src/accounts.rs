@@ -54,6 +54,9 @@ pub struct Accounts {
     /// Whether the dev account demands a permissions boundary of the roles made there, as `dev.json` does; else it has
     /// the rights of `dev-without-boundary.json`.
     pub bounded: bool,
+    /// Whether the controller may read all roles and functions of both accounts at once: `tools-bulk-reads.json` and
+    /// `dev-bulk-reads.json`.
+    pub bulk_reads: bool,
 }
 
 impl Accounts {
@@ -83,6 +86,7 @@ impl Accounts {
             external_id: format!("external-id-of-{dev}"),
             installation_id: installation_id.to_owned(),
             bounded: true,
+            bulk_reads: false,
         }
     }
 
@@ -171,7 +175,7 @@ impl Accounts {
     }
 
     fn tools_account(&self) -> Result<AccountSeed> {
-        let entrance = self.entrance("tools")?;
+        let entrance = self.entrance(self.tools_rights())?;
         let mut service = RoleSeed::trusting(trust_of(&json!({"Service": "codepipeline.amazonaws.com"})));
         "/service-role/".clone_into(&mut service.path);
         let own = allow(

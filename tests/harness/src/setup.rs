@@ -51,6 +51,12 @@ impl Setup {
         self.adjust_accounts(|accounts| accounts.bounded = false)
     }
 
+    /// Lets the controller read all roles and functions of both accounts at once.
+    #[must_use]
+    pub fn with_bulk_reads(self) -> Self {
+        self.adjust_accounts(|accounts| accounts.bulk_reads = true)
+    }
+
     /// Changes what AWS holds before anything starts.
     #[must_use]
     pub fn seed(mut self, change: impl FnOnce(&Accounts, &mut Seed) + Send + 'static) -> Self {

@@ -14,9 +14,9 @@ pub(super) async fn converge(bench: &Bench) -> Result<()> {
     let mut accounts = Accounts::of_demo();
     "choose-one".clone_into(&mut accounts.external_id);
     let scenario = Scenario::prepare(bench, NAMESPACE, Setup::default().accounts(accounts)).await?;
-    let (double, dev_rights) = (scenario.aws().clone(), scenario.accounts.dev_rights());
+    let (double, accounts) = (scenario.aws().clone(), scenario.accounts.clone());
     let outcome = scenario.run(shown).await;
-    rights::note("what_is_shown_to_be_applied_converges_as_it_stands", dev_rights, &double.calls().context("calls")?);
+    rights::note("what_is_shown_to_be_applied_converges_as_it_stands", &accounts, &double.calls().context("calls")?);
     outcome
 }
 

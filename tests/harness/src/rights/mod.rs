@@ -44,7 +44,17 @@ impl Accounts {
     /// The name of the shipped policy that the controller's role in the dev account has.
     #[must_use]
     pub fn dev_rights(&self) -> &'static str {
-        if self.bounded { "dev" } else { "dev-without-boundary" }
+        match (self.bounded, self.bulk_reads) {
+            (false, _) => "dev-without-boundary",
+            (true, false) => "dev",
+            (true, true) => "dev-bulk-reads",
+        }
+    }
+
+    /// The same in the tools account.
+    #[must_use]
+    pub fn tools_rights(&self) -> &'static str {
+        if self.bulk_reads { "tools-bulk-reads" } else { "tools" }
     }
 
     /// The ARN of the boundary that the dev account demands.
@@ -53,8 +63,7 @@ impl Accounts {
         self.iam_arn(&self.dev, &format!("policy/{BOUNDARY}"))
     }
 
-    /// One of the shipped policies (`controller`, `tools`, `dev`, `dev-without-boundary` or `boundary`) in one
-    /// rendering, with the values of these accounts.
+    /// One of the shipped policies, by the name of its file, in one rendering, with the values of these accounts.
     ///
     /// # Errors
     /// If a file cannot be read, or asks for something that is not known here.
@@ -82,7 +91,7 @@ impl Accounts {
         let template = serde_saphyr::from_str(&read(&format!("cloudformation/{name}.yaml"))?).context(name)?;
         let account = match name {
             "controller" => &self.platform,
-            "tools" => &self.tools,
+            "tools" | "tools-bulk-reads" => &self.tools,
             _ => &self.dev,
         };
         Stack::of(&template, &self.parameters(name), (&self.partition, account)).context(name)
@@ -126,7 +135,7 @@ impl Accounts {
                 ]);
             }
             "boundary" => return BTreeMap::from([("FunctionArns", functions)]),
-            "tools" => BTreeMap::from([
+            "tools" | "tools-bulk-reads" => BTreeMap::from([
                 ("PipelineArns", format!("arn:{}:codepipeline:*:{}:{PIPELINES}", self.partition, self.tools)),
                 ("PipelineRoleArns", of("PipelineRoleArn")),
                 ("CloudFormationRoleArns", of("CloudFormationRoleArn")),
@@ -149,7 +158,7 @@ impl Accounts {
         match name {
             "controller" => BTreeMap::from([("account_ids", json!([self.tools, self.dev]))]),
             "boundary" => BTreeMap::from([("function_names", of("FunctionName"))]),
-            "tools" => BTreeMap::from([
+            "tools" | "tools-bulk-reads" => BTreeMap::from([
                 ("controller_arn", entered()),
                 ("pipeline_names", of("PipelineName")),
                 ("pipeline_role_arns", of("PipelineRoleArn")),
@@ -167,7 +176,7 @@ impl Accounts {
         }
     }
 
-    /// The role that the controller assumes in an account (`tools` or `dev`), as its stack makes it.
+    /// The role that the controller assumes in an account, as the stack of these rights makes it.
     ///
     /// # Errors
     /// As [`Self::stack`].
@@ -212,7 +221,9 @@ mod tests {
     fn policy_template_and_module_grant_the_same() {
         let china = Accounts::of_demo().in_partition("aws-cn", "cn-north-1");
         for accounts in [Accounts::of_demo(), china] {
-            for name in ["controller", "tools", "dev", "dev-without-boundary", "boundary"] {
+            for name in
+                ["controller", "tools", "tools-bulk-reads", "dev", "dev-bulk-reads", "dev-without-boundary", "boundary"]
+            {
                 let [policy, template, module] = Rendering::ALL.map(|rendering| {
                     let policy =
                         accounts.rights(name, rendering).unwrap_or_else(|error| panic!("{rendering:?}: {error}"));
@@ -270,7 +281,7 @@ mod tests {
         let python = fakeaws::virtual_environment("cloudformation-venv", pins).unwrap();
         let templates = repository().join("deploy/iam/cloudformation");
         let files: Vec<_> = std::fs::read_dir(&templates).unwrap().map(|file| file.unwrap().path()).collect();
-        assert_eq!(files.len(), 5, "{files:?}");
+        assert_eq!(files.len(), 7, "{files:?}");
         // Every region that StackSets reach, not only the default one.
         let lint = ["--regions", "ALL_REGIONS", "--include-checks", "I", "--"];
         let output =
