@@ -500,7 +500,7 @@ fn boundary_of(account: &AwsAccount) -> Option<Arn> {
 async fn missing_boundary(account: &AwsAccount, context: &Context, session: &Session) -> Result<Option<Arn>, AwsError> {
     let Some(boundary) = boundary_of(account) else { return Ok(None) };
     let Ok(region) = session.home_region() else { return Ok(None) };
-    match context.aws.readers().anew(None).within(session, &region).policy_exists(&boundary).await {
+    match context.aws.readers().look(None, None).within(session, &region).policy_exists(&boundary).await {
         Ok(true) => Ok(None),
         Ok(false) => Ok(Some(boundary)),
         Err(error) if matches!(error.kind, AwsErrorKind::AccessDenied { .. }) => Ok(None),

@@ -36,6 +36,16 @@ use crate::{
 /// # Errors
 /// A verdict that ends the reconcile early, or a status write that was not taken.
 pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
+    let verdict = look(pass).await?;
+    if verdict != Verdict::Converged || record::is_news(pass, &verdict) {
+        pass.rests_on_its_own_reads()?;
+    }
+    Ok(verdict)
+}
+
+/// What a regular look finds on the readings of others may only confirm what is known. Whatever else it shows is read
+/// again before a step, a difference or a status comes of it.
+async fn look(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     let context = pass.context;
     let mut entered = Entered::open(pass, gate::gate).await?;
     let settled = context.memory.settled(&pass.uid);
@@ -44,7 +54,14 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     }
     let (reads, situation) = (&entered.sessions.reads, entered.situation(context));
     let mut observed = observe::named(reads, &situation, Purpose::Converge, Untouched::default()).await?;
+    if observed.pipelines.values().any(Option::is_none) {
+        // Two reads have to say that a pipeline is not there, and not one that two looks see.
+        pass.rests_on_its_own_reads()?;
+    }
     observe::doubt(context, &situation, &mut observed);
+    if !plan::suspects(&situation, &observed).is_empty() || plan::taken_out(&situation, &observed).is_some() {
+        pass.rests_on_its_own_reads()?;
+    }
     role_changes::look(context, reads, &situation, &pass.uid, &mut observed).await?;
     role_changes::look_for_taken_out(context, reads, &situation, &pass.uid, &mut observed).await?;
     pass.saw(&situation, &observed);
@@ -54,6 +71,9 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     }
     let held = observe::shared(context, reads, &situation, &mut observed, Purpose::Converge).await?;
     let may_release = !nothing_is_left_over(&situation, &observed);
+    if may_release {
+        pass.rests_on_its_own_reads()?;
+    }
     let mut others = others::gather(context, reads, &situation, &pass.uid, &observed).await;
     if may_release {
         evidence::of_callbacks(context, reads, (&situation, &pass.uid), &observed, &mut others).await?;
@@ -92,6 +112,9 @@ async fn phases(
         let situation = &Situation { staying: &staying, ..*situation };
         pass.saw(situation, &observed);
         let mut plan = plan::plan(situation, &observed);
+        if !plan.blockers.is_empty() || !plan.steps.is_empty() {
+            pass.rests_on_its_own_reads()?;
+        }
         if !plan.blockers.is_empty() {
             pass.compare(situation, &observed);
             return Ok(first(plan.blockers));

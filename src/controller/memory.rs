@@ -4,12 +4,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
 
+use super::regular::Regular;
 use crate::{
     cluster::digest::NO_STATUS,
     domain::{
@@ -123,6 +124,8 @@ struct Inner {
 /// The memory, behind one lock that is never held across an await.
 #[derive(Debug, Default)]
 pub struct Memory {
+    /// Which looks are regular.
+    pub regular: Arc<Regular>,
     inner: Mutex<Inner>,
 }
 

@@ -26,6 +26,7 @@ pub mod pipeline_refusals;
 pub mod pipeline_writer;
 pub mod reconcile;
 pub mod record;
+pub mod regular;
 pub mod remove;
 pub mod report;
 pub mod role_changes;
@@ -81,6 +82,12 @@ pub async fn run(
     let memory = Arc::new(Memory::default());
     let (caches, feeds) = Caches::open(&client, watched, &memory, &metrics, &readiness);
     let concurrency = settings.concurrency;
+    let waking = Arc::downgrade(&caches);
+    aws.readers().on_change(move |object| {
+        if let Some(caches) = waking.upgrade() {
+            caches.look_at(object);
+        }
+    });
     let host = PipelineHost::new(caches.clone(), memory.clone(), settings.installation.clone(), metrics.clone());
     let pipelines = Pipelines::new(Arc::new(host), settings.pipelines, stop.clone());
     let context = Arc::new(Context {

@@ -39,6 +39,9 @@ use crate::{
     shell::pipelines::{PipelineKey, Told},
 };
 
+/// Readings that nobody has asked for in as many of the object's intervals are dropped.
+const INTERVALS: u32 = 3;
+
 /// Why a stage ended the reconcile.
 #[derive(Debug)]
 pub enum Halt {
@@ -46,6 +49,8 @@ pub enum Halt {
     Verdict(Verdict),
     /// The object changed since it was read: everything is redone on the new one.
     Conflict,
+    /// What others had read showed something else than what is known: all of it is read anew before anything comes of it.
+    Anew,
     /// The API server refused or did not answer.
     Kubernetes(Box<kube::Error>),
 }
@@ -114,15 +119,22 @@ pub struct Pass<'a> {
     pub failed_looks: u32,
     requested: Option<String>,
     declared: Option<Declared>,
+    /// When everything was read; before that, when this reconcile began.
+    read: Instant,
     /// When what is still at work with AWS is dropped.
     ends: Instant,
     slot: Option<OwnedSemaphorePermit>,
 }
 
 impl<'a> Pass<'a> {
-    /// Begins a reconcile.
+    /// Begins a reconcile. A regular look accepts what was read for others since the last one.
     #[must_use]
-    pub fn new(context: &'a Context, object: &CrossAccountInvoke, slot: Option<OwnedSemaphorePermit>) -> Self {
+    pub fn new(
+        context: &'a Context,
+        object: &CrossAccountInvoke,
+        slot: Option<OwnedSemaphorePermit>,
+        since: Option<Instant>,
+    ) -> Self {
         let uid = object.uid().unwrap_or_default();
         let recorded = context.memory.claims(&uid).unwrap_or_default();
         let facts = Facts::of(object.status.as_ref());
@@ -130,7 +142,8 @@ impl<'a> Pass<'a> {
         let key = key_of(object);
         Self {
             context,
-            reader: context.aws.readers().anew(Some(Arc::new(key.clone()))),
+            reader: context.aws.readers().look(Some(Arc::new(key.clone())), since),
+            read: Instant::now(),
             key,
             inventory: read_inventory(object).union(&recorded),
             object: object.clone(),
@@ -150,6 +163,26 @@ impl<'a> Pass<'a> {
             ends: Instant::now() + context.settings.aws_timeout,
             slot,
         }
+    }
+
+    /// Begins again, and reads everything anew.
+    #[must_use]
+    pub fn anew(mut self) -> Self {
+        let slot = self.slot.take();
+        Self { ends: self.ends, ..Self::new(self.context, &self.object, slot, None) }
+    }
+
+    /// Only what is known may be confirmed by what others had read.
+    ///
+    /// # Errors
+    /// [`Halt::Anew`] if this look rests on such readings.
+    pub fn rests_on_its_own_reads(&self) -> Result<(), Halt> {
+        if self.reader.used_stored() { Err(Halt::Anew) } else { Ok(()) }
+    }
+
+    /// Everything was found in place: the next look is regular, unless something happens until then.
+    pub fn waits(&self, interval: Duration) {
+        self.context.memory.regular.in_place(&self.key, self.read, interval);
     }
 
     /// What is left of this reconcile.
@@ -184,10 +217,12 @@ impl<'a> Pass<'a> {
     pub fn declare(&mut self, declared: &Declared) {
         self.inventory = std::mem::take(&mut self.inventory).within(declared);
         self.declared = Some(declared.clone());
+        self.reader.keep_for(declared.interval * INTERVALS);
     }
 
     /// Everything was read: what comes of it stands for a complete look.
-    pub fn saw_everything(&self) {
+    pub fn saw_everything(&mut self) {
+        self.read = Instant::now();
         self.context.memory.note_look(&self.uid, Context::now());
     }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use kube::{Resource, ResourceExt, runtime::controller::Action};
 use tokio::{
     sync::OwnedSemaphorePermit,
-    time::{error::Elapsed, timeout},
+    time::{Instant, error::Elapsed, timeout},
 };
 use tracing::Instrument;
 
@@ -79,16 +79,14 @@ async fn once(object: &Guarded, context: &Context, slot: Option<OwnedSemaphorePe
     if context.memory.is_finished(&uid) || (deleting && !held) {
         return Ok(Action::await_change());
     }
-    let mut pass = Pass::new(context, object, slot);
+    let since = context.memory.regular.begin(&key_of(object), Instant::now()).filter(|_| !deleting);
+    let mut pass = Pass::new(context, object, slot, since);
     let limit = context.settings.aws_timeout;
-    let run = async {
-        if deleting {
-            return remove::run(&mut pass).await;
-        }
-        record::begin(&mut pass).await?;
-        converge::run(&mut pass).await
-    };
-    let run = timeout(limit, run).await;
+    let mut run = at_aws(&mut pass, deleting).await;
+    if matches!(run, Ok(Err(Halt::Anew))) {
+        pass = pass.anew();
+        run = at_aws(&mut pass, deleting).await;
+    }
     // One whose account is not held yet, or whose look was cut short, still comes: its pipeline waits for it.
     let arrived = match &run {
         Ok(Ok(verdict) | Err(Halt::Verdict(verdict))) => !verdict.is_on_its_way(),
@@ -105,7 +103,7 @@ async fn once(object: &Guarded, context: &Context, slot: Option<OwnedSemaphorePe
             events::deeds(&mut pass).await;
             return match halt {
                 Halt::Kubernetes(error) => Err(Error::Kubernetes(error)),
-                Halt::Conflict | Halt::Verdict(_) => Ok(Action::requeue(AFTER_CONFLICT)),
+                Halt::Conflict | Halt::Anew | Halt::Verdict(_) => Ok(Action::requeue(AFTER_CONFLICT)),
             };
         }
         Err(_) => Verdict::of(
@@ -119,6 +117,18 @@ async fn once(object: &Guarded, context: &Context, slot: Option<OwnedSemaphorePe
         Err(Halt::Kubernetes(error)) => Err(Error::Kubernetes(error)),
         Err(_) => Ok(Action::requeue(AFTER_CONFLICT)),
     }
+}
+
+/// The part of a reconcile that works with AWS, for as long as it may.
+async fn at_aws(pass: &mut Pass<'_>, deleting: bool) -> Result<Result<Verdict, Halt>, Elapsed> {
+    timeout(pass.time_left(), async {
+        if deleting {
+            return remove::run(pass).await;
+        }
+        record::begin(pass).await?;
+        converge::run(pass).await
+    })
+    .await
 }
 
 /// Withdraws what the object no longer wants of a pipeline. A look that did not come to its end says nothing about that.
@@ -147,7 +157,10 @@ fn next(pass: &Pass<'_>, interval: Duration, verdict: &Verdict) -> Action {
         context.memory.attempts(uid, |attempts| attempts.backoff = 0);
     }
     match verdict {
-        Verdict::Converged => Action::requeue(interval),
+        Verdict::Converged => {
+            pass.waits(interval);
+            Action::requeue(interval)
+        }
         Verdict::Stalled { .. } => Action::requeue(context.settings.delays.stalled(interval, Context::fraction())),
         Verdict::Released => Action::await_change(),
         Verdict::Reconciling { retry: Retry::Now, .. } => Action::requeue(Duration::from_millis(10)),

@@ -176,6 +176,13 @@ pub async fn put_back(context: &Context, unheld: Unheld) {
     }
 }
 
+/// Whether the status that says this verdict would say anything new, apart from when it was last looked.
+pub fn is_news(pass: &Pass<'_>, verdict: &Verdict) -> bool {
+    let Some(known) = &pass.object.status else { return true };
+    let next = next_status(pass, verdict);
+    CrossAccountInvokeStatus { last_checked_at: known.last_checked_at.clone(), ..next } != *known
+}
+
 /// Puts our finalizer on the object if it is missing.
 ///
 /// # Errors

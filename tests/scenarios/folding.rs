@@ -48,7 +48,7 @@ fn collecting() -> Setup {
     Setup::default().flags(["--collect=30s"])
 }
 
-async fn all_converged(scenario: &Scenario<'_>, count: usize) -> Result<()> {
+pub(crate) async fn all_converged(scenario: &Scenario<'_>, count: usize) -> Result<()> {
     eventually("all have converged", DEADLINE * 2, async || {
         let objects = scenario.invokes().list(&ListParams::default()).await.map_err(|error| error.to_string())?;
         let current = |object: &&kube::api::DynamicObject| {

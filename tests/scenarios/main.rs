@@ -32,6 +32,7 @@ mod listing;
 mod pipelines;
 mod proving;
 mod reading;
+mod reading_once;
 mod refusing;
 mod renewing;
 mod repairing;
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
         isolating::scenarios(),
         installing::scenarios(),
         reading::scenarios(),
+        reading_once::scenarios(),
         listing::scenarios(),
         second_opinion::scenarios(),
         rights::scenarios(),

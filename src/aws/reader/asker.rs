@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -16,6 +16,9 @@ use crate::{aws::CallObserver, domain::ids::ObjectKey};
 
 /// The object that a look is about.
 pub type User = Arc<ObjectKey>;
+
+/// Asks for a look at an object.
+pub(super) type Wake = Box<dyn Fn(&ObjectKey) + Send + Sync>;
 
 /// One look's question.
 #[derive(Clone)]
@@ -33,6 +36,8 @@ pub(super) struct Asker {
     /// What is read, for the counters.
     pub(super) operation: &'static str,
     pub(super) observer: Arc<dyn CallObserver>,
+    /// Whom to tell of objects whose reading has turned out otherwise.
+    pub(super) wake: Arc<OnceLock<Wake>>,
 }
 
 impl fmt::Debug for Asker {

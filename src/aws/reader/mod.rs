@@ -18,7 +18,7 @@ mod shelf;
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -29,9 +29,12 @@ use tokio::time::Instant;
 
 pub(super) use self::shelf::Sent;
 pub use self::{account::AccountReader, asker::User, shelf::Source};
-use self::{asker::Asker, shelf::Shelf};
+use self::{
+    asker::{Asker, Wake},
+    shelf::Shelf,
+};
 use super::{CallObserver, FunctionRead, PipelineRead, RoleListed, RoleRead, Session, codepipeline::is_earlier};
-use crate::domain::ids::{AccountId, Arn, FunctionName, PipelineName, Region, RoleName, RolePath};
+use crate::domain::ids::{AccountId, Arn, FunctionName, ObjectKey, PipelineName, Region, RoleName, RolePath};
 
 /// For how long an answer is of interest to somebody who does not say how often it looks.
 const KEEP: Duration = Duration::from_mins(30);
@@ -54,6 +57,7 @@ pub(super) struct Shelves {
     functions: Shelf<(AccountId, Region, FunctionName), Option<FunctionRead>>,
     pipelines: Shelf<(AccountId, Region, PipelineName), Option<PipelineRead>>,
     observer: Arc<dyn CallObserver>,
+    wake: Arc<OnceLock<Wake>>,
 }
 
 impl fmt::Debug for Readers {
@@ -75,21 +79,22 @@ impl Readers {
             functions: Shelf::new(None),
             pipelines: Shelf::new(Some(is_earlier)),
             observer,
+            wake: Arc::default(),
         }))
     }
 
-    /// A reader for a look that accepts only what is sent from now on.
+    /// A reader for a look that accepts what was sent `since` then; without a time, what is sent from now on.
     #[must_use]
-    pub fn anew(&self, user: Option<User>) -> Reader {
-        let now = Instant::now();
-        Reader {
-            readers: self.clone(),
-            user,
-            began: now,
-            not_sent_before: now,
-            keep: KEEP,
-            used_stored: Arc::default(),
-        }
+    pub fn look(&self, user: Option<User>, since: Option<Instant>) -> Reader {
+        let (readers, began) = (self.clone(), Instant::now());
+        let not_sent_before = since.unwrap_or(began);
+        Reader { readers, user, began, not_sent_before, keep: KEEP, used_stored: Arc::default() }
+    }
+
+    /// Whom to tell when something that an object read has turned out otherwise at a later read; once.
+    pub fn on_change(&self, wake: impl Fn(&ObjectKey) + Send + Sync + 'static) {
+        // A second one would be a programming error, and the first one is as good.
+        let _ = self.0.wake.set(Box::new(wake));
     }
 }
 
@@ -170,6 +175,11 @@ impl Reader {
         Self { not_sent_before: Instant::now(), ..self.clone() }
     }
 
+    /// An answer is kept for as long as nobody asks again.
+    pub fn keep_for(&mut self, keep: Duration) {
+        self.keep = keep;
+    }
+
     /// Whether anything was answered that had been sent before the look began. It may confirm what is known; nothing else
     /// may come of it.
     #[must_use]
@@ -190,6 +200,7 @@ impl Reader {
             used_stored: self.used_stored.clone(),
             operation,
             observer: self.readers.0.observer.clone(),
+            wake: self.readers.0.wake.clone(),
         }
     }
 }

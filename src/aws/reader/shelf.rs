@@ -2,7 +2,7 @@
 //! they were sent. Whoever asks says which time is early enough.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
@@ -32,6 +32,9 @@ pub enum Source {
     /// A call that somebody else had in flight.
     Joined,
 }
+
+/// Whose looks wait for an answer.
+type Aboard = Arc<Mutex<HashSet<User>>>;
 
 /// What AWS answered, and when that had been asked.
 pub(super) type Answered<V> = Result<(Arc<V>, Instant), AwsError>;
@@ -86,6 +89,7 @@ struct Held<V> {
 struct Flight<V> {
     number: u64,
     sent: Sent,
+    aboard: Aboard,
     /// Dropped with the last one that waits for it, and the call with it.
     answer: WeakShared<BoxFuture<'static, Answered<V>>>,
 }
@@ -152,40 +156,69 @@ where
         }
         // What has not been sent yet will be sent later than now.
         let joins = |flight: &&Flight<V>| flight.sent.get().is_none_or(|sent| early_enough(*sent));
-        if let Some(answer) = entry.flight.as_ref().filter(joins).and_then(|flight| flight.answer.upgrade()) {
+        let joined = entry.flight.as_ref().filter(joins).and_then(|flight| Some((flight.answer.upgrade()?, flight)));
+        if let Some((answer, flight)) = joined {
+            board(&flight.aboard, asker);
             return Found::Flight(answer, Source::Joined);
         }
         let sent = Sent::default();
+        let aboard = Aboard::default();
+        board(&aboard, asker);
         let (shelf, calling, at, key) = (self.clone(), send(sent.clone()), sent.clone(), key.clone());
+        let (waiting, wake) = (aboard.clone(), asker.wake.clone());
         let answer = async move {
             let answer = calling.await;
             // An answer without a call is as old as it can be.
-            shelf.arrived(&key, number, *at.get_or_init(|| now), answer)
+            let (answered, surprised) = shelf.arrived(&key, number, *at.get_or_init(|| now), &waiting, answer);
+            if let Some(wake) = wake.get() {
+                surprised.iter().for_each(|user| wake(user));
+            }
+            answered
         };
         let answer = answer.boxed().shared();
         // A future that has not ended always has its counterpart.
-        entry.flight = answer.downgrade().map(|answer| Flight { number, sent, answer });
+        entry.flight = answer.downgrade().map(|answer| Flight { number, sent, aboard, answer });
         Found::Flight(answer, Source::Single)
     }
 
     /// Takes an answer in. What was sent before the one that is held, or before a write of ours was settled, is told and
-    /// not kept.
-    fn arrived(&self, key: &K, number: u64, sent: Instant, answer: Result<V, AwsError>) -> Answered<V> {
+    /// not kept. Returns also whose last reading was another one and who do not wait for this one: they would learn of it
+    /// only at their next look.
+    fn arrived(
+        &self,
+        key: &K,
+        number: u64,
+        sent: Instant,
+        waiting: &Mutex<HashSet<User>>,
+        answer: Result<V, AwsError>,
+    ) -> (Answered<V>, Vec<User>) {
         let mut inner = self.lock();
-        let Some(entry) = inner.entries.get_mut(key) else { return answer.map(|value| (Arc::new(value), sent)) };
+        let Some(entry) = inner.entries.get_mut(key) else {
+            return (answer.map(|value| (Arc::new(value), sent)), Vec::new());
+        };
         entry.flight.take_if(|flight| flight.number == number);
-        let value = answer?;
+        let value = match answer {
+            Ok(value) => value,
+            Err(error) => return (Err(error), Vec::new()),
+        };
         let goes_back = |last: &&Arc<V>| self.goes_back.is_some_and(|goes_back| goes_back(last, &value));
         let before = entry.last.as_ref().filter(goes_back).cloned();
         let value = before.unwrap_or_else(|| Arc::new(value));
         let is_outdated = entry.usable_from.is_some_and(|usable_from| sent < usable_from)
             || entry.held.as_ref().is_some_and(|held| held.sent > sent);
-        if !is_outdated {
-            entry.last = self.goes_back.and(Some(value.clone()));
-            // What one alone reads is read anew at its next look, so that keeping it would only cost memory.
-            entry.held = entry.is_shared().then(|| Held { value: value.clone(), sent });
+        if is_outdated {
+            return (Ok((value, sent)), Vec::new());
         }
-        Ok((value, sent))
+        let differs = entry.held.as_ref().is_some_and(|held| held.value != value);
+        let waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let had_another = |(user, last): (&User, &Use)| {
+            (last.got.is_some_and(|got| got < sent) && !waiting.contains(user)).then(|| user.clone())
+        };
+        let surprised = if differs { entry.users.iter().filter_map(had_another).collect() } else { Vec::new() };
+        entry.last = self.goes_back.and(Some(value.clone()));
+        // What one alone reads is read anew at its next look, so that keeping it would only cost memory.
+        entry.held = entry.is_shared().then(|| Held { value: value.clone(), sent });
+        (Ok((value, sent)), surprised)
     }
 
     fn got(&self, key: &K, asker: &Asker, sent: Instant) {
@@ -210,6 +243,10 @@ where
         let mut inner = self.lock();
         inner.entries.range_mut(first..).take_while(|(key, _)| is_meant(key)).for_each(|(_, entry)| entry.outdate(now));
     }
+}
+
+fn board(aboard: &Mutex<HashSet<User>>, asker: &Asker) {
+    aboard.lock().unwrap_or_else(PoisonError::into_inner).extend(asker.user.clone());
 }
 
 impl<K: Ord, V> Inner<K, V> {

@@ -1,5 +1,7 @@
 //! What the controllers run on: the watches' streams, and reconciles that are asked for.
 
+use std::sync::Arc;
+
 use futures::{
     Stream, StreamExt, future,
     stream::{self, BoxStream},
@@ -15,7 +17,10 @@ use kube::{
 use tokio::sync::mpsc;
 
 use super::{Guarded, GuardedAccount};
-use crate::domain::inventory::Inventory;
+use crate::{
+    controller::regular::Regular,
+    domain::{ids::ObjectKey, inventory::Inventory},
+};
 
 /// Asks for reconciles from outside the watches.
 #[derive(Clone)]
@@ -24,10 +29,13 @@ pub struct Triggers {
     pub(super) accounts: mpsc::UnboundedSender<ObjectRef<GuardedAccount>>,
     pub(super) left_behind: mpsc::UnboundedSender<LeftBehind>,
     pub(super) unheld: mpsc::UnboundedSender<Unheld>,
+    pub(super) regular: Arc<Regular>,
 }
 
 impl Triggers {
     pub(super) fn object(&self, object: &ObjectRef<Guarded>) {
+        let namespace = object.namespace.clone().unwrap_or_default();
+        self.regular.disturb(&ObjectKey { namespace, name: object.name.clone() });
         for (namespace, sender) in &self.objects {
             if namespace.is_none() || *namespace == object.namespace {
                 // The receiver lives as long as the process.

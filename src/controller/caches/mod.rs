@@ -78,8 +78,13 @@ impl Caches {
         }
         let (left_sender, left_behind) = mpsc::unbounded_channel();
         let (unheld_sender, unheld) = mpsc::unbounded_channel();
-        let triggers =
-            Triggers { objects: senders, accounts: account_sender, left_behind: left_sender, unheld: unheld_sender };
+        let triggers = Triggers {
+            objects: senders,
+            accounts: account_sender,
+            left_behind: left_sender,
+            unheld: unheld_sender,
+            regular: memory.regular.clone(),
+        };
         let account_writer: Writer<GuardedAccount> = Writer::default();
         let namespace_writer: Writer<GuardedNamespace> = Writer::default();
         let caches = Arc::new(Self {

@@ -95,6 +95,7 @@ impl Caches {
                 let lost = caches.memory.lost_finalizer(&uid, held) && object.meta().deletion_timestamp.is_none();
                 let news = caches.memory.is_news(&uid, content, status) || lost;
                 if news {
+                    caches.memory.regular.disturb(&key_of(object));
                     caches.object_changed(object);
                 }
                 future::ready(news)
@@ -220,6 +221,7 @@ impl Caches {
     /// Forgets an object that is gone.
     fn forget(&self, object: &Guarded) {
         self.index().remove(&key_of(object));
+        self.memory.regular.disturb(&key_of(object));
         self.memory.forget(object.uid().as_deref().unwrap_or_default());
         self.metrics.forget(&key_of(object));
     }
@@ -234,6 +236,7 @@ impl Caches {
         uids.extend(self.accounts().iter().filter_map(|account| account.uid()));
         let keys: BTreeSet<ObjectKey> = objects.iter().map(|object| key_of(&**object)).collect();
         self.memory.retain(&uids);
+        self.memory.regular.retain(|key| keys.contains(key));
         self.index().retain(&keys);
         self.metrics.retain(&keys);
     }

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::Semaphore;
 
-use super::*;
+use super::{super::asker::Wake, *};
 use crate::{
     aws::{AwsErrorKind, CallObserver, InFlight, call::Subject},
     domain::ids::ObjectKey,
@@ -26,6 +26,8 @@ struct World {
     state: Arc<AtomicU32>,
     calls: Arc<AtomicU32>,
     sources: Arc<Sources>,
+    /// Whom the shelf has woken.
+    woken: Arc<Mutex<Vec<String>>>,
     /// A call is answered when it gets one of these.
     answers: Arc<Semaphore>,
 }
@@ -38,6 +40,7 @@ impl World {
             state: Arc::default(),
             calls: Arc::default(),
             sources: Arc::default(),
+            woken: Arc::default(),
             answers: Arc::new(Semaphore::new(100)),
         }
     }
@@ -59,6 +62,8 @@ impl World {
 
     /// A look that accepts what was sent since then.
     fn look_since(&self, of: &str, not_sent_before: Instant) -> Asker {
+        let woken = self.woken.clone();
+        let wake: Wake = Box::new(move |object| woken.lock().unwrap().push(object.name.clone()));
         Asker {
             user: Some(Arc::new(ObjectKey { namespace: "payments".to_owned(), name: of.to_owned() })),
             began: Instant::now(),
@@ -67,6 +72,7 @@ impl World {
             used_stored: Arc::default(),
             operation: "GetRole",
             observer: self.sources.clone(),
+            wake: Arc::new(OnceLock::from(wake)),
         }
     }
 
@@ -272,4 +278,26 @@ async fn what_nobody_asks_for_is_dropped() {
     world.shelf.lock().swept = None;
     world.shelf.lock().sweep(Instant::now() + Duration::from_mins(29));
     assert_eq!(world.shelf.lock().entries.len(), 1);
+}
+
+#[tokio::test]
+async fn who_read_something_else_before_is_woken() {
+    let world = World::new(None);
+    world.shared().await;
+    world.read(&world.look("c")).await.unwrap();
+    assert!(world.woken.lock().unwrap().is_empty(), "nothing has changed");
+    world.set(1);
+    world.hold();
+    let looks = ["a", "b"].map(|name| world.look(name));
+    let mut reading = futures::future::join_all(looks.iter().map(|look| world.read(look)));
+    assert!(futures::poll!(&mut reading).is_pending());
+    world.answer();
+    reading.await;
+    assert_eq!(std::mem::take(&mut *world.woken.lock().unwrap()), ["c"], "the others learn of it by this very answer");
+    world.read(&world.look("c")).await.unwrap();
+    assert!(world.woken.lock().unwrap().is_empty(), "everybody knows");
+    world.set(2);
+    world.shelf.outdate(&"thing");
+    world.read(&world.look("a")).await.unwrap();
+    assert!(world.woken.lock().unwrap().is_empty(), "it was a write of ours");
 }
