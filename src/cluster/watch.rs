@@ -10,6 +10,9 @@ use kube::{Api, Resource, api::WatchParams, runtime::watcher};
 
 use crate::domain::retry;
 
+/// Objects of one page of a list. A page is held as it came, and each of its objects may have 256 KiB of annotations.
+pub const PAGE: u32 = 50;
+
 /// What a watch brings.
 pub type Events<K> = BoxStream<'static, watcher::Result<watcher::Event<K>>>;
 
@@ -36,7 +39,7 @@ fn opened<K>(api: &Api<K>) -> Events<K>
 where
     K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
 {
-    watcher(api.clone(), watcher::Config::default()).boxed()
+    watcher(api.clone(), watcher::Config::default().page_size(PAGE)).boxed()
 }
 
 struct Relisting<K, L> {

@@ -130,7 +130,7 @@ async fn odd_managed_fields(scenario: &mut Scenario<'_>) -> Result<()> {
 }
 
 /// Rights that end with the namespaces that a person lists, as installations of their own have them.
-async fn give_narrow_rights(scenario: &Scenario<'_>) -> Result<()> {
+pub(crate) async fn give_narrow_rights(scenario: &Scenario<'_>) -> Result<()> {
     let own = &scenario.namespace;
     let cluster = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
     "metadata": {"name": own}, "rules": [
@@ -155,11 +155,11 @@ async fn give_narrow_rights(scenario: &Scenario<'_>) -> Result<()> {
     allow(scenario, own).await
 }
 
-fn role_ref(name: &str) -> Value {
+pub(crate) fn role_ref(name: &str) -> Value {
     json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name})
 }
 
-fn subjects(namespace: &str) -> Value {
+pub(crate) fn subjects(namespace: &str) -> Value {
     json!([{"kind": "ServiceAccount", "name": "crossinvoke", "namespace": namespace}])
 }
 

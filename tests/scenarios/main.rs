@@ -49,6 +49,7 @@ mod suite;
 mod support;
 mod trusting;
 mod waiting;
+mod watching;
 
 use std::process::ExitCode;
 
@@ -93,6 +94,7 @@ fn main() -> ExitCode {
         security::scenarios(),
         hostile::scenarios(),
         folding::scenarios(),
+        watching::scenarios(),
         forging::scenarios(),
     ])
 }

@@ -1,7 +1,9 @@
-//! What the controller knows of Kubernetes without asking. `watched` has the watches, `lacking` what they do not get.
+//! What the controller knows of Kubernetes without asking. `objects` and `watched` have the watches, `lacking` what they do
+//! not get.
 
 pub mod feeds;
 mod lacking;
+mod objects;
 mod watched;
 
 use std::{

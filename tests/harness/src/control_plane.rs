@@ -10,6 +10,7 @@ use std::{
 use kube::Client;
 
 use crate::{
+    api_front::ApiFront,
     error::{Context as _, Error, Result},
     helm::Helm,
     kubeconfig,
@@ -96,8 +97,24 @@ impl ControlPlane {
     /// # Errors
     /// If there is no such `ServiceAccount`, or the file cannot be written.
     pub async fn write_service_account_kubeconfig(&self, path: &Path, namespace: &str, name: &str) -> Result<()> {
+        self.write_kubeconfig_for(path, &self.started.server, namespace, name).await
+    }
+
+    /// The same for whoever asks at another address.
+    ///
+    /// # Errors
+    /// As [`Self::write_service_account_kubeconfig`].
+    pub async fn write_kubeconfig_for(&self, path: &Path, server: &str, namespace: &str, name: &str) -> Result<()> {
         let token = self.kubectl().create_token(namespace, name).await?;
-        kubeconfig::write(path, &self.started.server, &self.started.authority, &kubeconfig::User::Token(&token))
+        kubeconfig::write(path, server, &self.started.authority, &kubeconfig::User::Token(&token))
+    }
+
+    /// A port in front of the API server, at which requests and answers can be kept waiting.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub async fn front(&self) -> Result<ApiFront> {
+        ApiFront::start(&self.started.server, &self.started.authority).await
     }
 
     /// An administrator's client.

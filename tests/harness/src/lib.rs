@@ -9,6 +9,7 @@
 //! Everything that is started ends with the process that started it, however that one ends.
 
 pub mod accounts;
+mod api_front;
 mod argocd;
 mod bench;
 mod bound;
@@ -43,6 +44,7 @@ pub mod wait;
 
 pub use self::{
     accounts::Accounts,
+    api_front::ApiFront,
     argocd::{ARGOCD, ArgoCd, GitRepository},
     bench::Bench,
     calls::{Calls, Hop, Mark, is_of_controller},

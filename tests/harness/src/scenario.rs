@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::{
     accounts::Accounts,
+    api_front::ApiFront,
     bench::{Bench, SERVICE_ACCOUNT},
     calls::{Calls, Mark},
     controller_process::{ControllerOptions, ControllerProcess},
@@ -43,6 +44,7 @@ pub struct Scenario<'bench> {
     /// Whether the controller watches all namespaces.
     pub(crate) everywhere: bool,
     pub(crate) controller: Option<ControllerProcess>,
+    front: Option<ApiFront>,
     folder: TempDir,
 }
 
@@ -117,6 +119,7 @@ impl<'bench> Scenario<'bench> {
             environment: Vec::new(),
             everywhere: setup.everywhere,
             controller: None,
+            front: None,
         };
         scenario.kubectl().run(&["create", "namespace", &scenario.namespace]).await?;
         if release_namespace != scenario.namespace {
@@ -228,7 +231,8 @@ impl Scenario<'_> {
     pub async fn start_controller(&mut self) -> Result<()> {
         let kubeconfig = self.folder.path().join("controller.kubeconfig");
         let plane = self.bench.control_plane();
-        plane.write_service_account_kubeconfig(&kubeconfig, &self.release_namespace, SERVICE_ACCOUNT).await?;
+        let server = self.front.as_ref().map_or_else(|| plane.started().server.clone(), ApiFront::endpoint);
+        plane.write_kubeconfig_for(&kubeconfig, &server, &self.release_namespace, SERVICE_ACCOUNT).await?;
         let options = ControllerOptions {
             program: self.bench.controller().to_path_buf(),
             namespaces: if self.everywhere { Vec::new() } else { vec![self.namespace.clone()] },
@@ -253,6 +257,23 @@ impl Scenario<'_> {
     /// Replaces the further environment variables of controllers that are started from here on.
     pub fn set_environment<'a>(&mut self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) {
         self.environment = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    }
+
+    /// Puts a port in front of the API server for controllers that are started from here on.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub async fn put_front(&mut self) -> Result<()> {
+        self.front = Some(self.bench.control_plane().front().await?);
+        Ok(())
+    }
+
+    /// The port in front of the API server.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn front(&self) -> Result<&ApiFront> {
+        self.front.as_ref().ok_or_else(|| Error::new("no front was put before the API server"))
     }
 
     /// The running controller.

@@ -1,0 +1,247 @@
+//! What the watches of `CrossAccountInvoke`s bring, on its way into the stores and to those who wait for it.
+//!
+//! A list comes in pages, and until its end the store holds what was there before: whoever was sent to look at an object of
+//! the first page would find an old one, or none. So nothing of a list counts before its end. Then everything in it that
+//! changed since it was last seen is looked at, and what it does not have is gone.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, atomic::Ordering},
+};
+
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    runtime::{
+        WatchStreamExt,
+        reflector::{ObjectRef, Store, store::Writer},
+        watcher,
+    },
+};
+
+use super::{
+    Caches, Guarded,
+    feeds::{LeftBehind, Unheld},
+    key_of,
+};
+use crate::{
+    api::CrossAccountInvoke,
+    cluster::{
+        digest::{NO_STATUS, content, status_digest},
+        watch::{Watching, is_of_one_namespace, relisting, whether_unlistable, with_store_emptied},
+    },
+    controller::{context::FINALIZER, status_inventory::read_inventory},
+    domain::{ids::ObjectKey, inventory::Inventory},
+};
+
+/// What one watch brings.
+type Brought = Result<Arc<Guarded>, watcher::Error>;
+
+/// What an object was when it was read, as digests: of its content, and of its status.
+type Digests = (u64, u64);
+
+/// The watch of one namespace, or of all.
+pub(super) struct Intake {
+    caches: Arc<Caches>,
+    namespace: Option<String>,
+    writer: Writer<Guarded>,
+    store: Store<Guarded>,
+    /// Until the store was filled once.
+    first: bool,
+    /// The objects of a list that is not at its end.
+    listed: HashMap<ObjectKey, Digests>,
+}
+
+impl Caches {
+    pub(super) fn object_stream(
+        self: Arc<Self>,
+        api: Api<Guarded>,
+        namespace: Option<String>,
+        writer: Writer<Guarded>,
+    ) -> BoxStream<'static, Result<Guarded, watcher::Error>> {
+        let (learning, scope) = (self.clone(), namespace.clone());
+        let learn = move |learned: Watching<'_>| {
+            learning.note_watching::<CrossAccountInvoke>(scope.as_deref(), &learned);
+        };
+        let mut intake = Intake::new(self, namespace, writer);
+        let brought = relisting(api, learn).default_backoff().flat_map(move |event| stream::iter(intake.take(event)));
+        // One at a time: a list can be long.
+        brought.map(|object| object.map(|object| (*object).clone())).boxed()
+    }
+}
+
+impl Intake {
+    pub(super) fn new(caches: Arc<Caches>, namespace: Option<String>, writer: Writer<Guarded>) -> Self {
+        let store = writer.as_reader();
+        Self { caches, namespace, writer, store, first: true, listed: HashMap::new() }
+    }
+
+    /// Takes what the watch brings; returns the objects that are worth a look.
+    pub(super) fn take(&mut self, event: watcher::Result<watcher::Event<Guarded>>) -> Vec<Brought> {
+        let mut brought = Vec::new();
+        // What may not be listed is known as such before it leaves the store.
+        let is_end = matches!(event, Ok(watcher::Event::InitDone));
+        if !is_end {
+            self.note(&event);
+        }
+        for event in with_store_emptied(event, self.namespace.is_some()) {
+            match event {
+                Ok(event) => brought.extend(self.apply(event).into_iter().map(Ok)),
+                Err(error) => brought.push(Err(error)),
+            }
+        }
+        if is_end {
+            self.note(&Ok(watcher::Event::InitDone));
+        }
+        brought
+    }
+
+    /// Takes note of what can be listed.
+    fn note(&mut self, event: &watcher::Result<watcher::Event<Guarded>>) {
+        let caches = &self.caches;
+        match (event, &self.namespace) {
+            (Err(watcher::Error::InitialListFailed(error)), Some(_)) if is_of_one_namespace(error) => {}
+            (Err(error), _) => caches.note_failure::<CrossAccountInvoke>(error),
+            (Ok(event), _) => caches.note(&mut self.first, event),
+        }
+        match (&self.namespace, whether_unlistable(event)) {
+            (Some(namespace), _) => caches.note_namespace(namespace, &mut self.first, event),
+            (None, Some(unlistable)) => caches.all_unlistable.store(unlistable, Ordering::SeqCst),
+            (None, None) => {}
+        }
+    }
+
+    fn apply(&mut self, event: watcher::Event<Guarded>) -> Vec<Arc<Guarded>> {
+        let known = if matches!(event, watcher::Event::InitDone) { self.store.state() } else { Vec::new() };
+        let digests = match &event {
+            watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
+                Some((key_of(object), digests(object)))
+            }
+            watcher::Event::Delete(_) | watcher::Event::Init | watcher::Event::InitDone => None,
+        };
+        let event = event.modify(slim);
+        self.writer.apply_watcher_event(&event);
+        match event {
+            watcher::Event::Init => {
+                self.listed.clear();
+                Vec::new()
+            }
+            watcher::Event::InitApply(_) => {
+                self.listed.extend(digests);
+                Vec::new()
+            }
+            watcher::Event::InitDone => self.end_of_list(&known),
+            watcher::Event::Apply(object) => {
+                self.caches.index_pipeline(&object);
+                let is_news = digests.is_some_and(|(_, digests)| self.caches.is_news(&object, digests));
+                if is_news { vec![Arc::new(object)] } else { Vec::new() }
+            }
+            watcher::Event::Delete(object) => {
+                self.caches.note_left_behind(&object);
+                self.caches.forget(&object);
+                self.caches.object_changed(&object);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Everything that changed since it was last seen is looked at, and what the list does not have is gone.
+    fn end_of_list(&mut self, known: &[Arc<Guarded>]) -> Vec<Arc<Guarded>> {
+        let mut there = self.store.state();
+        for object in vanished(known, &there) {
+            self.caches.note_left_behind(object);
+            self.caches.object_changed(object);
+        }
+        let listed = std::mem::take(&mut self.listed);
+        for object in &there {
+            self.caches.index_pipeline(object);
+        }
+        self.caches.forget_all_but_known();
+        there.retain(|object| {
+            listed.get(&key_of(&**object)).is_some_and(|digests| self.caches.is_news(object, *digests))
+        });
+        there
+    }
+}
+
+impl Caches {
+    /// Whether an object is another one than it was, and not only by what we wrote ourselves.
+    fn is_news(&self, object: &Guarded, (content, status): Digests) -> bool {
+        let uid = object.uid().unwrap_or_default();
+        let held = object.finalizers().iter().any(|name| name == FINALIZER);
+        if !held {
+            self.note_unheld(object);
+        }
+        // Both are noted, whichever is news.
+        let lost = self.memory.lost_finalizer(&uid, held) && object.meta().deletion_timestamp.is_none();
+        let news = self.memory.is_news(&uid, content, status) || lost;
+        if news {
+            self.memory.regular.disturb(&key_of(object));
+            self.object_changed(object);
+        }
+        news
+    }
+
+    /// An object that goes without having been in deletion leaves everything behind: somebody took our finalizer off
+    /// before. That may be what they wanted, so that nothing is removed, and what stays is named.
+    fn note_left_behind(&self, object: &Guarded) {
+        let finished = self.memory.is_finished(&object.uid().unwrap_or_default());
+        if finished || object.meta().deletion_timestamp.is_some() {
+            return;
+        }
+        let inventory = self.inventory(object);
+        if !inventory.0.is_empty() {
+            // The receiver lives as long as the process.
+            let _ = self.triggers.left_behind.send(LeftBehind { object: object.object_ref(&()), inventory });
+        }
+    }
+
+    /// An object that has something in AWS and lacks our finalizer: somebody took it off, under this process or before it
+    /// started. It is put back before the next look at AWS, which can take long.
+    fn note_unheld(&self, object: &Guarded) {
+        let finished = self.memory.is_finished(&object.uid().unwrap_or_default());
+        if finished || object.meta().deletion_timestamp.is_some() || self.inventory(object).0.is_empty() {
+            return;
+        }
+        let unheld = Unheld {
+            object: ObjectRef::from_obj(object),
+            resource_version: object.resource_version(),
+            finalizers: object.finalizers().to_vec(),
+        };
+        // The receiver lives as long as the process.
+        let _ = self.triggers.unheld.send(unheld);
+    }
+
+    /// What an object has in AWS, by its status and by what this process knows.
+    fn inventory(&self, object: &Guarded) -> Inventory {
+        let known = self.memory.claims(&object.uid().unwrap_or_default()).unwrap_or_default();
+        object.0.as_ref().map_or_else(|_| known.clone(), |object| read_inventory(object).union(&known))
+    }
+}
+
+/// Leaves out what nobody reads of an object and whoever writes it may make as large as the API server takes. Of the labels
+/// the digest is known.
+fn slim(object: &mut Guarded) {
+    let meta = object.meta_mut();
+    meta.labels = None;
+    meta.owner_references = None;
+    meta.managed_fields = None;
+}
+
+/// The objects that went while a watch was interrupted, of which a new list tells by not having them.
+fn vanished<'a>(before: &'a [Arc<Guarded>], now: &[Arc<Guarded>]) -> Vec<&'a Guarded> {
+    let there: BTreeSet<String> = now.iter().filter_map(|object| object.uid()).collect();
+    let gone = before.iter().filter(|object| object.uid().is_none_or(|uid| !there.contains(&uid)));
+    gone.map(Arc::as_ref).collect()
+}
+
+fn digests(object: &Guarded) -> Digests {
+    let status = object.0.as_ref().map_or(NO_STATUS, |object| status_digest(object.status.as_ref()));
+    (content(object, FINALIZER), status)
+}
+
+#[cfg(test)]
+mod tests;

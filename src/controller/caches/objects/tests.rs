@@ -1,0 +1,124 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{controller::memory::Memory, http::Readiness, telemetry::metrics::Metrics};
+
+const UID: &str = "uid-of-";
+
+fn manifest(name: &str, uid: &str) -> Value {
+    json!({"apiVersion": "crossinvoke.dev/v1alpha1", "kind": "CrossAccountInvoke",
+        "metadata": {"name": name, "namespace": "payments", "uid": uid, "generation": 1}, "spec": {
+            "toolsAccount": {"id": "111111111111", "region": "us-east-1"}, "devAccount": {"id": "222222222222"},
+            "pipeline": {"name": "release"}, "stage": {"name": "Validate"}, "function": {"name": "MyFunction"}}})
+}
+
+fn object(name: &str) -> Guarded {
+    serde_json::from_value(manifest(name, &format!("{UID}{name}"))).unwrap()
+}
+
+fn edited(name: &str, generation: i64) -> Guarded {
+    let mut object = object(name);
+    object.meta_mut().generation = Some(generation);
+    object
+}
+
+/// Caches whose client asks nobody, and the intake of all namespaces.
+fn intake() -> (Arc<Caches>, Intake) {
+    let nowhere = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+    let client = kube::Client::try_from(nowhere).unwrap();
+    let (memory, metrics) = (Arc::new(Memory::default()), Arc::new(Metrics::default()));
+    let (caches, _) = Caches::open(&client, &["payments".to_owned()], &memory, &metrics, &Readiness::default());
+    let writer = Writer::default();
+    let intake = Intake::new(caches.clone(), Some("payments".to_owned()), writer);
+    (caches, intake)
+}
+
+fn take(intake: &mut Intake, event: watcher::Event<Guarded>) -> Vec<String> {
+    intake.take(Ok(event)).into_iter().map(|brought| brought.unwrap().name_any()).collect()
+}
+
+fn list(intake: &mut Intake, objects: impl IntoIterator<Item = Guarded>) -> Vec<String> {
+    assert!(take(intake, watcher::Event::Init).is_empty());
+    for object in objects {
+        assert!(take(intake, watcher::Event::InitApply(object)).is_empty(), "nothing of a list counts before its end");
+    }
+    let mut news = take(intake, watcher::Event::InitDone);
+    news.sort();
+    news
+}
+
+#[test]
+fn an_object_that_a_new_list_does_not_have_is_gone_even_if_another_has_its_name() {
+    let object =
+        |name: &str, uid: &str| -> Arc<Guarded> { Arc::new(serde_json::from_value(manifest(name, uid)).unwrap()) };
+    let before = [object("stays", "1"), object("made-again", "2"), object("gone", "3")];
+    let now = [object("stays", "1"), object("made-again", "4"), object("new", "5")];
+    let gone: Vec<String> = vanished(&before, &now).into_iter().filter_map(ResourceExt::uid).collect();
+    assert_eq!(gone, ["2", "3"]);
+    assert!(vanished(&[], &now).is_empty(), "nothing was known before the first list");
+}
+
+#[tokio::test]
+async fn at_the_end_of_a_list_what_changed_since_it_was_last_seen_is_looked_at_and_nothing_else() {
+    let (_caches, mut intake) = intake();
+    assert_eq!(list(&mut intake, [object("a"), object("b"), object("c")]), ["a", "b", "c"]);
+    assert_eq!(take(&mut intake, watcher::Event::Apply(edited("b", 2))), ["b"]);
+    // In what follows b is as it was known, a was edited, c is gone, and d is new.
+    assert_eq!(list(&mut intake, [edited("a", 2), edited("b", 2), object("d")]), ["a", "d"]);
+    assert_eq!(list(&mut intake, [edited("a", 2), edited("b", 2), object("d")]), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_list_that_breaks_off_between_two_pages_loses_nothing() {
+    let (_caches, mut intake) = intake();
+    list(&mut intake, [object("a")]);
+    take(&mut intake, watcher::Event::Init);
+    take(&mut intake, watcher::Event::InitApply(object("new")));
+    let failed = watcher::Error::NoResourceVersion;
+    assert!(intake.take(Err(failed)).iter().all(Result::is_err));
+    let store = intake.store.clone();
+    assert!(store.get(&ObjectRef::new("a").within("payments")).is_some(), "until the end what was known stays");
+    assert_eq!(list(&mut intake, [object("a"), object("new")]), ["new"]);
+    assert!(store.get(&ObjectRef::new("new").within("payments")).is_some());
+}
+
+#[tokio::test]
+async fn an_entry_does_not_grow_with_what_nobody_reads() {
+    let (_caches, mut intake) = intake();
+    let plain = manifest("plain", "1");
+    let mut large = manifest("large", "2");
+    let filler = "x".repeat(250_000);
+    large["metadata"]["annotations"] = json!({"somebody": filler, "kubectl.kubernetes.io/last-applied-configuration":
+        json!({"spec": {"action": {"userParameters": filler}}}).to_string()});
+    large["metadata"]["labels"] = json!({"somebody": filler});
+    large["metadata"]["managedFields"] = json!([{"manager": filler}]);
+    large["metadata"]["ownerReferences"] = json!([{"apiVersion": "v1", "kind": filler, "name": "x", "uid": "x"}]);
+    let mut undecodable = large.clone();
+    undecodable["metadata"]["name"] = json!("undecodable");
+    undecodable["metadata"]["uid"] = json!("3");
+    undecodable["spec"]["stage"] = json!({"name": 1, "ignored": filler});
+    let objects = [plain, large, undecodable].map(|manifest| serde_json::from_str(&manifest.to_string()).unwrap());
+    assert_eq!(list(&mut intake, objects).len(), 3);
+    let kept = |name: &str| {
+        let object = intake.store.get(&ObjectRef::new(name).within("payments")).unwrap();
+        // What was decoded, as long as its text: each value is in it once.
+        format!("{object:?}").len()
+    };
+    assert!(kept("large") < kept("plain") + 100, "{} and {}", kept("large"), kept("plain"));
+    assert!(kept("undecodable") < kept("plain") + 100, "{} and {}", kept("undecodable"), kept("plain"));
+    assert!(kept("plain") < 4_096, "{}", kept("plain"));
+}
+
+#[tokio::test]
+async fn a_changed_label_is_news_although_labels_are_not_kept() {
+    let (_caches, mut intake) = intake();
+    list(&mut intake, [object("a")]);
+    let labelled = |value: &str| {
+        let mut object = object("a");
+        object.meta_mut().labels = Some([("team".to_owned(), value.to_owned())].into());
+        watcher::Event::Apply(object)
+    };
+    assert_eq!(take(&mut intake, labelled("payments")), ["a"]);
+    assert_eq!(take(&mut intake, labelled("payments")), [""; 0]);
+    assert_eq!(take(&mut intake, labelled("other")), ["a"]);
+}
