@@ -4,7 +4,6 @@
 pub mod decoded;
 pub mod digest;
 pub mod kind;
-pub mod pipeline_index;
 pub mod watch;
 
 pub use decoded::{Decoded, Undecodable};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::{
-    StreamExt,
+    Stream, StreamExt,
     stream::{self, BoxStream},
 };
 use kube::{Api, Resource, api::WatchParams, runtime::watcher};
@@ -40,6 +40,31 @@ where
     K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
 {
     watcher(api.clone(), watcher::Config::default().page_size(PAGE)).boxed()
+}
+
+/// Puts the objects of a list behind its end: until then a store holds what was there before, and whoever is sent to look at
+/// one of them finds an old one, or none. Those of a list that broke off are in the next one.
+pub fn after_the_list<K: Send + 'static>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+) -> Events<K> {
+    let mut listed = Vec::new();
+    let ordered = events.flat_map(move |event| {
+        let mut now = Vec::new();
+        match event {
+            Ok(watcher::Event::InitApply(object)) => listed.push(Ok(watcher::Event::InitApply(object))),
+            Ok(watcher::Event::Init) => {
+                listed.clear();
+                now.push(Ok(watcher::Event::Init));
+            }
+            Ok(watcher::Event::InitDone) => {
+                now.push(Ok(watcher::Event::InitDone));
+                now.append(&mut listed);
+            }
+            other => now.push(other),
+        }
+        stream::iter(now)
+    });
+    ordered.boxed()
 }
 
 struct Relisting<K, L> {
@@ -167,6 +192,32 @@ mod tests {
         for (code, one, events) in [(403, true, 3), (403, false, 1), (500, true, 1), (404, false, 1)] {
             assert_eq!(with_store_emptied(refused(code), one).count(), events, "{code} {one}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_objects_of_a_list_come_behind_its_end_and_those_of_one_that_broke_off_not_at_all() {
+        let listed = |name: &str| {
+            let mut namespace = Namespace::default();
+            namespace.metadata.name = Some(name.to_owned());
+            Ok(watcher::Event::InitApply(namespace))
+        };
+        let events = [
+            Ok(watcher::Event::Init),
+            listed("broken-off"),
+            refused(500),
+            Ok(watcher::Event::Init),
+            listed("a"),
+            listed("b"),
+            Ok(watcher::Event::InitDone),
+            Ok(watcher::Event::Apply(Namespace::default())),
+        ];
+        let told: Vec<String> = after_the_list(stream::iter(events))
+            .map(|event| event.map_or_else(|_| "error".to_owned(), |event| event.to_string()))
+            .collect()
+            .await;
+        let expected =
+            ["Init", "error", "Init", "InitDone", "InitApply(a)", "InitApply(b)", "Apply()"].map(str::to_owned);
+        assert_eq!(told, expected);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::{
-    caches::{Guarded, GuardedAccount, key_of, names_account},
+    caches::{Guarded, GuardedAccount, key_of},
     context::{Context, FINALIZER},
     events, gate_input,
     outcome::Verdict,
@@ -78,20 +78,19 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
     };
     let finalizer = account_status::in_use_finalizer(context.settings.installation.as_str());
     let held = account.finalizers().contains(&finalizer);
-    let users = users(context, &account.spec);
     let namespaces = context.caches.watched_namespaces();
     let ours = namespaces.iter().any(|(name, labels)| gate::grants_anything(&account.spec, name, Some(labels)));
     // One that grants nothing is not held, and is the business of who watches all namespaces.
     let looked_at = ours || context.caches.watches_everything();
-    let left = !ours && held && users.holding.is_empty();
+    let left = !ours && held && holding(context, &account.spec).is_empty();
     if account.metadata.deletion_timestamp.is_some() || !looked_at || left {
-        return leave(account, context, &finalizer, held, &users).await;
+        return leave(account, context, &finalizer, held).await;
     }
     let mut current = account.clone();
     if ours && !held {
         current = set_finalizers(account, context, |finalizers| finalizers.push(finalizer)).await?;
     }
-    let Some(reason) = look(&mut current, context, &users).await? else {
+    let Some(reason) = look(&mut current, context).await? else {
         return Ok(Action::requeue(Duration::from_millis(500)));
     };
     let uid = account.uid().unwrap_or_default();
@@ -117,19 +116,19 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
 
 /// Enters the account and tells how that went: in its status, if it is this installation that reports it. `None` when a
 /// newer account is on its way to us.
-async fn look(current: &mut AwsAccount, context: &Context, users: &Users) -> Result<Option<Reason>, Error> {
+async fn look(current: &mut AwsAccount, context: &Context) -> Result<Option<Reason>, Error> {
     let is_new = current.status.as_ref().is_none_or(|status| status.conditions.is_empty());
     if is_new && reports(current, context, false) {
         // Without conditions kstatus would take the account for finished.
         let first = (Reason::Progressing, "the account is being entered for the first time");
-        let status = next_status(current, context, first, 0, None, users);
+        let status = next_status(current, context, first, 0, None);
         if !write(current, context, status).await? {
             return Ok(None);
         }
     }
     let (name, uid) = (current.name_any(), current.uid().unwrap_or_default());
     let before = account_status::grants(current.status.as_ref());
-    let (status, reason, message) = status(current, context, users).await;
+    let (status, reason, message) = status(current, context).await;
     let looked = context.memory.last_look(&uid).or_else(|| status.last_checked_at.as_ref().map(|at| at.0));
     if !reports(current, context, reason == Reason::Converged) {
         context.metrics.account(&name, reason, looked);
@@ -182,13 +181,7 @@ async fn write(account: &mut AwsAccount, context: &Context, status: AwsAccountSt
 }
 
 /// An account that goes, or that is no longer this installation's business, is let go once nothing of it is in use.
-async fn leave(
-    account: &AwsAccount,
-    context: &Context,
-    finalizer: &str,
-    held: bool,
-    users: &Users,
-) -> Result<Action, Error> {
+async fn leave(account: &AwsAccount, context: &Context, finalizer: &str, held: bool) -> Result<Action, Error> {
     if !held {
         context.metrics.forget_account(&account.name_any());
         return Ok(Action::await_change());
@@ -197,7 +190,8 @@ async fn leave(
     if account.metadata.deletion_timestamp.is_some() && stays_for_its_kind(account, context, finalizer).await? {
         return Ok(Action::requeue(UNTIL_RELEASED));
     }
-    if users.holding.is_empty() {
+    let holding = holding(context, &account.spec);
+    if holding.is_empty() {
         set_finalizers(account, context, |finalizers| finalizers.retain(|name| name != finalizer)).await?;
         if let Some(key) = session_key(account) {
             context.aws.forget(&key).await;
@@ -205,8 +199,7 @@ async fn leave(
         return Ok(Action::await_change());
     }
     if account.metadata.deletion_timestamp.is_some() {
-        let note =
-            format!("Deletion waits: still used by CrossAccountInvoke {}; delete them first", named(&users.holding));
+        let note = format!("Deletion waits: still used by CrossAccountInvoke {}; delete them first", named(&holding));
         if context.memory.is_untold(&uid, "InUse") {
             tracing::info!("{note}");
             publish(account, context, ("InUse", "Delete"), note).await;
@@ -276,22 +269,20 @@ async fn publish(account: &AwsAccount, context: &Context, (reason, action): (&st
     events::publish_about(context, &account.object_ref(&()), EventType::Warning, reason, action, note).await;
 }
 
-/// Who uses an account.
-struct Users {
-    /// How many objects name it.
-    naming: i64,
-    /// Those that may have something in it.
-    holding: Vec<String>,
+/// How many objects name an account; one that does not decode may name any.
+fn naming(context: &Context, spec: &AwsAccountSpec) -> i64 {
+    let id: Result<AccountId, _> = spec.account_id.parse();
+    let count = id.map_or(0, |id| context.memory.index(|index| index.count_in_account(&id)));
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn users(context: &Context, spec: &AwsAccountSpec) -> Users {
+/// The objects that may have something in an account.
+fn holding(context: &Context, spec: &AwsAccountSpec) -> Vec<String> {
     let account = spec.account_id.as_str();
-    let objects = context.caches.objects();
-    let naming: Vec<_> = objects.iter().filter(|object| names_account(object, account)).collect();
     let accounts = gate_input::accounts(context);
-    let holding = naming.iter().filter_map(|object| {
-        let key = key_of(&***object);
-        match holds(context, &accounts, object, account)? {
+    let holding = context.caches.naming(account).into_iter().filter_map(|key| {
+        let object = context.caches.object(&key)?;
+        match holds(context, &accounts, &object, account)? {
             Hold::Uses => Some(key.to_string()),
             Hold::Says => Some(format!("{key} (granted nothing here; only its status says that it has something)")),
         }
@@ -306,7 +297,7 @@ fn users(context: &Context, spec: &AwsAccountSpec) -> Users {
         holding.push("*/* (objects cannot be listed or watched)".to_owned());
     }
     holding.sort_unstable();
-    Users { naming: i64::try_from(naming.len()).unwrap_or(i64::MAX), holding }
+    holding
 }
 
 /// How an object holds an account.
@@ -369,7 +360,7 @@ fn held_look(account: &AwsAccount, context: &Context) -> Option<Duration> {
 }
 
 /// Tries to enter the account and says how it went.
-async fn status(account: &AwsAccount, context: &Context, users: &Users) -> (AwsAccountStatus, Reason, String) {
+async fn status(account: &AwsAccount, context: &Context) -> (AwsAccountStatus, Reason, String) {
     let uid = account.uid().unwrap_or_default();
     if asks_anew(account)
         && let Some(key) = session_key(account)
@@ -389,7 +380,7 @@ async fn status(account: &AwsAccount, context: &Context, users: &Users) -> (AwsA
         context.memory.hold_look(&uid, generation, now, interval);
     }
     let failures = context.memory.count_look(&uid, reason.is_failed_look());
-    let mut status = next_status(account, context, (reason, &message), failures, caller, users);
+    let mut status = next_status(account, context, (reason, &message), failures, caller);
     status.last_handled_reconcile_at =
         annotation::requested(account.annotations()).or(status.last_handled_reconcile_at);
     (status, reason, message)
@@ -407,7 +398,6 @@ fn next_status(
     (reason, message): (Reason, &str),
     failures: u32,
     caller: Option<String>,
-    users: &Users,
 ) -> AwsAccountStatus {
     let (previous, now, interval) = (account.status.as_ref(), Context::now(), context.settings.account_interval);
     let checked = context.memory.last_look(&account.uid().unwrap_or_default());
@@ -429,7 +419,7 @@ fn next_status(
         &look,
         checked,
         caller,
-        users.naming,
+        naming(context, &account.spec),
         &Beside {
             grants: (granting, &of_grants),
             bulk_reads: bulk_reads.as_ref().map(|(reason, message)| (*reason, message.as_str())),
@@ -446,13 +436,7 @@ fn bulk_reads(account: &AwsAccount) -> Option<(BulkReadsReason, String)> {
 /// Enters the account, and looks at what it imposes unless the last look still `holds`.
 async fn enter(account: &AwsAccount, context: &Context, holds: bool) -> (Reason, String, Option<String>) {
     let id = &account.spec.account_id;
-    let same: Vec<String> = context
-        .caches
-        .accounts()
-        .iter()
-        .filter(|other| other.0.as_ref().is_ok_and(|other| other.spec.account_id == *id))
-        .map(|other| other.name_any())
-        .collect();
+    let same = context.caches.accounts_with(id);
     if same.len() > 1 {
         let message = format!(
             "AwsAccounts {} all have accountID {id}, so none of them opens anything; delete all but one",

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::{
     context::{Context, session_key},
     gate_input::gate_input,
+    others,
     outcome::{Retry, Verdict},
     pass::Halt,
     sessions::Reads,
@@ -131,7 +132,7 @@ pub(super) async fn of_callbacks(
     let since = context.memory.looking_since(uid, Context::now());
     let mut count = 0;
     for role in invoke_roles.map(|role| role.arn) {
-        let Some(id) = role.role().filter(|id| !gathered.explained.contains(id)) else { continue };
+        let Some(id) = role.role().filter(|id| !others::explain(context, situation, uid, id)) else { continue };
         let now = Context::now();
         let seen = plan::behind_of_observed(situation, observed, &role);
         let frees = |behind: &Behind| {

@@ -16,25 +16,23 @@ use crate::{
     domain::{
         absence::Absences,
         contested::Contested,
-        ids::{AccountId, ActionName, Arn, FunctionName, PipelineName, Region, RoleId, StageName},
-        inventory::{Inventory, Part},
+        ids::{ActionName, Arn, RoleId, StageName},
+        inventory::Inventory,
         observed::Resource,
         own_writes::OwnWrites,
         pipeline_edit::{Note, Placed},
         shared_policy::Behind,
     },
+    engine::index::{FunctionPlace, Index, Names, PipelinePlace},
 };
-
-/// How long it is remembered what was read of things that no object asks for.
-const EVIDENCE_FOR: Duration = Duration::from_mins(10);
 
 /// How many of our own status writes are told from other people's; a reconcile makes at most four.
 const OWN_STATUS_WRITES: usize = 5;
 
 /// Where a pipeline is.
-pub type PipelineKey = (AccountId, Region, PipelineName);
+pub type PipelineKey = PipelinePlace;
 /// Where a function is.
-pub type FunctionKey = (AccountId, Region, FunctionName);
+pub type FunctionKey = FunctionPlace;
 
 /// Where an action is: its pipeline, stage and name.
 pub type ActionPlace = (Arn, StageName, ActionName);
@@ -97,6 +95,10 @@ struct Inner {
     finished: BTreeSet<String>,
     pipeline_roles: BTreeMap<PipelineKey, Arn>,
     execution_roles: BTreeMap<FunctionKey, Arn>,
+    /// The functions by the role that they were last seen to run as.
+    functions_of: HashMap<RoleId, BTreeSet<FunctionKey>>,
+    /// Which objects name what, as the watch shows it and as is claimed and planned here.
+    index: Index,
     /// The last complete looks at accounts that still hold, by UID.
     held_looks: HashMap<String, HeldLook>,
     /// What stands behind entries that no object asks for, and when that was read.
@@ -182,64 +184,6 @@ impl Memory {
         })
     }
 
-    /// Remembers what an object may have, as its status says it or is about to say it.
-    pub fn claim(&self, uid: &str, inventory: &Inventory) {
-        self.lock().claims.insert(uid.to_owned(), inventory.clone());
-    }
-
-    /// What the object may have, as this process last recorded it.
-    pub fn claims(&self, uid: &str) -> Option<Inventory> {
-        self.lock().claims.get(uid).cloned()
-    }
-
-    /// Remembers what was planned for an object beside what was planned before, whose release is still to come.
-    pub fn plan(&self, uid: &str, desired: &Inventory) {
-        let mut inner = self.lock();
-        let planned = inner.planned.entry(uid.to_owned()).or_default();
-        *planned = planned.union(desired);
-    }
-
-    /// The object has converged: of what was planned for it this is left.
-    pub fn settle(&self, uid: &str, desired: &Inventory) {
-        let mut inner = self.lock();
-        inner.planned.insert(uid.to_owned(), desired.clone());
-        inner.settled.insert(uid.to_owned(), desired.clone());
-    }
-
-    /// What an object can have that this process has seen converged: what it had then, and what was planned since. `None`
-    /// for an object that this process has never seen converged, of which another process may know more.
-    pub fn since_settled(&self, uid: &str) -> Option<Inventory> {
-        let inner = self.lock();
-        inner.settled.contains_key(uid).then(|| inner.planned.get(uid).cloned().unwrap_or_default())
-    }
-
-    /// What this process has last seen in place of an object that had converged.
-    pub fn settled(&self, uid: &str) -> Option<Inventory> {
-        self.lock().settled.get(uid).cloned()
-    }
-
-    /// What this process planned for an object.
-    pub fn planned(&self, uid: &str) -> Inventory {
-        self.lock().planned.get(uid).cloned().unwrap_or_default()
-    }
-
-    /// What this process planned for an object under one role.
-    pub fn planned_entries(&self, uid: &str, part: Part, holder: &RoleId) -> BTreeSet<Arn> {
-        self.lock().planned.get(uid).map(|planned| planned.entries(part, holder)).unwrap_or_default()
-    }
-
-    /// The object is being deleted and its action is gone: from here on it needs nothing of what is shared. Said while
-    /// the shared roles' locks are held, so that of two objects that go together the later one cleans up for both.
-    pub fn release(&self, uid: &str) {
-        self.lock().released.insert(uid.to_owned());
-    }
-
-    /// Whether the object needs nothing of what is shared any more.
-    pub fn is_released(&self, uid: &str) -> bool {
-        let inner = self.lock();
-        inner.released.contains(uid) || inner.finished.contains(uid)
-    }
-
     /// AWS showed something of an object that goes without a grant.
     pub fn note_proven(&self, uid: &str) {
         self.lock().proven.insert(uid.to_owned());
@@ -266,6 +210,7 @@ impl Memory {
         inner.notes.remove(uid);
         inner.own_statuses.remove(uid);
         inner.finished.insert(uid.to_owned());
+        inner.renew(uid);
     }
 
     /// Whether the object's deletion is complete although the watch may still show it.
@@ -294,11 +239,17 @@ impl Memory {
         inner.looking.remove(uid);
         inner.told.remove(uid);
         inner.held_looks.remove(uid);
+        inner.arrived.remove(uid);
+        inner.renew(uid);
     }
 
     /// Forgets every object and account but these.
     pub fn retain(&self, uids: &BTreeSet<String>) {
         let mut inner = self.lock();
+        let inner = &mut *inner;
+        for gone in inner.claims.keys().chain(inner.planned.keys()).filter(|uid| !uids.contains(*uid)) {
+            inner.index.own(gone, Names::default());
+        }
         inner.released.retain(|uid| uids.contains(uid));
         inner.proven.retain(|uid| uids.contains(uid));
         inner.finished.retain(|uid| uids.contains(uid));
@@ -349,81 +300,6 @@ impl Memory {
     /// Whether this is not what was last told of the account; from now on it is.
     pub fn is_untold(&self, uid: &str, reason: &'static str) -> bool {
         self.lock().told.insert(uid.to_owned(), reason) != Some(reason)
-    }
-
-    /// Takes note of which role a pipeline uses.
-    pub fn note_pipeline(&self, key: PipelineKey, role: Option<&Arn>) {
-        note(&mut self.lock().pipeline_roles, key, role);
-    }
-
-    /// Takes note of which role a function runs as.
-    pub fn note_function(&self, key: FunctionKey, role: Option<&Arn>) {
-        note(&mut self.lock().execution_roles, key, role);
-    }
-
-    /// The role a pipeline was last seen to use.
-    pub fn pipeline_role(&self, key: &PipelineKey) -> Option<Arn> {
-        self.lock().pipeline_roles.get(key).cloned()
-    }
-
-    /// The role a function was last seen to run as.
-    pub fn execution_role(&self, key: &FunctionKey) -> Option<Arn> {
-        self.lock().execution_roles.get(key).cloned()
-    }
-
-    /// What was read behind an entry a short while ago, and when.
-    pub fn behind(&self, entry: &Arn, now: Timestamp) -> Option<(Timestamp, Behind)> {
-        let inner = self.lock();
-        inner.behind.get(entry).filter(|(at, _)| is_fresh(*at, now)).cloned()
-    }
-
-    /// Takes note of an assume policy that AWS refused for its size: other inline policies of the role take room as well.
-    pub fn note_refused_size(&self, role: &RoleId, size: usize, now: Timestamp) {
-        self.lock().refused_sizes.insert(role.clone(), (now, size));
-    }
-
-    /// The characters that an assume policy may have, where AWS refused more a short while ago.
-    #[must_use]
-    pub fn room(&self, role: &RoleId, now: Timestamp) -> Option<usize> {
-        let mut inner = self.lock();
-        inner.refused_sizes.retain(|_, (at, _)| is_fresh(*at, now));
-        inner.refused_sizes.get(role).map(|(_, size)| size.saturating_sub(1))
-    }
-
-    /// Remembers what was read behind an entry.
-    pub fn note_behind(&self, entry: &Arn, behind: &Behind, now: Timestamp) {
-        let mut inner = self.lock();
-        inner.behind.retain(|_, (at, _)| is_fresh(*at, now));
-        inner.behind.insert(entry.clone(), (now, behind.clone()));
-    }
-
-    /// Since when it is being looked up, for this object, who needs a callback policy: it may take several reconciles, and
-    /// only what was read meanwhile lets one go.
-    pub fn looking_since(&self, uid: &str, now: Timestamp) -> Timestamp {
-        let mut inner = self.lock();
-        let since = inner.looking.entry(uid.to_owned()).or_insert(now);
-        if !is_fresh(*since, now) {
-            *since = now;
-        }
-        *since
-    }
-
-    /// It has been looked up.
-    pub fn looked(&self, uid: &str) {
-        self.lock().looking.remove(uid);
-    }
-
-    /// The execution roles that an invoke role was found to need a short while ago, and when; `None` inside for any.
-    pub fn callback_needs(&self, role: &Arn, now: Timestamp) -> Option<(Timestamp, Option<BTreeSet<RoleId>>)> {
-        let inner = self.lock();
-        inner.callback_needs.get(role).filter(|(at, _)| is_fresh(*at, now)).cloned()
-    }
-
-    /// Remembers the execution roles that an invoke role needs.
-    pub fn note_callback_needs(&self, role: &Arn, needs: Option<&BTreeSet<RoleId>>, now: Timestamp) {
-        let mut inner = self.lock();
-        inner.callback_needs.retain(|_, (at, _)| is_fresh(*at, now));
-        inner.callback_needs.insert(role.clone(), (now, needs.cloned()));
     }
 
     /// A complete look at an account holds from `now` until the next regular one: reconciles that changes of its objects
@@ -481,17 +357,7 @@ impl Memory {
     }
 }
 
-/// Whether evidence that was read then still counts.
-fn is_fresh(read: Timestamp, now: Timestamp) -> bool {
-    now.duration_since(read).unsigned_abs() < EVIDENCE_FOR
-}
-
-fn note<K: Ord>(roles: &mut BTreeMap<K, Arn>, key: K, role: Option<&Arn>) {
-    match role {
-        Some(role) => roles.insert(key, role.clone()),
-        None => roles.remove(&key),
-    };
-}
-
+mod claims;
+mod evidence;
 #[cfg(test)]
 mod tests;

@@ -80,7 +80,7 @@ pub async fn run(
     stop: watch::Receiver<bool>,
 ) {
     let memory = Arc::new(Memory::default());
-    let (caches, feeds) = Caches::open(&client, watched, &memory, &metrics, &readiness);
+    let (caches, feeds) = Caches::open(&client, &settings.installation, watched, &memory, &metrics, &readiness);
     let concurrency = settings.concurrency;
     let waking = Arc::downgrade(&caches);
     aws.readers().on_change(move |object| {

@@ -12,10 +12,12 @@ use crate::{
     api::CrossAccountInvoke,
     domain::{
         gate::{self, Account, Input},
-        ids::{Arn, ObjectKey, RoleId, StageName},
+        ids::{Arn, ObjectKey, PipelineName, RoleId, RoleName, StageName},
         inventory::{Inventory, Item, Part},
         observed::Observed,
+        pipeline_edit,
         plan::{Others, Situation},
+        policy,
         shared_policy::{AssumeUser, Usage, WantedRole},
         spec::Declared,
         validate::validate,
@@ -42,9 +44,9 @@ pub async fn gather(
     own_uid: &str,
     observed: &Observed,
 ) -> Others {
-    let (others, released) = existing(context, situation, own_uid);
+    let others = existing(context, situation, own_uid, &concerned(context, situation, observed));
     let mut gathered = Others::default();
-    gathered.proof.released = released;
+    gathered.proof.released = context.memory.released();
     // The entries are in roles of the tools account: an object that this account grants nothing has no entry.
     let (tools, key) = (&situation.declared.tools.account, &situation.declared.key);
     let unknown = unknown::unknown(context, &gate_input::accounts(context), tools, key);
@@ -63,18 +65,66 @@ pub async fn gather(
     gathered
 }
 
-/// The other objects of the same accounts, whatever their state: in a rebuilt cluster they have no finalizer yet, a
-/// namespace may have lost its label for a moment, and what they need is in place all the same. And the keys of those
-/// that need nothing any more.
-fn existing(context: &Context, situation: &Situation<'_>, own_uid: &str) -> (Vec<Other>, BTreeSet<ObjectKey>) {
+/// The objects that what was read may be about: those on these pipelines, and those of the roles that the shared policies are
+/// on, that they name, and that the pipelines' actions name. Whoever is not among them can neither explain nor need anything
+/// of it.
+fn concerned(context: &Context, situation: &Situation<'_>, observed: &Observed) -> BTreeSet<ObjectKey> {
+    let mut roles: BTreeSet<RoleId> = observed.callback.keys().chain(observed.assume.keys()).cloned().collect();
+    let policies = observed.assume.values().flatten();
+    roles.extend(policies.flat_map(policy::assume_entries_of_any_form).filter_map(|entry| entry.role()));
+    let tools = &situation.declared.tools;
+    let place = |name: &PipelineName| (tools.account.clone(), tools.region.clone(), name.clone());
+    let mut keys = BTreeSet::new();
+    for (name, read) in &observed.pipelines {
+        let named = read.iter().flat_map(|read| pipeline_edit::roles_named(&read.declaration));
+        roles.extend(named.filter_map(|role| role.role()));
+        keys.extend(context.memory.index(|index| index.on_pipeline(&place(name)).cloned().collect::<Vec<_>>()));
+    }
+    keys.extend(roles.iter().flat_map(|role| context.memory.objects_of_role(role)));
+    keys
+}
+
+/// Those of these objects that are in the same accounts, whatever their state: in a rebuilt cluster they have no finalizer
+/// yet, a namespace may have lost its label for a moment, and what they need is in place all the same. Without those that
+/// need nothing any more.
+fn existing(context: &Context, situation: &Situation<'_>, own_uid: &str, keys: &BTreeSet<ObjectKey>) -> Vec<Other> {
     let accounts = gate_input::accounts(context);
-    let objects = context.caches.objects();
-    let others = objects.iter().filter_map(|object| object.0.as_ref().ok());
-    let others = others.filter(|object| object.uid().as_deref() != Some(own_uid));
-    let (released, existing): (Vec<_>, Vec<_>) =
-        others.partition(|object| context.memory.is_released(object.uid().as_deref().unwrap_or_default()));
-    let existing = existing.into_iter().filter_map(|object| existing_one(context, situation, &accounts, object));
-    (existing.collect(), released.into_iter().map(key_of).collect())
+    let objects = keys.iter().filter_map(|key| context.caches.object(key));
+    let others = objects.filter_map(|object| {
+        let known = object.0.as_ref().ok()?;
+        let uid = object.uid().unwrap_or_default();
+        let counts = uid != own_uid && !context.memory.is_released(&uid);
+        counts.then(|| existing_one(context, situation, &accounts, known)).flatten()
+    });
+    others.collect()
+}
+
+/// Whether an object stands behind an invoke role whose needs are known without a look at AWS.
+pub(super) fn explain(context: &Context, situation: &Situation<'_>, own_uid: &str, role: &RoleId) -> bool {
+    let keys = context.memory.objects_of_role(role);
+    existing(context, situation, own_uid, &keys).iter().any(|other| {
+        let Some(declared) = other.declared.as_ref().filter(|declared| is_of_dev(declared, situation)) else {
+            return false;
+        };
+        let planned = context.memory.planned(&other.uid);
+        let is_derived =
+            !declared.role_is_named && declared.dev.account == role.account && is_name(&declared.role_name, role);
+        needs_are_known(other, &planned) && (is_derived || planned.roles(Part::InvokeRole).any(|known| known == *role))
+    })
+}
+
+fn is_name(name: &RoleName, role: &RoleId) -> bool {
+    name.as_str().eq_ignore_ascii_case(role.name.as_str())
+}
+
+fn is_of_dev(declared: &Declared, situation: &Situation<'_>) -> bool {
+    declared.dev.account == situation.declared.dev.account
+}
+
+/// Whether this process, or the status under a grant of today, says which callback policies an object needs.
+fn needs_are_known(other: &Other, planned: &Inventory) -> bool {
+    let says = |of: &Inventory| of.of(Part::CallbackPolicy).next().is_some();
+    says(planned) || (other.granted && says(&other.claims))
 }
 
 fn existing_one(
@@ -157,20 +207,7 @@ fn known_needs(context: &Context, situation: &Situation<'_>, other: &Other, gath
     }
     gathered.callback.extend(planned.roles(Part::CallbackPolicy));
     gathered.callback.extend(other.claims.roles(Part::CallbackPolicy));
-    let says = |of: &Inventory| of.of(Part::CallbackPolicy).next().is_some();
-    let is_known = says(&planned) || (other.granted && says(&other.claims));
-    let own = situation.declared;
-    let Some(declared) = other.declared.as_ref().filter(|declared| declared.dev.account == own.dev.account) else {
-        return;
-    };
+    let Some(declared) = other.declared.as_ref().filter(|declared| is_of_dev(declared, situation)) else { return };
     let function = (declared.dev.account.clone(), declared.dev.region.clone(), declared.function.clone());
     gathered.callback.extend(context.memory.execution_role(&function).and_then(|role| role.role()));
-    if is_known {
-        gathered.explained.extend(planned.roles(Part::InvokeRole));
-        if !declared.role_is_named {
-            gathered
-                .explained
-                .insert(RoleId { account: declared.dev.account.clone(), name: declared.role_name.clone() });
-        }
-    }
 }

@@ -79,12 +79,13 @@ impl Host for PipelineHost {
             return same;
         }
         // A revoked grant stops everything but removal.
-        let input = gate_input::of_caches(&self.caches, &self.installation, &claim.key);
+        let input = gate_input::of_caches(&self.caches, &claim.key);
         gate::gate(&claim.declared, &input, &self.installation).is_ok_and(|granted| granted == *claim.granted)
     }
 
     fn are_more_expected(&self, pipeline: &PipelineKey) -> bool {
-        let objects = self.caches.objects_on_pipeline(pipeline.account.as_str(), pipeline.name.as_str());
+        let PipelineKey { account, region, name } = pipeline.clone();
+        let objects = self.caches.objects_on_pipeline(&(account, region, name));
         objects.iter().any(|object| self.may_come(object))
     }
 

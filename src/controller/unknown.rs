@@ -1,9 +1,7 @@
 //! Whose needs are not known: of an object that does not decode, and of all objects of namespaces that cannot be listed
 //! or watched. While they may share something in an account, nothing shared is removed there.
 
-use kube::ResourceExt;
-
-use super::{caches::key_of, context::Context, gate_input, outcome::Verdict};
+use super::{context::Context, gate_input, outcome::Verdict};
 use crate::{
     api::Reason,
     domain::{
@@ -69,10 +67,8 @@ pub fn unknown(context: &Context, accounts: &[Account], account: &AccountId, rea
              take the namespace out of watchNamespaces; the controller's log names it"
         ));
     }
-    let objects = context.caches.objects();
-    let mut undecodable = objects.iter().filter(|object| object.0.is_err());
-    let object = undecodable.find(|object| concerns(&object.namespace().unwrap_or_default()))?;
-    let key = key_of(&**object);
+    let unreadable: Vec<ObjectKey> = context.memory.index(|index| index.unreadable().cloned().collect());
+    let key = unreadable.into_iter().find(|key| concerns(&key.namespace))?;
     tracing::warn!(object = %key, "nothing shared is removed in account {account} while this object does not decode");
     Some(format!("{} does not decode and what it needs is not known: {WAY_OUT}", key.as_seen_by(reader)))
 }

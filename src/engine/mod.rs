@@ -1,3 +1,4 @@
 //! State machines: inputs and the time go in, effects come out. No client, no SDK, no clock, no tokio.
 
+pub mod index;
 pub mod pipeline;

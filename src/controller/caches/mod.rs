@@ -2,13 +2,14 @@
 //! not get.
 
 pub mod feeds;
+mod known_accounts;
 mod lacking;
 mod objects;
 mod watched;
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -18,12 +19,19 @@ use kube::{
 };
 use tokio::sync::{mpsc, watch};
 
-use self::feeds::{Feed, Feeds, Triggers, channel_stream};
+use self::{
+    feeds::{Feed, Feeds, Triggers, channel_stream},
+    known_accounts::KnownAccounts,
+};
 use super::memory::Memory;
 use crate::{
     api::{AwsAccount, CrossAccountInvoke},
-    cluster::{Decoded, pipeline_index::PipelineIndex},
-    domain::ids::{AccountId, ObjectKey},
+    cluster::Decoded,
+    domain::{
+        gate::Account,
+        ids::{AccountId, InstallationId, ObjectKey},
+    },
+    engine::index::PipelinePlace,
     http::Readiness,
     telemetry::metrics::Metrics,
 };
@@ -47,8 +55,10 @@ pub struct Caches {
     all_unlistable: AtomicBool,
     accounts: Store<GuardedAccount>,
     namespaces: Store<GuardedNamespace>,
+    /// The accounts by what they are asked for.
+    known_accounts: Mutex<KnownAccounts>,
     triggers: Triggers,
-    pipelines: Mutex<PipelineIndex>,
+    installation: InstallationId,
     watched: Vec<String>,
     /// How many stores have not been filled once.
     filling: watch::Sender<usize>,
@@ -61,6 +71,7 @@ impl Caches {
     /// Opens the watches. `watched` lists the namespaces; empty means all.
     pub fn open(
         client: &Client,
+        installation: &InstallationId,
         watched: &[String],
         memory: &Arc<Memory>,
         metrics: &Arc<Metrics>,
@@ -96,8 +107,9 @@ impl Caches {
             all_unlistable: AtomicBool::new(false),
             accounts: account_writer.as_reader(),
             namespaces: namespace_writer.as_reader(),
+            known_accounts: Mutex::default(),
             triggers,
-            pipelines: Mutex::default(),
+            installation: installation.clone(),
             watched: watched.to_vec(),
             filling: watch::Sender::new(pending.len() + 2),
             memory: memory.clone(),
@@ -124,9 +136,8 @@ impl Caches {
         (caches, Feeds { objects, accounts, left_behind, unheld, namespaces })
     }
 
-    /// Every object of the watched namespaces.
-    #[must_use]
-    pub fn objects(&self) -> Vec<Arc<Guarded>> {
+    /// Every object of the watched namespaces, for the end of a list alone.
+    fn objects(&self) -> Vec<Arc<Guarded>> {
         self.objects.iter().flat_map(Store::state).collect()
     }
 
@@ -137,15 +148,21 @@ impl Caches {
         self.objects.iter().find_map(|store| store.get(&name))
     }
 
-    /// The objects whose specs name this pipeline of this tools account.
+    /// The objects with an action on a pipeline.
     #[must_use]
-    pub fn objects_on_pipeline(&self, account: &str, pipeline: &str) -> Vec<Arc<Guarded>> {
-        let keys: Vec<ObjectKey> = self.index().of(account, pipeline).cloned().collect();
+    pub fn objects_on_pipeline(&self, pipeline: &PipelinePlace) -> Vec<Arc<Guarded>> {
+        let keys: Vec<ObjectKey> = self.memory.index(|index| index.on_pipeline(pipeline).cloned().collect());
         keys.iter().filter_map(|key| self.object(key)).collect()
     }
 
-    fn index(&self) -> MutexGuard<'_, PipelineIndex> {
-        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The objects that name an account. One that does not decode may name any.
+    #[must_use]
+    pub fn naming(&self, account: &str) -> BTreeSet<ObjectKey> {
+        let account: Option<AccountId> = account.parse().ok();
+        self.memory.index(|index| {
+            let named = account.iter().flat_map(|account| index.in_account(account));
+            named.chain(index.all_unreadable()).cloned().collect()
+        })
     }
 
     /// Reconciles one object.
@@ -153,10 +170,21 @@ impl Caches {
         self.triggers.object(&ObjectRef::new(&key.name).within(&key.namespace));
     }
 
-    /// Every account.
-    #[must_use]
-    pub fn accounts(&self) -> Vec<Arc<GuardedAccount>> {
+    /// Every account, for the end of a list and for changes of namespaces.
+    fn accounts(&self) -> Vec<Arc<GuardedAccount>> {
         self.accounts.state()
+    }
+
+    /// The `AwsAccount`s with this account id.
+    #[must_use]
+    pub fn accounts_with(&self, id: &str) -> Vec<String> {
+        self.known_accounts().with(id)
+    }
+
+    /// What the gate looks at: all accounts that decode.
+    #[must_use]
+    pub fn gate_accounts(&self) -> Arc<[Account]> {
+        self.known_accounts().for_gate(&self.accounts, &self.installation)
     }
 
     /// The labels of a namespace; `None` when it is not known.
@@ -191,42 +219,34 @@ impl Caches {
 
     /// Reconciles every object that names the account, and every `AwsAccount` of it: grants may have changed.
     pub fn account_changed(&self, account: &str) {
-        for object in self.objects().iter().filter(|object| names_account(object, account)) {
-            self.triggers.object(&ObjectRef::from_obj(&**object));
+        for key in self.naming(account) {
+            self.look_at(&key);
         }
-        for other in self.accounts() {
-            if other.0.as_ref().is_ok_and(|other| other.spec.account_id == account) {
-                self.triggers.account(&other.name_any());
-            }
+        for name in self.accounts_with(account) {
+            self.triggers.account(&name);
         }
     }
 
     /// Reconciles the `AwsAccount`s that an object names: whether they are in use may have changed.
     pub fn object_changed(&self, object: &Guarded) {
-        for account in self.accounts() {
-            if account.0.as_ref().is_ok_and(|account| names_account(object, &account.spec.account_id)) {
-                self.triggers.account(&account.name_any());
-            }
+        let names = self.shown(object);
+        let known = self.known_accounts();
+        if !names.is_readable {
+            known.all().for_each(|name| self.triggers.account(name));
+            return;
+        }
+        for account in &names.names.accounts {
+            known.with(account.as_str()).iter().for_each(|name| self.triggers.account(name));
         }
     }
 
     fn namespace_changed(&self, namespace: &str) {
-        for object in self.objects().iter().filter(|object| object.namespace().as_deref() == Some(namespace)) {
-            self.triggers.object(&ObjectRef::from_obj(&**object));
+        let keys: Vec<ObjectKey> = self.memory.index(|index| index.in_namespace(namespace).cloned().collect());
+        for key in keys {
+            self.look_at(&key);
         }
-        for account in self.accounts() {
-            self.triggers.account(&account.name_any());
-        }
+        self.known_accounts().all().for_each(|name| self.triggers.account(name));
     }
-}
-
-/// Whether an object's spec or inventory names the account. One that does not decode may name any.
-#[must_use]
-pub fn names_account(object: &Guarded, account: &str) -> bool {
-    let Ok(object) = &object.0 else { return true };
-    object.spec.tools_account.id == account
-        || object.spec.dev_account.id == account
-        || object.status.iter().flat_map(|status| &status.inventory).any(|item| item.account == account)
 }
 
 /// The key of an object.

@@ -23,7 +23,7 @@ use kube::{
 };
 
 use super::{
-    Caches, Guarded,
+    Caches, Guarded, accounts_of,
     feeds::{LeftBehind, Unheld},
     key_of,
 };
@@ -34,7 +34,8 @@ use crate::{
         watch::{Watching, is_of_one_namespace, relisting, whether_unlistable, with_store_emptied},
     },
     controller::{context::FINALIZER, status_inventory::read_inventory},
-    domain::{ids::ObjectKey, inventory::Inventory},
+    domain::{ids::ObjectKey, inventory::Inventory, validate::validate},
+    engine::index::{Names, Shown},
 };
 
 /// What one watch brings.
@@ -81,7 +82,7 @@ impl Intake {
 
     /// Takes what the watch brings; returns the objects that are worth a look.
     pub(super) fn take(&mut self, event: watcher::Result<watcher::Event<Guarded>>) -> Vec<Brought> {
-        let mut brought = Vec::new();
+        let (mut brought, is_listed) = (Vec::new(), event.is_ok());
         // What may not be listed is known as such before it leaves the store.
         let is_end = matches!(event, Ok(watcher::Event::InitDone));
         if !is_end {
@@ -89,7 +90,7 @@ impl Intake {
         }
         for event in with_store_emptied(event, self.namespace.is_some()) {
             match event {
-                Ok(event) => brought.extend(self.apply(event).into_iter().map(Ok)),
+                Ok(event) => brought.extend(self.apply(event, is_listed).into_iter().map(Ok)),
                 Err(error) => brought.push(Err(error)),
             }
         }
@@ -114,7 +115,9 @@ impl Intake {
         }
     }
 
-    fn apply(&mut self, event: watcher::Event<Guarded>) -> Vec<Arc<Guarded>> {
+    /// Takes an event into the store; `is_listed` says whether it is from the API server, or empties the store of what may not
+    /// be listed any more.
+    fn apply(&mut self, event: watcher::Event<Guarded>, is_listed: bool) -> Vec<Arc<Guarded>> {
         let known = if matches!(event, watcher::Event::InitDone) { self.store.state() } else { Vec::new() };
         let digests = match &event {
             watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
@@ -133,9 +136,9 @@ impl Intake {
                 self.listed.extend(digests);
                 Vec::new()
             }
-            watcher::Event::InitDone => self.end_of_list(&known),
+            watcher::Event::InitDone => self.end_of_list(&known, is_listed),
             watcher::Event::Apply(object) => {
-                self.caches.index_pipeline(&object);
+                self.caches.show(&object);
                 let is_news = digests.is_some_and(|(_, digests)| self.caches.is_news(&object, digests));
                 if is_news { vec![Arc::new(object)] } else { Vec::new() }
             }
@@ -149,15 +152,19 @@ impl Intake {
     }
 
     /// Everything that changed since it was last seen is looked at, and what the list does not have is gone.
-    fn end_of_list(&mut self, known: &[Arc<Guarded>]) -> Vec<Arc<Guarded>> {
+    fn end_of_list(&mut self, known: &[Arc<Guarded>], is_listed: bool) -> Vec<Arc<Guarded>> {
         let mut there = self.store.state();
         for object in vanished(known, &there) {
-            self.caches.note_left_behind(object);
+            // A store that was emptied says nothing of what is there.
+            if is_listed {
+                self.caches.note_left_behind(object);
+            }
+            self.caches.forget(object);
             self.caches.object_changed(object);
         }
         let listed = std::mem::take(&mut self.listed);
         for object in &there {
-            self.caches.index_pipeline(object);
+            self.caches.show(object);
         }
         self.caches.forget_all_but_known();
         there.retain(|object| {
@@ -168,6 +175,41 @@ impl Intake {
 }
 
 impl Caches {
+    /// What an object names, as the watch shows it.
+    pub(super) fn shown(&self, object: &Guarded) -> Shown {
+        let uid = object.uid().unwrap_or_default();
+        let Ok(known) = &object.0 else { return Shown { uid, ..Shown::default() } };
+        let accounts = accounts_of(known).into_iter().collect();
+        let names = Names { accounts, ..Names::default() }.and_held(&read_inventory(known));
+        let names = match validate(&key_of(known), &known.spec, &self.installation) {
+            Ok(declared) => names.and_declared(&declared),
+            Err(_) => names,
+        };
+        Shown { uid, is_readable: true, names }
+    }
+
+    fn show(&self, object: &Guarded) {
+        let shown = self.shown(object);
+        self.memory.index(|index| index.put(&key_of(object), shown));
+    }
+
+    /// Forgets an object that is gone; another one may have its name.
+    fn forget(&self, object: &Guarded) {
+        let (key, uid) = (key_of(object), object.uid().unwrap_or_default());
+        let is_gone = self.memory.index(|index| {
+            let is_gone = index.key(&uid) == Some(&key);
+            if is_gone {
+                index.remove(&key);
+            }
+            is_gone
+        });
+        self.memory.regular.disturb(&key);
+        self.memory.forget(&uid);
+        if is_gone {
+            self.metrics.forget(&key);
+        }
+    }
+
     /// Whether an object is another one than it was, and not only by what we wrote ourselves.
     fn is_news(&self, object: &Guarded, (content, status): Digests) -> bool {
         let uid = object.uid().unwrap_or_default();

@@ -12,12 +12,12 @@ use kube::{
     runtime::{WatchStreamExt, reflector::store::Writer, watcher},
 };
 
-use super::{Caches, Guarded, GuardedAccount, GuardedNamespace, key_of};
+use super::{Caches, GuardedAccount, GuardedNamespace, key_of};
 use crate::{
     api::AwsAccount,
     cluster::{
         digest::{content, digest_of},
-        watch::{Watching, relisting},
+        watch::{Watching, after_the_list, relisting},
     },
     controller::context::FINALIZER,
     domain::ids::ObjectKey,
@@ -32,7 +32,7 @@ impl Caches {
         let seen: Arc<Mutex<HashMap<String, u64>>> = Arc::default();
         let (caches, failing, learning) = (self.clone(), self.clone(), self);
         let learn = move |learned: Watching<'_>| learning.note_watching::<AwsAccount>(None, &learned);
-        let events = relisting(api, learn).default_backoff().reflect(writer);
+        let events = after_the_list(relisting(api, learn).default_backoff().reflect(writer));
         let mut first = true;
         events
             .inspect_err(move |error| failing.note_failure::<AwsAccount>(error))
@@ -42,7 +42,9 @@ impl Caches {
                     watcher::Event::Apply(object) | watcher::Event::InitApply(object) => (object, false),
                     watcher::Event::Delete(object) => (object, true),
                     watcher::Event::InitDone => {
-                        let there = caches.accounts().iter().map(|account| account.name_any()).collect();
+                        let accounts = caches.accounts();
+                        caches.known_accounts().replace(&accounts);
+                        let there = accounts.iter().map(|account| account.name_any()).collect();
                         caches.metrics.retain_accounts(&there);
                         caches.forget_all_but_known();
                         return future::ok(None);
@@ -50,8 +52,11 @@ impl Caches {
                     watcher::Event::Init => return future::ok(None),
                 };
                 if gone {
+                    caches.known_accounts().remove(&object.name_any());
                     caches.metrics.forget_account(&object.name_any());
                     caches.memory.forget(&object.uid().unwrap_or_default());
+                } else {
+                    caches.known_accounts().put(&object);
                 }
                 let digest = content(&object, FINALIZER);
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,9 +82,7 @@ impl Caches {
         let seen: Arc<Mutex<HashMap<String, u64>>> = Arc::default();
         let (caches, failing, learning, mut first) = (self.clone(), self.clone(), self.clone(), true);
         let learn = move |learned: Watching<'_>| learning.note_watching::<Namespace>(None, &learned);
-        relisting(api, learn)
-            .default_backoff()
-            .reflect(writer)
+        after_the_list(relisting(api, learn).default_backoff().reflect(writer))
             .inspect_err(move |error| failing.note_failure::<Namespace>(error))
             .inspect_ok(move |event| caches.note(&mut first, event))
             .applied_objects()
@@ -96,21 +99,6 @@ impl Caches {
             .boxed()
     }
 
-    pub(super) fn index_pipeline(&self, object: &Guarded) {
-        match &object.0 {
-            Ok(known) => self.index().put(&key_of(object), known),
-            Err(_) => self.index().remove(&key_of(object)),
-        }
-    }
-
-    /// Forgets an object that is gone.
-    pub(super) fn forget(&self, object: &Guarded) {
-        self.index().remove(&key_of(object));
-        self.memory.regular.disturb(&key_of(object));
-        self.memory.forget(object.uid().as_deref().unwrap_or_default());
-        self.metrics.forget(&key_of(object));
-    }
-
     /// Forgets what went while a watch was interrupted, of which it tells nothing.
     pub(super) fn forget_all_but_known(&self) {
         if *self.filling.borrow() > 0 {
@@ -122,7 +110,6 @@ impl Caches {
         let keys: BTreeSet<ObjectKey> = objects.iter().map(|object| key_of(&**object)).collect();
         self.memory.retain(&uids);
         self.memory.regular.retain(|key| keys.contains(key));
-        self.index().retain(&keys);
         self.metrics.retain(&keys);
     }
 }

@@ -212,8 +212,6 @@ pub struct Others {
     pub proof: Proof,
     /// By pipeline role, the characters that its assume policy may have, where it is known to be less than the quota.
     pub room: BTreeMap<RoleId, usize>,
-    /// Invoke roles of objects whose needs are known without a look at AWS.
-    pub explained: BTreeSet<RoleId>,
 }
 
 /// Why a policy that nobody declared stays on our role although it allows something.

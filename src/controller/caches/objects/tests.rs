@@ -1,3 +1,4 @@
+use futures::FutureExt;
 use serde_json::{Value, json};
 
 use super::*;
@@ -23,14 +24,15 @@ fn edited(name: &str, generation: i64) -> Guarded {
 }
 
 /// Caches whose client asks nobody, and the intake of all namespaces.
-fn intake() -> (Arc<Caches>, Intake) {
+fn intake() -> (Arc<Caches>, Intake, BoxStream<'static, LeftBehind>) {
     let nowhere = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
     let client = kube::Client::try_from(nowhere).unwrap();
     let (memory, metrics) = (Arc::new(Memory::default()), Arc::new(Metrics::default()));
-    let (caches, _) = Caches::open(&client, &["payments".to_owned()], &memory, &metrics, &Readiness::default());
-    let writer = Writer::default();
-    let intake = Intake::new(caches.clone(), Some("payments".to_owned()), writer);
-    (caches, intake)
+    let installation = "index".parse().unwrap();
+    let (caches, feeds) =
+        Caches::open(&client, &installation, &["payments".to_owned()], &memory, &metrics, &Readiness::default());
+    let intake = Intake::new(caches.clone(), Some("payments".to_owned()), Writer::default());
+    (caches, intake, feeds.left_behind)
 }
 
 fn take(intake: &mut Intake, event: watcher::Event<Guarded>) -> Vec<String> {
@@ -60,7 +62,7 @@ fn an_object_that_a_new_list_does_not_have_is_gone_even_if_another_has_its_name(
 
 #[tokio::test]
 async fn at_the_end_of_a_list_what_changed_since_it_was_last_seen_is_looked_at_and_nothing_else() {
-    let (_caches, mut intake) = intake();
+    let (_caches, mut intake, _) = intake();
     assert_eq!(list(&mut intake, [object("a"), object("b"), object("c")]), ["a", "b", "c"]);
     assert_eq!(take(&mut intake, watcher::Event::Apply(edited("b", 2))), ["b"]);
     // In what follows b is as it was known, a was edited, c is gone, and d is new.
@@ -70,7 +72,7 @@ async fn at_the_end_of_a_list_what_changed_since_it_was_last_seen_is_looked_at_a
 
 #[tokio::test]
 async fn a_list_that_breaks_off_between_two_pages_loses_nothing() {
-    let (_caches, mut intake) = intake();
+    let (_caches, mut intake, _) = intake();
     list(&mut intake, [object("a")]);
     take(&mut intake, watcher::Event::Init);
     take(&mut intake, watcher::Event::InitApply(object("new")));
@@ -84,7 +86,7 @@ async fn a_list_that_breaks_off_between_two_pages_loses_nothing() {
 
 #[tokio::test]
 async fn an_entry_does_not_grow_with_what_nobody_reads() {
-    let (_caches, mut intake) = intake();
+    let (_caches, mut intake, _) = intake();
     let plain = manifest("plain", "1");
     let mut large = manifest("large", "2");
     let filler = "x".repeat(250_000);
@@ -109,9 +111,35 @@ async fn an_entry_does_not_grow_with_what_nobody_reads() {
     assert!(kept("plain") < 4_096, "{}", kept("plain"));
 }
 
+fn with_something(name: &str) -> Guarded {
+    let mut manifest = manifest(name, &format!("{UID}{name}"));
+    manifest["status"] = json!({"inventory": [{"kind": "InvokeRole", "account": "222222222222",
+        "resource": "arn:aws:iam::222222222222:role/theirs", "writtenAt": "2026-01-01T00:00:00Z"}]});
+    serde_json::from_value(manifest).unwrap()
+}
+
+#[tokio::test]
+async fn what_a_list_lacks_has_left_something_behind_and_what_may_not_be_listed_any_more_has_not() {
+    let (caches, mut intake, mut left) = intake();
+    list(&mut intake, [with_something("stays"), with_something("goes")]);
+    let account = |id: &str| caches.naming(id).into_iter().map(|key| key.name).collect::<Vec<_>>();
+    assert_eq!(account("222222222222"), ["goes", "stays"]);
+    list(&mut intake, [with_something("stays")]);
+    assert_eq!(left.next().await.unwrap().object.name.as_deref(), Some("goes"));
+    assert_eq!(account("222222222222"), ["stays"]);
+    let status = kube::core::Status { code: 403, ..kube::core::Status::default() };
+    let refused = watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)));
+    assert!(intake.take(Err(refused)).iter().all(Result::is_err));
+    assert!(intake.store.state().is_empty(), "nobody may act on what may have changed");
+    assert!(account("222222222222").is_empty());
+    assert!(left.next().now_or_never().is_none(), "it may well be there");
+    assert_eq!(list(&mut intake, [with_something("stays")]), ["stays"]);
+    assert!(left.next().now_or_never().is_none());
+}
+
 #[tokio::test]
 async fn a_changed_label_is_news_although_labels_are_not_kept() {
-    let (_caches, mut intake) = intake();
+    let (_caches, mut intake, _) = intake();
     list(&mut intake, [object("a")]);
     let labelled = |value: &str| {
         let mut object = object("a");

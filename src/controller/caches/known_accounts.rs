@@ -1,0 +1,89 @@
+//! The `AwsAccount`s by their account ids, and as the gate looks at them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, MutexGuard, PoisonError},
+};
+
+use kube::{ResourceExt, runtime::reflector::Store};
+
+use super::{Caches, GuardedAccount};
+use crate::domain::{account_status, gate::Account, ids::InstallationId};
+
+/// What is known of them, kept right with each event.
+#[derive(Debug, Default)]
+pub(super) struct KnownAccounts {
+    /// The account id by name; none for one that does not decode.
+    ids: BTreeMap<String, Option<String>>,
+    names: HashMap<String, BTreeSet<String>>,
+    /// Made anew when it is asked for after a change.
+    for_gate: Option<Arc<[Account]>>,
+}
+
+impl KnownAccounts {
+    /// Takes note of an account as it is now.
+    pub(super) fn put(&mut self, account: &GuardedAccount) {
+        let name = account.name_any();
+        self.remove(&name);
+        let id = account.0.as_ref().ok().map(|account| account.spec.account_id.clone());
+        if let Some(id) = &id {
+            self.names.entry(id.clone()).or_default().insert(name.clone());
+        }
+        self.ids.insert(name, id);
+    }
+
+    /// Takes note that an account is gone.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.for_gate = None;
+        let Some(Some(id)) = self.ids.remove(name) else { return };
+        if let Some(names) = self.names.get_mut(&id) {
+            names.remove(name);
+            if names.is_empty() {
+                self.names.remove(&id);
+            }
+        }
+    }
+
+    /// Takes note of all accounts, at the end of a list.
+    pub(super) fn replace(&mut self, accounts: &[Arc<GuardedAccount>]) {
+        *self = Self::default();
+        for account in accounts {
+            self.put(account);
+        }
+    }
+
+    /// The names of those with this account id.
+    pub(super) fn with(&self, id: &str) -> Vec<String> {
+        self.names.get(id).into_iter().flatten().cloned().collect()
+    }
+
+    /// The names of all.
+    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
+        self.ids.keys().map(String::as_str)
+    }
+
+    /// All that decode, as the gate looks at them.
+    pub(super) fn for_gate(&mut self, store: &Store<GuardedAccount>, installation: &InstallationId) -> Arc<[Account]> {
+        self.for_gate.get_or_insert_with(|| accounts_in(store, installation)).clone()
+    }
+}
+
+fn accounts_in(store: &Store<GuardedAccount>, installation: &InstallationId) -> Arc<[Account]> {
+    let finalizer = account_status::in_use_finalizer(installation.as_str());
+    let accounts = store.state();
+    let accounts = accounts.iter().filter_map(|account| account.0.as_ref().ok());
+    accounts
+        .map(|account| Account {
+            name: account.name_any(),
+            spec: account.spec.clone(),
+            deleting: account.metadata.deletion_timestamp.is_some(),
+            held: account.finalizers().contains(&finalizer),
+        })
+        .collect()
+}
+
+impl Caches {
+    pub(super) fn known_accounts(&self) -> MutexGuard<'_, KnownAccounts> {
+        self.known_accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,198 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn key(number: usize) -> ObjectKey {
+    ObjectKey { namespace: format!("n{}", number % 3), name: format!("o{number}") }
+}
+
+fn account(number: usize) -> AccountId {
+    format!("{number:012}").parse().unwrap()
+}
+
+fn role(number: usize) -> RoleId {
+    // Of one role whoever writes it may choose the case.
+    let name = if number.is_multiple_of(2) { format!("Role{}", number / 2) } else { format!("rOLE{}", number / 2) };
+    RoleId { account: account(1), name: name.parse().unwrap() }
+}
+
+/// What names a few of few things, so that objects meet.
+fn names() -> impl Strategy<Value = Names> {
+    let few = || prop::collection::btree_set(0_usize..4, 0..3);
+    (few(), few(), few(), few()).prop_map(|(accounts, pipelines, functions, roles)| {
+        let region: Region = "eu-west-1".parse().unwrap();
+        Names {
+            accounts: accounts.into_iter().map(account).collect(),
+            pipelines: pipelines
+                .into_iter()
+                .map(|number| (account(1), region.clone(), format!("p{number}").parse().unwrap()))
+                .collect(),
+            functions: functions
+                .into_iter()
+                .map(|number| (account(2), region.clone(), format!("f{number}").parse().unwrap()))
+                .collect(),
+            roles: roles.into_iter().map(role).collect(),
+        }
+    })
+}
+
+#[derive(Clone, Debug)]
+enum Update {
+    /// The watch shows an object; another UID is another object of the same name.
+    Put(usize, usize, bool, Names),
+    /// It shows that an object is gone.
+    Remove(usize),
+    /// A list has these and no others.
+    List(Vec<(usize, usize, bool, Names)>),
+    /// This process recorded or planned something, before or after the watch shows the object.
+    Own(usize, Names),
+    /// What it knows of a UID is forgotten.
+    Forget(usize),
+}
+
+fn update() -> impl Strategy<Value = Update> {
+    let object = || (0_usize..5, 0_usize..8, prop::bool::weighted(0.8), names());
+    prop_oneof![
+        6 => object().prop_map(|(key, uid, readable, names)| Update::Put(key, uid, readable, names)),
+        2 => (0_usize..5).prop_map(Update::Remove),
+        1 => prop::collection::vec(object(), 0..5).prop_map(Update::List),
+        4 => (0_usize..8, names()).prop_map(|(uid, names)| Update::Own(uid, names)),
+        1 => (0_usize..8).prop_map(Update::Forget),
+    ]
+}
+
+/// The objects as they are, without any map.
+#[derive(Default)]
+struct World {
+    shown: BTreeMap<ObjectKey, Shown>,
+    own: BTreeMap<String, Names>,
+}
+
+fn uid(key: usize, uid: usize) -> String {
+    // A UID is one object's for ever.
+    format!("{key}-{uid}")
+}
+
+fn apply(index: &mut Index, world: &mut World, update: Update) {
+    let mut put = |number: usize, uid: String, is_readable: bool, names: Names| {
+        let shown = Shown { uid, is_readable, names };
+        index.put(&key(number), shown.clone());
+        world.shown.insert(key(number), shown);
+    };
+    match update {
+        Update::Put(number, of, readable, names) => put(number, uid(number, of), readable, names),
+        Update::Remove(number) => {
+            index.remove(&key(number));
+            world.shown.remove(&key(number));
+        }
+        Update::List(objects) => {
+            let listed: BTreeSet<ObjectKey> = objects.iter().map(|(number, ..)| key(*number)).collect();
+            for (number, of, readable, names) in objects {
+                put(number, uid(number, of), readable, names);
+            }
+            let gone: Vec<ObjectKey> = world.shown.keys().filter(|key| !listed.contains(*key)).cloned().collect();
+            for key in gone {
+                index.remove(&key);
+                world.shown.remove(&key);
+            }
+        }
+        Update::Own(of, names) => {
+            index.own(&uid(of % 5, of), names.clone());
+            world.own.insert(uid(of % 5, of), names);
+        }
+        Update::Forget(of) => {
+            index.own(&uid(of % 5, of), Names::default());
+            world.own.remove(&uid(of % 5, of));
+        }
+    }
+}
+
+/// The maps made from scratch.
+fn from_scratch(world: &World) -> Index {
+    let mut index = Index::default();
+    for (uid, names) in &world.own {
+        index.own(uid, names.clone());
+    }
+    for (key, shown) in &world.shown {
+        index.put(key, shown.clone());
+    }
+    index
+}
+
+fn all_that(world: &World, is: impl Fn(&Names) -> bool) -> BTreeSet<ObjectKey> {
+    let empty = Names::default();
+    let names = |shown: &Shown| is(&shown.names) || is(world.own.get(&shown.uid).unwrap_or(&empty));
+    world.shown.iter().filter(|(_, shown)| names(shown)).map(|(key, _)| key.clone()).collect()
+}
+
+proptest! {
+    #[test]
+    fn whatever_was_updated_the_maps_are_those_of_the_objects_as_they_are(updates in prop::collection::vec(update(), 1..40)) {
+        let (mut index, mut world) = (Index::default(), World::default());
+        for update in updates {
+            apply(&mut index, &mut world, update);
+        }
+        let fresh = from_scratch(&world);
+        prop_assert_eq!(&index.accounts, &fresh.accounts);
+        prop_assert_eq!(&index.pipelines, &fresh.pipelines);
+        prop_assert_eq!(&index.functions, &fresh.functions);
+        prop_assert_eq!(&index.roles, &fresh.roles);
+        prop_assert_eq!(&index.namespaces, &fresh.namespaces);
+        prop_assert_eq!(&index.unreadable, &fresh.unreadable);
+        prop_assert_eq!(&index.keys, &fresh.keys);
+        // And by what the objects name, which no map was asked for.
+        for number in 0..4 {
+            let found: BTreeSet<ObjectKey> = index.in_account(&account(number)).cloned().collect();
+            prop_assert_eq!(found, all_that(&world, |names| names.accounts.contains(&account(number))));
+            let found: BTreeSet<ObjectKey> = index.of_role(&role(number)).cloned().collect();
+            prop_assert_eq!(found, all_that(&world, |names| names.roles.contains(&role(number))));
+        }
+        for number in 0..4 {
+            let mut may = all_that(&world, |names| names.accounts.contains(&account(number)));
+            may.extend(index.all_unreadable().cloned());
+            prop_assert_eq!(index.count_in_account(&account(number)), may.len());
+        }
+        let unreadable: BTreeSet<&ObjectKey> = world.shown.iter().filter(|(_, it)| !it.is_readable).map(|(key, _)| key).collect();
+        prop_assert_eq!(index.all_unreadable().collect::<BTreeSet<_>>(), unreadable);
+    }
+}
+
+fn shown(number: usize, names: Names) -> Shown {
+    Shown { uid: number.to_string(), is_readable: true, names }
+}
+
+fn in_accounts(numbers: impl IntoIterator<Item = usize>) -> Names {
+    Names { accounts: numbers.into_iter().map(account).collect(), ..Names::default() }
+}
+
+#[test]
+fn an_update_moves_the_entries_of_one_object_however_many_there_are() {
+    let mut index = Index::default();
+    for number in 0..10_000 {
+        // All of them in one account, as those of one tools account are.
+        assert_eq!(index.put(&key(number), shown(number, in_accounts([0, 1 + number % 20]))), 2);
+    }
+    assert_eq!(index.in_account(&account(0)).len(), 10_000);
+    assert_eq!(index.put(&key(7), shown(7, in_accounts([0, 8]))), 0, "as it was");
+    assert_eq!(index.put(&key(7), shown(7, in_accounts([0, 9]))), 2, "one out, one in");
+    assert_eq!(index.own("7", in_accounts([8, 9])), 1);
+    assert_eq!(index.own("7", Names::default()), 1);
+    assert_eq!(index.remove(&key(7)), 2);
+    assert_eq!(index.remove(&key(7)), 0);
+}
+
+#[test]
+fn what_was_planned_for_an_object_is_not_another_ones_of_the_same_name() {
+    let mut index = Index::default();
+    let planned = Names { roles: [role(2)].into(), ..Names::default() };
+    index.own("first", planned);
+    assert_eq!(index.of_role(&role(2)).count(), 0, "the watch has not shown it");
+    let put = |index: &mut Index, uid: &str| {
+        index.put(&key(0), Shown { uid: uid.to_owned(), is_readable: true, names: Names::default() });
+    };
+    put(&mut index, "first");
+    assert_eq!(index.of_role(&role(3)).collect::<Vec<_>>(), [&key(0)], "whatever the case of its name");
+    put(&mut index, "second");
+    assert_eq!(index.of_role(&role(2)).count(), 0);
+    assert_eq!((index.key("first"), index.key("second")), (None, Some(&key(0))));
+}
