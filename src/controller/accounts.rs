@@ -16,7 +16,7 @@ use super::{
     context::{Context, FINALIZER},
     events, gate_input,
     outcome::Verdict,
-    reconcile::{Error, backoff},
+    reconcile::{Error, backoff, conflict},
     status_inventory::read_inventory,
 };
 use crate::{
@@ -86,14 +86,14 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
     if account.metadata.deletion_timestamp.is_some() || !looked_at || left {
         return leave(account, context, &finalizer, held).await;
     }
-    let mut current = account.clone();
+    let (mut current, uid) = (account.clone(), account.uid().unwrap_or_default());
     if ours && !held {
         current = set_finalizers(account, context, |finalizers| finalizers.push(finalizer)).await?;
     }
     let Some(reason) = look(&mut current, context).await? else {
-        return Ok(Action::requeue(Duration::from_millis(500)));
+        return Ok(conflict(context, &uid));
     };
-    let uid = account.uid().unwrap_or_default();
+    context.memory.attempts(&uid, |attempts| attempts.conflicts = 0);
     if reason.class() == ReasonClass::Reconciling {
         return Ok(backoff(context, &uid));
     }

@@ -46,6 +46,8 @@ pub struct Attempts {
     pub propagation: u32,
     /// Looks in a row that failed.
     pub failed_looks: u32,
+    /// Writes in a row that met a newer object.
+    pub conflicts: u32,
 }
 
 /// What the watch last showed of an object, as digests.

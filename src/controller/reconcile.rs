@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kube::{Resource, ResourceExt, runtime::controller::Action};
+use kube::{Api, Resource, ResourceExt, runtime::controller::Action};
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, error::Elapsed, timeout},
@@ -18,13 +18,13 @@ use super::{
     record, remove, report,
 };
 use crate::{
-    api::Reason,
-    cluster::Undecodable,
+    api::{CrossAccountInvoke, Reason},
+    cluster::{Decoded, Undecodable},
     domain::{conditions, retry, status},
 };
 
-/// How soon a reconcile is redone whose status write met a newer object; the watch brings that object meanwhile.
-const AFTER_CONFLICT: Duration = Duration::from_millis(500);
+/// After so many conflicts in a row an object is read from the API server: its watch does not show it.
+const READ_AFTER: u32 = 2;
 
 /// A reconcile that could not even report: the API server did not take its writes.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +74,17 @@ async fn once(object: &Guarded, context: &Context, slot: Option<OwnedSemaphorePe
         Err(invalid) => return report::undecodable(context, invalid).await,
     };
     let uid = object.uid().unwrap_or_default();
+    let read;
+    let object = if context.memory.attempts(&uid, |attempts| attempts.conflicts) < READ_AFTER {
+        object
+    } else {
+        match read_singly(context, object).await? {
+            Some(now) => read = now,
+            // It is another one by now, or gone: that is the watch's to show.
+            None => return Ok(conflict(context, &uid)),
+        }
+        &read
+    };
     let deleting = object.meta().deletion_timestamp.is_some();
     let held = object.finalizers().iter().any(|name| name == FINALIZER);
     if context.memory.is_finished(&uid) || (deleting && !held) {
@@ -103,7 +114,7 @@ async fn once(object: &Guarded, context: &Context, slot: Option<OwnedSemaphorePe
             events::deeds(&mut pass).await;
             return match halt {
                 Halt::Kubernetes(error) => Err(Error::Kubernetes(error)),
-                Halt::Conflict | Halt::Anew | Halt::Verdict(_) => Ok(Action::requeue(AFTER_CONFLICT)),
+                Halt::Conflict | Halt::Anew | Halt::Verdict(_) => Ok(conflict(context, &uid)),
             };
         }
         Err(_) => Verdict::of(
@@ -113,9 +124,12 @@ async fn once(object: &Guarded, context: &Context, slot: Option<OwnedSemaphorePe
         ),
     };
     match report::report(&mut pass, &verdict).await {
-        Ok(()) => Ok(next(&pass, next_look(&pass), &verdict)),
+        Ok(()) => {
+            context.memory.attempts(&uid, |attempts| attempts.conflicts = 0);
+            Ok(next(&pass, next_look(&pass), &verdict))
+        }
         Err(Halt::Kubernetes(error)) => Err(Error::Kubernetes(error)),
-        Err(_) => Ok(Action::requeue(AFTER_CONFLICT)),
+        Err(_) => Ok(conflict(context, &uid)),
     }
 }
 
@@ -129,6 +143,31 @@ async fn at_aws(pass: &mut Pass<'_>, deleting: bool) -> Result<Result<Verdict, H
         converge::run(pass).await
     })
     .await
+}
+
+/// The growing delay of an object or account whose writes meet newer ones.
+pub(super) fn conflict(context: &Context, uid: &str) -> Action {
+    let in_a_row = context.memory.attempts(uid, |attempts| {
+        attempts.conflicts = attempts.conflicts.saturating_add(1);
+        attempts.conflicts
+    });
+    Action::requeue(retry::conflict(in_a_row))
+}
+
+/// The object as the API server has it, whose watch has not shown it after conflicts in a row.
+async fn read_singly(context: &Context, known: &CrossAccountInvoke) -> Result<Option<CrossAccountInvoke>, Error> {
+    let key = key_of(known);
+    let api: Api<Guarded> = Api::namespaced(context.client.clone(), &key.namespace);
+    let Some(Decoded(Ok(now))) = api.get_opt(&key.name).await.map_err(Box::new)? else { return Ok(None) };
+    if now.uid() != known.uid() {
+        return Ok(None);
+    }
+    if now.resource_version() != known.resource_version() {
+        context.metrics.read_singly();
+        context.caches.note_lagging(&key);
+        context.caches.learn(&now);
+    }
+    Ok(Some(now))
 }
 
 /// Withdraws what the object no longer wants of a pipeline. A look that did not come to its end says nothing about that.

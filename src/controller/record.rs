@@ -156,6 +156,7 @@ pub async fn write(pass: &mut Pass<'_>, status: CrossAccountInvokeStatus) -> Res
     let mut object = pass.object.clone();
     object.status = Some(status);
     pass.object = pass.api().replace_subresource("status", &pass.key.name, &PostParams::default(), &object).await?.0?;
+    pass.context.caches.learn(&pass.object);
     events::drift(pass).await;
     if let Some(message) = contested {
         events::contested(pass, message).await;
@@ -195,5 +196,6 @@ pub async fn hold(pass: &mut Pass<'_>) -> Result<(), Halt> {
     finalizers.push(FINALIZER.to_owned());
     let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": pass.object.resource_version()}});
     pass.object = pass.api().patch(&pass.key.name, &PatchParams::default(), &Patch::Merge(patch)).await?.0?;
+    pass.context.caches.learn(&pass.object);
     Ok(())
 }

@@ -76,6 +76,14 @@ pub fn propagation(attempt: u32) -> Duration {
     })
 }
 
+/// The delay after a write that met a newer object, the first in a row or a later one: 500 ms, doubled each time, to a minute.
+/// The watch brings that object meanwhile, unless it is stuck.
+#[must_use]
+pub fn conflict(in_a_row: u32) -> Duration {
+    let factor = 1_u32.checked_shl(in_a_row.saturating_sub(1)).unwrap_or(u32::MAX);
+    Duration::from_millis(500).saturating_mul(factor).min(Duration::from_mins(1))
+}
+
 /// The delay before what may not be watched is listed again: 1 s, doubled each time, to a minute.
 #[must_use]
 pub fn refused_watch(attempt: u32) -> Duration {
@@ -87,6 +95,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn conflicts_in_a_row_are_retried_less_and_less_often() {
+        for (in_a_row, millis) in [(0, 500), (1, 500), (2, 1_000), (3, 2_000), (7, 32_000), (8, 60_000), (99, 60_000)] {
+            assert_eq!(conflict(in_a_row), Duration::from_millis(millis), "{in_a_row}");
+        }
+    }
 
     #[test]
     fn propagation_is_tried_after_two_four_eight_then_every_fifteen_seconds() {

@@ -43,10 +43,25 @@ pub type GuardedAccount = Decoded<AwsAccount>;
 /// A namespace, or what is known of one that does not decode.
 pub type GuardedNamespace = Decoded<Namespace>;
 
+/// What the watch of one namespace, or of all, fills. This process's own writes do so too, before the watch shows them.
+#[derive(Clone)]
+struct Scope {
+    namespace: Option<String>,
+    store: Store<Guarded>,
+    writer: Arc<Mutex<Writer<Guarded>>>,
+}
+
+impl Scope {
+    fn new(namespace: Option<String>) -> Self {
+        let writer = Writer::default();
+        Self { namespace, store: writer.as_reader(), writer: Arc::new(Mutex::new(writer)) }
+    }
+}
+
 /// The stores of every kind that is read.
 pub struct Caches {
-    /// One store per watched namespace, or one of all.
-    objects: Vec<Store<Guarded>>,
+    /// One per watched namespace, or one of all.
+    objects: Vec<Scope>,
     /// Watched namespaces that cannot be listed.
     unlistable: Mutex<BTreeSet<String>>,
     /// What can be listed and may not be watched: kinds, and the one namespace if it is not all of them.
@@ -84,10 +99,8 @@ impl Caches {
         let mut pending = Vec::new();
         for scope in scopes {
             let (sender, asked) = mpsc::unbounded_channel();
-            let writer: Writer<Guarded> = Writer::default();
-            let store = writer.as_reader();
             senders.push((scope.clone(), sender));
-            pending.push((scope, writer, store, asked));
+            pending.push((Scope::new(scope), asked));
         }
         let (left_sender, left_behind) = mpsc::unbounded_channel();
         let (unheld_sender, unheld) = mpsc::unbounded_channel();
@@ -101,7 +114,7 @@ impl Caches {
         let account_writer: Writer<GuardedAccount> = Writer::default();
         let namespace_writer: Writer<GuardedNamespace> = Writer::default();
         let caches = Arc::new(Self {
-            objects: pending.iter().map(|(_, _, store, _)| store.clone()).collect(),
+            objects: pending.iter().map(|(scope, _)| scope.clone()).collect(),
             unlistable: Mutex::default(),
             unwatchable: Mutex::default(),
             all_unlistable: AtomicBool::new(false),
@@ -118,12 +131,13 @@ impl Caches {
         });
         let objects = pending
             .into_iter()
-            .map(|(scope, writer, store, asked)| {
-                let api: Api<Guarded> = match &scope {
+            .map(|(scope, asked)| {
+                let store = scope.store.clone();
+                let api: Api<Guarded> = match &scope.namespace {
                     Some(namespace) => Api::namespaced(client.clone(), namespace),
                     None => Api::all(client.clone()),
                 };
-                Feed { stream: caches.clone().object_stream(api, scope, writer), store, asked: channel_stream(asked) }
+                Feed { stream: caches.clone().object_stream(api, scope), store, asked: channel_stream(asked) }
             })
             .collect();
         let accounts = Feed {
@@ -138,14 +152,14 @@ impl Caches {
 
     /// Every object of the watched namespaces, for the end of a list alone.
     fn objects(&self) -> Vec<Arc<Guarded>> {
-        self.objects.iter().flat_map(Store::state).collect()
+        self.objects.iter().flat_map(|scope| scope.store.state()).collect()
     }
 
     /// One object.
     #[must_use]
     pub fn object(&self, key: &ObjectKey) -> Option<Arc<Guarded>> {
         let name = ObjectRef::new(&key.name).within(&key.namespace);
-        self.objects.iter().find_map(|store| store.get(&name))
+        self.objects.iter().find_map(|scope| scope.store.get(&name))
     }
 
     /// The objects with an action on a pipeline.

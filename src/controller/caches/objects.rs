@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError, atomic::Ordering},
 };
 
 use futures::{
@@ -15,21 +15,18 @@ use futures::{
 };
 use kube::{
     Api, Resource, ResourceExt,
-    runtime::{
-        WatchStreamExt,
-        reflector::{ObjectRef, Store, store::Writer},
-        watcher,
-    },
+    runtime::{WatchStreamExt, reflector::ObjectRef, watcher},
 };
 
 use super::{
-    Caches, Guarded, accounts_of,
+    Caches, Guarded, Scope, accounts_of,
     feeds::{LeftBehind, Unheld},
     key_of,
 };
 use crate::{
     api::CrossAccountInvoke,
     cluster::{
+        Decoded,
         digest::{NO_STATUS, content, status_digest},
         watch::{Watching, is_of_one_namespace, relisting, whether_unlistable, with_store_emptied},
     },
@@ -47,9 +44,7 @@ type Digests = (u64, u64);
 /// The watch of one namespace, or of all.
 pub(super) struct Intake {
     caches: Arc<Caches>,
-    namespace: Option<String>,
-    writer: Writer<Guarded>,
-    store: Store<Guarded>,
+    scope: Scope,
     /// Until the store was filled once.
     first: bool,
     /// The objects of a list that is not at its end.
@@ -60,14 +55,13 @@ impl Caches {
     pub(super) fn object_stream(
         self: Arc<Self>,
         api: Api<Guarded>,
-        namespace: Option<String>,
-        writer: Writer<Guarded>,
+        scope: Scope,
     ) -> BoxStream<'static, Result<Guarded, watcher::Error>> {
-        let (learning, scope) = (self.clone(), namespace.clone());
+        let (learning, namespace) = (self.clone(), scope.namespace.clone());
         let learn = move |learned: Watching<'_>| {
-            learning.note_watching::<CrossAccountInvoke>(scope.as_deref(), &learned);
+            learning.note_watching::<CrossAccountInvoke>(namespace.as_deref(), &learned);
         };
-        let mut intake = Intake::new(self, namespace, writer);
+        let mut intake = Intake::new(self, scope);
         let brought = relisting(api, learn).default_backoff().flat_map(move |event| stream::iter(intake.take(event)));
         // One at a time: a list can be long.
         brought.map(|object| object.map(|object| (*object).clone())).boxed()
@@ -75,9 +69,8 @@ impl Caches {
 }
 
 impl Intake {
-    pub(super) fn new(caches: Arc<Caches>, namespace: Option<String>, writer: Writer<Guarded>) -> Self {
-        let store = writer.as_reader();
-        Self { caches, namespace, writer, store, first: true, listed: HashMap::new() }
+    pub(super) fn new(caches: Arc<Caches>, scope: Scope) -> Self {
+        Self { caches, scope, first: true, listed: HashMap::new() }
     }
 
     /// Takes what the watch brings; returns the objects that are worth a look.
@@ -88,7 +81,7 @@ impl Intake {
         if !is_end {
             self.note(&event);
         }
-        for event in with_store_emptied(event, self.namespace.is_some()) {
+        for event in with_store_emptied(event, self.scope.namespace.is_some()) {
             match event {
                 Ok(event) => brought.extend(self.apply(event, is_listed).into_iter().map(Ok)),
                 Err(error) => brought.push(Err(error)),
@@ -103,12 +96,15 @@ impl Intake {
     /// Takes note of what can be listed.
     fn note(&mut self, event: &watcher::Result<watcher::Event<Guarded>>) {
         let caches = &self.caches;
-        match (event, &self.namespace) {
+        if event.is_ok() {
+            caches.note_alive(&self.scope);
+        }
+        match (event, &self.scope.namespace) {
             (Err(watcher::Error::InitialListFailed(error)), Some(_)) if is_of_one_namespace(error) => {}
             (Err(error), _) => caches.note_failure::<CrossAccountInvoke>(error),
             (Ok(event), _) => caches.note(&mut self.first, event),
         }
-        match (&self.namespace, whether_unlistable(event)) {
+        match (&self.scope.namespace, whether_unlistable(event)) {
             (Some(namespace), _) => caches.note_namespace(namespace, &mut self.first, event),
             (None, Some(unlistable)) => caches.all_unlistable.store(unlistable, Ordering::SeqCst),
             (None, None) => {}
@@ -118,7 +114,7 @@ impl Intake {
     /// Takes an event into the store; `is_listed` says whether it is from the API server, or empties the store of what may not
     /// be listed any more.
     fn apply(&mut self, event: watcher::Event<Guarded>, is_listed: bool) -> Vec<Arc<Guarded>> {
-        let known = if matches!(event, watcher::Event::InitDone) { self.store.state() } else { Vec::new() };
+        let known = if matches!(event, watcher::Event::InitDone) { self.scope.store.state() } else { Vec::new() };
         let digests = match &event {
             watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
                 Some((key_of(object), digests(object)))
@@ -126,7 +122,7 @@ impl Intake {
             watcher::Event::Delete(_) | watcher::Event::Init | watcher::Event::InitDone => None,
         };
         let event = event.modify(slim);
-        self.writer.apply_watcher_event(&event);
+        let is_later = self.scope.apply(&event);
         match event {
             watcher::Event::Init => {
                 self.listed.clear();
@@ -138,7 +134,9 @@ impl Intake {
             }
             watcher::Event::InitDone => self.end_of_list(&known, is_listed),
             watcher::Event::Apply(object) => {
-                self.caches.show(&object);
+                if is_later {
+                    self.caches.show(&object);
+                }
                 let is_news = digests.is_some_and(|(_, digests)| self.caches.is_news(&object, digests));
                 if is_news { vec![Arc::new(object)] } else { Vec::new() }
             }
@@ -153,7 +151,7 @@ impl Intake {
 
     /// Everything that changed since it was last seen is looked at, and what the list does not have is gone.
     fn end_of_list(&mut self, known: &[Arc<Guarded>], is_listed: bool) -> Vec<Arc<Guarded>> {
-        let mut there = self.store.state();
+        let mut there = self.scope.store.state();
         for object in vanished(known, &there) {
             // A store that was emptied says nothing of what is there.
             if is_listed {
@@ -174,7 +172,83 @@ impl Intake {
     }
 }
 
+impl Scope {
+    /// Takes an event into the store, unless it is about this very object as it was before. Says whether it did.
+    fn apply(&self, event: &watcher::Event<Guarded>) -> bool {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let watcher::Event::Apply(object) = event
+            && self.known(object).is_some_and(|known| version(&known) > version(object))
+        {
+            return false;
+        }
+        writer.apply_watcher_event(event);
+        true
+    }
+
+    /// Takes an answer of the API server into the store, if it has this very object as it was before.
+    fn advance(&self, object: Guarded) -> bool {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_later = self.known(&object).is_some_and(|known| version(&known) < version(&object));
+        if is_later {
+            writer.apply_watcher_event(&watcher::Event::Apply(object));
+        }
+        is_later
+    }
+
+    /// The very object as the store has it.
+    fn known(&self, object: &Guarded) -> Option<Arc<Guarded>> {
+        self.store.get(&ObjectRef::from_obj(object)).filter(|known| known.uid() == object.uid())
+    }
+
+    fn watches(&self, namespace: &str) -> bool {
+        self.namespace.as_deref().is_none_or(|watched| watched == namespace)
+    }
+
+    /// As what is said about its watch is kept.
+    fn watch(&self) -> String {
+        let of =
+            self.namespace.as_ref().map_or_else(|| "all namespaces".to_owned(), |name| format!("namespace {name}"));
+        format!("the watch of crossaccountinvokes in {of}")
+    }
+}
+
+/// Later versions of an object are larger (Kubernetes API concepts, resource versions).
+fn version(object: &Guarded) -> Option<u64> {
+    object.resource_version()?.parse().ok()
+}
+
 impl Caches {
+    /// Takes note of an object as the API server just answered with it, unless the watch has shown that it is gone or newer.
+    pub fn learn(&self, object: &CrossAccountInvoke) {
+        let mut object = Decoded(Ok(object.clone()));
+        slim(&mut object);
+        let namespace = object.namespace().unwrap_or_default();
+        let Some(scope) = self.objects.iter().find(|scope| scope.watches(&namespace)) else { return };
+        let shown = self.shown(&object);
+        let key = key_of(&object);
+        if scope.advance(object) {
+            self.memory.index(|index| index.put(&key, shown));
+        }
+    }
+
+    /// The watch has not shown what the API server has: it is said until the watch shows anything again.
+    pub fn note_lagging(&self, key: &ObjectKey) {
+        let Some(scope) = self.objects.iter().find(|scope| scope.watches(&key.namespace)) else { return };
+        let what = format!(
+            "{} lags behind: {key} was changed, and it has not shown that; such objects are read one by one meanwhile",
+            scope.watch()
+        );
+        if self.readiness.unlistable(&scope.watch(), &what) {
+            tracing::warn!("{what}");
+        }
+    }
+
+    fn note_alive(&self, scope: &Scope) {
+        if self.readiness.listable(&scope.watch()) {
+            tracing::info!("{} shows changes again", scope.watch());
+        }
+    }
+
     /// What an object names, as the watch shows it.
     pub(super) fn shown(&self, object: &Guarded) -> Shown {
         let uid = object.uid().unwrap_or_default();

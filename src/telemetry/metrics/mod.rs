@@ -134,6 +134,7 @@ pub struct Metrics {
     contested: Gauge,
     contested_of: Mutex<HashMap<ObjectKey, usize>>,
     namespaces_unlistable: Gauge,
+    read_singly: Counter,
     pipelines: PipelineMetrics,
     readings: Readings,
     build_info: Family<BuildLabels, Gauge>,
@@ -196,6 +197,12 @@ impl Metrics {
             "Watched namespaces whose CrossAccountInvokes cannot be listed or watched",
             namespaces_unlistable.clone(),
         );
+        let read_singly = Counter::default();
+        registry.register(
+            "objects_read_singly",
+            "CrossAccountInvokes read one by one, since their watch had not shown them after two conflicts in a row",
+            read_singly.clone(),
+        );
         let pipelines = PipelineMetrics::registered(registry);
         let readings = Readings::registered(registry);
         Self {
@@ -213,6 +220,7 @@ impl Metrics {
             contested,
             contested_of: Mutex::default(),
             namespaces_unlistable,
+            read_singly,
             pipelines,
             readings,
             build_info,
@@ -318,6 +326,11 @@ impl Metrics {
     /// How many watched namespaces cannot be listed or watched.
     pub fn namespaces_unlistable(&self, count: usize) {
         self.namespaces_unlistable.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// An object was read that its watch had not shown.
+    pub fn read_singly(&self) {
+        self.read_singly.inc();
     }
 
     /// An object that is gone is counted no more.

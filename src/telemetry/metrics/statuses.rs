@@ -104,9 +104,12 @@ impl Collector for Statuses {
 
 /// A series for every reason, so that one that appears is no surprise.
 fn by_reason(metric: &mut MetricEncoder<'_>, standings: &[Standing]) -> fmt::Result {
+    let mut counts: BTreeMap<&'static str, i64> = BTreeMap::new();
+    for standing in standings {
+        *counts.entry(standing.reason.into()).or_default() += 1;
+    }
     Reason::iter().try_for_each(|reason| {
-        let count = standings.iter().filter(|standing| standing.reason == reason).count();
-        value(metric, &labels(reason), i64::try_from(count).unwrap_or(i64::MAX))
+        value(metric, &labels(reason), counts.get(<&'static str>::from(reason)).copied().unwrap_or_default())
     })
 }
 

@@ -31,7 +31,7 @@ fn intake() -> (Arc<Caches>, Intake, BoxStream<'static, LeftBehind>) {
     let installation = "index".parse().unwrap();
     let (caches, feeds) =
         Caches::open(&client, &installation, &["payments".to_owned()], &memory, &metrics, &Readiness::default());
-    let intake = Intake::new(caches.clone(), Some("payments".to_owned()), Writer::default());
+    let intake = Intake::new(caches.clone(), caches.objects[0].clone());
     (caches, intake, feeds.left_behind)
 }
 
@@ -78,7 +78,7 @@ async fn a_list_that_breaks_off_between_two_pages_loses_nothing() {
     take(&mut intake, watcher::Event::InitApply(object("new")));
     let failed = watcher::Error::NoResourceVersion;
     assert!(intake.take(Err(failed)).iter().all(Result::is_err));
-    let store = intake.store.clone();
+    let store = intake.scope.store.clone();
     assert!(store.get(&ObjectRef::new("a").within("payments")).is_some(), "until the end what was known stays");
     assert_eq!(list(&mut intake, [object("a"), object("new")]), ["new"]);
     assert!(store.get(&ObjectRef::new("new").within("payments")).is_some());
@@ -102,7 +102,7 @@ async fn an_entry_does_not_grow_with_what_nobody_reads() {
     let objects = [plain, large, undecodable].map(|manifest| serde_json::from_str(&manifest.to_string()).unwrap());
     assert_eq!(list(&mut intake, objects).len(), 3);
     let kept = |name: &str| {
-        let object = intake.store.get(&ObjectRef::new(name).within("payments")).unwrap();
+        let object = intake.scope.store.get(&ObjectRef::new(name).within("payments")).unwrap();
         // What was decoded, as long as its text: each value is in it once.
         format!("{object:?}").len()
     };
@@ -130,11 +130,43 @@ async fn what_a_list_lacks_has_left_something_behind_and_what_may_not_be_listed_
     let status = kube::core::Status { code: 403, ..kube::core::Status::default() };
     let refused = watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)));
     assert!(intake.take(Err(refused)).iter().all(Result::is_err));
-    assert!(intake.store.state().is_empty(), "nobody may act on what may have changed");
+    assert!(intake.scope.store.state().is_empty(), "nobody may act on what may have changed");
     assert!(account("222222222222").is_empty());
     assert!(left.next().now_or_never().is_none(), "it may well be there");
     assert_eq!(list(&mut intake, [with_something("stays")]), ["stays"]);
     assert!(left.next().now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn what_the_api_server_answered_stays_until_the_watch_shows_something_newer() {
+    let (caches, mut intake, _left) = intake();
+    let at = |version: &str, stage: &str| {
+        let mut object = object("a");
+        object.meta_mut().resource_version = Some(version.to_owned());
+        object.0.as_mut().unwrap().spec.stage.name = stage.to_owned();
+        object
+    };
+    let stage = |caches: &Caches| {
+        let key = ObjectKey { namespace: "payments".to_owned(), name: "a".to_owned() };
+        caches.object(&key).unwrap().0.as_ref().unwrap().spec.stage.name.clone()
+    };
+    list(&mut intake, [at("9", "Listed")]);
+    caches.learn(at("11", "Written").0.as_ref().unwrap());
+    assert_eq!(stage(&caches), "Written");
+    take(&mut intake, watcher::Event::Apply(at("10", "Before")));
+    assert_eq!(stage(&caches), "Written", "an event from before our write");
+    caches.learn(at("9", "Late").0.as_ref().unwrap());
+    assert_eq!(stage(&caches), "Written", "a late answer");
+    take(&mut intake, watcher::Event::Apply(at("12", "After")));
+    assert_eq!(stage(&caches), "After");
+    let mut another = at("13", "Another");
+    another.meta_mut().uid = Some("another".to_owned());
+    take(&mut intake, watcher::Event::Delete(at("12", "After")));
+    caches.learn(at("14", "Gone").0.as_ref().unwrap());
+    assert!(intake.scope.store.state().is_empty(), "what is gone stays so");
+    take(&mut intake, watcher::Event::Apply(another));
+    caches.learn(at("14", "Gone").0.as_ref().unwrap());
+    assert_eq!(stage(&caches), "Another");
 }
 
 #[tokio::test]
