@@ -99,6 +99,10 @@ pub struct Run {
     /// A stalled AwsAccount is looked at again after this for ten minutes, since whoever sets an account up waits for it.
     #[arg(long, default_value = "30s", value_parser = duration)]
     pub account_retry: Duration,
+    /// Whether objects in place are looked at over a tenth of their interval after a start, a changed AwsAccount or a changed
+    /// namespace, and not all at once. What has still to be made, was changed or is asked for never waits.
+    #[arg(long, default_value_t = true, action = ArgAction::Set)]
+    pub spread_looks: bool,
     /// How long drift that was put right stays in the status.
     #[arg(long, default_value = "1h", value_parser = duration)]
     pub drift_retention: Duration,
@@ -183,6 +187,7 @@ mod tests {
         .map(|duration| duration.as_secs());
         assert_eq!(seconds, [60, 75, 10, 3600, 120, 15, 600, 1, 300, 300, 30, 3600, 3, 30, 3600]);
         assert_eq!((run.concurrency, run.grant_list_functions, run.metrics_per_object), (8, true, true));
+        assert!(run.spread_looks);
     }
 
     #[test]

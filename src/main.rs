@@ -178,6 +178,7 @@ async fn work(
             stalled_cap: options.stalled_retry,
             account: options.account_retry,
         },
+        spread_looks: options.spread_looks,
         drift_retention: options.drift_retention,
         list_functions: options.grant_list_functions,
     };

@@ -40,6 +40,8 @@ pub struct Settings {
     pub account_interval: Duration,
     /// Backoff and stalled delays.
     pub delays: Delays,
+    /// Whether looks at objects in place that have the same reason are spread over a tenth of their interval.
+    pub spread_looks: bool,
     /// How long corrected drift is kept in the status.
     pub drift_retention: Duration,
     /// Whether P1 also grants `lambda:ListFunctions`.

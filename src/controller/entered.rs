@@ -6,6 +6,7 @@ use super::{
     outcome::Verdict,
     pass::{Halt, Pass},
     sessions::Sessions,
+    spreading,
 };
 use crate::domain::{
     gate::Input,
@@ -46,6 +47,7 @@ impl Entered {
         pass.declare(&declared);
         let granted = gate(&declared, &gate_input(context, &declared.key), installation).map_err(Verdict::from)?;
         let sessions = Sessions::open(context, &pass.reader, &declared, &granted).await?;
+        context.memory.note_imposed(&pass.uid, spreading::imposed(&granted));
         if granted.today {
             pass.recall(&declared);
         }

@@ -123,6 +123,10 @@ struct Inner {
     /// Objects that the watch has shown with our finalizer.
     held: BTreeSet<String>,
     seen: HashMap<String, Seen>,
+    /// Until when the looks at objects are held back that are in place.
+    held_back: HashMap<String, Timestamp>,
+    /// What the accounts imposed on objects at their last look, as digests.
+    imposed: HashMap<String, u64>,
 }
 
 /// The memory, behind one lock that is never held across an await.
@@ -211,6 +215,7 @@ impl Memory {
         inner.removals.remove(uid);
         inner.notes.remove(uid);
         inner.own_statuses.remove(uid);
+        inner.imposed.remove(uid);
         inner.finished.insert(uid.to_owned());
         inner.renew(uid);
     }
@@ -241,6 +246,8 @@ impl Memory {
         inner.looking.remove(uid);
         inner.told.remove(uid);
         inner.held_looks.remove(uid);
+        inner.held_back.remove(uid);
+        inner.imposed.remove(uid);
         inner.arrived.remove(uid);
         inner.renew(uid);
     }
@@ -271,6 +278,8 @@ impl Memory {
         inner.looking.retain(|uid, _| uids.contains(uid));
         inner.told.retain(|uid, _| uids.contains(uid));
         inner.held_looks.retain(|uid, _| uids.contains(uid));
+        inner.held_back.retain(|uid, _| uids.contains(uid));
+        inner.imposed.retain(|uid, _| uids.contains(uid));
     }
 
     /// Remembers an action as it was read in place.
@@ -361,5 +370,6 @@ impl Memory {
 
 mod claims;
 mod evidence;
+mod spreading;
 #[cfg(test)]
 mod tests;

@@ -31,6 +31,7 @@ pub mod remove;
 pub mod report;
 pub mod role_changes;
 pub mod sessions;
+mod spreading;
 mod standing;
 pub mod startup;
 pub mod status_inventory;
@@ -80,7 +81,8 @@ pub async fn run(
     stop: watch::Receiver<bool>,
 ) {
     let memory = Arc::new(Memory::default());
-    let (caches, feeds) = Caches::open(&client, &settings.installation, watched, &memory, &metrics, &readiness);
+    let (installation, spreads) = (settings.installation.clone(), settings.spread_looks);
+    let (caches, feeds) = Caches::open(&client, &installation, watched, spreads, &memory, &metrics, &readiness);
     let concurrency = settings.concurrency;
     let waking = Arc::downgrade(&caches);
     aws.readers().on_change(move |object| {

@@ -16,6 +16,7 @@ use super::{
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
     record, remove, report,
+    spreading::held_back,
 };
 use crate::{
     api::{CrossAccountInvoke, Reason},
@@ -48,6 +49,11 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
     let span = tracing::info_span!("reconcile", object = %key_of(&*object));
     let limit = context.settings.reconcile_timeout;
     async {
+        // Until every cache is filled it cannot be told what other objects need.
+        context.caches.synced().await;
+        if let Some(left) = held_back(&object, &context) {
+            return Ok(Action::requeue(left));
+        }
         // Given back before the end by whoever only waits.
         let slot = context.slots.clone().acquire_owned().await.ok();
         let measured = context.metrics.reconciling("CrossAccountInvoke");
@@ -67,8 +73,6 @@ pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> A
 }
 
 async fn once(object: &Guarded, context: &Context, slot: Option<OwnedSemaphorePermit>) -> Result<Action, Error> {
-    // Until every cache is filled it cannot be told what other objects need.
-    context.caches.synced().await;
     let object = match &object.0 {
         Ok(object) => object,
         Err(invalid) => return report::undecodable(context, invalid).await,

@@ -64,6 +64,12 @@ pub fn jittered(interval: Duration, fraction: f64) -> Duration {
     interval.mul_f64(0.2f64.mul_add(fraction.clamp(0.0, 1.0), 0.9))
 }
 
+/// When an object is looked at that is one of many with the same reason to be: somewhere within a tenth of its interval.
+#[must_use]
+pub fn spread(interval: Duration, fraction: f64) -> Duration {
+    interval.mul_f64(0.1 * fraction.clamp(0.0, 1.0))
+}
+
 /// The delay before the next try of a pipeline update that AWS refused because our IAM change has not spread yet:
 /// 2, 4, 8, then 15 seconds. Most changes spread within ten.
 #[must_use]

@@ -9,7 +9,7 @@ mod watched;
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -23,7 +23,7 @@ use self::{
     feeds::{Feed, Feeds, Triggers, channel_stream},
     known_accounts::KnownAccounts,
 };
-use super::memory::Memory;
+use super::{context::Context, memory::Memory, spreading};
 use crate::{
     api::{AwsAccount, CrossAccountInvoke},
     cluster::Decoded,
@@ -74,6 +74,8 @@ pub struct Caches {
     known_accounts: Mutex<KnownAccounts>,
     triggers: Triggers,
     installation: InstallationId,
+    /// Whether looks that have the same reason are spread.
+    spreads: bool,
     watched: Vec<String>,
     /// How many stores have not been filled once.
     filling: watch::Sender<usize>,
@@ -88,6 +90,7 @@ impl Caches {
         client: &Client,
         installation: &InstallationId,
         watched: &[String],
+        spreads: bool,
         memory: &Arc<Memory>,
         metrics: &Arc<Metrics>,
         readiness: &Readiness,
@@ -123,6 +126,7 @@ impl Caches {
             known_accounts: Mutex::default(),
             triggers,
             installation: installation.clone(),
+            spreads,
             watched: watched.to_vec(),
             filling: watch::Sender::new(pending.len() + 2),
             memory: memory.clone(),
@@ -181,6 +185,30 @@ impl Caches {
 
     /// Reconciles one object.
     pub fn look_at(&self, key: &ObjectKey) {
+        if let Some(object) = self.object(key) {
+            self.memory.hold_back_no_more(&object.uid().unwrap_or_default());
+        }
+        self.trigger(key);
+    }
+
+    /// Reconciles one of many objects that have the same reason for it.
+    fn look_at_one_of_many(&self, key: &ObjectKey) {
+        if let Some(object) = self.object(key) {
+            self.hold_back(&object);
+        }
+        self.trigger(key);
+    }
+
+    /// Puts the look at an object off, if there is nothing to be made for it.
+    fn hold_back(&self, object: &Guarded) {
+        let Some(known) = object.0.as_ref().ok().filter(|known| self.spreads && spreading::is_in_place(known)) else {
+            return;
+        };
+        let until = Context::exact_now() + spreading::delay(known, Context::fraction());
+        self.memory.hold_back(&object.uid().unwrap_or_default(), until);
+    }
+
+    fn trigger(&self, key: &ObjectKey) {
         self.triggers.object(&ObjectRef::new(&key.name).within(&key.namespace));
     }
 
@@ -234,7 +262,7 @@ impl Caches {
     /// Reconciles every object that names the account, and every `AwsAccount` of it: grants may have changed.
     pub fn account_changed(&self, account: &str) {
         for key in self.naming(account) {
-            self.look_at(&key);
+            self.look_at_one_of_many(&key);
         }
         for name in self.accounts_with(account) {
             self.triggers.account(&name);
@@ -257,7 +285,7 @@ impl Caches {
     fn namespace_changed(&self, namespace: &str) {
         let keys: Vec<ObjectKey> = self.memory.index(|index| index.in_namespace(namespace).cloned().collect());
         for key in keys {
-            self.look_at(&key);
+            self.look_at_one_of_many(&key);
         }
         self.known_accounts().all().for_each(|name| self.triggers.account(name));
     }

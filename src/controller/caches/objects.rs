@@ -293,9 +293,15 @@ impl Caches {
         }
         // Both are noted, whichever is news.
         let lost = self.memory.lost_finalizer(&uid, held) && object.meta().deletion_timestamp.is_none();
+        let is_first_sight = !self.memory.has_seen(&uid);
         let news = self.memory.is_news(&uid, content, status) || lost;
         if news {
             self.memory.regular.disturb(&key_of(object));
+            if is_first_sight {
+                self.hold_back(object);
+            } else {
+                self.memory.hold_back_no_more(&uid);
+            }
             self.object_changed(object);
         }
         news

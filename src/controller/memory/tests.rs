@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::inventory::Part;
 
 #[test]
 fn our_own_status_write_is_no_news_and_a_foreign_one_is() {

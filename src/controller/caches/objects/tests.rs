@@ -30,7 +30,7 @@ fn intake() -> (Arc<Caches>, Intake, BoxStream<'static, LeftBehind>) {
     let (memory, metrics) = (Arc::new(Memory::default()), Arc::new(Metrics::default()));
     let installation = "index".parse().unwrap();
     let (caches, feeds) =
-        Caches::open(&client, &installation, &["payments".to_owned()], &memory, &metrics, &Readiness::default());
+        Caches::open(&client, &installation, &["payments".to_owned()], false, &memory, &metrics, &Readiness::default());
     let intake = Intake::new(caches.clone(), caches.objects[0].clone());
     (caches, intake, feeds.left_behind)
 }

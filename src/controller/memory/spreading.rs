@@ -1,0 +1,47 @@
+//! Whose looks are held back, and what they were granted at the last one.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Memory;
+
+impl Memory {
+    /// The look at an object is held back until then, or until it was to be before: it is put off once.
+    pub fn hold_back(&self, uid: &str, until: Timestamp) {
+        self.lock().held_back.entry(uid.to_owned()).or_insert(until);
+    }
+
+    /// For how long the look at an object is still held back.
+    pub fn held_back(&self, uid: &str, now: Timestamp) -> Option<Duration> {
+        let mut inner = self.lock();
+        let left = inner.held_back.get(uid).and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+        let left = left.filter(|left| !left.is_zero());
+        if left.is_none() {
+            inner.held_back.remove(uid);
+        }
+        left
+    }
+
+    /// The next reconcile of the object is a look.
+    pub fn hold_back_no_more(&self, uid: &str) {
+        self.lock().held_back.remove(uid);
+    }
+
+    /// Remembers a digest of what the accounts imposed on an object at its last look.
+    pub fn note_imposed(&self, uid: &str, imposed: u64) {
+        self.lock().imposed.insert(uid.to_owned(), imposed);
+    }
+
+    /// The digest of what the accounts imposed on an object at its last look.
+    #[must_use]
+    pub fn imposed(&self, uid: &str) -> Option<u64> {
+        self.lock().imposed.get(uid).copied()
+    }
+
+    /// Whether the watch has shown an object before.
+    #[must_use]
+    pub fn has_seen(&self, uid: &str) -> bool {
+        self.lock().seen.contains_key(uid)
+    }
+}
