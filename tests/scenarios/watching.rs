@@ -141,8 +141,8 @@ async fn large_objects(scenario: &mut Scenario<'_>) -> Result<()> {
     });
     patched.buffer_unordered(8).try_collect::<()>().await?;
     let grown = memory(scenario).await? - small;
-    // A page is held as it came: 50 objects, 12.5 MB.
-    assert!(grown < 30e6, "it grew by {grown} bytes");
+    // A page is held as it came, some times over: 50 objects, 12.5 MB. Kept, all of it would be 50 MB on top of that.
+    assert!(grown < 70e6, "it grew by {grown} bytes");
     Ok(())
 }
 
