@@ -21,6 +21,7 @@ pub mod policy;
 pub mod request_id;
 pub mod retry;
 pub mod rights;
+pub mod role_claims;
 pub mod role_fold;
 pub mod shared_policy;
 pub mod spec;

@@ -52,6 +52,8 @@ pub struct Assume<'a> {
     pub used: &'a BTreeSet<Arn>,
     /// The characters that the document may have.
     pub room: usize,
+    /// How many objects' entries are added at most.
+    pub additions: usize,
 }
 
 /// Folds them. `may_leave` says which entries may leave that no object asks for.
@@ -61,14 +63,15 @@ pub fn assume(of: Assume<'_>, may_leave: impl Fn(&Arn) -> bool) -> Folded {
     let Entries { named, unexplained } = shared_policy::entries(of.in_place, &own, of.others, of.used, may_leave);
     let mut folded = Folded::default();
     let mut entries: BTreeSet<Arn> = named.intersection(of.in_place).cloned().collect();
+    let mut left = of.additions;
     for group in groups(&of, &named) {
         let missing: BTreeSet<&Arn> = group.entries.iter().filter(|entry| !entries.contains(*entry)).copied().collect();
         if missing.is_empty() {
             continue;
         }
         let with: BTreeSet<Arn> = entries.iter().chain(missing).cloned().collect();
-        if policy::size(&policy::assume(&with)) <= of.room {
-            entries = with;
+        if left > 0 && policy::size(&policy::assume(&with)) <= of.room {
+            (entries, left) = (with, left - 1);
         } else {
             folded.left_out.extend(group.uid.cloned());
         }

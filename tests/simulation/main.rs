@@ -20,6 +20,7 @@ mod folding;
 mod history;
 mod objects;
 mod process;
+mod roles;
 mod seeds;
 mod world;
 
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
     let mut trials = enumerated::trials();
     trials.extend(folding::trials());
     trials.extend(arriving::trials());
+    trials.extend(roles::trials(&options));
     trials.push(Trial::test("seeds", move || seeds::run(&options).map_err(Into::into)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -33,7 +33,8 @@ pub(super) fn entries(situation: &Situation<'_>, observed: &Observed, holder: &R
         was_in_place: own.iter().all(|entry| seen.contains(entry)),
     }];
     let (used, room) = (used(observed, holder), room(situation, holder));
-    role_fold::assume(Assume { in_place: &in_place, wishes: &wishes, others, used: &used, room }, may_leave)
+    let of = Assume { in_place: &in_place, wishes: &wishes, others, used: &used, room, additions: usize::MAX };
+    role_fold::assume(of, may_leave)
 }
 
 /// The characters that the policy may have, as far as it is known.

@@ -44,7 +44,7 @@ fn room(entries: usize) -> usize {
 
 fn fold(in_place: &[&str], wishes: &[Wish], others: &[AssumeUser], room: usize) -> Folded {
     let (in_place, used) = (set(in_place), BTreeSet::new());
-    assume(Assume { in_place: &in_place, wishes, others, used: &used, room }, |_| false)
+    assume(Assume { in_place: &in_place, wishes, others, used: &used, room, additions: usize::MAX }, |_| false)
 }
 
 #[test]
@@ -154,7 +154,8 @@ fn what_does_not_fit_is_the_newest_that_never_was_in_place() {
 fn a_removal_adds_nothing_that_does_not_fit() {
     let (in_place, used) = (set(&["a", "gone"]), BTreeSet::new());
     let wishes = [wish("old", 1, &[]), wish("b", 2, &["b"]), wish("c", 3, &["c"])];
-    let of = |room| Assume { in_place: &in_place, wishes: &wishes, others: &[], used: &used, room };
+    let of =
+        |room| Assume { in_place: &in_place, wishes: &wishes, others: &[], used: &used, room, additions: usize::MAX };
     let gone = |entry: &Arn| *entry == role("gone");
     let folded = assume(of(room(2)), gone);
     assert_eq!(folded.entries.named, set(&["a", "b"]), "one takes the room of what left");
@@ -188,14 +189,14 @@ proptest! {
         }),
     ) {
         let used = BTreeSet::new();
-        let of = |wishes| Assume { in_place: &in_place, wishes, others: &[], used: &used, room: room(entries) };
+        let of = |wishes| Assume { in_place: &in_place, wishes, others: &[], used: &used, room: room(entries), additions: usize::MAX };
         prop_assert_eq!(assume(of(&wishes), |_| false), assume(of(&shuffled), |_| false));
     }
 
     #[test]
     fn nothing_leaves_without_proof_and_each_object_has_all_or_is_told((wishes, in_place, entries) in worlds()) {
         let used = BTreeSet::new();
-        let of = Assume { in_place: &in_place, wishes: &wishes, others: &[], used: &used, room: room(entries) };
+        let of = Assume { in_place: &in_place, wishes: &wishes, others: &[], used: &used, room: room(entries), additions: usize::MAX };
         let Folded { entries: Entries { named, .. }, left_out } = assume(of, |_| false);
         prop_assert!(in_place.is_subset(&named));
         let fits = policy::size(&policy::assume(&named)) <= room(entries);
@@ -208,7 +209,7 @@ proptest! {
     #[test]
     fn folded_again_it_changes_nothing((wishes, in_place, entries) in worlds()) {
         let used = BTreeSet::new();
-        let of = Assume { in_place: &in_place, wishes: &wishes, others: &[], used: &used, room: room(entries) };
+        let of = Assume { in_place: &in_place, wishes: &wishes, others: &[], used: &used, room: room(entries), additions: usize::MAX };
         let once = assume(of, |_| false);
         let again = assume(Assume { in_place: &once.entries.named, ..of }, |_| false);
         prop_assert_eq!(&again.entries.named, &once.entries.named);

@@ -1,0 +1,207 @@
+//! A write: made in one step with the last look, and settled by its answer, by what is read, or by time.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{
+    Effect, Failure, Outcome, Permit, Write,
+    machine::{Key, Machine, State},
+};
+use crate::domain::{
+    ids::Arn,
+    own_writes::{self, FORGIVEN_FOR},
+    policy,
+    role_claims::{Claim, Edit, Facet, Fold, Folded, Goal, Reading},
+    role_fold::INLINE_MAX,
+};
+
+/// What AWS has accepted can be applied as long as its signature is valid.
+const SIGNED_FOR: Duration = Duration::from_mins(5);
+
+/// How often it is looked whether a lost write was applied.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+
+/// How long it is remembered that AWS refused a document for its size: other policies of the role may go.
+const REFUSED_FOR: Duration = Duration::from_mins(10);
+
+/// A write that was sent.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    facet: Facet,
+    /// The claims that it is for.
+    keys: Vec<Key>,
+    before: own_writes::State,
+    document: Option<Value>,
+    /// The entries that it adds.
+    adds: usize,
+    sent: Timestamp,
+}
+
+/// The last write of one policy.
+#[derive(Debug)]
+pub(super) struct Own {
+    /// When its answer came.
+    pub(super) settled_at: Timestamp,
+    /// What was there before it, and before others of ours that a read may not show yet.
+    before: Vec<own_writes::State>,
+    after: own_writes::State,
+    read_back: bool,
+}
+
+impl Own {
+    /// Whether this is what was there before, which a read may still show for a while.
+    pub(super) fn is_stale(&self, state: &own_writes::State, now: Timestamp) -> bool {
+        !self.read_back && now < self.settled_at + FORGIVEN_FOR && self.before.contains(state)
+    }
+}
+
+/// A write whose answer was lost: it may have been applied, or may be yet.
+#[derive(Debug)]
+pub(super) struct Unsettled {
+    facet: Facet,
+    document: Option<Value>,
+    until: Timestamp,
+    /// Whether another write of ours was sent after it.
+    is_followed: bool,
+}
+
+impl Unsettled {
+    fn entries(&self) -> BTreeSet<Arn> {
+        self.document.as_ref().map(policy::assume_entries_of_any_form).unwrap_or_default()
+    }
+
+    /// Whether it would take away what this claim has in place, or bring back what it has let go.
+    fn undoes(&self, claim: &Claim, reading: &Reading) -> bool {
+        match &claim.goal {
+            goal if goal.facet() != self.facet => false,
+            Goal::Callback => self.document.is_none(),
+            Goal::NoCallback { .. } => self.document.is_some() && reading.of(self.facet).is_none(),
+            Goal::Assume { entries, .. } if entries.is_empty() => !self.entries().is_subset(&reading.entries()),
+            Goal::Assume { entries, .. } => !entries.is_subset(&self.entries()),
+        }
+    }
+}
+
+impl<E: Clone> Machine<E> {
+    /// The first write that is due, for the claims that need it.
+    pub(super) fn write(&mut self, fold: Fold, reading: &Arc<Reading>, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+        if self.is_ended() {
+            self.state = State::Idle;
+            return;
+        }
+        let due = fold.edits.into_iter().find_map(|edit| {
+            let needs = |key: &&Key| {
+                key.1 == edit.facet && fold.folded.get(key) == Some(&Folded::Changed) && self.claims.contains_key(*key)
+            };
+            let keys: Vec<Key> = fold.folded.keys().filter(needs).cloned().collect();
+            (!keys.is_empty()).then_some((edit, keys))
+        });
+        let Some((Edit { facet, document, .. }, keys)) = due else { return self.finish(now, effects) };
+        let mut objects = Vec::new();
+        for key in &keys {
+            if let Some(claimed) = self.claims.get_mut(key) {
+                claimed.writes += 1;
+                objects.push(claimed.claim.key.clone());
+            }
+        }
+        let named = document.as_ref().map(policy::assume_entries_of_any_form).unwrap_or_default();
+        let adds = if facet == Facet::AssumePolicy { named.difference(&reading.entries()).count() } else { 0 };
+        let before = reading.state(facet);
+        for lost in self.unsettled.iter_mut().filter(|lost| lost.facet == facet) {
+            lost.is_followed = true;
+        }
+        let (role, policy) = (self.settings.role.clone(), facet.policy(&self.settings.installation));
+        let permit = Permit::new(Write { role, policy, document: document.clone() }, objects);
+        self.state = State::Writing(InFlight { facet, keys, before, document, adds, sent: now });
+        effects.push(Effect::Write(permit));
+    }
+
+    pub(super) fn wrote(&mut self, answer: Result<(), Failure<E>>, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+        let State::Writing(flight) = std::mem::replace(&mut self.state, State::Idle) else { return };
+        let after = crate::domain::plan::policy_state(flight.document.as_ref());
+        match answer {
+            Ok(()) => {
+                let earlier = self.own.remove(&flight.facet).filter(|own| now < own.settled_at + FORGIVEN_FOR);
+                let mut before = earlier.map(|own| own.before).unwrap_or_default();
+                before.push(flight.before);
+                before.retain(|state| *state != after);
+                self.own.insert(flight.facet, Own { settled_at: now, before, after, read_back: false });
+                self.room.additions = usize::MAX;
+                self.begin_reading(effects);
+            }
+            Err(Failure::Unknown(error)) => {
+                let until = flight.sent + SIGNED_FOR;
+                let (facet, document) = (flight.facet, flight.document);
+                self.unsettled.push(Unsettled { facet, document, until, is_followed: false });
+                self.lost = Some(error);
+                self.begin_reading(effects);
+            }
+            Err(Failure::Refused { too_large: true, .. }) if flight.adds > 0 => self.too_large(&flight, now, effects),
+            Err(Failure::Refused { error, .. }) => self.fail(&flight.keys, &error, now, effects),
+        }
+    }
+
+    /// AWS counts all policies of the role. With half of the newcomers it is tried again, until it is known who does not fit.
+    fn too_large(&mut self, flight: &InFlight, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+        let size = flight.document.as_ref().map_or(0, policy::size);
+        self.room.characters = size.saturating_sub(1);
+        self.room.additions = if flight.adds > 1 { flight.adds.div_ceil(2) } else { usize::MAX };
+        self.refused_at = Some(now);
+        for key in &flight.keys {
+            if let Some(claimed) = self.claims.get_mut(key) {
+                claimed.writes = claimed.writes.saturating_sub(1);
+            }
+        }
+        self.begin_reading(effects);
+    }
+
+    pub(super) fn forget_old_refusal(&mut self, now: Timestamp) {
+        if self.refused_at.is_some_and(|at| now >= at + REFUSED_FOR) {
+            (self.room.characters, self.refused_at) = (INLINE_MAX, None);
+        }
+    }
+
+    /// Takes note of what a read shows of our own writes.
+    pub(super) fn note_read(&mut self, reading: &Reading, sent_at: Timestamp, now: Timestamp) {
+        for (facet, own) in &mut self.own {
+            let is_shown = reading.0.contains_key(facet) && sent_at >= own.settled_at;
+            own.read_back |= is_shown && reading.state(*facet) == own.after;
+        }
+        self.unsettled.retain(|lost| {
+            let after = crate::domain::plan::policy_state(lost.document.as_ref());
+            let is_shown =
+                !lost.is_followed && reading.0.contains_key(&lost.facet) && reading.state(lost.facet) == after;
+            now < lost.until && !is_shown
+        });
+    }
+
+    /// Whether a write whose answer was lost may yet undo what is read for a claim.
+    pub(super) fn may_be_undone(&self, claim: &Claim, reading: &Reading, now: Timestamp) -> bool {
+        self.unsettled.iter().any(|lost| now < lost.until && lost.undoes(claim, reading))
+    }
+
+    /// Whether a write is on its way.
+    #[must_use]
+    pub fn is_writing(&self) -> bool {
+        matches!(self.state, State::Writing(_))
+    }
+
+    /// Whether a write whose answer was lost may yet be applied: until then it has to be asked what is in place.
+    #[must_use]
+    pub fn is_unsettled(&self, now: Timestamp) -> bool {
+        self.unsettled.iter().any(|lost| now < lost.until)
+    }
+
+    /// When it is read again while a lost write may yet be applied.
+    pub(super) fn next_look(&self, now: Timestamp) -> Timestamp {
+        let ends = self.unsettled.iter().map(|lost| lost.until).min();
+        ends.map_or(now + LOOK_EVERY, |end| end.min(now + LOOK_EVERY))
+    }
+
+    /// What becomes of a claim that was written for as often as it may be.
+    pub(super) fn not_reached(&self) -> Outcome<E> {
+        self.lost.clone().map_or(Outcome::Unreached, Outcome::Failed)
+    }
+}

@@ -1,0 +1,206 @@
+//! What must hold in every history.
+
+use std::collections::BTreeSet;
+
+use crossinvoke::domain::{
+    policy,
+    role_claims::{Facet, Reading},
+    role_fold::INLINE_MAX,
+    shared_policy::Behind,
+};
+use serde_json::Value;
+
+use super::{
+    model::{Object, Objects, Role, has, role_of},
+    world::{stays, words},
+};
+use crate::history::{MINUTE, Millis};
+
+/// What broke, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Failed {
+    pub(crate) invariant: &'static str,
+    pub(crate) detail: String,
+}
+
+/// A write whose answer was lost and that will be applied.
+struct Pending {
+    process: u32,
+    facet: Facet,
+    document: Option<Value>,
+    until: Millis,
+}
+
+#[derive(Default)]
+pub(crate) struct Checks {
+    last_write: Millis,
+    crowded: Option<Millis>,
+    /// Objects that lack something because a person took it, or a process that is no more.
+    harmed: BTreeSet<usize>,
+    pending: Vec<Pending>,
+    ended: BTreeSet<u32>,
+}
+
+fn entries(document: Option<&Value>) -> BTreeSet<crossinvoke::domain::ids::Arn> {
+    document.map(policy::assume_entries_of_any_form).unwrap_or_default()
+}
+
+impl Checks {
+    pub(crate) fn demand(invariant: &'static str, holds: bool, detail: impl FnOnce() -> String) -> Result<(), Failed> {
+        if holds { Ok(()) } else { Err(Failed { invariant, detail: detail() }) }
+    }
+
+    pub(crate) fn ended(&mut self, process: u32) {
+        self.ended.insert(process);
+    }
+
+    pub(crate) fn crowded(&mut self, now: Millis) {
+        self.crowded = Some(now);
+    }
+
+    pub(crate) fn pending(&mut self, process: u32, facet: Facet, document: Option<Value>, until: Millis) {
+        self.pending.push(Pending { process, facet, document, until });
+    }
+
+    fn lacks(role: &Role, object: &Object) -> bool {
+        role.now(Facet::CallbackPolicy).is_none() || !role.entries().contains(&role_of(object.index))
+    }
+
+    /// A person took what they took.
+    pub(crate) fn harmed(&mut self, role: &Role, objects: &Objects) {
+        self.harmed.extend(objects.known.values().filter(|it| it.works && Self::lacks(role, it)).map(|it| it.index));
+    }
+
+    /// An object takes its place, after a read that may have shown what was there before.
+    pub(crate) fn placed(&mut self, role: &Role, object: &Object, now: Millis) {
+        let since = now.saturating_sub(4 * MINUTE);
+        let was_there = |facet| {
+            (since..=now).rev().step_by(1_000).any(|at| {
+                let shown = Reading([(facet, role.at(facet, at))].into());
+                has(&shown, facet, object.index)
+            })
+        };
+        if Self::lacks(role, object) && Facet::ALL.into_iter().all(was_there) {
+            self.harmed.insert(object.index);
+        }
+    }
+
+    /// A path that worked, and whose object did not ask otherwise, works.
+    pub(crate) fn paths(&mut self, role: &Role, objects: &Objects) -> Result<(), Failed> {
+        for object in objects.known.values().filter(|object| object.works && !object.leaving) {
+            let lacks = Self::lacks(role, object);
+            if !lacks {
+                self.harmed.remove(&object.index);
+            }
+            Self::demand("a path that worked works", !lacks || self.harmed.contains(&object.index), || {
+                format!("object {} lacks something: {}", object.index, words(&role.entries()))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Nothing leaves without a claim of its owner or a proof.
+    pub(crate) fn sends(
+        &self,
+        facet: Facet,
+        document: Option<&Value>,
+        shown: &Reading,
+        (role, objects): (&Role, &Objects),
+    ) -> Result<(), Failed> {
+        if facet == Facet::CallbackPolicy {
+            let needed = objects.known.values().any(|it| !it.leaving && (it.planned || it.recorded));
+            let may_go = !needed && !objects.withheld;
+            return Self::demand("a callback policy that is needed stays", document.is_some() || may_go, String::new);
+        }
+        Self::demand("a document has room in a role", document.map_or(0, policy::size) <= INLINE_MAX, String::new)?;
+        for lost in shown.entries().difference(&entries(document)) {
+            let owner = objects.known.values().find(|object| role_of(object.index) == *lost);
+            let may_go = match owner {
+                Some(owner) => owner.leaving,
+                None => !stays(lost) && matches!(role.behind(lost), Behind::Nothing | Behind::Foreign),
+            };
+            Self::demand("no entry leaves without a claim or a proof", may_go && !objects.withheld, || {
+                lost.to_string()
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A write was applied.
+    pub(crate) fn applied(&mut self, process: u32, shown: &Reading, (role, objects): (&Role, &Objects), now: Millis) {
+        self.last_write = now;
+        let is_ended = self.ended.contains(&process);
+        for object in objects.known.values().filter(|object| object.works && Self::lacks(role, object)) {
+            // What a late read hid comes back with whoever may still add it.
+            let hides = |facet| shown.0.contains_key(&facet) && !has(shown, facet, object.index);
+            let is_hidden = !object.is_granted && Facet::ALL.into_iter().any(hides);
+            if is_ended || is_hidden {
+                self.harmed.insert(object.index);
+            }
+        }
+    }
+
+    /// What an object hears is so, and stays so.
+    pub(crate) fn told(
+        &self,
+        process: Option<u32>,
+        (facet, index, leaving): (Facet, usize, bool),
+        reading: &Reading,
+        now: Millis,
+    ) -> Result<(), Failed> {
+        let own = role_of(index);
+        let is_assume = facet == Facet::AssumePolicy;
+        Self::demand("what is told was read", leaving || has(reading, facet, index), || format!("object {index}"))?;
+        let undoes = |pending: &&Pending| {
+            let holds =
+                if is_assume { entries(pending.document.as_ref()).contains(&own) } else { pending.document.is_some() };
+            let is_of_living = Some(pending.process) == process && pending.until > now && pending.facet == facet;
+            // Of a callback policy that others keep nobody is told that it has gone.
+            is_of_living && (if leaving { is_assume && holds } else { !holds })
+        };
+        Self::demand("nothing is told that a lost write may undo", !self.pending.iter().any(|it| undoes(&it)), || {
+            format!("object {index}, {facet:?}")
+        })
+    }
+
+    /// Nobody is told that there is no room where there is.
+    pub(crate) fn full(
+        &self,
+        index: usize,
+        reading: &Reading,
+        (role, objects): (&Role, &Objects),
+        now: Millis,
+    ) -> Result<(), Failed> {
+        if self.crowded.is_some_and(|at| now < at + 11 * MINUTE) {
+            return Ok(());
+        }
+        let mut all = reading.entries();
+        all.extend(objects.known.values().map(|object| role_of(object.index)));
+        all.extend(role.entries());
+        let fits = role.fits(Facet::AssumePolicy, Some(&policy::assume(&all)));
+        Self::demand("who hears of no room has none", !fits, || format!("object {index}"))
+    }
+
+    pub(crate) fn at_the_end(&self, role: &Role, objects: &Objects, end: Millis) -> Result<(), Failed> {
+        let entries = role.entries();
+        for object in objects.known.values() {
+            Self::demand("what goes ends", !object.leaving, || format!("object {}", object.index))?;
+            if object.is_granted {
+                Self::demand("when quiet all is in place", object.works && !Self::lacks(role, object), || {
+                    format!("object {}: {object:?}, {}", object.index, words(&entries))
+                })?;
+            }
+        }
+        if objects.known.values().any(|object| object.is_granted) {
+            let own = |entry: &_| objects.known.keys().any(|index| role_of(*index) == *entry);
+            let strays = entries.iter().filter(|entry| !own(*entry));
+            for stray in strays {
+                Self::demand("when quiet nothing is left over", stays(stray), || stray.to_string())?;
+            }
+        }
+        Self::demand("when quiet nothing is written", self.last_write + 20 * MINUTE < end, || {
+            format!("the last write was applied at {} s", self.last_write / 1_000)
+        })?;
+        Ok(())
+    }
+}
