@@ -210,7 +210,7 @@ impl<E: Clone> Machine<E> {
         for key in gone {
             self.answer(&key, Outcome::Stale, effects);
         }
-        let claiming: BTreeSet<String> = self.claims.keys().map(|(uid, _)| uid.clone()).collect();
+        let claiming: BTreeSet<Key> = self.claims.keys().cloned().collect();
         let users = look.users(&claiming);
         self.forget_old_refusal(now);
         // One whose policy was not read yet is folded with the next reading.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::domain::{
     ids::{ObjectKey, RoleId},
-    role_claims::{Claim, Users},
+    role_claims::{Claim, Facet, Users},
 };
 
 /// Asked right before a write.
@@ -14,8 +14,9 @@ pub trait LastLook {
     /// Whether the object is as it was when the claim was planned, and is granted the same.
     fn holds(&self, claim: &Claim) -> bool;
 
-    /// What the objects need that claim nothing at the moment; `claiming` are the UIDs of those that do.
-    fn users(&self, claiming: &BTreeSet<String>) -> Users;
+    /// What the objects need that claim nothing of a policy at the moment; `claiming` are the UIDs of those that do, each with
+    /// the policy.
+    fn users(&self, claiming: &BTreeSet<(String, Facet)>) -> Users;
 }
 
 /// What is sent.

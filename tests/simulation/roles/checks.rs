@@ -37,6 +37,8 @@ pub(crate) struct Checks {
     crowded: Option<Millis>,
     /// Objects that lack something because a person took it, or a process that is no more.
     harmed: BTreeSet<usize>,
+    /// Objects that took their place after a late read, until their next look.
+    misled: BTreeSet<usize>,
     pending: Vec<Pending>,
     ended: BTreeSet<u32>,
 }
@@ -81,7 +83,9 @@ impl Checks {
             })
         };
         if Self::lacks(role, object) && Facet::ALL.into_iter().all(was_there) {
-            self.harmed.insert(object.index);
+            self.misled.insert(object.index);
+        } else {
+            self.misled.remove(&object.index);
         }
     }
 
@@ -92,7 +96,8 @@ impl Checks {
             if !lacks {
                 self.harmed.remove(&object.index);
             }
-            Self::demand("a path that worked works", !lacks || self.harmed.contains(&object.index), || {
+            let is_excused = self.harmed.contains(&object.index) || self.misled.contains(&object.index);
+            Self::demand("a path that worked works", !lacks || is_excused, || {
                 format!("object {} lacks something: {}", object.index, words(&role.entries()))
             })?;
         }

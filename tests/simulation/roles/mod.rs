@@ -31,7 +31,7 @@ pub(crate) fn trials(options: &Options) -> Vec<Trial> {
         }),
         Trial::test("roles: every order of two events", || {
             let histories = worlds().into_iter().flat_map(|world| {
-                let events = world::run(&world).map_or(0, |figures| figures.events).min(40);
+                let events = world::run(&world).map_or(0, |figures| figures.events).min(24);
                 let pairs = (0..events).flat_map(move |one| (one..events).map(move |other| vec![one, other]));
                 pairs.map(move |swapped| History { swapped, ..world.clone() })
             });

@@ -84,10 +84,11 @@ impl Role {
         all + self.others <= INLINE_MAX
     }
 
-    /// As many entries fit beside the callback policy.
+    /// As many entries fit beside the callback policy, or all that are there.
     pub(crate) fn crowd(&mut self, entries: usize) {
         let names: BTreeSet<Arn> = (0..entries).map(role_of).collect();
-        let room = policy::size(&policy::assume(&names)) + policy::size(&policy::callback());
+        let there = self.now(Facet::AssumePolicy).map_or(0, policy::size);
+        let room = policy::size(&policy::assume(&names)).max(there) + policy::size(&policy::callback());
         self.others = INLINE_MAX - room;
     }
 
@@ -256,12 +257,12 @@ impl crossinvoke::engine::role::LastLook for Objects {
         })
     }
 
-    fn users(&self, claiming: &BTreeSet<String>) -> Users {
-        let others = || self.known.values().filter(|object| !claiming.contains(&object.uid()));
-        let (released, there): (Vec<_>, Vec<_>) = others().partition(|object| object.released);
+    fn users(&self, claiming: &BTreeSet<(String, Facet)>) -> Users {
+        let (released, there): (Vec<_>, Vec<_>) = self.known.values().partition(|object| object.released);
+        let claims = |object: &Object, facet| claiming.contains(&(object.uid(), facet));
         Users {
-            assume: there.iter().map(|object| object.user()).collect(),
-            callback: there.iter().any(|object| object.planned || object.recorded),
+            assume: there.iter().filter(|it| !claims(it, Facet::AssumePolicy)).map(|it| it.user()).collect(),
+            callback: there.iter().any(|it| !claims(it, Facet::CallbackPolicy) && (it.planned || it.recorded)),
             released: released.iter().map(|object| key_of(object.index)).collect(),
             withheld: self.withheld,
         }

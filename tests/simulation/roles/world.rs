@@ -361,6 +361,8 @@ impl<'a> World<'a> {
                 object.told.insert(facet);
                 object.waits.remove(&facet);
             } else {
+                // From here on it knows that it does not work.
+                object.works &= has(&shown, facet, index);
                 object.told.remove(&facet);
                 object.waits.insert(facet);
                 let claim = object.claim(facet, &self.role, now);
