@@ -138,7 +138,8 @@ impl Checks {
         for object in objects.known.values().filter(|object| object.works && Self::lacks(role, object)) {
             // What a late read hid comes back with whoever may still add it.
             let hides = |facet| shown.0.contains_key(&facet) && !has(shown, facet, object.index);
-            let is_hidden = !object.is_granted && Facet::ALL.into_iter().any(hides);
+            let was_ungranted = object.ungranted_until > 0 && now < object.ungranted_until + 5 * MINUTE;
+            let is_hidden = was_ungranted && Facet::ALL.into_iter().any(hides);
             if is_ended || is_hidden {
                 self.harmed.insert(object.index);
             }

@@ -114,6 +114,8 @@ pub(crate) struct Object {
     pub(crate) generation: i64,
     pub(crate) leaving: bool,
     pub(crate) is_granted: bool,
+    /// When it was last granted nothing: a write that was decided then may arrive later.
+    pub(crate) ungranted_until: Millis,
     /// Its status names what it makes.
     pub(crate) recorded: bool,
     /// Its status says that all was in place.
@@ -139,6 +141,7 @@ impl Object {
             generation: 1,
             leaving: false,
             is_granted: true,
+            ungranted_until: 0,
             recorded: false,
             was_in_place: false,
             works: false,

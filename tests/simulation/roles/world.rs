@@ -134,6 +134,9 @@ impl<'a> World<'a> {
             self.objects.withheld = self.now < self.unknown_until;
             self.figures.events += 1;
             self.happens(event)?;
+            for object in self.objects.known.values_mut().filter(|object| !object.is_granted) {
+                object.ungranted_until = self.now;
+            }
             self.checks.paths(&self.role, &self.objects)?;
             if let Some(process) = self.process.as_ref().filter(|process| !process.is_ending) {
                 let waits = process.outstanding || process.wake.is_some() || process.machine.is_idle();
@@ -303,7 +306,10 @@ impl<'a> World<'a> {
 
     fn end_if_settled(&mut self) {
         if self.process.as_ref().is_some_and(|process| process.is_ending && !process.is_writing) {
-            self.process = None;
+            // The next one does not know of a write whose answer was lost.
+            if let Some(process) = self.process.take() {
+                self.checks.ended(process.id);
+            }
             self.put(self.now + SECOND, Event::Begins);
         }
     }
@@ -350,13 +356,15 @@ impl<'a> World<'a> {
         (object.recorded, object.planned) = (true, true);
         self.role.owners.insert(role_of(index), index);
         let shown = self.shown(&Facet::ALL.into());
-        let is_unsettled = self.process.as_ref().is_some_and(|process| process.machine.is_unsettled(time(now)));
+        // Nobody believes a read beside a write that is on its way, or that may yet be applied.
+        let asks = |process: &Process| process.machine.is_unsettled(time(now)) || process.machine.is_writing();
+        let must_ask = self.process.as_ref().is_some_and(asks);
         let strays = shown.entries().iter().any(|entry| {
             matches!(self.role.behind(entry), Behind::Nothing | Behind::Foreign) && !self.objects.withheld
         });
         for facet in Facet::ALL {
             let object = self.objects.known.get_mut(&index).expect("it was there");
-            let is_there = has(&shown, facet, index) && !is_unsettled && !object.waits.contains(&facet);
+            let is_there = has(&shown, facet, index) && !must_ask && !object.waits.contains(&facet);
             if is_there && !(facet == Facet::AssumePolicy && strays) {
                 object.told.insert(facet);
                 object.waits.remove(&facet);
