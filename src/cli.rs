@@ -53,7 +53,7 @@ pub struct Run {
     /// Whether /metrics has a series for each object and account.
     #[arg(long, default_value_t = true, action = ArgAction::Set)]
     pub metrics_per_object: bool,
-    /// Objects reconciled at a time.
+    /// Objects of the same two accounts reconciled at a time.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: u16,
     /// How long the AWS part of one reconcile may take.

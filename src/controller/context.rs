@@ -4,9 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
-use tokio::sync::Semaphore;
 
-use super::{caches::Caches, locks::Locks, memory::Memory};
+use super::{caches::Caches, locks::Locks, memory::Memory, slots::Slots};
 use crate::{
     aws::{Aws, SessionKey},
     domain::{ids::InstallationId, retry::Delays, spec::Access},
@@ -22,7 +21,7 @@ pub const FINALIZER: &str = "crossinvoke.dev/aws-resources";
 pub struct Settings {
     /// Whose names and tags are written.
     pub installation: InstallationId,
-    /// Objects reconciled at a time.
+    /// Objects of the same two accounts reconciled at a time.
     pub concurrency: u16,
     /// How long the AWS part of a reconcile may take.
     pub aws_timeout: Duration,
@@ -67,7 +66,7 @@ pub struct Context {
     /// The pipelines, each written by one worker for all objects.
     pub pipelines: Arc<Pipelines>,
     /// Places for objects that are reconciled at a time.
-    pub slots: Arc<Semaphore>,
+    pub slots: Slots,
     /// When the process started: what was recorded earlier was written by another one.
     pub started: Timestamp,
 }

@@ -8,7 +8,7 @@ use super::{
     entered::Entered,
     events::Deed,
     evidence,
-    locks::Held,
+    locks::{Held, Locks},
     observe::{self, Purpose, Untouched},
     others,
     outcome::{Retry, Verdict},
@@ -27,7 +27,7 @@ use crate::{
         inventory::Part,
         names,
         observed::{Observed, Resource},
-        plan::{self, Change, Phase, PipelineGoal, Plan, Situation, Step},
+        plan::{self, Change, Others, Phase, PipelineGoal, Plan, Situation, Step},
     },
 };
 
@@ -47,7 +47,7 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
 /// again before a step, a difference or a status comes of it.
 async fn look(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     let context = pass.context;
-    let mut entered = Entered::open(pass, gate::gate).await?;
+    let entered = Entered::open(pass, gate::gate).await?;
     let settled = context.memory.settled(&pass.uid);
     if let Some(closing) = entered.granted.closing.as_ref().filter(|_| settled.is_none() && !pass.inventory.has_any()) {
         return Ok(gate::not_granted(closing.clone()).into());
@@ -69,18 +69,25 @@ async fn look(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     if let Err(blockers) = plan::resolve(&situation, &observed) {
         return Ok(first(blockers));
     }
-    let held = observe::shared(context, reads, &situation, &mut observed, Purpose::Converge).await?;
-    let may_release = !nothing_is_left_over(&situation, &observed);
-    if may_release {
+    let callback = observe::callbacks(context, reads, &situation, &mut observed).await?;
+    let mut needed = BTreeSet::new();
+    if !nothing_is_left_over(&situation, &observed) {
         pass.rests_on_its_own_reads()?;
-    }
-    let mut others = others::gather(context, reads, &situation, &pass.uid, &observed).await;
-    if may_release {
+        let mut others = others::gather(context, reads, &situation, &pass.uid, &observed).await;
         evidence::of_callbacks(context, reads, (&situation, &pass.uid), &observed, &mut others).await?;
+        needed = others.callback;
     }
-    entered.others = others;
+    let assume = observe::assumes(context, reads, &situation, &mut observed, Purpose::Converge).await?;
     pass.saw_everything();
-    phases(pass, &entered.sessions, &entered.situation(context), observed, held).await
+    phases(pass, &entered.sessions, &situation, observed, Locked { _callback: callback, assume, needed }).await
+}
+
+/// The shared policies that are locked, and what is known of them beside what is read.
+struct Locked {
+    _callback: Held,
+    assume: Held,
+    /// Execution roles whose callback policy is needed by roles that no object asks for.
+    needed: BTreeSet<RoleId>,
 }
 
 /// Whether the inventory holds nothing but what is declared: then no callback policy can be due for release.
@@ -102,14 +109,15 @@ async fn phases(
     sessions: &Sessions,
     situation: &Situation<'_>,
     mut observed: Observed,
-    held: Held,
+    locked: Locked,
 ) -> Result<Verdict, Halt> {
     let context = pass.context;
-    let mut held = Some(held);
-    let mut done: Vec<Phase> = Vec::new();
+    let mut others = gather(pass, &sessions.reads, situation, &observed, &locked).await;
+    let mut locked = Some(locked);
+    let mut done: Vec<(Phase, bool)> = Vec::new();
     loop {
         let staying = pass.staying(situation, &observed);
-        let situation = &Situation { staying: &staying, ..*situation };
+        let situation = &Situation { staying: &staying, others: &others, ..*situation };
         pass.saw(situation, &observed);
         let mut plan = plan::plan(situation, &observed);
         if !plan.blockers.is_empty() || !plan.steps.is_empty() {
@@ -149,28 +157,43 @@ async fn phases(
             return Ok(Verdict::Converged);
         };
         pass.compare(situation, &observed);
-        restrain(pass, &plan, phase, &done)?;
-        done.push(phase);
+        let dev_first = dev_steps(situation, &plan);
+        restrain(pass, &plan, (phase, dev_first.is_some()), &done)?;
+        done.push((phase, dev_first.is_some()));
         match phase {
             Phase::Access | Phase::Release => {
-                if held.is_none() {
+                let Some(locked) = &mut locked else {
                     return Ok(Verdict::progressing(
                         "the pipeline was changed; what is no longer needed goes next",
                         Retry::Now,
                     ));
-                }
+                };
                 record::record(pass, situation, &observed, plan.due()).await?;
-                apply::iam(pass, &sessions.writes, situation, plan.due()).await?;
-                refresh(context, &sessions.reads.anew(), situation, &mut observed, plan.due()).await?;
+                let Some(dev_first) = dev_first else {
+                    apply::iam(pass, &sessions.writes, situation, plan.due()).await?;
+                    refresh(context, &sessions.reads.anew(), situation, &mut observed, plan.due()).await?;
+                    continue;
+                };
+                // Whoever shares the pipeline role does not wait for this dev account.
+                let given_back = Locks::give_back(std::mem::take(&mut locked.assume));
+                apply::iam(pass, &sessions.writes, situation, dev_first).await?;
+                refresh(context, &sessions.reads.anew(), situation, &mut observed, dev_first).await?;
+                let (assume, is_untouched) = context.locks.again(given_back).await;
+                locked.assume = assume;
+                if !is_untouched {
+                    let roles = observed.assume.keys().cloned().collect();
+                    observe::assumes_again(&sessions.reads.anew(), situation, &mut observed, &roles).await?;
+                    others = gather(pass, &sessions.reads, situation, &observed, locked).await;
+                }
             }
-            Phase::OldPipeline if done.contains(&Phase::Pipeline) => {
+            Phase::OldPipeline if done.iter().any(|(phase, _)| *phase == Phase::Pipeline) => {
                 return Ok(Verdict::progressing(
                     "the new action is in place; once it is read back, the one of the older spec goes",
                     Retry::Now,
                 ));
             }
             Phase::Pipeline | Phase::OldPipeline => {
-                held = None;
+                locked = None;
                 record::record(pass, situation, &observed, plan.due()).await?;
                 for step in plan.due() {
                     edit_pipeline(pass, sessions, situation, &mut observed, step).await?;
@@ -178,6 +201,27 @@ async fn phases(
             }
         }
     }
+}
+
+/// What other objects need, gathered under the locks.
+async fn gather(
+    pass: &Pass<'_>,
+    reads: &Reads,
+    situation: &Situation<'_>,
+    observed: &Observed,
+    locked: &Locked,
+) -> Others {
+    let mut others = others::gather(pass.context, reads, situation, &pass.uid, observed).await;
+    others.callback.extend(locked.needed.iter().cloned());
+    others
+}
+
+/// The steps of the dev account that access begins with.
+fn dev_steps<'p>(situation: &Situation<'_>, plan: &'p Plan) -> Option<&'p [Step]> {
+    let due = plan.due();
+    let in_tools = |step: &Step| *step.resource.account() == situation.declared.tools.account;
+    let end = due.iter().position(in_tools).unwrap_or(due.len());
+    (end > 0 && due.first()?.phase == Phase::Access).then(|| &due[..end])
 }
 
 /// Where an account is being deleted: takes out of the plan what would be new there, and says so.
@@ -195,7 +239,7 @@ fn closing(
 }
 
 /// Nothing is written on a stale read, and no phase is taken twice in one reconcile: what was written must read back.
-fn restrain(pass: &Pass<'_>, plan: &Plan, phase: Phase, done: &[Phase]) -> Result<(), Verdict> {
+fn restrain(pass: &Pass<'_>, plan: &Plan, phase: (Phase, bool), done: &[(Phase, bool)]) -> Result<(), Verdict> {
     if let Some(step) = plan.due().iter().find(|step| pass.is_stale(&step.resource, &step.before)) {
         return Err(pipeline_writer::stale(&step.resource));
     }
@@ -289,7 +333,8 @@ async fn refresh(
         (names::callback_policy(situation.installation), names::assume_policy(situation.installation));
     let callback = observed.callback.keys().filter(|role| written(&callback, role)).cloned().collect();
     let assume = observed.assume.keys().filter(|role| written(&assume, role)).cloned().collect();
-    observe::shared_again(reads, situation, observed, &callback, &assume).await
+    observe::callbacks_again(reads, situation, observed, &callback).await?;
+    observe::assumes_again(reads, situation, observed, &assume).await
 }
 
 /// A policy that was taken off and is read as gone is no stale read when somebody puts it on again.

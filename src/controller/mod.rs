@@ -31,6 +31,7 @@ pub mod remove;
 pub mod report;
 pub mod role_changes;
 pub mod sessions;
+pub mod slots;
 mod spreading;
 mod standing;
 pub mod startup;
@@ -49,7 +50,7 @@ use kube::{
         watcher,
     },
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use self::{
     caches::{
@@ -60,6 +61,7 @@ use self::{
     locks::Locks,
     memory::Memory,
     pipeline_host::PipelineHost,
+    slots::Slots,
 };
 use crate::{aws::Aws, http::Readiness, shell::pipelines::Pipelines, telemetry::metrics::Metrics};
 
@@ -83,7 +85,6 @@ pub async fn run(
     let memory = Arc::new(Memory::default());
     let (installation, spreads) = (settings.installation.clone(), settings.spread_looks);
     let (caches, feeds) = Caches::open(&client, &installation, watched, spreads, &memory, &metrics, &readiness);
-    let concurrency = settings.concurrency;
     let waking = Arc::downgrade(&caches);
     aws.readers().on_change(move |object| {
         if let Some(caches) = waking.upgrade() {
@@ -99,7 +100,7 @@ pub async fn run(
         memory,
         locks: Locks::default(),
         pipelines,
-        slots: Arc::new(Semaphore::new(usize::from(concurrency))),
+        slots: Slots::new(settings.concurrency),
         settings,
         metrics,
         started: Context::now(),
@@ -111,7 +112,7 @@ pub async fn run(
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = controllers(feeds, &context, concurrency, &stop) => {}
+        () = controllers(feeds, &context, &stop) => {}
         () = synced => {}
         () = out_of_grace(stop.clone()) => {
             tracing::warn!("a reconcile was still running; what it left half done is found again at the next start");
@@ -138,12 +139,12 @@ async fn asked_to_stop(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn controllers(feeds: Feeds, context: &Arc<Context>, concurrency: u16, stop: &watch::Receiver<bool>) {
+async fn controllers(feeds: Feeds, context: &Arc<Context>, stop: &watch::Receiver<bool>) {
     let objects = feeds.objects.into_iter().map(|feed| {
         Controller::for_stream(feed.stream, feed.store)
             .reconcile_on(feed.asked)
             .graceful_shutdown_on(asked_to_stop(stop.clone()))
-            // The limit is `slots`, one for all watched namespaces, since what waits for others holds none.
+            // The limits are `slots`, by accounts, and calls in flight: what waits holds none of them.
             .with_config(Config::default())
             .run(reconcile::reconcile, reconcile::on_error, context.clone())
             .for_each(said)
@@ -151,7 +152,7 @@ async fn controllers(feeds: Feeds, context: &Arc<Context>, concurrency: u16, sto
     let accounts = Controller::for_stream(feeds.accounts.stream, feeds.accounts.store)
         .reconcile_on(feeds.accounts.asked)
         .graceful_shutdown_on(asked_to_stop(stop.clone()))
-        .with_config(Config::default().concurrency(concurrency))
+        .with_config(Config::default())
         .run(accounts::reconcile, accounts::on_error, context.clone())
         .for_each(said);
     let reconciling = async { futures::join!(futures::future::join_all(objects), accounts) };

@@ -227,43 +227,70 @@ async fn extra_policies(
     Ok(extras)
 }
 
-/// Second wave: P2 and P3 on every role that may carry them for this object, each role under its lock. The locks are
-/// returned, to be held until what was read has been written.
+/// Second wave: P2 on every execution role that may carry it for this object, under its lock. The locks are returned, to be
+/// held until what was read has been written.
 ///
 /// # Errors
 /// As AWS answers.
-pub async fn shared(
+pub async fn callbacks(
+    context: &Context,
+    reads: &Reads,
+    situation: &Situation<'_>,
+    observed: &mut Observed,
+) -> Result<Held, AwsError> {
+    let roles = execution_roles(situation, observed);
+    let held = context.locks.acquire(&roles.iter().cloned().map(Shared::Callback).collect()).await;
+    callbacks_again(reads, situation, observed, &roles).await?;
+    Ok(held)
+}
+
+/// Third wave: P3 on every pipeline role that may carry it for this object, under its lock.
+///
+/// # Errors
+/// As AWS answers.
+pub async fn assumes(
     context: &Context,
     reads: &Reads,
     situation: &Situation<'_>,
     observed: &mut Observed,
     purpose: Purpose,
 ) -> Result<Held, AwsError> {
-    let callback = execution_roles(situation, observed);
-    let assume = pipeline_roles(situation, observed, purpose);
-    let held = context.locks.acquire(&callback.union(&assume).cloned().map(Shared::Role).collect()).await;
-    shared_again(reads, situation, observed, &callback, &assume).await?;
+    let roles = pipeline_roles(situation, observed, purpose);
+    let held = context.locks.acquire(&roles.iter().cloned().map(Shared::Assume).collect()).await;
+    assumes_again(reads, situation, observed, &roles).await?;
     Ok(held)
 }
 
-/// Reads P2 and P3 of these roles, whose locks the caller holds.
+/// Reads P2 of these roles, whose locks the caller holds.
 ///
 /// # Errors
 /// As AWS answers.
-pub async fn shared_again(
+pub async fn callbacks_again(
     reads: &Reads,
     situation: &Situation<'_>,
     observed: &mut Observed,
-    callback: &BTreeSet<RoleId>,
-    assume: &BTreeSet<RoleId>,
+    roles: &BTreeSet<RoleId>,
 ) -> Result<(), AwsError> {
     let policy = names::callback_policy(situation.installation);
-    for role in callback {
+    for role in roles {
         let document = reads.dev.get_role_policy(&role.name, &policy).await?;
         observed.callback.insert(role.clone(), document);
     }
+    Ok(())
+}
+
+/// Reads P3 of these roles, whose locks the caller holds.
+///
+/// # Errors
+/// As AWS answers.
+pub async fn assumes_again(
+    reads: &Reads,
+    situation: &Situation<'_>,
+    observed: &mut Observed,
+    roles: &BTreeSet<RoleId>,
+) -> Result<(), AwsError> {
     let policy = names::assume_policy(situation.installation);
-    for role in assume {
+    for role in roles {
         let document = reads.tools.get_role_policy(&role.name, &policy).await?;
         observed.assume.insert(role.clone(), document);
     }

@@ -55,7 +55,10 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
             return Ok(Action::requeue(left));
         }
         // Given back before the end by whoever only waits.
-        let slot = context.slots.clone().acquire_owned().await.ok();
+        let slot = match &object.0 {
+            Ok(object) => context.slots.take(object).await,
+            Err(_) => None,
+        };
         let measured = context.metrics.reconciling("CrossAccountInvoke");
         let result = timeout(limit, once(&object, &context, slot)).await.unwrap_or(Err(Error::Deadline(limit)));
         measured.finished(if result.is_ok() { "ok" } else { "error" });

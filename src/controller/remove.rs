@@ -21,6 +21,7 @@ use super::{
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
     pipeline_writer, record, role_changes,
+    sessions::Reads,
     standing::{self, Standing, standing},
     unknown,
 };
@@ -35,7 +36,7 @@ use crate::{
         names,
         observed::{Observed, Resource},
         own_writes::{FORGIVEN_FOR, State},
-        plan::{self, Phase, Situation},
+        plan::{self, Phase, Situation, Step},
         retry,
     },
 };
@@ -68,18 +69,15 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
         return Ok(verdict);
     }
     role_changes::look(context, reads, &situation, &pass.uid, &mut observed).await?;
-    let mut held = Some(observe::shared(context, reads, &situation, &mut observed, Purpose::Remove).await?);
-    entered.others = others::gather(context, reads, &situation, &pass.uid, &observed).await;
+    let callback = observe::callbacks(context, reads, &situation, &mut observed).await?;
+    let needed = callbacks_needed(pass, reads, &situation, &observed).await?;
+    let assume = observe::assumes(context, reads, &situation, &mut observed, Purpose::Remove).await?;
+    let mut others = others::gather(context, reads, &situation, &pass.uid, &observed).await;
+    others.callback.extend(needed);
+    entered.others = others;
     pass.saw(&entered.situation(context), &observed);
     invisible(pass, &entered.situation(context), &observed)?;
     let mut plan = plan::plan_removal(&entered.situation(context), &observed);
-    if plan.steps.iter().any(|step| step.part == Part::CallbackPolicy) {
-        let mut others = std::mem::take(&mut entered.others);
-        let (reads, situation) = (&entered.sessions.reads, entered.situation(context));
-        evidence::of_callbacks(context, reads, (&situation, &pass.uid), &observed, &mut others).await?;
-        entered.others = others;
-        plan = plan::plan_removal(&entered.situation(context), &observed);
-    }
     let (sessions, situation) = (&entered.sessions, entered.situation(context));
     pass.saw_everything();
     let withheld = unknown::withhold(context, &situation, &observed, &mut plan);
@@ -95,7 +93,7 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     };
     match phase {
         Phase::Pipeline => {
-            drop(held.take());
+            drop((callback, assume));
             record::record(pass, &situation, &observed, &plan.steps).await?;
             for step in &plan.steps {
                 edit_pipeline(pass, sessions, &situation, &mut observed, step).await?;
@@ -105,7 +103,13 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
             // Said under the locks: of two objects that go together, the later one cleans up for both.
             context.memory.release(&pass.uid);
             record::record(pass, &situation, &observed, &plan.steps).await?;
-            apply::iam(pass, &sessions.writes, &situation, &plan.steps).await?;
+            let in_tools = |step: &&Step| *step.resource.account() == situation.declared.tools.account;
+            let (first, then) = plan.steps.split_at(plan.steps.iter().take_while(in_tools).count());
+            apply::iam(pass, &sessions.writes, &situation, first).await?;
+            // Whoever shares the pipeline role does not wait for this dev account.
+            drop(assume);
+            apply::iam(pass, &sessions.writes, &situation, then).await?;
+            drop(callback);
         }
     }
     Ok(Verdict::Reconciling {
@@ -113,6 +117,25 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
         message: "removal was sent; AWS is read again until nothing is left".to_owned(),
         retry: Retry::Now,
     })
+}
+
+/// The execution roles whose callback policy other objects or roles need, looked up before the assume policy is locked if
+/// one is about to go: whoever shares the pipeline role does not wait for this dev account.
+async fn callbacks_needed(
+    pass: &mut Pass<'_>,
+    reads: &Reads,
+    situation: &Situation<'_>,
+    observed: &Observed,
+) -> Result<BTreeSet<RoleId>, Halt> {
+    let context = pass.context;
+    let mut others = others::gather(context, reads, situation, &pass.uid, observed).await;
+    pass.saw(situation, observed);
+    invisible(pass, situation, observed)?;
+    let plan = plan::plan_removal(&Situation { others: &others, ..*situation }, observed);
+    if plan.steps.iter().any(|step| step.part == Part::CallbackPolicy) {
+        evidence::of_callbacks(context, reads, (situation, &pass.uid), observed, &mut others).await?;
+    }
+    Ok(others.callback)
 }
 
 /// What of the spec never was in place, as this process saw it: it has seen the object converged with another spec, and

@@ -45,6 +45,7 @@ mod second_opinion;
 mod security;
 mod serving;
 mod sharing;
+mod slowing;
 mod suite;
 mod support;
 mod trusting;
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
         hostile::scenarios(),
         folding::scenarios(),
         watching::scenarios(),
+        slowing::scenarios(),
         forging::scenarios(),
     ])
 }
