@@ -160,6 +160,14 @@ pub struct AwsError {
     pub outcome_unknown: bool,
 }
 
+impl AwsError {
+    /// Whether nothing came back of a change: AWS may apply it later than anybody waits.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        self.outcome_unknown && self.code.is_none() && self.kind == AwsErrorKind::Unavailable
+    }
+}
+
 impl fmt::Display for AwsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let account = self.account.as_ref().map_or_else(|| "AWS".to_owned(), |account| format!("account {account}"));

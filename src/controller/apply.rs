@@ -5,11 +5,12 @@ use super::{
     context::Context,
     current,
     events::Deed,
-    outcome::Verdict,
+    outcome::{Retry, Verdict},
     pass::{Halt, Pass},
     sessions::Writes,
 };
 use crate::{
+    api::Reason,
     aws::{AwsError, AwsErrorKind, Iam, NewRole, Turn},
     domain::{
         ids::{RoleId, RoleName},
@@ -27,6 +28,7 @@ use crate::{
 /// after it were not taken.
 pub async fn iam(pass: &mut Pass<'_>, writes: &Writes, situation: &Situation<'_>, steps: &[Step]) -> Result<(), Halt> {
     for step in steps {
+        held(pass.context, step)?;
         let iam = client(writes, situation, &step.resource);
         // Before the last look, since it may be waited for.
         let turn = iam.turn().await;
@@ -38,6 +40,7 @@ pub async fn iam(pass: &mut Pass<'_>, writes: &Writes, situation: &Situation<'_>
         let memory = &pass.context.memory;
         let (before, after) = (step.before.clone(), step.after.clone());
         let earlier = memory.own_writes(|writes| writes.note_sent(&step.resource, before, after, Context::now()));
+        let unsettled = memory.sending(&pass.uid, Context::now());
         let written = match &step.resource {
             Resource::InvokeRole { role, .. } => role_step(iam, &turn, role, &step.change).await,
             Resource::RolePolicy { role, policy, .. } => policy_step(iam, &turn, role, policy, &step.change).await,
@@ -49,10 +52,17 @@ pub async fn iam(pass: &mut Pass<'_>, writes: &Writes, situation: &Situation<'_>
         drop(turn);
         let written =
             written.map_err(|error| AwsError { also_missing: plan::lacks_boundary(situation, step), ..error });
-        if written.as_ref().is_err_and(|error| !error.outcome_unknown) {
-            memory.own_writes(|writes| writes.take_back(&step.resource, earlier));
-        }
         note_refused_size(pass, step, written.as_ref().err());
+        match &written {
+            Err(error) if !error.outcome_unknown => {
+                memory.own_writes(|writes| writes.take_back(&step.resource, earlier));
+            }
+            Err(error) if !error.is_unanswered() => memory.own_writes(|writes| writes.note_fault(&step.resource)),
+            _ => {}
+        }
+        if !written.as_ref().is_err_and(AwsError::is_unanswered) {
+            memory.sent(&pass.uid, unsettled);
+        }
         if removal_was_refused(pass, step, written)? {
             continue;
         }
@@ -75,6 +85,22 @@ fn note_refused_size(pass: &Pass<'_>, step: &Step, error: Option<&AwsError>) {
         let holder = RoleId { account: account.clone(), name: role.clone() };
         pass.context.memory.note_refused_size(&holder, policy::size(document), Context::now());
     }
+}
+
+/// A write whose answer was lost may be applied after somebody else's, and undo it. It is waited for, and nothing is held
+/// meanwhile but what it wrote.
+fn held(context: &Context, step: &Step) -> Result<(), Verdict> {
+    let (attempt, now) = (context.settings.aws_attempt_timeout, Context::now());
+    let until = context.memory.own_writes(|writes| writes.held_until(&step.resource, attempt, now));
+    let Some(until) = until else { return Ok(()) };
+    Err(Verdict::Reconciling {
+        reason: Reason::AwsUnavailable,
+        message: format!(
+            "the answer to a write of {} was lost, and AWS may apply it yet; nothing else is written there before {until}",
+            step.resource
+        ),
+        retry: Retry::After(until.duration_since(now).unsigned_abs()),
+    })
 }
 
 /// Takes note of how the removal of a policy that nobody declared went. A refusal keeps nothing else back: the policy

@@ -19,7 +19,7 @@ use crate::{
         ids::{ActionName, Arn, RoleId, StageName},
         inventory::Inventory,
         observed::Resource,
-        own_writes::OwnWrites,
+        own_writes::{APPLIED_WITHIN, OwnWrites},
         pipeline_edit::{Note, Placed},
         shared_policy::Behind,
     },
@@ -120,6 +120,8 @@ struct Inner {
     /// What was last told of their places, by UID.
     notes: HashMap<String, Vec<Note>>,
     own_statuses: HashMap<String, VecDeque<u64>>,
+    /// When writes for objects, by UID, were sent last of which no answer came.
+    unsettled: HashMap<String, Timestamp>,
     /// Objects that the watch has shown with our finalizer.
     held: BTreeSet<String>,
     seen: HashMap<String, Seen>,
@@ -150,6 +152,28 @@ impl Memory {
     /// Works on what the object's status told of the writes of an earlier process.
     pub fn recalled<T>(&self, uid: &str, work: impl FnOnce(&mut OwnWrites) -> T) -> T {
         work(self.lock().recalled.entry(uid.to_owned()).or_default())
+    }
+
+    /// A write for an object is sent, and whoever sends it may not live to hear of it. Returns what to put back when it does.
+    #[must_use]
+    pub fn sending(&self, uid: &str, now: Timestamp) -> Option<Timestamp> {
+        self.lock().unsettled.insert(uid.to_owned(), now)
+    }
+
+    /// The write was answered.
+    pub fn sent(&self, uid: &str, before: Option<Timestamp>) {
+        let mut inner = self.lock();
+        match before {
+            Some(before) => inner.unsettled.insert(uid.to_owned(), before),
+            None => inner.unsettled.remove(uid),
+        };
+    }
+
+    /// Whether a write for the object may be applied yet.
+    #[must_use]
+    pub fn is_unsettled(&self, uid: &str, now: Timestamp) -> bool {
+        let sent = self.lock().unsettled.get(uid).copied();
+        sent.is_some_and(|sent| now.duration_since(sent).unsigned_abs() < APPLIED_WITHIN)
     }
 
     /// Takes note of whether a look found a pipeline. Says whether it is in doubt, as [`Absences::is_doubted`].
@@ -216,6 +240,7 @@ impl Memory {
         inner.notes.remove(uid);
         inner.own_statuses.remove(uid);
         inner.imposed.remove(uid);
+        inner.unsettled.remove(uid);
         inner.finished.insert(uid.to_owned());
         inner.renew(uid);
     }
@@ -241,6 +266,7 @@ impl Memory {
         inner.removals.remove(uid);
         inner.notes.remove(uid);
         inner.own_statuses.remove(uid);
+        inner.unsettled.remove(uid);
         inner.held.remove(uid);
         inner.seen.remove(uid);
         inner.looking.remove(uid);
@@ -270,6 +296,7 @@ impl Memory {
         inner.actions.retain(|uid, _| uids.contains(uid));
         inner.notes.retain(|uid, _| uids.contains(uid));
         inner.own_statuses.retain(|uid, _| uids.contains(uid));
+        inner.unsettled.retain(|uid, _| uids.contains(uid));
         inner.held.retain(|uid| uids.contains(uid));
         inner.seen.retain(|uid, _| uids.contains(uid));
         inner.attempts.retain(|uid, _| uids.contains(uid));

@@ -27,6 +27,9 @@ use crate::{
 /// After so many conflicts in a row an object is read from the API server: its watch does not show it.
 const READ_AFTER: u32 = 2;
 
+/// How often an object is looked at while a write for it, of which no answer came, may be applied yet.
+const WHILE_UNSETTLED: Duration = Duration::from_mins(1);
+
 /// A reconcile that could not even report: the API server did not take its writes.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -191,7 +194,11 @@ fn withdraw(pass: &mut Pass<'_>, run: &Result<Result<Verdict, Halt>, Elapsed>) {
 /// The interval, or the moment when the report of corrected drift has been kept long enough.
 fn next_look(pass: &Pass<'_>) -> Duration {
     let expiry = pass.drift.expires_in(pass.context.settings.drift_retention, Context::now());
-    let interval = retry::jittered(pass.interval(), Context::fraction());
+    let mut interval = retry::jittered(pass.interval(), Context::fraction());
+    if pass.context.memory.is_unsettled(&pass.uid, Context::now()) {
+        // Applied late, it undoes what others have written since, and this object's look puts that right.
+        interval = interval.min(WHILE_UNSETTLED);
+    }
     expiry.map_or(interval, |expiry| interval.min(expiry.max(Duration::from_secs(1))))
 }
 

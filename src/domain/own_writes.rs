@@ -13,6 +13,9 @@ use super::observed::Resource;
 /// How long the old value is forgiven. IAM changes have been seen to take up to a minute; Terraform waits two.
 pub const FORGIVEN_FOR: Duration = Duration::from_mins(2);
 
+/// How long AWS may still apply a write that it was sent: as long as its signature holds.
+pub const APPLIED_WITHIN: Duration = Duration::from_mins(5);
+
 /// The canonical text of what a resource is; `None` when it does not exist. For a pipeline it is the version.
 pub type State = Option<String>;
 
@@ -24,6 +27,8 @@ struct Written {
     read_back: bool,
     /// Whether AWS said that it was applied. Without that it may have been, or may be yet.
     answered: bool,
+    /// Whether it may be applied yet: nothing came back of it at all.
+    open: bool,
 }
 
 /// What was remembered of a resource before a write was sent.
@@ -39,7 +44,7 @@ pub struct OwnWrites {
 impl OwnWrites {
     /// Remembers a write that AWS has answered.
     pub fn note_write(&mut self, resource: &Resource, before: State, after: State, at: Timestamp) {
-        self.insert(resource, Written { at, before, after, read_back: false, answered: true });
+        self.insert(resource, Written { at, before, after, read_back: false, answered: true, open: false });
     }
 
     /// Remembers a write that is about to be sent: whoever waits for its answer may be dropped before it comes. Returns what
@@ -47,7 +52,7 @@ impl OwnWrites {
     #[must_use]
     pub fn note_sent(&mut self, resource: &Resource, before: State, after: State, at: Timestamp) -> Earlier {
         let earlier = self.entries.get(resource).cloned();
-        self.insert(resource, Written { at, before, after, read_back: false, answered: false });
+        self.insert(resource, Written { at, before, after, read_back: false, answered: false, open: true });
         Earlier(earlier)
     }
 
@@ -57,6 +62,22 @@ impl OwnWrites {
             Some(earlier) => self.entries.insert(resource.clone(), earlier),
             None => self.entries.remove(resource),
         };
+    }
+
+    /// AWS answered with a fault of its own: the write may have been applied, and is not applied any more.
+    pub fn note_fault(&mut self, resource: &Resource) {
+        if let Some(written) = self.entries.get_mut(resource) {
+            written.open = false;
+        }
+    }
+
+    /// Until when nobody writes the resource, since a write that was sent and not answered may be applied meanwhile: it has
+    /// an attempt's time to be answered, and as long again to be applied.
+    #[must_use]
+    pub fn held_until(&self, resource: &Resource, attempt: Duration, now: Timestamp) -> Option<Timestamp> {
+        let written = self.entries.get(resource).filter(|written| written.open && !written.read_back)?;
+        let until = written.at.checked_add(attempt.saturating_mul(2)).ok()?;
+        (until > now).then_some(until)
     }
 
     fn insert(&mut self, resource: &Resource, written: Written) {
@@ -70,7 +91,7 @@ impl OwnWrites {
     pub fn recall(&mut self, resource: &Resource, after: State, at: Timestamp, now: Timestamp) {
         // A time to come is no record of ours, and would be forgiven for longer than any write.
         if at <= now && age(at, now) < FORGIVEN_FOR && !self.entries.contains_key(resource) {
-            let written = Written { at, before: None, after, read_back: false, answered: true };
+            let written = Written { at, before: None, after, read_back: false, answered: true, open: false };
             self.entries.insert(resource.clone(), written);
         }
     }
@@ -107,7 +128,7 @@ impl OwnWrites {
                 !written.answered
                     && !written.read_back
                     && written.after.is_some()
-                    && age(written.at, now) < FORGIVEN_FOR
+                    && age(written.at, now) < if written.open { APPLIED_WITHIN + FORGIVEN_FOR } else { FORGIVEN_FOR }
             })
     }
 
@@ -220,10 +241,16 @@ mod tests {
         assert!(!writes.is_stale(&policy(), &None, at(1)), "it is sent again at once");
         assert!(writes.may_hide(&policy(), &None, at(1)));
         assert!(!writes.may_hide(&policy(), &state("ours"), at(1)), "it is to be seen");
-        assert!(!writes.may_hide(&policy(), &None, at(120)), "for two minutes at most");
+        assert!(writes.may_hide(&policy(), &None, at(419)), "applied late, and seen later");
+        assert!(!writes.may_hide(&policy(), &None, at(420)), "for seven minutes at most");
         let earlier = writes.note_sent(&policy(), None, state("again"), at(60));
         writes.take_back(&policy(), earlier);
-        assert!(!writes.may_hide(&policy(), &None, at(120)), "the refused second one makes no difference");
+        assert!(!writes.may_hide(&policy(), &None, at(420)), "the refused second one makes no difference");
+        writes.note_fault(&policy());
+        assert!(
+            writes.may_hide(&policy(), &None, at(119)) && !writes.may_hide(&policy(), &None, at(120)),
+            "a fault of AWS"
+        );
         writes.take_back(&policy(), none);
         assert!(!writes.may_hide(&policy(), &None, at(1)), "surely not applied");
         drop(writes.note_sent(&policy(), state("ours"), None, at(0)));
@@ -245,6 +272,22 @@ mod tests {
         assert!(writes.is_stale(&pipeline, &state("9"), at(1)));
         writes.take_back(&pipeline, earlier);
         assert!(!writes.is_stale(&pipeline, &state("9"), at(1)), "refused");
+    }
+
+    #[test]
+    fn a_resource_is_held_while_a_write_without_an_answer_may_be_applied() {
+        let (mut writes, attempt) = (OwnWrites::default(), Duration::from_secs(10));
+        let held = |writes: &OwnWrites, now| writes.held_until(&policy(), attempt, at(now));
+        let earlier = writes.note_sent(&policy(), None, state("ours"), at(0));
+        assert_eq!((held(&writes, 1), held(&writes, 20)), (Some(at(20)), None));
+        let mut other = writes.clone();
+        other.note_read(&policy(), &state("ours"));
+        assert_eq!(held(&other, 1), None, "it was applied");
+        writes.note_fault(&policy());
+        assert_eq!(held(&writes, 1), None, "AWS answered");
+        writes.take_back(&policy(), earlier);
+        writes.note_write(&policy(), None, state("ours"), at(0));
+        assert_eq!(held(&writes, 1), None);
     }
 
     #[test]

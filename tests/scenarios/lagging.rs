@@ -1,12 +1,17 @@
 //! Reads that lag behind our own writes, with several objects, lost answers and a killed process.
 
-use crossinvoke_harness::{Context as _, Result, Scenario, Setup, accounts::PIPELINE, objects::has_reason};
+use crossinvoke_harness::{
+    Context as _, Result, Scenario, Setup,
+    accounts::PIPELINE,
+    objects::has_reason,
+    wait::{DEADLINE, eventually},
+};
 use fakeaws::{Effect, Fault, Propagation};
 use serde_json::json;
 
 use crate::{
     suite::{Case, case},
-    support::{converge, entered, message, pipeline, stages, version},
+    support::{converge, entered, invoke_role_name, message, pipeline, pipeline_role, stages, version},
 };
 
 pub(crate) fn scenarios() -> Vec<Case> {
@@ -20,6 +25,16 @@ pub(crate) fn scenarios() -> Vec<Case> {
             "an_update_that_outlives_its_reconcile_makes_one_version",
             || Setup::default().flags(["--aws-timeout", "3s"]),
             update_outlives_its_reconcile,
+        ),
+        case(
+            "a_policy_that_is_applied_late_undoes_nobody_elses",
+            || Setup::default().flags(["--aws-attempt-timeout=5s"]),
+            applied_late,
+        ),
+        case(
+            "what_a_policy_undid_that_was_applied_very_late_is_put_back",
+            || Setup::default().flags(["--aws-attempt-timeout=1s"]),
+            applied_very_late,
         ),
         case("a_stage_taken_away_and_made_again_goes_with_the_action", Setup::default, stage_made_again),
     ]
@@ -140,6 +155,51 @@ async fn killed(scenario: &mut Scenario<'_>) -> Result<()> {
     let calls = scenario.calls_since(mark)?;
     assert_eq!((calls.of("UpdatePipeline"), version(scenario)?), (1, 3), "{calls}");
     Ok(())
+}
+
+/// The first write of the assume policy is applied so late that nobody waits for its answer. Meanwhile another object
+/// comes, which shares that policy. Returns once both entries are there after that.
+async fn late(scenario: &mut Scenario<'_>, milliseconds: u64) -> Result<()> {
+    entered(scenario).await?;
+    let policy = format!("crossinvoke-{}-assume", scenario.installation_id);
+    let slow = Fault::next("PutRolePolicy", Effect::Delay { milliseconds }).containing(&policy);
+    scenario.aws().fault(slow).context("a late write")?;
+    let mark = scenario.mark()?;
+    scenario.apply(&scenario.invoke("late")).await?;
+    scenario.until_reason("late", "AwsUnavailable").await?;
+    scenario.apply(&scenario.invoke("other")).await?;
+    let roles = [
+        invoke_role_name(&scenario.until_reason("late", "Converged").await?),
+        invoke_role_name(&scenario.until_reason("other", "Converged").await?),
+    ];
+    let least = i64::try_from(milliseconds).context("a time")?;
+    eventually("both entries are there after the late write", DEADLINE * 2, async || {
+        let calls = scenario.calls_since(mark).map_err(|error| error.to_string())?;
+        let begin = calls.0.iter().find(|call| call.operation == "CreateRole").map(|call| call.time);
+        let is_late = |call: &&fakeaws::Call| {
+            let here = call.operation == "PutRolePolicy" && call.account == scenario.accounts.tools;
+            here && begin.is_some_and(|begin| call.time.duration_since(begin).as_millis() >= i128::from(least))
+        };
+        let applied = calls.0.iter().any(|call| is_late(&call));
+        let found = pipeline_role(scenario).map_err(|error| error.to_string())?["inlinePolicies"][&policy].to_string();
+        let both = roles.iter().all(|role| found.contains(role.as_str()));
+        if applied && both { Ok(()) } else { Err(format!("{applied} {found}")) }
+    })
+    .await
+}
+
+async fn applied_late(scenario: &mut Scenario<'_>) -> Result<()> {
+    let mark = scenario.mark()?;
+    late(scenario, 9_000).await?;
+    let calls = scenario.calls_since(mark)?;
+    let writes =
+        calls.0.iter().filter(|call| call.operation == "PutRolePolicy" && call.account == scenario.accounts.tools);
+    assert_eq!(writes.count(), 2, "nothing was undone, and nothing put back: {calls}");
+    Ok(())
+}
+
+async fn applied_very_late(scenario: &mut Scenario<'_>) -> Result<()> {
+    late(scenario, 15_000).await
 }
 
 async fn stage_made_again(scenario: &mut Scenario<'_>) -> Result<()> {
