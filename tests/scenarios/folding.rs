@@ -26,6 +26,8 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("a_console_save_between_read_and_write_is_brought_back", Setup::default, brought_back),
         case("an_update_in_flight_is_settled_before_the_process_ends", Setup::default, settled_at_the_end),
         case("what_only_waits_for_others_does_not_hold_up_the_end", collecting, ends_while_collecting),
+        case("a_member_that_aws_fills_in_one_day_is_left_alone", Setup::default, filled_in),
+        case("what_aws_keeps_otherwise_is_told_after_two_versions", Setup::default, kept_otherwise),
         case("a_long_history_costs_two_calls_a_check", || quick("1h"), long_history),
     ]
 }
@@ -250,11 +252,49 @@ async fn ends_while_collecting(scenario: &mut Scenario<'_>) -> Result<()> {
     Ok(())
 }
 
+async fn filled_in(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    scenario.aws().keep_actions_as(Some(json!({"defaultOfTomorrow": {"retries": 2}}))).context("a default")?;
+    let mark = scenario.mark()?;
+    converge(scenario, &scenario.invoke("validate")).await?;
+    let mut edited = scenario.invoke("validate");
+    edited["spec"]["action"] = json!({"runOrder": 3});
+    converge(scenario, &edited).await?;
+    assert_eq!(scenario.calls_since(mark)?.of("UpdatePipeline"), 2, "one for each spec");
+    assert_eq!(pipeline(scenario)?["stages"][2]["actions"][0]["defaultOfTomorrow"], json!({"retries": 2}));
+    Ok(())
+}
+
+/// CodePipeline adds a setting to what we declare as a whole.
+async fn kept_otherwise(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let kept = json!({"configuration": {"SettingOfTomorrow": "on"}});
+    scenario.aws().keep_actions_as(Some(kept)).context("another answer")?;
+    let mark = scenario.mark()?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    let told = ["shows each time something else than was sent", "action Validate/validate: configuration"];
+    refused(scenario, "validate", "PipelineRefused", &told).await?;
+    assert_eq!(scenario.calls_since(mark)?.of("UpdatePipeline"), 2);
+    for look in ["one", "two", "three"] {
+        scenario.touch("validate", look).await?;
+        let handled = |object: &kube::api::DynamicObject| object.data["status"]["lastHandledReconcileAt"] == look;
+        scenario.until("validate", "it is looked at", handled).await?;
+        refused(scenario, "validate", "PipelineRefused", &told).await?;
+    }
+    assert_eq!(scenario.calls_since(mark)?.of("UpdatePipeline"), 2, "not a version for each look");
+    // Nobody else on the pipeline is kept out, and another spec is tried.
+    scenario.aws().keep_actions_as(None).context("the end of it")?;
+    converge(scenario, &scenario.invoke("other")).await?;
+    let mut edited = scenario.invoke("validate");
+    edited["spec"]["action"] = json!({"runOrder": 3});
+    converge(scenario, &edited).await.map(drop)
+}
+
 async fn long_history(scenario: &mut Scenario<'_>) -> Result<()> {
     entered(scenario).await?;
     let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
     let of = (tools.as_str(), region.as_str(), PIPELINE);
-    for _ in 0..1_500 {
+    for _ in 0..15_000 {
         scenario.aws().put_execution(of, None, "Succeeded", None).context("a finished execution")?;
     }
     let mark = scenario.mark()?;

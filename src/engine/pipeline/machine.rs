@@ -192,6 +192,7 @@ impl<E: Clone> Machine<E> {
                 self.reading = Some(pipeline);
                 self.forget_what_is_not_lost();
                 if let Some(fold) = self.fold(|_| true) {
+                    self.answer_unreached(&fold, now, effects);
                     self.settle_unchanged(fold, effects);
                 }
                 // What ours replaced comes back even if nobody wants anything any more.
@@ -239,6 +240,17 @@ impl<E: Clone> Machine<E> {
         let (Some(fold), Some(reading)) = (self.fold(|_| true), &self.reading) else { return };
         if pipeline_edit::is_same_but_version(&fold.declaration, &reading.declaration) {
             self.restored = None;
+        }
+    }
+
+    /// Answers what AWS keeps otherwise than it was sent, without another version. What ours replaced comes back with all.
+    fn answer_unreached(&mut self, fold: &Fold, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+        if self.restored.is_some() {
+            return;
+        }
+        let unreached = self.tries.unreached(fold, now).map(|(uid, changes)| (uid.to_owned(), changes.to_vec()));
+        for (uid, changes) in unreached.collect::<Vec<_>>() {
+            self.answer(&uid, Outcome::Unreached { changes }, effects);
         }
     }
 

@@ -9,7 +9,7 @@ use super::{
     machine::{Machine, Next, State},
 };
 use crate::domain::{
-    fold::{self, Claim, Folded},
+    fold::{self, Claim, Fold, Folded},
     ids::Arn,
     observed::Pipeline,
     occupancy::Verdict,
@@ -27,6 +27,9 @@ const ROUNDS: u8 = 3;
 /// signature is valid, which is five minutes, and a read can show for two more what was there before.
 const SOON: Duration = Duration::from_mins(1);
 const AT_MOST: Duration = Duration::from_mins(7);
+
+/// How often it is tried again to write what AWS keeps otherwise than it is sent: each try is a version.
+const UNREACHED: Duration = Duration::from_hours(1);
 
 /// How often it is looked for after that first minute.
 const SELDOM: Duration = Duration::from_mins(1);
@@ -51,8 +54,18 @@ pub(super) struct Tries<E> {
     left_out: BTreeMap<String, E>,
     /// Versions of somebody else in a row that ours replaced.
     rounds: u8,
-    /// Claims that AWS took and did not show afterwards, and how often in a row.
-    unreached: BTreeMap<String, u8>,
+    /// Claims that AWS took and did not show afterwards.
+    unreached: BTreeMap<String, Unreached>,
+}
+
+/// How often in a row an update did not lead to what was claimed.
+#[derive(Debug)]
+struct Unreached {
+    count: u8,
+    /// The difference that was left.
+    changes: Vec<String>,
+    /// Until when it is not tried again.
+    until: Timestamp,
 }
 
 impl<E> Default for Tries<E> {
@@ -66,6 +79,31 @@ impl<E> Tries<E> {
     pub(super) fn end(&mut self) -> BTreeMap<String, E> {
         self.refused = 0;
         std::mem::take(&mut self.left_out)
+    }
+
+    /// Takes note of whether an update led to what was claimed. Returns how often in a row it did not.
+    fn note(&mut self, uid: &str, folded: Option<&Folded>, now: Timestamp) -> u8 {
+        let Some(Folded::Changed(changes)) = folded else {
+            self.unreached.remove(uid);
+            return 0;
+        };
+        let count = self.unreached.get(uid).map_or(0, |unreached| unreached.count).saturating_add(1);
+        let unreached = Unreached { count, changes: changes.clone(), until: now + UNREACHED };
+        self.unreached.insert(uid.to_owned(), unreached);
+        count
+    }
+
+    /// Claims that two updates did not lead to, and of which the same difference is left.
+    pub(super) fn unreached<'a>(
+        &'a self,
+        fold: &'a Fold,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (&'a str, &'a [String])> {
+        self.unreached.iter().filter_map(move |(uid, unreached)| {
+            let Some(Folded::Changed(changes)) = fold.folded.get(uid) else { return None };
+            let stays = unreached.count > 1 && unreached.changes == *changes && now < unreached.until;
+            stays.then_some((uid.as_str(), changes.as_slice()))
+        })
     }
 }
 
@@ -168,12 +206,10 @@ impl<E: Clone> Machine<E> {
         let again = fold::fold(&pipeline.declaration, &self.settings.region, claims.iter().copied());
         let (count, shared) = (flight.claims.len(), Arc::new(pipeline.clone()));
         for (claim, changes) in flight.claims {
-            let is_reached = !matches!(again.folded.get(&claim.uid), Some(Folded::Changed(_)));
-            let unreached = self.tries.unreached.entry(claim.uid.clone()).or_default();
-            *unreached = if is_reached { 0 } else { *unreached + 1 };
+            let unreached = self.tries.note(&claim.uid, again.folded.get(&claim.uid), now);
             let outcome = match (again.folded.get(&claim.uid), foreign) {
                 (_, Some(version)) => Outcome::ForeignWriter { version },
-                (Some(Folded::Changed(changes)), None) if *unreached > 1 => {
+                (Some(Folded::Changed(changes)), None) if unreached > 1 => {
                     Outcome::Unreached { changes: changes.clone() }
                 }
                 _ => Outcome::Written(Written {
@@ -183,9 +219,6 @@ impl<E: Clone> Machine<E> {
                     replaced: flight.restores,
                 }),
             };
-            if is_reached {
-                self.tries.unreached.remove(&claim.uid);
-            }
             // An object that wants something else by now hears of its new claim only.
             if self.claims.get(&claim.uid).is_some_and(|known| known.asks_the_same(&claim)) {
                 self.answer(&claim.uid, outcome, effects);

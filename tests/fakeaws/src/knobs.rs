@@ -178,6 +178,8 @@ pub(crate) struct Knobs {
     pub(crate) propagation: Propagation,
     pub(crate) bulk_answers: BulkAnswers,
     pub(crate) rate_limit: Option<RateLimit>,
+    /// What becomes of the Lambda actions of a pipeline that is updated.
+    pub(crate) kept_as: Option<serde_json::Value>,
     buckets: std::collections::BTreeMap<(String, Service), (jiff::Timestamp, f64)>,
 }
 

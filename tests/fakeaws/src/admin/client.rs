@@ -106,6 +106,11 @@ impl Admin {
         self.done(Command::SetBulkAnswers { bulk_answers })
     }
 
+    /// Keeps every Lambda action of a pipeline that is updated with this merge patch applied.
+    pub fn keep_actions_as(&self, patch: Option<Value>) -> Done {
+        self.done(Command::KeepActionsAs { patch })
+    }
+
     /// Limits the rate of calls per account and service.
     pub fn set_rate_limit(&self, limit: Option<RateLimit>) -> Done {
         self.done(Command::SetRateLimit { limit })

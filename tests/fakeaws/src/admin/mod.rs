@@ -43,6 +43,12 @@ pub enum Command {
         /// From now on.
         bulk_answers: BulkAnswers,
     },
+    /// Says what becomes of every Lambda action of a pipeline that is updated, as a merge patch (RFC 7386): a member that
+    /// the service fills in one day, or a value that it keeps otherwise than it was sent. `None` ends it.
+    KeepActionsAs {
+        /// The patch from now on.
+        patch: Option<Value>,
+    },
     /// Limits the rate of calls per account and service; `None` lifts the limit.
     SetRateLimit {
         /// The limit from now on.
@@ -359,6 +365,7 @@ pub(crate) fn run(world: &mut World, command: Command) -> Result<Value, String> 
         Command::ClearFaults {} => world.knobs.clear_faults(),
         Command::SetPropagation { propagation } => world.knobs.propagation = propagation,
         Command::SetBulkAnswers { bulk_answers } => world.knobs.bulk_answers = bulk_answers,
+        Command::KeepActionsAs { patch } => world.knobs.kept_as = patch,
         Command::SetRateLimit { limit } => world.knobs.limit_rate(limit),
         Command::AdvanceClock { seconds } => {
             world.clock.advance(std::time::Duration::from_secs(seconds));

@@ -47,9 +47,35 @@ pub(super) fn update(world: &mut World, caller: &Caller, body: &Value) -> Result
     let name = named(world, caller, "UpdatePipeline", given)?;
     shapes::declaration(given)?;
     let given = declaration::unmasked(given, current(world, caller, &name)?.current(), &caller.region);
-    let declaration = accepted(world, caller, &given)?;
+    let mut declaration = accepted(world, caller, &given)?;
+    if let Some(patch) = world.knobs.kept_as.clone() {
+        let stages = declaration["stages"].as_array_mut().into_iter().flatten();
+        let actions = stages.filter_map(|stage| stage["actions"].as_array_mut()).flatten();
+        actions.filter(|action| is_of_lambda(action)).for_each(|action| merge(action, &patch));
+    }
     let version = replace(world, &caller.account, &caller.region, &name, declaration);
     Ok(json!({"pipeline": current(world, caller, &name)?.shown(version)}))
+}
+
+fn is_of_lambda(action: &Value) -> bool {
+    action["actionTypeId"]["category"] == "Invoke" && action["actionTypeId"]["provider"] == "Lambda"
+}
+
+/// Merges a patch (RFC 7386).
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (key, value) in patch {
+        match target.as_object_mut() {
+            Some(target) if value.is_null() => drop(target.remove(key)),
+            _ => merge(&mut target[key.as_str()], value),
+        }
+    }
 }
 
 /// Writes another version and cancels what runs. Returns the version's number.
