@@ -87,6 +87,9 @@ pub struct Run {
     /// How often an AwsAccount is looked at: at most every 30m, since another installation reports it after two hours of silence.
     #[arg(long, default_value = "10m", value_parser = account_interval)]
     pub account_interval: Duration,
+    /// How far apart two reads of everything in an AwsAccount are, where these replace single reads.
+    #[arg(long, default_value = "10m", value_parser = duration)]
+    pub bulk_reads_every: Duration,
     /// First delay after a throttled or unavailable AWS; it doubles, with full jitter.
     #[arg(long, default_value = "1s", value_parser = duration)]
     pub backoff_first: Duration,
@@ -183,9 +186,10 @@ mod tests {
             run.collect,
             run.collect_max,
             run.hold_after_failure,
+            run.bulk_reads_every,
         ]
         .map(|duration| duration.as_secs());
-        assert_eq!(seconds, [60, 75, 10, 3600, 120, 15, 600, 1, 300, 300, 30, 3600, 3, 30, 3600]);
+        assert_eq!(seconds, [60, 75, 10, 3600, 120, 15, 600, 1, 300, 300, 30, 3600, 3, 30, 3600, 600]);
         assert_eq!((run.concurrency, run.grant_list_functions, run.metrics_per_object), (8, true, true));
         assert!(run.spread_looks);
     }

@@ -172,6 +172,7 @@ async fn work(
         },
         idle_poll: options.idle_poll,
         account_interval: options.account_interval,
+        bulk_reads_every: options.bulk_reads_every,
         delays: Delays {
             backoff_first: options.backoff_first,
             backoff_cap: options.backoff_cap,

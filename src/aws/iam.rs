@@ -1,5 +1,7 @@
 //! IAM: roles and their inline policies.
 
+pub(super) mod account;
+
 use std::collections::BTreeMap;
 
 use aws_sdk_iam::types::Tag;

@@ -1,6 +1,14 @@
 //! Lambda: the look-up of a function and its execution role.
 
-use super::{AwsError, AwsErrorKind, call::Subject, reader::Sent, session::Clients};
+use aws_sdk_lambda::types::FunctionConfiguration;
+
+use super::{
+    AwsError, AwsErrorKind,
+    call::Subject,
+    page::{AnswerSize, Page},
+    reader::Sent,
+    session::Clients,
+};
 use crate::domain::ids::{Arn, FunctionName, Region};
 
 /// A function as Lambda describes it.
@@ -49,4 +57,34 @@ impl Lambda {
         };
         Ok(Some(FunctionRead { arn: arn(answer.function_arn(), "FunctionArn")?, role: arn(answer.role(), "Role")? }))
     }
+
+    /// One page of all functions of the account in this region: those that are claimed. One that cannot be read is left
+    /// out, as one that the answer lacks.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub(super) async fn functions_of_account(
+        &self,
+        marker: Option<String>,
+        most: u64,
+        is_claimed: impl Fn(&str) -> bool,
+    ) -> Result<Page<(FunctionName, FunctionRead)>, AwsError> {
+        let call = self.subject.call("lambda", "ListFunctions", "all functions of the account");
+        let size = AnswerSize::default();
+        let request = self.client.list_functions().set_marker(marker);
+        let request = request.max_items(i32::try_from(most).unwrap_or(50).clamp(1, 50));
+        let answer = call.send(request.customize().interceptor(size.clone()).send()).await?;
+        let next = answer.next_marker().filter(|marker| !marker.is_empty()).map(str::to_owned);
+        let mut page = Page::of(answer.functions().len(), &size, next);
+        for function in answer.functions() {
+            let claimed = function.function_name().is_some_and(&is_claimed).then(|| listed(function)).flatten();
+            claimed.into_iter().for_each(|function| page.keep(function));
+        }
+        Ok(page)
+    }
+}
+
+fn listed(function: &FunctionConfiguration) -> Option<(FunctionName, FunctionRead)> {
+    let read = FunctionRead { arn: function.function_arn()?.parse().ok()?, role: function.role()?.parse().ok()? };
+    Some((function.function_name()?.parse().ok()?, read))
 }

@@ -24,7 +24,10 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use tokio::time::Instant;
 
-use super::{codes, reader::Source};
+use super::{
+    codes,
+    reader::{ScanOutcome, Source},
+};
 
 /// Is told of every AWS call that ended.
 pub trait CallObserver: Send + Sync {
@@ -36,7 +39,15 @@ pub trait CallObserver: Send + Sync {
     fn read(&self, source: Source, operation: &'static str) {
         let _ = (source, operation);
     }
+
+    /// A scan of everything in an account has ended like this.
+    fn scanned(&self, service: &'static str, outcome: ScanOutcome) {
+        let _ = (service, outcome);
+    }
 }
+
+/// Operations that a role may lack the right to without that being a fault: the first is for people, the others are tried.
+const MAY_BE_DENIED: [&str; 3] = ["GetPipelineState", "GetAccountAuthorizationDetails", "ListFunctions"];
 
 /// Whether a session is over, by what AWS answered to its calls. The next use then opens a new one.
 #[derive(Debug, Default)]
@@ -61,8 +72,8 @@ impl SessionEnd {
     fn note(&self, service: &str, operation: &str, code: &str) {
         match code {
             code if codes::ends_session(code) => self.refused.store(true, Ordering::Relaxed),
-            // What STS denies was asked with other credentials, and a role may lack the right to what is asked for people alone.
-            code if codes::is_denial(code) && service != "sts" && operation != "GetPipelineState" => {
+            // What STS denies was asked with other credentials.
+            code if codes::is_denial(code) && service != "sts" && !MAY_BE_DENIED.contains(&operation) => {
                 self.denied.store(true, Ordering::Relaxed);
             }
             _ => {}

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::{
+    bulk_reads,
     caches::{Guarded, GuardedAccount, key_of},
     context::{Context, FINALIZER},
     events, gate_input,
@@ -21,8 +22,7 @@ use super::{
 };
 use crate::{
     api::{
-        AwsAccount, AwsAccountSpec, AwsAccountStatus, BulkReadsReason, GrantsReason, Reads, Reason, ReasonClass,
-        annotation,
+        AwsAccount, AwsAccountSpec, AwsAccountStatus, BulkReadsReason, GrantsReason, Reason, ReasonClass, annotation,
     },
     aws::{AwsError, AwsErrorKind, Session, SessionKey},
     cluster::{Decoded, kind},
@@ -128,6 +128,7 @@ async fn look(current: &mut AwsAccount, context: &Context) -> Result<Option<Reas
     }
     let (name, uid) = (current.name_any(), current.uid().unwrap_or_default());
     let before = account_status::grants(current.status.as_ref());
+    let read_before = account_status::bulk_reads(current.status.as_ref());
     let (status, reason, message) = status(current, context).await;
     let looked = context.memory.last_look(&uid).or_else(|| status.last_checked_at.as_ref().map(|at| at.0));
     if !reports(current, context, reason == Reason::Converged) {
@@ -142,6 +143,7 @@ async fn look(current: &mut AwsAccount, context: &Context) -> Result<Option<Reas
         return Ok(None);
     }
     tell_of_grants(current, context, before).await;
+    tell_of_bulk_reads(current, context, read_before).await;
     Ok(Some(reason))
 }
 
@@ -264,6 +266,17 @@ async fn tell_of_grants(account: &AwsAccount, context: &Context, before: Option<
     publish(account, context, (reason.into(), "Compare"), message.chars().take(NAMES_MAX).collect()).await;
 }
 
+/// Tells once that a right to bulk reads is missing.
+async fn tell_of_bulk_reads(account: &AwsAccount, context: &Context, before: Option<BulkReadsReason>) {
+    let now = account_status::bulk_reads(account.status.as_ref());
+    if now != Some(BulkReadsReason::Denied) || before == now {
+        return;
+    }
+    let Some((_, message)) = bulk_reads::told(account, context.aws.readers()) else { return };
+    tracing::warn!("{message}");
+    publish(account, context, ("BulkReadsDenied", "Read"), message).await;
+}
+
 async fn publish(account: &AwsAccount, context: &Context, (reason, action): (&str, &str), note: String) {
     // Not aggregated: a later event of the same reason would be told in the words of the first.
     events::publish_about(context, &account.object_ref(&()), EventType::Warning, reason, action, note).await;
@@ -370,6 +383,9 @@ async fn status(account: &AwsAccount, context: &Context) -> (AwsAccountStatus, R
         context.memory.end_look(&uid);
     }
     let holds = held_look(account, context).is_some();
+    if !holds && let Ok(id) = account.spec.account_id.parse() {
+        context.aws.readers().forget_denials(&id);
+    }
     let (reason, message, caller) = enter(account, context, holds).await;
     if reason != Reason::Converged {
         context.memory.end_look(&uid);
@@ -412,7 +428,7 @@ fn next_status(
         now,
     };
     let (granting, of_grants) = grants::matched(&account.spec, &context.caches.namespaces());
-    let bulk_reads = bulk_reads(account);
+    let bulk_reads = bulk_reads::told(account, context.aws.readers());
     account_status::next(
         previous,
         &context.settings.installation,
@@ -425,12 +441,6 @@ fn next_status(
             bulk_reads: bulk_reads.as_ref().map(|(reason, message)| (*reason, message.as_str())),
         },
     )
-}
-
-/// How roles and functions of the account are read, as far as that is known.
-fn bulk_reads(account: &AwsAccount) -> Option<(BulkReadsReason, String)> {
-    let single = account.spec.reads == Reads::Single;
-    single.then(|| (BulkReadsReason::SingleRequested, "spec.reads asks for single reads".to_owned()))
 }
 
 /// Enters the account, and looks at what it imposes unless the last look still `holds`.

@@ -41,6 +41,8 @@ pub struct Settings {
     pub delays: Delays,
     /// Whether looks at objects in place that have the same reason are spread over a tenth of their interval.
     pub spread_looks: bool,
+    /// How far apart scans of one account are.
+    pub bulk_reads_every: Duration,
     /// How long corrected drift is kept in the status.
     pub drift_retention: Duration,
     /// Whether P1 also grants `lambda:ListFunctions`.

@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod apply;
+pub mod bulk_reads;
 pub mod caches;
 pub mod context;
 pub mod converge;
@@ -53,6 +54,7 @@ use kube::{
 use tokio::sync::watch;
 
 use self::{
+    bulk_reads::CachedClaims,
     caches::{
         Caches,
         feeds::{self, Feeds},
@@ -91,6 +93,7 @@ pub async fn run(
             caches.look_at(object);
         }
     });
+    let spacing = settings.bulk_reads_every;
     let host = PipelineHost::new(caches.clone(), memory.clone(), settings.installation.clone(), metrics.clone());
     let pipelines = Pipelines::new(Arc::new(host), settings.pipelines, stop.clone());
     let context = Arc::new(Context {
@@ -105,6 +108,7 @@ pub async fn run(
         metrics,
         started: Context::now(),
     });
+    context.aws.readers().set_claimants(Arc::new(CachedClaims(caches.clone())), spacing);
     let synced = async {
         caches.synced().await;
         tracing::info!("caches are synced");

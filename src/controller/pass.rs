@@ -34,6 +34,7 @@ use crate::{
         plan::{self, Situation, Staying, Stays, Step},
         spec::Declared,
         status::{self, Facts},
+        validate,
     },
     engine::pipeline::Written,
     shell::pipelines::{PipelineKey, Told},
@@ -126,6 +127,22 @@ pub struct Pass<'a> {
     slot: Option<OwnedSemaphorePermit>,
 }
 
+/// The reads of a look. A regular look, and the first one of this process at what was in place, may be confirmed by scans.
+fn reader(context: &Context, object: &CrossAccountInvoke, key: &ObjectKey, since: Option<Instant>) -> Reader {
+    let mut reader = context.aws.readers().look(Some(Arc::new(key.clone())), since);
+    let status = object.status.as_ref();
+    let is_current = status.is_some_and(|status| status.observed_generation == object.metadata.generation);
+    let handled = status.and_then(|status| status.last_handled_reconcile_at.clone());
+    let is_asked_for = annotation::requested(object.annotations()).is_some_and(|asked| handled != Some(asked));
+    let was_in_place = settled_reason(object) == Some(Reason::Converged) && is_current && !is_asked_for;
+    let is_first = || context.memory.last_look(&object.uid().unwrap_or_default()).is_none();
+    if was_in_place && object.metadata.deletion_timestamp.is_none() && (since.is_some() || is_first()) {
+        let interval = object.spec.interval.as_deref().and_then(validate::parse_interval);
+        reader.confirm_by_scans(interval.unwrap_or(validate::DEFAULT_INTERVAL));
+    }
+    reader
+}
+
 impl<'a> Pass<'a> {
     /// Begins a reconcile. A regular look accepts what was read for others since the last one.
     #[must_use]
@@ -142,7 +159,7 @@ impl<'a> Pass<'a> {
         let key = key_of(object);
         Self {
             context,
-            reader: context.aws.readers().look(Some(Arc::new(key.clone())), since),
+            reader: reader(context, object, &key, since),
             read: Instant::now(),
             key,
             inventory: read_inventory(object).union(&recorded),
@@ -169,7 +186,9 @@ impl<'a> Pass<'a> {
     #[must_use]
     pub fn anew(mut self) -> Self {
         let slot = self.slot.take();
-        Self { ends: self.ends, ..Self::new(self.context, &self.object, slot, None) }
+        let mut anew = Self { ends: self.ends, ..Self::new(self.context, &self.object, slot, None) };
+        anew.reader = anew.reader.anew();
+        anew
     }
 
     /// Only what is known may be confirmed by what others had read.
@@ -245,7 +264,7 @@ impl<'a> Pass<'a> {
     /// The interval, or its default when the spec is not valid.
     #[must_use]
     pub fn interval(&self) -> Duration {
-        self.declared.as_ref().map_or(crate::domain::validate::DEFAULT_INTERVAL, |declared| declared.interval)
+        self.declared.as_ref().map_or(validate::DEFAULT_INTERVAL, |declared| declared.interval)
     }
 
     /// Recalls the pipeline update of an earlier process, of which the status tells the version: a read of an older one

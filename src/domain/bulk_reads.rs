@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-/// At most one scan of an account is begun within this time.
-pub const SPACING: Duration = Duration::from_mins(10);
 /// What was seen of an account counts for so long: it may have shrunk since.
 const REMEMBERED: Duration = Duration::from_hours(24);
 /// Bytes that a call costs beside what it tells: its headers, which hold signature and session token, and the answer's.
@@ -171,13 +169,13 @@ impl Seen {
     }
 }
 
-/// Whether to scan before the next single read.
+/// Whether to scan before the next single read, where scans are so far apart.
 #[must_use]
-pub fn choose(mode: Mode, listing: Listing, known: &Known, claims: Claims) -> Choice {
+pub fn choose(mode: Mode, listing: Listing, known: &Known, claims: Claims, spacing: Duration) -> Choice {
     if let Err(why) = may_pay(mode, listing, known, claims) {
         return Choice::Single(why);
     }
-    if known.begun.is_some_and(|begun| begun < SPACING) {
+    if known.begun.is_some_and(|begun| begun < spacing) {
         return Choice::Single(Why::Spaced);
     }
     let page = if is_fresh(known) { listing.page() } else { claims.affordable(listing) };

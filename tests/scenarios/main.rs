@@ -41,6 +41,7 @@ mod resisting;
 mod restarting;
 mod rights;
 mod running;
+mod scanning;
 mod second_opinion;
 mod security;
 mod serving;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         admission::scenarios(),
         converging::scenarios(),
         repairing::scenarios(),
+        scanning::scenarios(),
         doubting::scenarios(),
         drifting::scenarios(),
         keeping::scenarios(),

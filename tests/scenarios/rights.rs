@@ -55,7 +55,14 @@ pub(crate) fn check() -> std::result::Result<(), Failed> {
         called.retain(|action, _| is_bulk(file) || !TRIED.contains(&action.as_str()));
         called
     };
-    for (kind, file) in [("controller", "controller"), ("tools", "tools"), ("dev", "dev"), ("dev", UNBOUNDED)] {
+    for (kind, file) in [
+        ("controller", "controller"),
+        ("tools", "tools"),
+        ("tools", "tools-bulk-reads"),
+        ("dev", "dev"),
+        ("dev", "dev-bulk-reads"),
+        ("dev", UNBOUNDED),
+    ] {
         // Few scenarios have the rights without a boundary, or with bulk reads: these must hold all that those called, and
         // no action that nobody calls with the others.
         let (own, mut all) = (called_with(file), called_with(kind));

@@ -7,7 +7,9 @@ use futures::FutureExt;
 use serde_json::Value;
 
 use super::{
-    Reader, Shelves, role_key,
+    Reader, Shelves,
+    bulk::{Lister, Scanned},
+    role_key,
     shelf::{Sent, Shelf, Source},
 };
 use crate::{
@@ -83,6 +85,33 @@ impl AccountReader {
         Here { session: self.session.clone(), region: self.region.clone(), sent: Sent::default() }
     }
 
+    /// Looks for a scan that tells of a role, where the look takes one and nothing is held.
+    async fn roles_in_bulk<K, V>(&self, operation: &'static str, shelf: impl FnOnce(&Shelves) -> &Shelf<K, V>, key: &K)
+    where
+        K: Clone + Ord + Send + 'static,
+        V: PartialEq + Send + Sync + 'static,
+    {
+        let of = Scanned::Roles(self.session.account().clone());
+        self.in_bulk(operation, shelf, key, (of, |here: &Here| Lister::Roles(here.iam()))).await;
+    }
+
+    async fn in_bulk<K, V>(
+        &self,
+        operation: &'static str,
+        shelf: impl FnOnce(&Shelves) -> &Shelf<K, V>,
+        key: &K,
+        (of, lister): (Scanned, impl FnOnce(&Here) -> Lister),
+    ) where
+        K: Clone + Ord + Send + 'static,
+        V: PartialEq + Send + Sync + 'static,
+    {
+        let readers = &self.reader.readers;
+        if self.reader.scanned_since.is_some() && !shelf(&readers.0).holds(key, &self.reader.asker(operation)) {
+            let here = self.here();
+            readers.scanned(of, || lister(&here)).await;
+        }
+    }
+
     async fn ask<K, V, F>(
         &self,
         operation: &'static str,
@@ -109,6 +138,7 @@ impl AccountReader {
     /// A role.
     pub async fn get_role(&self, name: &RoleName) -> Result<Option<RoleRead>, AwsError> {
         let (key, name) = (role_key(self.session.account(), name), name.clone());
+        self.roles_in_bulk("GetRole", |shelves| &shelves.roles, &key).await;
         let call = move |here: Here| async move { here.iam().get_role(&name).await };
         self.ask("GetRole", |shelves| &shelves.roles, key, call).await
     }
@@ -124,6 +154,7 @@ impl AccountReader {
     pub async fn get_role_policy(&self, role: &RoleName, policy: &str) -> Result<Option<Value>, AwsError> {
         let key = (role_key(self.session.account(), role), policy.to_owned());
         let (role, policy) = (role.clone(), policy.to_owned());
+        self.roles_in_bulk("GetRolePolicy", |shelves| &shelves.role_policies, &key).await;
         let call = move |here: Here| async move { here.iam().get_role_policy(&role, &policy).await };
         self.ask("GetRolePolicy", |shelves| &shelves.role_policies, key, call).await
     }
@@ -131,6 +162,7 @@ impl AccountReader {
     /// Names of all inline policies of a role.
     pub async fn list_role_policies(&self, role: &RoleName) -> Result<Vec<String>, AwsError> {
         let (key, role) = (role_key(self.session.account(), role), role.clone());
+        self.roles_in_bulk("ListRolePolicies", |shelves| &shelves.policy_names, &key).await;
         let call = move |here: Here| async move { here.iam().list_role_policies(&role).await };
         self.ask("ListRolePolicies", |shelves| &shelves.policy_names, key, call).await
     }
@@ -138,6 +170,7 @@ impl AccountReader {
     /// All managed policies attached to a role.
     pub async fn list_attached_role_policies(&self, role: &RoleName) -> Result<Vec<Arn>, AwsError> {
         let (key, role) = (role_key(self.session.account(), role), role.clone());
+        self.roles_in_bulk("ListAttachedRolePolicies", |shelves| &shelves.attached, &key).await;
         let call = move |here: Here| async move { here.iam().list_attached_role_policies(&role).await };
         self.ask("ListAttachedRolePolicies", |shelves| &shelves.attached, key, call).await
     }
@@ -163,6 +196,9 @@ impl AccountReader {
     /// A function.
     pub async fn get_function(&self, name: &FunctionName) -> Result<Option<FunctionRead>, AwsError> {
         let (key, name) = ((self.session.account().clone(), self.region.clone(), name.clone()), name.clone());
+        let of = Scanned::Functions(key.0.clone(), key.1.clone());
+        let lister = |here: &Here| Lister::Functions(here.lambda());
+        self.in_bulk("GetFunctionConfiguration", |shelves| &shelves.functions, &key, (of, lister)).await;
         let call = move |here: Here| async move { here.lambda().get_function(&name).await };
         self.ask("GetFunctionConfiguration", |shelves| &shelves.functions, key, call).await
     }

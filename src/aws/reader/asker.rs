@@ -31,8 +31,10 @@ pub(super) struct Asker {
     pub(super) not_sent_before: Instant,
     /// For how long after a question an answer is of interest.
     pub(super) keep: Duration,
-    /// Whether something was answered that had been sent before the look began.
+    /// Whether something was answered that had been sent before the look began, or was shown by a scan.
     pub(super) used_stored: Arc<AtomicBool>,
+    /// The earliest time at which a scan may have been sent, where one will do: it may only confirm.
+    pub(super) scanned_since: Option<Instant>,
     /// What is read, for the counters.
     pub(super) operation: &'static str,
     pub(super) observer: Arc<dyn CallObserver>,
@@ -50,7 +52,7 @@ impl Asker {
     /// Takes note of where an answer came from, and when it was sent if it is no failure.
     pub(super) fn answered(&self, source: Source, sent: Option<Instant>) {
         self.observer.read(source, self.operation);
-        if sent.is_some_and(|sent| sent < self.began) {
+        if source == Source::Bulk || sent.is_some_and(|sent| sent < self.began) {
             self.used_stored.store(true, Ordering::Relaxed);
         }
     }

@@ -6,13 +6,13 @@
 //! those that write outdate what was read of the thing that they change.
 //!
 //! **Where a bulk read comes in.** One call that tells of many things at once is no answer to a question, but fills
-//! shelves: it is sent, and each thing that it shows is put in with [`Shelf::put`] and the time at which it was *sent*.
-//! `AccountReader::ask_*` finds it there like any other reading. Where it pays is decided before the single call is made,
-//! in the closure that `ask` takes; what it lacks, or shows otherwise than it was, is still read singly, since a stored
-//! reading may only confirm (`controller::converge` looks again before anything comes of it).
+//! shelves: before a single call is made, `bulk` decides whether a scan of the account is due, and puts each thing that it
+//! shows in with [`Shelf::put`] and the time at which it was *sent*. What it lacks is read singly, and what it shows
+//! otherwise than it was is read again, since a stored reading may only confirm (`controller::converge`).
 
 mod account;
 mod asker;
+mod bulk;
 mod shelf;
 
 use std::{
@@ -28,9 +28,15 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 pub(super) use self::shelf::Sent;
-pub use self::{account::AccountReader, asker::User, shelf::Source};
+pub use self::{
+    account::AccountReader,
+    asker::User,
+    bulk::{Claimants, Claimed, Outcome as ScanOutcome, Scanned},
+    shelf::Source,
+};
 use self::{
     asker::{Asker, Wake},
+    bulk::Scans,
     shelf::Shelf,
 };
 use super::{CallObserver, FunctionRead, PipelineRead, RoleListed, RoleRead, Session, codepipeline::is_earlier};
@@ -56,6 +62,7 @@ pub(super) struct Shelves {
     roles_at: Shelf<(AccountId, Option<RolePath>), Vec<RoleListed>>,
     functions: Shelf<(AccountId, Region, FunctionName), Option<FunctionRead>>,
     pipelines: Shelf<(AccountId, Region, PipelineName), Option<PipelineRead>>,
+    scans: Scans,
     observer: Arc<dyn CallObserver>,
     wake: Arc<OnceLock<Wake>>,
 }
@@ -78,6 +85,7 @@ impl Readers {
             roles_at: Shelf::new(None),
             functions: Shelf::new(None),
             pipelines: Shelf::new(Some(is_earlier)),
+            scans: Scans::default(),
             observer,
             wake: Arc::default(),
         }))
@@ -88,7 +96,7 @@ impl Readers {
     pub fn look(&self, user: Option<User>, since: Option<Instant>) -> Reader {
         let (readers, began) = (self.clone(), Instant::now());
         let not_sent_before = since.unwrap_or(began);
-        Reader { readers, user, began, not_sent_before, keep: KEEP, used_stored: Arc::default() }
+        Reader { readers, user, began, not_sent_before, keep: KEEP, used_stored: Arc::default(), scanned_since: None }
     }
 
     /// Whom to tell when something that an object read has turned out otherwise at a later read; once.
@@ -160,6 +168,7 @@ pub struct Reader {
     not_sent_before: Instant,
     keep: Duration,
     used_stored: Arc<AtomicBool>,
+    scanned_since: Option<Instant>,
 }
 
 impl Reader {
@@ -172,7 +181,12 @@ impl Reader {
     /// The same look, which from now on accepts only what is sent from now on.
     #[must_use]
     pub fn anew(&self) -> Self {
-        Self { not_sent_before: Instant::now(), ..self.clone() }
+        Self { not_sent_before: Instant::now(), scanned_since: None, ..self.clone() }
+    }
+
+    /// Where a scan of the account that was sent at most so long ago shows the same, that will do for this look.
+    pub fn confirm_by_scans(&mut self, age: Duration) {
+        self.scanned_since = self.began.checked_sub(age);
     }
 
     /// An answer is kept for as long as nobody asks again.
@@ -198,6 +212,7 @@ impl Reader {
             not_sent_before: self.not_sent_before,
             keep: self.keep,
             used_stored: self.used_stored.clone(),
+            scanned_since: self.scanned_since,
             operation,
             observer: self.readers.0.observer.clone(),
             wake: self.readers.0.wake.clone(),

@@ -31,6 +31,8 @@ pub enum Source {
     Held,
     /// A call that somebody else had in flight.
     Joined,
+    /// A scan of the whole account.
+    Bulk,
 }
 
 /// Whose looks wait for an answer.
@@ -84,6 +86,8 @@ struct Use {
 struct Held<V> {
     value: Arc<V>,
     sent: Instant,
+    /// It was shown by a scan, and may only confirm.
+    scanned: bool,
 }
 
 struct Flight<V> {
@@ -96,7 +100,7 @@ struct Flight<V> {
 
 /// What a look at the shelf came to.
 enum Found<V> {
-    Held(Arc<V>, Instant),
+    Held(Arc<V>, Instant, Source),
     Flight(Answer<V>, Source),
 }
 
@@ -125,7 +129,7 @@ where
     ) -> Answered<V> {
         let found = self.find(&key, asker, send);
         let (answered, source) = match found {
-            Found::Held(value, sent) => (Ok((value, sent)), Source::Held),
+            Found::Held(value, sent, source) => (Ok((value, sent)), source),
             Found::Flight(answer, source) => (answer.await, source),
         };
         if let Ok((_, sent)) = &answered {
@@ -151,8 +155,14 @@ where
         let early_enough = |sent: Instant| {
             sent >= asker.not_sent_before && entry.usable_from.is_none_or(|usable_from| sent >= usable_from)
         };
-        if let Some(held) = entry.held.as_ref().filter(|held| early_enough(held.sent)) {
-            return Found::Held(held.value.clone(), held.sent);
+        if let Some(held) = entry.held.as_ref().filter(|held| entry.serves(held, asker)) {
+            let source = if held.scanned { Source::Bulk } else { Source::Held };
+            let found = Found::Held(held.value.clone(), held.sent, source);
+            if held.scanned && !entry.is_shared() {
+                // At the next look there is another scan.
+                entry.held = None;
+            }
+            return found;
         }
         // What has not been sent yet will be sent later than now.
         let joins = |flight: &&Flight<V>| flight.sent.get().is_none_or(|sent| early_enough(*sent));
@@ -217,7 +227,7 @@ where
         let surprised = if differs { entry.users.iter().filter_map(had_another).collect() } else { Vec::new() };
         entry.last = self.goes_back.and(Some(value.clone()));
         // What one alone reads is read anew at its next look, so that keeping it would only cost memory.
-        entry.held = entry.is_shared().then(|| Held { value: value.clone(), sent });
+        entry.held = entry.is_shared().then(|| Held { value: value.clone(), sent, scanned: false });
         (Ok((value, sent)), surprised)
     }
 
@@ -228,6 +238,27 @@ where
         if let Some(known) = known {
             known.got = known.got.max(Some(sent));
         }
+    }
+
+    /// Takes in what a scan showed that was sent then, for so long, unless something was sent later or is of more use.
+    pub(super) fn put(&self, key: K, value: V, sent: Instant, keep: Duration) {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        inner.sweep(now);
+        let entry = inner.entries.entry(key).or_insert_with(|| Entry::new(now));
+        (entry.asked, entry.keep) = (now, entry.keep.max(keep));
+        let is_outdated = entry.usable_from.is_some_and(|usable_from| sent < usable_from)
+            || entry.held.as_ref().is_some_and(|held| held.sent > sent);
+        if !is_outdated {
+            entry.held = Some(Held { value: Arc::new(value), sent, scanned: true });
+        }
+    }
+
+    /// Whether a question would be answered without a call.
+    pub(super) fn holds(&self, key: &K, asker: &Asker) -> bool {
+        let inner = self.lock();
+        let Some(entry) = inner.entries.get(key) else { return false };
+        entry.held.as_ref().is_some_and(|held| entry.serves(held, asker))
     }
 
     /// What was sent of this thing until now is of no use any more.
@@ -293,6 +324,13 @@ impl<V> Entry<V> {
     fn outdate(&mut self, now: Instant) {
         self.usable_from = Some(now);
         self.held = None;
+    }
+
+    /// Whether a reading was sent late enough for this question.
+    fn serves(&self, held: &Held<V>, asker: &Asker) -> bool {
+        let since = if held.scanned { asker.scanned_since } else { Some(asker.not_sent_before) };
+        since.is_some_and(|since| held.sent >= since)
+            && self.usable_from.is_none_or(|usable_from| held.sent >= usable_from)
     }
 
     /// Whether more than one has asked lately.

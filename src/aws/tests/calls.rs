@@ -206,6 +206,8 @@ async fn send_everything(stub: &Stub) -> BTreeSet<String> {
     let (iam, pipelines) = (session.iam(&region()), session.codepipeline(&region()));
     let (role, arn) = (role(), "arn:aws:iam::222222222222:policy/b".parse().unwrap());
     let _ = session.lambda(&region()).get_function(&"f".parse().unwrap()).await;
+    let _ = session.lambda(&region()).functions_of_account(None, 50, |_| true).await;
+    let _ = iam.roles_of_account(None, 100, |_| true).await;
     let _ = iam.get_role(&role).await;
     let _ = iam.list_roles(&new_role().path).await;
     let _ = iam.get_role_policy(&role, "p").await;
@@ -259,7 +261,9 @@ fn the_policy_files_grant_exactly_the_rights() {
     for (name, text) in [
         ("controller", include_str!("../../../deploy/iam/controller.json")),
         ("tools", include_str!("../../../deploy/iam/tools.json")),
+        ("tools-bulk-reads", include_str!("../../../deploy/iam/tools-bulk-reads.json")),
         ("dev", include_str!("../../../deploy/iam/dev.json")),
+        ("dev-bulk-reads", include_str!("../../../deploy/iam/dev-bulk-reads.json")),
         ("dev", include_str!("../../../deploy/iam/dev-without-boundary.json")),
     ] {
         let policy: Value = serde_json::from_str(text).unwrap();
@@ -272,13 +276,17 @@ fn the_policy_files_grant_exactly_the_rights() {
             assert_eq!(statement["Effect"], "Allow", "{name}");
             for resource in strings(&statement["Resource"]) {
                 let scoped = resource.starts_with("arn:${Partition}:") || resource.ends_with("Arn}");
-                // It supports no resource (Service Authorization Reference, IAM).
-                assert!(scoped || statement["Action"] == "iam:ListRoles", "{name}: {resource}");
+                // These support no resource (Service Authorization Reference).
+                let whole = statement["Action"] == "iam:ListRoles" || statement["Sid"] == "BulkReads";
+                assert!(scoped || whole, "{name}: {resource}");
             }
             granted.extend(strings(&statement["Action"]));
         }
-        let needed = OPERATIONS.iter().filter(|(_, _, files)| files.contains(&name)).map(|(_, action, _)| *action);
-        let others = WITHOUT_OPERATION.iter().filter(|(file, ..)| *file == name).map(|(_, action, _)| *action);
+        // Those with bulk reads are the others, and something more.
+        let plain = name.trim_end_matches("-bulk-reads");
+        let is_in = |files: &[&str]| files.contains(&name) || files.contains(&plain);
+        let needed = OPERATIONS.iter().filter(|(_, _, files)| is_in(files)).map(|(_, action, _)| *action);
+        let others = WITHOUT_OPERATION.iter().filter(|(file, ..)| *file == plain).map(|(_, action, _)| *action);
         assert_eq!(granted, needed.chain(others).collect(), "{name}");
     }
 }

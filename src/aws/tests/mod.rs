@@ -1,5 +1,6 @@
 //! The adapter over the real wire: the SDK speaks to a stub on loopback, which records what it is asked.
 
+mod account;
 mod calls;
 mod failures;
 mod pipelines;

@@ -1,7 +1,7 @@
 //! What the controller's own identities need: the IAM action behind every operation that this module sends.
 
 /// Operation, IAM action, and the policy file in `deploy/iam` that grants it.
-pub(super) const OPERATIONS: [(&str, &str, &[&str]); 25] = [
+pub(super) const OPERATIONS: [(&str, &str, &[&str]); 27] = [
     ("AssumeRole", "sts:AssumeRole", &["controller"]),
     ("GetFunctionConfiguration", "lambda:GetFunctionConfiguration", &["dev"]),
     ("GetRole", "iam:GetRole", &["tools", "dev"]),
@@ -27,6 +27,8 @@ pub(super) const OPERATIONS: [(&str, &str, &[&str]); 25] = [
     ("UpdatePipeline of a pipeline with a connection", "codestar-connections:PassConnection", &["tools"]),
     ("ListPipelineExecutions", "codepipeline:ListPipelineExecutions", &["tools"]),
     ("GetPipelineState", "codepipeline:GetPipelineState", &["tools"]),
+    ("GetAccountAuthorizationDetails", "iam:GetAccountAuthorizationDetails", &["tools-bulk-reads", "dev-bulk-reads"]),
+    ("ListFunctions", "lambda:ListFunctions", &["dev-bulk-reads"]),
 ];
 
 /// What is granted without being behind an operation that is sent, and why.

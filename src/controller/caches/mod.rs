@@ -25,7 +25,7 @@ use self::{
 };
 use super::{context::Context, memory::Memory, spreading};
 use crate::{
-    api::{AwsAccount, CrossAccountInvoke},
+    api::{AwsAccount, CrossAccountInvoke, Reads},
     cluster::Decoded,
     domain::{
         gate::Account,
@@ -210,6 +210,22 @@ impl Caches {
 
     fn trigger(&self, key: &ObjectKey) {
         self.triggers.object(&ObjectRef::new(&key.name).within(&key.namespace));
+    }
+
+    /// Whether an `AwsAccount` asks for single reads of its account.
+    pub fn asks_for_single_reads(&self, account: &AccountId) -> bool {
+        let all = self.accounts();
+        let mut decoded = all.iter().filter_map(|other| other.0.as_ref().ok());
+        decoded.any(|other| other.spec.account_id == account.as_str() && other.spec.reads == Reads::Single)
+    }
+
+    /// Reconciles the `AwsAccount`s of this account.
+    pub fn look_at_account(&self, account: &AccountId) {
+        for other in self.accounts() {
+            if other.0.as_ref().is_ok_and(|other| other.spec.account_id == account.as_str()) {
+                self.triggers.account(&other.name_any());
+            }
+        }
     }
 
     /// Every account, for the end of a list and for changes of namespaces.

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+const SPACING: Duration = Duration::from_mins(10);
 const LATELY: Option<Duration> = Some(Duration::from_mins(9));
 const BEFORE: Option<Duration> = Some(Duration::from_mins(11));
 const LONG_AGO: Option<Duration> = Some(Duration::from_hours(25));
@@ -22,7 +23,7 @@ fn known(seen: Seen, claims: Claims, begun: Option<Duration>) -> Known {
 }
 
 fn chosen(known: &Known, claims: Claims) -> Choice {
-    choose(Mode::Auto, Listing::Roles, known, claims)
+    choose(Mode::Auto, Listing::Roles, known, claims, SPACING)
 }
 
 #[test]
@@ -145,7 +146,7 @@ proptest! {
     /// Nobody who asked for single reads or has no right gets a scan, and nobody gets two in ten minutes.
     #[test]
     fn a_scan_is_never_begun_where_it_may_not(known in any_known(), claims in any_claims(), of in any_listing()) {
-        let begins = |mode| matches!(choose(mode, of, &known, claims), Choice::Scan { .. });
+        let begins = |mode| matches!(choose(mode, of, &known, claims, SPACING), Choice::Scan { .. });
         prop_assert!(!begins(Mode::Single));
         let begins = begins(Mode::Auto);
         if known.denied || known.begun.is_some_and(|begun| begun < SPACING) {
@@ -163,7 +164,7 @@ proptest! {
     #[test]
     fn a_scan_pays(seen in any_seen(), claims in any_claims(), of in any_listing()) {
         let known = Known { last: Some((Seen { ended: true, ..seen }, claims)), begun: BEFORE, denied: false };
-        if let Choice::Scan { .. } = choose(Mode::Auto, of, &known, claims) {
+        if let Choice::Scan { .. } = choose(Mode::Auto, of, &known, claims, SPACING) {
             prop_assert!(seen.pages * 2 < claims.calls);
             let each = seen.claimed_bytes.checked_div(seen.claimed).unwrap_or(of.usual());
             let singly = claims.calls * CALL + claims.things * each;
@@ -174,7 +175,7 @@ proptest! {
     /// What a first page may cost at most, whatever comes of it, is half of what it is to replace, or a thing's worth more.
     #[test]
     fn the_first_page_is_affordable(claims in any_claims(), of in any_listing()) {
-        if let Choice::Scan { page } = choose(Mode::Auto, of, &Known::default(), claims) {
+        if let Choice::Scan { page } = choose(Mode::Auto, of, &Known::default(), claims, SPACING) {
             prop_assert!((1..=of.page()).contains(&page));
             let singly = claims.calls * CALL + claims.things * of.usual();
             prop_assert!(claims.calls > 2 && CALL + page * of.usual() <= singly / 2 + of.usual());

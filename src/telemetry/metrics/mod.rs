@@ -1,5 +1,6 @@
 //! Counters and gauges with closed label sets: no ARNs or error texts, and names only where each object is told.
 
+mod bulk_reads;
 mod pipelines;
 mod process;
 mod readings;
@@ -24,6 +25,7 @@ use prometheus_client::{
 };
 
 use self::{
+    bulk_reads::BulkReads,
     pipelines::PipelineMetrics,
     process::ProcessCollector,
     readings::Readings,
@@ -31,7 +33,7 @@ use self::{
 };
 use crate::{
     api::{DriftKind, Reason},
-    aws::{CallObserver, Source},
+    aws::{CallObserver, ScanOutcome, Source},
     domain::{ids::ObjectKey, inventory::Part},
 };
 
@@ -137,6 +139,7 @@ pub struct Metrics {
     read_singly: Counter,
     pipelines: PipelineMetrics,
     readings: Readings,
+    bulk_reads: BulkReads,
     build_info: Family<BuildLabels, Gauge>,
     drifted: Mutex<HashMap<ObjectKey, Timestamp>>,
 }
@@ -205,6 +208,7 @@ impl Metrics {
         );
         let pipelines = PipelineMetrics::registered(registry);
         let readings = Readings::registered(registry);
+        let bulk_reads = BulkReads::registered(registry);
         Self {
             registry: root,
             reconciles,
@@ -223,6 +227,7 @@ impl Metrics {
             read_singly,
             pipelines,
             readings,
+            bulk_reads,
             build_info,
             drifted: Mutex::default(),
         }
@@ -375,6 +380,10 @@ impl CallObserver for Metrics {
     fn read(&self, source: Source, operation: &'static str) {
         self.readings.read(source, operation);
     }
+
+    fn scanned(&self, service: &'static str, outcome: ScanOutcome) {
+        self.bulk_reads.ended(service, outcome);
+    }
 }
 
 /// A reconcile under way; counted when it ends, also when it is cancelled.
@@ -511,6 +520,7 @@ mod tests {
             r#"crossinvoke_drift_corrected_total{resource="InvokeRole",kind="Missing"} 0"#,
             "crossinvoke_namespaces_unlistable 0",
             r#"crossinvoke_aws_readings_total{source="held",operation="GetPipeline"} 0"#,
+            r#"crossinvoke_bulk_reads_total{service="lambda",outcome="denied"} 0"#,
         ] {
             assert!(text.contains(line), "{line} is missing:\n{text}");
         }

@@ -37,7 +37,7 @@ impl Readings {
         let family = Family::default();
         registry.register("aws_readings", "What was read of AWS, by where the answer came from", family.clone());
         let readings = Self(family);
-        for source in [Source::Single, Source::Held, Source::Joined] {
+        for source in [Source::Single, Source::Held, Source::Joined, Source::Bulk] {
             for operation in OPERATIONS {
                 let _ = readings.0.get_or_create(&labels(source, operation));
             }
@@ -56,6 +56,7 @@ fn labels(source: Source, operation: &'static str) -> Labels {
         Source::Single => "single",
         Source::Held => "held",
         Source::Joined => "joined",
+        Source::Bulk => "bulk",
     };
     Labels { source, operation }
 }

@@ -70,6 +70,7 @@ impl World {
             not_sent_before,
             keep: Duration::from_mins(30),
             used_stored: Arc::default(),
+            scanned_since: None,
             operation: "GetRole",
             observer: self.sources.clone(),
             wake: Arc::new(OnceLock::from(wake)),
