@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crossinvoke::{
     domain::{fold::Claim, observed::Pipeline, occupancy::Occupancy},
-    engine::pipeline::{Effect, Input, Machine, Outcome, Settings},
+    engine::pipeline::{Effect, Failure, Input, Machine, Outcome, Settings},
 };
 use libtest_mimic::{Failed, Trial};
 
@@ -17,6 +17,7 @@ use super::{
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("a claim for another pipeline role is in no update", another_role),
+        Trial::test("an update without an answer is found beneath a later version", beneath_a_later_one),
         Trial::test("a claim that has seen a later version has the pipeline read again", a_later_version),
     ]
 }
@@ -94,4 +95,23 @@ fn a_later_version() -> Result<(), Failed> {
     late.step(Input::Claim(Box::new(claim)));
     let effects = late.is_idle();
     if matches!(effects.as_slice(), [Effect::Read]) { Ok(()) } else { Err(format!("{effects:?}").into()) }
+}
+
+/// Somebody wrote after our update, whose answer was lost: the newest version does not tell, the one before it does.
+fn beneath_a_later_one() -> Result<(), Failed> {
+    let mut late = checking();
+    let effects = late.is_idle();
+    let sent = effects.into_iter().find_map(|effect| match effect {
+        Effect::Write(permit) => Some(permit.into_update()),
+        _ => None,
+    });
+    let Some(update) = sent else { return Err("nothing was written".into()) };
+    late.step(Input::Wrote(Err(Failure::Unknown("no answer".to_owned()))));
+    let newest = Pipeline { version: update.base + 2, ..late.read.clone() };
+    let effects = late.step(Input::Read(Ok(Some(newest))));
+    let asked = matches!(effects.as_slice(), [Effect::ReadVersion(version)] if *version == update.base + 1);
+    let ours = Pipeline { version: update.base + 1, declaration: update.declaration.clone(), ..late.read.clone() };
+    let answered = late.step(Input::ReadVersion(Ok(Some(ours))));
+    let told = answered.iter().any(|effect| matches!(effect, Effect::Outcome(_, Outcome::Written(_))));
+    if asked && told { Ok(()) } else { Err(format!("{effects:?}, then {answered:?}").into()) }
 }

@@ -79,7 +79,7 @@ impl Process {
     pub(crate) fn note(&mut self, input: &Input<Error>, checked: Option<Checked>, now: Millis) {
         match input {
             Input::Read(Ok(Some(read))) => self.read = Some(read.clone()),
-            Input::ReadVersion(Ok(Some(read))) => self.restored = Some(read.clone()),
+            Input::ReadVersion(Ok(Some(read))) if !self.machine.is_settling() => self.restored = Some(read.clone()),
             Input::Checked(Ok(_)) => self.checked = checked.map(|checked| Checked { taken: now, ..checked }),
             Input::Wrote(answer) => {
                 self.writes_in_flight -= 1;

@@ -92,6 +92,12 @@ impl<E: Clone> Machine<E> {
         matches!(self.state, State::Idle) && self.claims.is_empty()
     }
 
+    /// Whether it looks for an update whose answer was lost.
+    #[must_use]
+    pub fn is_settling(&self) -> bool {
+        matches!(self.state, State::Unsettled { .. })
+    }
+
     /// Takes one input.
     pub fn step(&mut self, input: Input<E>, now: Timestamp, look: &impl LastLook) -> Vec<Effect<E>> {
         let mut effects = Vec::new();
@@ -133,7 +139,7 @@ impl<E: Clone> Machine<E> {
             State::Collecting { last, .. } => *last = now,
             _ => {}
         }
-        self.say(&uid, Waiting::Others, effects);
+        self.say(&uid, if self.is_settling() { Waiting::Settling } else { Waiting::Others }, effects);
         if matches!(self.state, State::Collecting { .. }) {
             effects.push(Effect::WakeAt(now + self.settings.collect));
         }

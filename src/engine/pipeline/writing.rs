@@ -236,7 +236,7 @@ impl<E: Clone> Machine<E> {
         now: Timestamp,
         effects: &mut Vec<Effect<E>>,
     ) {
-        let State::Restoring { version } = self.state else { return };
+        let State::Restoring { version } = self.state else { return self.read_next_version(answer, now, effects) };
         match answer {
             Ok(Some(foreign)) => {
                 self.restored = Some((version, foreign.declaration));
@@ -334,12 +334,30 @@ impl<E: Clone> Machine<E> {
                 self.state = State::Restoring { version };
                 effects.push(Effect::ReadVersion(version));
             }
-            _ => {
-                let next = now + (if now < since + SOON { STALE_READ } else { SELDOM });
-                self.state = State::Unsettled { flight, since, next };
-                effects.push(Effect::WakeAt(next));
+            // Somebody wrote since, perhaps after ours.
+            Ok(Some(read)) if read.version > flight.base + 1 => {
+                effects.push(Effect::ReadVersion(flight.base + 1));
+                self.state = State::Unsettled { flight, since, next: now };
             }
+            _ => self.look_for(flight, since, now, effects),
         }
+    }
+
+    /// The version after the one that an unanswered update was planned on, asked for by its number.
+    fn read_next_version(&mut self, answer: Result<Option<Pipeline>, E>, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Unsettled { flight, since, .. } => match answer {
+                Ok(Some(read)) if self.is_made_by(&flight, &read) => self.settled(flight, &read, now, effects),
+                _ => self.look_for(flight, since, now, effects),
+            },
+            other => self.state = other,
+        }
+    }
+
+    fn look_for(&mut self, flight: InFlight, since: Timestamp, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+        let next = now + (if now < since + SOON { STALE_READ } else { SELDOM });
+        self.state = State::Unsettled { flight, since, next };
+        effects.push(Effect::WakeAt(next));
     }
 
     /// Whether a version is what became of an update.
