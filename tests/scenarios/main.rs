@@ -36,6 +36,7 @@ mod reading_once;
 mod refusing;
 mod renewing;
 mod repairing;
+mod replaying;
 mod reporting;
 mod resisting;
 mod restarting;
@@ -99,6 +100,7 @@ fn main() -> ExitCode {
         folding::scenarios(),
         watching::scenarios(),
         slowing::scenarios(),
+        replaying::scenarios(),
         forging::scenarios(),
     ])
 }

@@ -1,0 +1,283 @@
+//! One seed: its objects, its pipeline, and what happens to them.
+
+use std::collections::BTreeMap;
+
+use crossinvoke_harness::{Context as _, Result, Scenario, accounts::Accounts, objects};
+use fakeaws::{Admin, Effect, Fault};
+use jiff::Timestamp;
+use kube::{
+    Api,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams},
+};
+use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::{
+    checks::{Span, foreign},
+    history::{Edit, History, Step, Wish, WriteFault},
+    pipeline,
+};
+
+pub(super) struct Replay {
+    pub(super) seed: u64,
+    pub(super) pipeline: String,
+    pub(super) accounts: Accounts,
+    namespace: String,
+    pub(super) aws: Admin,
+    pub(super) objects: Api<DynamicObject>,
+    kill: Option<UnboundedSender<()>>,
+    /// What each existing object declares.
+    pub(super) wishes: BTreeMap<usize, Wish>,
+    /// The execution that runs, if one does.
+    running: Option<(String, Timestamp)>,
+    /// When executions ran.
+    pub(super) spans: Vec<Span>,
+    /// What is not ours, as somebody else left it.
+    pub(super) truth: Value,
+}
+
+impl Replay {
+    pub(super) fn new(scenario: &Scenario<'_>, seed: u64, kill: Option<UnboundedSender<()>>) -> Self {
+        Self {
+            seed,
+            pipeline: pipeline(seed),
+            accounts: scenario.accounts.clone(),
+            namespace: scenario.namespace.clone(),
+            aws: scenario.aws().clone(),
+            objects: scenario.invokes(),
+            kill,
+            wishes: BTreeMap::new(),
+            running: None,
+            spans: Vec::new(),
+            truth: Value::Null,
+        }
+    }
+
+    /// Takes all steps.
+    pub(super) async fn run(mut self) -> Result<Self> {
+        self.truth = foreign(&self.declaration()?.unwrap_or_default(), self.is_ours());
+        for timed in History::of_seed(self.seed).steps {
+            self.step(timed.step).await.context(&format!("seed {}, {timed}", self.seed))?;
+        }
+        Ok(self)
+    }
+
+    /// What ran is over.
+    pub(super) fn end(&mut self) -> Result<()> {
+        self.execute(Step::Finish)
+    }
+
+    async fn step(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Declare(object, wish) => self.declare(object, wish).await,
+            Step::Delete(object) => self.delete(object).await,
+            Step::Person(edit) => self.edit(edit),
+            Step::Start | Step::Finish | Step::Fail { .. } | Step::Stop | Step::Stopped => self.execute(step),
+            Step::NextWrite(fault) => self.fault_of_a_write(fault),
+            Step::NextCallFails => {
+                self.aws.fail_next("GetPipeline", "InternalFailure", "internal failure", 500).context("a failing call")
+            }
+            Step::Crash | Step::Restart => {
+                if let Some(kill) = &self.kill {
+                    kill.send(()).context("asking for the controller to be killed")?;
+                }
+                Ok(())
+            }
+            Step::DeletePipeline
+            | Step::MakePipeline
+            | Step::Grant(..)
+            | Step::Lag { .. }
+            | Step::Latency(_)
+            | Step::RoleRefused(..)
+            | Step::ActionRefused(..)
+            | Step::Stall(_) => Ok(()),
+        }
+    }
+
+    /// Its steps, to be read.
+    pub(super) fn history(&self) -> String {
+        History::of_seed(self.seed).steps.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    pub(super) fn name_of(&self, object: usize) -> String {
+        format!("s{:03}-o{object}", self.seed)
+    }
+
+    /// Whether an action is one of an object of this seed, by the role that it runs as.
+    pub(super) fn is_ours(&self) -> impl Fn(&Value) -> Option<usize> + use<> {
+        let names: Vec<(usize, String)> =
+            (0..8).map(|object| (object, format!("-{}-", self.name_of(object)))).collect();
+        move |action| {
+            let role = action["roleArn"].as_str()?;
+            names.iter().find(|(_, name)| role.contains(name.as_str())).map(|(object, _)| *object)
+        }
+    }
+
+    async fn declare(&mut self, object: usize, wish: Wish) -> Result<()> {
+        let name = self.name_of(object);
+        let there = self.objects.get_opt(&name).await.context("reading")?;
+        if there.is_some_and(|there| there.metadata.deletion_timestamp.is_some()) {
+            return Ok(());
+        }
+        let mut invoke = objects::cross_account_invoke(&self.accounts, &self.namespace, &name);
+        let position = (wish.stage == "Made").then(|| json!({"after": "Build"}));
+        invoke["spec"]["pipeline"]["name"] = json!(self.pipeline);
+        invoke["spec"]["stage"] = json!({"name": wish.stage, "position": position});
+        invoke["spec"]["action"] =
+            json!({"name": action_of(object, wish), "runOrder": 1, "userParameters": wish.parameters.to_string()});
+        invoke["spec"]["interval"] = json!("30s");
+        let parameters = PatchParams::apply("person").force();
+        self.objects.patch(&name, &parameters, &Patch::Apply(&invoke)).await.context("applying")?;
+        self.wishes.insert(object, wish);
+        Ok(())
+    }
+
+    async fn delete(&mut self, object: usize) -> Result<()> {
+        if self.wishes.remove(&object).is_some() {
+            self.objects.delete(&self.name_of(object), &DeleteParams::default()).await.context("deleting")?;
+        }
+        Ok(())
+    }
+
+    /// Has its objects looked at.
+    pub(super) async fn touch(&self, scenario: &Scenario<'_>, value: &str) -> Result<()> {
+        for object in self.wishes.keys() {
+            scenario.touch(&self.name_of(*object), value).await?;
+        }
+        Ok(())
+    }
+
+    /// Has its objects looked at, and waits until they were.
+    pub(super) async fn look_again(&self, scenario: &Scenario<'_>) -> Result<()> {
+        self.touch(scenario, "quiet").await?;
+        for object in self.wishes.keys() {
+            let handled = |object: &DynamicObject| object.data["status"]["lastHandledReconcileAt"] == "quiet";
+            scenario.until(&self.name_of(*object), "it was looked at", handled).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn declaration(&self) -> Result<Option<Value>> {
+        self.aws.pipeline(&self.accounts.tools, &self.accounts.region, &self.pipeline).context("the pipeline")
+    }
+
+    /// A person writes, which ends what runs.
+    fn write(&mut self, declaration: Value) -> Result<()> {
+        self.ran();
+        self.truth = foreign(&declaration, self.is_ours());
+        self.aws
+            .replace_pipeline(&self.accounts.tools, &self.accounts.region, declaration)
+            .context("replacing")
+            .map(drop)
+    }
+
+    fn edit(&mut self, edit: Edit) -> Result<()> {
+        let Some(mut declaration) = self.declaration()? else { return Ok(()) };
+        let ours = self.is_ours();
+        let stages = declaration["stages"].as_array_mut().unwrap();
+        let approval = |name: String| {
+            let kind = json!({"category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1"});
+            json!({"name": name, "actionTypeId": kind, "runOrder": 1, "configuration": {}, "inputArtifacts": [],
+                   "outputArtifacts": []})
+        };
+        match edit {
+            Edit::TakeOursOut(object) => {
+                for stage in stages.iter_mut() {
+                    stage["actions"].as_array_mut().unwrap().retain(|action| ours(action) != Some(object));
+                }
+                stages.retain(|stage| stage["actions"].as_array().is_some_and(|actions| !actions.is_empty()));
+            }
+            Edit::ChangeOurs(object) => {
+                let actions = stages.iter_mut().flat_map(|stage| stage["actions"].as_array_mut().unwrap());
+                for action in actions.filter(|action| ours(action) == Some(object)) {
+                    action["configuration"]["FunctionName"] = json!("another");
+                }
+            }
+            Edit::Configure(number) => {
+                let actions = build(stages);
+                let list = actions.iter_mut().find(|action| action["name"] == "Checklist").unwrap();
+                list["configuration"]["Banner"] = json!(number.to_string());
+            }
+            Edit::Add(number) => {
+                let (actions, name) = (build(stages), format!("Extra-{number}"));
+                if actions.iter().all(|action| action["name"] != name.as_str()) {
+                    actions.push(approval(name));
+                }
+            }
+            Edit::TakeOut => {
+                let actions = build(stages);
+                let last =
+                    actions.iter().rposition(|it| it["name"].as_str().is_some_and(|name| name.starts_with("Extra-")));
+                last.map(|last| actions.remove(last));
+            }
+            Edit::Occupy => {
+                let actions = build(stages);
+                if actions.iter().all(|action| action["name"] != "Check") {
+                    actions.push(approval("Check".to_owned()));
+                }
+            }
+        }
+        self.write(declaration)
+    }
+
+    fn execute(&mut self, step: Step) -> Result<()> {
+        let running = self.running.as_ref().map(|(id, _)| id.clone());
+        match (step, running) {
+            (Step::Start, None) => {
+                let id = self.put_execution(None, "InProgress", Some("Build"))?;
+                self.running = Some((id, now()));
+            }
+            (Step::Stop, Some(id)) => drop(self.put_execution(Some(&id), "Stopping", Some("Build"))?),
+            (Step::Finish, Some(id)) => self.over(&id, "Succeeded", None)?,
+            (Step::Fail { .. }, Some(id)) => self.over(&id, "Failed", Some("Build"))?,
+            (Step::Stopped, Some(id)) => self.over(&id, "Stopped", None)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn over(&mut self, id: &str, status: &str, stage: Option<&str>) -> Result<()> {
+        self.ran();
+        self.put_execution(Some(id), status, stage).map(drop)
+    }
+
+    /// Up to now the execution ran, and what ends it comes after.
+    fn ran(&mut self) {
+        if let Some((_, began)) = self.running.take() {
+            self.spans.push(Span { began, ended: now() });
+        }
+    }
+
+    fn put_execution(&self, id: Option<&str>, status: &str, stage: Option<&str>) -> Result<String> {
+        let of = (self.accounts.tools.as_str(), self.accounts.region.as_str(), self.pipeline.as_str());
+        self.aws.put_execution(of, id, status, stage).context("an execution")
+    }
+
+    /// An update that AWS never took is looked for during seven minutes, which is left to the simulation.
+    fn fault_of_a_write(&self, fault: WriteFault) -> Result<()> {
+        match fault {
+            WriteFault::LostBefore => Ok(()),
+            WriteFault::LostAfter => self.aws.drop_next("UpdatePipeline").context("a fault"),
+            WriteFault::Late(_) => {
+                let late = Effect::Delay { milliseconds: 1_500 };
+                self.aws.fault(Fault::next("UpdatePipeline", late)).context("a fault")
+            }
+            WriteFault::Throttled => {
+                self.aws.fail_next("UpdatePipeline", "ThrottlingException", "Rate exceeded", 400).context("a fault")
+            }
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "it is compared with the times of the double's call log")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+pub(super) fn action_of(object: usize, wish: Wish) -> String {
+    if wish.shared_name { "Check".to_owned() } else { format!("Check-{object}") }
+}
+
+fn build(stages: &mut [Value]) -> &mut Vec<Value> {
+    stages.iter_mut().find(|stage| stage["name"] == "Build").and_then(|stage| stage["actions"].as_array_mut()).unwrap()
+}
