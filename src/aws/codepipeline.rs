@@ -40,6 +40,7 @@ pub struct PipelineRead {
 }
 
 /// Whether the second reading was made of an earlier version of the same pipeline.
+#[allow(clippy::ref_option, reason = "readings of every kind are compared alike")]
 pub(super) fn is_earlier(known: &Option<PipelineRead>, read: &Option<PipelineRead>) -> bool {
     let (Some(known), Some(read)) = (known, read) else { return false };
     known.created.is_some() && known.created == read.created && read.version < known.version

@@ -190,7 +190,7 @@ mod tests {
     fn one_account_and_service_has_so_many_and_holds_up_nobody_else() {
         let of = InFlight::with(Limits { overall: 10, by_service: 2 });
         let mut first: Vec<_> = (0..4).map(|_| asks(&of, '1', "iam")).collect();
-        let turns: Vec<_> = first.iter_mut().map(|asking| has(asking)).collect();
+        let turns: Vec<_> = first.iter_mut().map(has).collect();
         assert_eq!(turns.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, false, false]);
         assert_eq!(of.counts()["iam"], Count { in_flight: 2, waiting: 2 });
         assert!(has(&mut asks(&of, '1', "lambda")).is_some() && has(&mut asks(&of, '2', "iam")).is_some());

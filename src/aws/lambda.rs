@@ -78,7 +78,9 @@ impl Lambda {
         let mut page = Page::of(answer.functions().len(), &size, next);
         for function in answer.functions() {
             let claimed = function.function_name().is_some_and(&is_claimed).then(|| listed(function)).flatten();
-            claimed.into_iter().for_each(|function| page.keep(function));
+            if let Some(function) = claimed {
+                page.keep(function);
+            }
         }
         Ok(page)
     }

@@ -228,7 +228,7 @@ impl Aws {
         let config = match &key.role {
             Some(role) => {
                 let base = base.clone().into_builder().region(sts_region(base.region(), role)).build();
-                let credentials = SharedCredentialsProvider::new(self.assume(&base, key, role).await?);
+                let credentials = SharedCredentialsProvider::new(Box::pin(self.assume(&base, key, role)).await?);
                 // They are at hand, so there is nothing to cache; and when they end, AWS says so.
                 base.into_builder().credentials_provider(credentials).identity_cache(IdentityCache::no_cache()).build()
             }
@@ -254,7 +254,7 @@ impl Aws {
             .role_session_name(self.config.session_name.chars().take(64).collect::<String>())
             .set_external_id(key.external_id.clone())
             .duration_seconds(i32::try_from(self.config.session_duration.as_secs()).unwrap_or(3600));
-        let answer = call.send(request.send()).await?;
+        let answer = Box::pin(call.send(request.send())).await?;
         let issued = answer
             .credentials()
             .ok_or_else(|| call.failed(AwsErrorKind::Unavailable, "the answer has no credentials"))?;

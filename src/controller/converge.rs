@@ -36,7 +36,7 @@ use crate::{
 /// # Errors
 /// A verdict that ends the reconcile early, or a status write that was not taken.
 pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
-    let verdict = look(pass).await?;
+    let verdict = Box::pin(look(pass)).await?;
     if verdict != Verdict::Converged || record::is_news(pass, &verdict) {
         pass.rests_on_its_own_reads()?;
     }

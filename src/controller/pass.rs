@@ -127,7 +127,7 @@ pub struct Pass<'a> {
     slot: Option<OwnedSemaphorePermit>,
 }
 
-/// The reads of a look. A regular look, and the first one of this process at what was in place, may be confirmed by scans.
+/// The reads of a look. What was in place, and is not asked about, may be confirmed by scans of its accounts.
 fn reader(context: &Context, object: &CrossAccountInvoke, key: &ObjectKey, since: Option<Instant>) -> Reader {
     let mut reader = context.aws.readers().look(Some(Arc::new(key.clone())), since);
     let status = object.status.as_ref();
@@ -135,8 +135,7 @@ fn reader(context: &Context, object: &CrossAccountInvoke, key: &ObjectKey, since
     let handled = status.and_then(|status| status.last_handled_reconcile_at.clone());
     let is_asked_for = annotation::requested(object.annotations()).is_some_and(|asked| handled != Some(asked));
     let was_in_place = settled_reason(object) == Some(Reason::Converged) && is_current && !is_asked_for;
-    let is_first = || context.memory.last_look(&object.uid().unwrap_or_default()).is_none();
-    if was_in_place && object.metadata.deletion_timestamp.is_none() && (since.is_some() || is_first()) {
+    if was_in_place && object.metadata.deletion_timestamp.is_none() {
         let interval = object.spec.interval.as_deref().and_then(validate::parse_interval);
         reader.confirm_by_scans(interval.unwrap_or(validate::DEFAULT_INTERVAL));
     }

@@ -147,7 +147,7 @@ async fn once(object: &Guarded, context: &Context, slot: Option<OwnedSemaphorePe
 async fn at_aws(pass: &mut Pass<'_>, deleting: bool) -> Result<Result<Verdict, Halt>, Elapsed> {
     timeout(pass.time_left(), async {
         if deleting {
-            return remove::run(pass).await;
+            return Box::pin(remove::run(pass)).await;
         }
         record::begin(pass).await?;
         converge::run(pass).await

@@ -178,6 +178,7 @@ pub async fn put_back(context: &Context, unheld: Unheld) {
 }
 
 /// Whether the status that says this verdict would say anything new, apart from when it was last looked.
+#[must_use]
 pub fn is_news(pass: &Pass<'_>, verdict: &Verdict) -> bool {
     let Some(known) = &pass.object.status else { return true };
     let next = next_status(pass, verdict);

@@ -128,7 +128,7 @@ impl Claims {
     /// What single reads cost. They tell as much of a thing as a scan does.
     fn singly(self, listing: Listing, seen: Option<&Seen>) -> Cost {
         let known = seen.filter(|seen| seen.claimed > 0);
-        let each = known.map_or(listing.usual(), |seen| seen.claimed_bytes / seen.claimed);
+        let each = known.map_or_else(|| listing.usual(), |seen| seen.claimed_bytes / seen.claimed);
         let bytes = self.calls.saturating_mul(CALL).saturating_add(self.things.saturating_mul(each));
         Cost { calls: self.calls, bytes }
     }
@@ -186,6 +186,7 @@ pub fn choose(mode: Mode, listing: Listing, known: &Known, claims: Claims, spaci
 ///
 /// # Errors
 /// Why it is read singly.
+#[must_use]
 pub fn verdict(mode: Mode, listing: Listing, known: &Known, claims: Claims) -> Option<Result<(), Why>> {
     let judged = may_pay(mode, listing, known, claims);
     let measured = known.last.is_some() || matches!(judged, Err(Why::Requested | Why::Denied));

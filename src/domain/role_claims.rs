@@ -184,6 +184,7 @@ impl Edit {
     /// The edit of an assume policy that makes it name these roles. `None` if it names them already, or if it would lose an
     /// entry that nothing lets go.
     #[must_use]
+    #[allow(clippy::zero_sized_map_values, reason = "only a proof makes a value")]
     pub fn of(read: Option<&Value>, named: &BTreeSet<Arn>, leaving: &BTreeMap<Arn, Leaving>) -> Option<Self> {
         let in_place = read.map(policy::assume_entries_of_any_form).unwrap_or_default();
         let mut lost = in_place.difference(named).peekable();
@@ -316,6 +317,7 @@ fn assume(
     let owners: BTreeSet<&ObjectKey> = keys.iter().copied().collect();
     let in_place = reading.entries();
     let proof = Proof { released: users.released.clone(), ..Proof::default() };
+    #[allow(clippy::zero_sized_map_values, reason = "only a proof makes a value")]
     let leaving: BTreeMap<Arn, Leaving> = known
         .iter()
         .filter(|_| !users.withheld)

@@ -50,7 +50,9 @@ impl Iam {
         for role in answer.role_detail_list() {
             shows_boundaries |= role.permissions_boundary().is_some();
             let claimed = role.role_name().is_some_and(&is_claimed).then(|| detailed(&call, role)).flatten();
-            claimed.into_iter().for_each(|role| page.keep(role));
+            if let Some(role) = claimed {
+                page.keep(role);
+            }
         }
         Ok((page, shows_boundaries))
     }

@@ -86,19 +86,19 @@ impl AccountReader {
     }
 
     /// Looks for a scan that tells of a role, where the look takes one and nothing is held.
-    async fn roles_in_bulk<K, V>(&self, operation: &'static str, shelf: impl FnOnce(&Shelves) -> &Shelf<K, V>, key: &K)
+    async fn roles_in_bulk<K, V>(&self, operation: &'static str, which: impl FnOnce(&Shelves) -> &Shelf<K, V>, key: &K)
     where
         K: Clone + Ord + Send + 'static,
         V: PartialEq + Send + Sync + 'static,
     {
         let of = Scanned::Roles(self.session.account().clone());
-        self.in_bulk(operation, shelf, key, (of, |here: &Here| Lister::Roles(here.iam()))).await;
+        self.in_bulk(operation, which, key, (of, |here: &Here| Lister::Roles(here.iam()))).await;
     }
 
     async fn in_bulk<K, V>(
         &self,
         operation: &'static str,
-        shelf: impl FnOnce(&Shelves) -> &Shelf<K, V>,
+        which: impl FnOnce(&Shelves) -> &Shelf<K, V>,
         key: &K,
         (of, lister): (Scanned, impl FnOnce(&Here) -> Lister),
     ) where
@@ -106,7 +106,7 @@ impl AccountReader {
         V: PartialEq + Send + Sync + 'static,
     {
         let readers = &self.reader.readers;
-        if self.reader.scanned_since.is_some() && !shelf(&readers.0).holds(key, &self.reader.asker(operation)) {
+        if self.reader.scanned_since.is_some() && !which(&readers.0).holds(key, &self.reader.asker(operation)) {
             let here = self.here();
             readers.scanned(of, || lister(&here)).await;
         }
@@ -115,7 +115,7 @@ impl AccountReader {
     async fn ask<K, V, F>(
         &self,
         operation: &'static str,
-        shelf: impl FnOnce(&Shelves) -> &Shelf<K, V>,
+        which: impl FnOnce(&Shelves) -> &Shelf<K, V>,
         key: K,
         call: impl FnOnce(Here) -> F + Send + 'static,
     ) -> Result<V, AwsError>
@@ -126,8 +126,8 @@ impl AccountReader {
     {
         let here = self.here();
         let asker = self.reader.asker(operation);
-        let shelf = shelf(&self.reader.readers.0);
-        let answered = shelf.ask(key, &asker, |sent| async move { call(Here { sent, ..here }).await }.boxed());
+        let answered = which(&self.reader.readers.0)
+            .ask(key, &asker, |sent| async move { call(Here { sent, ..here }).await }.boxed());
         answered.await.map(|(value, _)| Arc::unwrap_or_clone(value))
     }
 }

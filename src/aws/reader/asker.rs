@@ -44,7 +44,7 @@ pub(super) struct Asker {
 
 impl fmt::Debug for Asker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Asker").field("user", &self.user).field("not_sent_before", &self.not_sent_before).finish()
+        f.debug_struct("Asker").field("user", &self.user).finish_non_exhaustive()
     }
 }
 

@@ -119,15 +119,15 @@ where
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer to a question: as it is held, as a call in flight brings it, or as a new call of `send` brings it. A
+    /// The answer to a question: as it is held, as a call in flight brings it, or as a new call that `begin` makes brings it. A
     /// failure is told to all who wait for it, and is not kept.
     pub(super) async fn ask(
         &self,
         key: K,
         asker: &Asker,
-        send: impl FnOnce(Sent) -> BoxFuture<'static, Result<V, AwsError>>,
+        begin: impl FnOnce(Sent) -> BoxFuture<'static, Result<V, AwsError>>,
     ) -> Answered<V> {
-        let found = self.find(&key, asker, send);
+        let found = self.find(&key, asker, begin);
         let (answered, source) = match found {
             Found::Held(value, sent, source) => (Ok((value, sent)), source),
             Found::Flight(answer, source) => (answer.await, source),
@@ -143,7 +143,7 @@ where
         &self,
         key: &K,
         asker: &Asker,
-        send: impl FnOnce(Sent) -> BoxFuture<'static, Result<V, AwsError>>,
+        begin: impl FnOnce(Sent) -> BoxFuture<'static, Result<V, AwsError>>,
     ) -> Found<V> {
         let now = Instant::now();
         let mut inner = self.lock();
@@ -174,14 +174,16 @@ where
         let sent = Sent::default();
         let aboard = Aboard::default();
         board(&aboard, asker);
-        let (shelf, calling, at, key) = (self.clone(), send(sent.clone()), sent.clone(), key.clone());
+        let (kept_in, calling, at, key) = (self.clone(), begin(sent.clone()), sent.clone(), key.clone());
         let (waiting, wake) = (aboard.clone(), asker.wake.clone());
         let answer = async move {
             let answer = calling.await;
             // An answer without a call is as old as it can be.
-            let (answered, surprised) = shelf.arrived(&key, number, *at.get_or_init(|| now), &waiting, answer);
+            let (answered, surprised) = kept_in.arrived(&key, number, *at.get_or_init(|| now), &waiting, answer);
             if let Some(wake) = wake.get() {
-                surprised.iter().for_each(|user| wake(user));
+                for user in &surprised {
+                    wake(user);
+                }
             }
             answered
         };

@@ -126,7 +126,7 @@ impl Claimants for Claims {
 
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
-async fn scanning(stub: &Stub, mode: Mode) -> (Aws, Arc<Claims>) {
+fn scanning(stub: &Stub, mode: Mode) -> (Aws, Arc<Claims>) {
     let (aws, _) = aws(stub);
     let names = NAMES.map(str::to_owned).to_vec();
     let claims = Arc::new(Claims { mode, names, judged: Mutex::default() });
@@ -186,12 +186,12 @@ async fn one_scan_serves_all_looks_and_is_told_apart_from_single_reads() {
         _ => singly(asked),
     })
     .await;
-    let (aws, claims) = scanning(&stub, Mode::Auto).await;
+    let (aws, claims) = scanning(&stub, Mode::Auto);
     let readers = look(&aws).await;
     assert_eq!(counts(&stub), (1, [0; 4]));
     assert!(readers.iter().all(Reader::used_stored));
     let of = Scanned::Roles(DEV.parse().unwrap());
-    assert_eq!(*claims.judged.lock().unwrap(), [of.clone()]);
+    assert_eq!(*claims.judged.lock().unwrap(), std::slice::from_ref(&of));
     assert_eq!(aws.readers().judged(of.account()), [(of, Ok(()))]);
     // A scan serves each object once, and the next one is not due.
     let readers = look(&aws).await;
@@ -209,7 +209,7 @@ async fn what_a_scan_does_not_tell_is_read_singly() {
         _ => singly(asked),
     })
     .await;
-    let (aws, _) = scanning(&stub, Mode::Auto).await;
+    let (aws, _) = scanning(&stub, Mode::Auto);
     look(&aws).await;
     assert_eq!(counts(&stub), (1, [6, 1, 1, 1]));
 }
@@ -221,7 +221,7 @@ async fn a_denied_scan_is_tried_again_once_the_account_was_looked_at() {
         _ => singly(asked),
     })
     .await;
-    let (aws, claims) = scanning(&stub, Mode::Auto).await;
+    let (aws, claims) = scanning(&stub, Mode::Auto);
     let account = DEV.parse().unwrap();
     look(&aws).await;
     assert_eq!(counts(&stub), (1, [6; 4]));
@@ -237,7 +237,7 @@ async fn a_denied_scan_is_tried_again_once_the_account_was_looked_at() {
 #[tokio::test]
 async fn who_asks_for_single_reads_gets_them() {
     let stub = Stub::start(singly).await;
-    let (aws, _) = scanning(&stub, Mode::Single).await;
+    let (aws, _) = scanning(&stub, Mode::Single);
     look(&aws).await;
     assert_eq!(counts(&stub), (0, [6; 4]));
 }
@@ -253,7 +253,7 @@ async fn a_scan_that_would_not_pay_ends_with_its_first_page() {
         _ => singly(asked),
     })
     .await;
-    let (aws, _) = scanning(&stub, Mode::Auto).await;
+    let (aws, _) = scanning(&stub, Mode::Auto);
     look(&aws).await;
     assert_eq!(counts(&stub), (1, [6; 4]));
     let account = DEV.parse().unwrap();

@@ -249,7 +249,7 @@ async fn the_rights_are_those_of_the_operations_that_are_sent() {
         _ => Answer::error(asked, 400, "Refused", "no"),
     })
     .await;
-    let mut sent = send_everything(&stub).await;
+    let mut sent = Box::pin(send_everything(&stub)).await;
     // It needs no permission (STS API reference, GetCallerIdentity).
     assert!(sent.remove("GetCallerIdentity"));
     let listed = OPERATIONS.iter().map(|(operation, ..)| operation.split(' ').next().unwrap().to_owned());

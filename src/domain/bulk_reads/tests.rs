@@ -166,7 +166,7 @@ proptest! {
         let known = Known { last: Some((Seen { ended: true, ..seen }, claims)), begun: BEFORE, denied: false };
         if let Choice::Scan { .. } = choose(Mode::Auto, of, &known, claims, SPACING) {
             prop_assert!(seen.pages * 2 < claims.calls);
-            let each = seen.claimed_bytes.checked_div(seen.claimed).unwrap_or(of.usual());
+            let each = seen.claimed_bytes.checked_div(seen.claimed).unwrap_or_else(|| of.usual());
             let singly = claims.calls * CALL + claims.things * each;
             prop_assert!((seen.bytes + seen.pages * CALL) * 2 < singly);
         }

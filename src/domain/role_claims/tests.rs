@@ -103,6 +103,7 @@ fn named(fold: &Fold) -> Option<BTreeSet<Arn>> {
     Some(edit.document.as_ref().map(policy::assume_entries_of_any_form).unwrap_or_default())
 }
 
+#[allow(clippy::too_many_lines, reason = "a table reads best whole")]
 #[test]
 fn an_assume_policy_is_the_one_that_was_read_edited() {
     struct Row {
@@ -247,6 +248,7 @@ fn what_another_object_has_in_place_stays_and_what_it_had_comes_back() {
     assert_eq!(fold.folded[&("a".to_owned(), Facet::AssumePolicy)], Folded::Changed, "whoever sees to it waits for it");
 }
 
+#[allow(clippy::zero_sized_map_values, reason = "only a proof makes a value")]
 #[test]
 fn an_edit_loses_nothing_that_nothing_lets_go() {
     let read = policy::assume(&set(&["a", "b"]));
@@ -261,13 +263,13 @@ fn an_edit_loses_nothing_that_nothing_lets_go() {
 #[test]
 fn a_callback_policy_goes_with_the_last_who_needs_it() {
     use Folded::{Changed, Done, Outdated};
+    type Row = (&'static str, Option<Value>, Vec<Claim>, Users, Option<bool>, Vec<Folded>);
     let there = Some(policy::callback());
     let other_form = serde_json::from_str(r#"{"Version":"2012-10-17","Statement":[]}"#).ok();
     let wants = || claim("wants", Goal::Callback);
     let leaves = |until| claim("leaves", Goal::NoCallback { proven_until: at(until) });
     let needed = || Users { callback: true, ..Users::default() };
     let withheld = || Users { withheld: true, ..Users::default() };
-    type Row = (&'static str, Option<Value>, Vec<Claim>, Users, Option<bool>, Vec<Folded>);
     let rows: Vec<Row> = vec![
         ("it is made", None, vec![wants()], Users::default(), Some(true), vec![Changed]),
         ("it is corrected", other_form, vec![wants()], Users::default(), Some(true), vec![Changed]),

@@ -175,6 +175,7 @@ impl Index {
     }
 
     /// The objects that have, or want, something in an account. Those that do not decode may be among them, and are not here.
+    #[must_use]
     pub fn in_account(&self, account: &AccountId) -> impl ExactSizeIterator<Item = &ObjectKey> {
         found(&self.accounts, account)
     }
@@ -188,16 +189,19 @@ impl Index {
     }
 
     /// The objects with an action on a pipeline.
+    #[must_use]
     pub fn on_pipeline(&self, pipeline: &PipelinePlace) -> impl ExactSizeIterator<Item = &ObjectKey> {
         found(&self.pipelines, pipeline)
     }
 
     /// The objects that invoke a function.
+    #[must_use]
     pub fn of_function(&self, function: &FunctionPlace) -> impl ExactSizeIterator<Item = &ObjectKey> {
         found(&self.functions, function)
     }
 
     /// The objects that a role belongs to, or that it holds something of.
+    #[must_use]
     pub fn of_role(&self, role: &RoleId) -> impl ExactSizeIterator<Item = &ObjectKey> {
         found(&self.roles, role)
     }

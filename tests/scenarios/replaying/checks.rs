@@ -76,7 +76,7 @@ impl Replay {
         }
         let place = (json!(wish.stage), json!(action_of(object, wish)));
         let is_there = matches!(found, [(stage, action)] if (stage, &action["name"]) == (&place.0, &place.1)
-            && action["configuration"]["UserParameters"] == wish.parameters.to_string()
+            && action["configuration"]["UserParameters"] == json!(wish.parameters.to_string())
             && action["configuration"]["FunctionName"] == crossinvoke_harness::accounts::FUNCTION);
         if has_reason(&seen, "Converged") && is_there {
             return Ok(());

@@ -57,7 +57,7 @@ impl Replay {
     pub(super) async fn run(mut self) -> Result<Self> {
         self.truth = foreign(&self.declaration()?.unwrap_or_default(), self.is_ours());
         for timed in History::of_seed(self.seed).steps {
-            self.step(timed.step).await.context(&format!("seed {}, {timed}", self.seed))?;
+            self.step(timed.step).await.context(format!("seed {}, {timed}", self.seed))?;
         }
         Ok(self)
     }

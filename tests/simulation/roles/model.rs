@@ -106,6 +106,7 @@ impl Role {
 }
 
 /// An object.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
     pub(crate) index: usize,

@@ -56,5 +56,8 @@ fn detailed(world: &World, caller: &Caller, role: &Role) -> Xml {
         .list("Tags", role.tags.iter().map(tags::member))
         .nest("RoleLastUsed", &Xml::default());
     let shown = role.policies.boundary.as_ref().filter(|_| world.knobs.bulk_answers.with_boundaries);
-    shown.map_or(xml.clone(), |arn| xml.nest("PermissionsBoundary", &roles::shown_boundary(arn)))
+    match shown {
+        Some(arn) => xml.nest("PermissionsBoundary", &roles::shown_boundary(arn)),
+        None => xml,
+    }
 }
