@@ -42,7 +42,7 @@ pub(super) struct Span {
 
 impl Replay {
     /// Whether the pipeline holds what the objects declare, and what is not ours as it was left.
-    pub(super) async fn is_right(&self, is_whole: bool) -> std::result::Result<(), String> {
+    pub(super) async fn is_right(&self) -> std::result::Result<(), String> {
         let declaration = self.declaration().map_err(|error| error.to_string())?.ok_or("there is no pipeline")?;
         for object in 0..8 {
             let found = self.actions_of(&declaration, object);
@@ -53,7 +53,7 @@ impl Replay {
             }
         }
         let left = foreign(&declaration, self.is_ours());
-        if is_whole && left != self.truth {
+        if left != self.truth {
             return Err(format!(
                 "somebody's edit is lost: {}",
                 crossinvoke_harness::difference(&self.truth, &left).join("\n")

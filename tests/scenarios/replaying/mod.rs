@@ -2,8 +2,8 @@
 //! these do. A seed has a pipeline of its own and shares everything else with the others, the faults of calls included.
 //!
 //! Some steps are the simulation's alone: revoked grants, lagging reads and roles that cannot be assumed, which would reach
-//! the neighbours as well; updates that never arrive and pipelines that are deleted, after which a lost answer takes
-//! minutes. Times are not kept: a step follows when the one before it is done.
+//! the neighbours as well; updates that never arrive, processes that end and pipelines that are deleted, after which a lost
+//! answer takes minutes. Times are not kept: a step follows when the one before it is done.
 
 mod checks;
 #[path = "../../simulation/history.rs"]
@@ -22,7 +22,6 @@ use fakeaws::Seed;
 use futures::{StreamExt as _, TryStreamExt as _};
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use self::replay::Replay;
 use crate::{
@@ -31,13 +30,7 @@ use crate::{
 };
 
 /// How many seeds are replayed.
-const SEEDS: u64 = 100;
-
-/// Seeds at a time. In every other batch the controller is killed where a seed says so.
-const BATCH: u64 = 25;
-
-/// How often it is killed in a batch at most.
-const KILLS: usize = 3;
+const SEEDS: u64 = 25;
 
 /// How long the machine may need to make all of a batch right.
 const WITHIN: Duration = Duration::from_mins(4);
@@ -74,68 +67,33 @@ fn add_pipelines(accounts: &Accounts, seed: &mut Seed) {
 
 async fn all(scenario: &mut Scenario<'_>) -> Result<()> {
     entered(scenario).await?;
-    for batch in 0..SEEDS / BATCH {
-        let kills = batch % 2 == 1;
-        let (asked, mut kill) = unbounded_channel();
-        let seeds: Vec<Replay> = (batch * BATCH..(batch + 1) * BATCH)
-            .map(|seed| Replay::new(scenario, seed, kills.then(|| asked.clone())))
-            .collect();
-        drop(asked);
-        let mut seeds = replayed(scenario, seeds, &mut kill).await?;
-        scenario.aws().clear_faults().context("the end of the trouble")?;
-        for seed in &mut seeds {
-            seed.end()?;
-            seed.touch(scenario, "the end").await?;
-        }
-        quiet(scenario, &seeds, !kills).await?;
-        let calls = scenario.aws().calls().context("the call log")?;
-        for seed in &seeds {
-            seed.nothing_was_cancelled(&calls)?;
-        }
-        scenario
-            .invokes()
-            .delete_collection(&DeleteParams::default(), &ListParams::default())
-            .await
-            .context("deleting")?;
-        eventually("the objects of these seeds are gone", WITHIN, async || {
-            let left = scenario.invokes().list(&ListParams::default()).await.map_err(|error| error.to_string())?;
-            if left.items.is_empty() { Ok(()) } else { Err(format!("{} are left", left.items.len())) }
-        })
-        .await?;
-        for seed in &seeds {
-            seed.nothing_is_left()?;
-        }
+    let seeds: Vec<Replay> = (0..SEEDS).map(|seed| Replay::new(scenario, seed)).collect();
+    let steps = futures::stream::iter(seeds).map(Replay::run).buffer_unordered(8);
+    let mut seeds: Vec<Replay> = steps.try_collect().await?;
+    scenario.aws().clear_faults().context("the end of the trouble")?;
+    for seed in &mut seeds {
+        seed.end()?;
+        seed.touch(scenario, "the end").await?;
     }
-    Ok(())
-}
-
-/// Takes the steps of all seeds at once, and kills the controller between them where they ask for it.
-async fn replayed(
-    scenario: &mut Scenario<'_>,
-    seeds: Vec<Replay>,
-    kill: &mut UnboundedReceiver<()>,
-) -> Result<Vec<Replay>> {
-    let steps = futures::stream::iter(seeds).map(Replay::run).buffer_unordered(8).try_collect::<Vec<_>>();
-    tokio::pin!(steps);
-    let mut kills = 0;
-    loop {
-        tokio::select! {
-            done = &mut steps => return done,
-            Some(()) = kill.recv() => {
-                kills += 1;
-                if kills <= KILLS {
-                    scenario.kill_and_restart_controller().await?;
-                }
-            }
-        }
+    quiet(scenario, &seeds).await?;
+    let calls = scenario.aws().calls().context("the call log")?;
+    for seed in &seeds {
+        seed.nothing_was_cancelled(&calls)?;
     }
+    scenario.invokes().delete_collection(&DeleteParams::default(), &ListParams::default()).await.context("deleting")?;
+    eventually("the objects of these seeds are gone", WITHIN, async || {
+        let left = scenario.invokes().list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+        if left.items.is_empty() { Ok(()) } else { Err(format!("{} are left", left.items.len())) }
+    })
+    .await?;
+    seeds.iter().try_for_each(Replay::nothing_is_left)
 }
 
 /// Waits until every seed has what it declares, and sees that it stays so without another version.
-async fn quiet(scenario: &Scenario<'_>, seeds: &[Replay], is_whole: bool) -> Result<()> {
+async fn quiet(scenario: &Scenario<'_>, seeds: &[Replay]) -> Result<()> {
     for seed in seeds {
         let what = format!("seed {} is right", seed.seed);
-        let right = eventually(&what, WITHIN, async || seed.is_right(is_whole).await);
+        let right = eventually(&what, WITHIN, async || seed.is_right().await);
         right.await.map_err(|error| Error::new(format!("{error}\n{}", seed.history())))?;
     }
     let mark = scenario.mark()?;

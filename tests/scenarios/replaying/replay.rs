@@ -10,7 +10,6 @@ use kube::{
     api::{DeleteParams, DynamicObject, Patch, PatchParams},
 };
 use serde_json::{Value, json};
-use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     checks::{Span, foreign},
@@ -25,7 +24,6 @@ pub(super) struct Replay {
     namespace: String,
     pub(super) aws: Admin,
     pub(super) objects: Api<DynamicObject>,
-    kill: Option<UnboundedSender<()>>,
     /// What each existing object declares.
     pub(super) wishes: BTreeMap<usize, Wish>,
     /// The execution that runs, if one does.
@@ -37,7 +35,7 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    pub(super) fn new(scenario: &Scenario<'_>, seed: u64, kill: Option<UnboundedSender<()>>) -> Self {
+    pub(super) fn new(scenario: &Scenario<'_>, seed: u64) -> Self {
         Self {
             seed,
             pipeline: pipeline(seed),
@@ -45,7 +43,6 @@ impl Replay {
             namespace: scenario.namespace.clone(),
             aws: scenario.aws().clone(),
             objects: scenario.invokes(),
-            kill,
             wishes: BTreeMap::new(),
             running: None,
             spans: Vec::new(),
@@ -77,13 +74,9 @@ impl Replay {
             Step::NextCallFails => {
                 self.aws.fail_next("GetPipeline", "InternalFailure", "internal failure", 500).context("a failing call")
             }
-            Step::Crash | Step::Restart => {
-                if let Some(kill) = &self.kill {
-                    kill.send(()).context("asking for the controller to be killed")?;
-                }
-                Ok(())
-            }
-            Step::DeletePipeline
+            Step::Crash
+            | Step::Restart
+            | Step::DeletePipeline
             | Step::MakePipeline
             | Step::Grant(..)
             | Step::Lag { .. }
