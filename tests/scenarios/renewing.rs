@@ -17,6 +17,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
     vec![
         case("a_pipeline_role_that_is_made_again_gets_its_policy_back", Setup::default, made_again),
         case("deletion_waits_for_the_role_without_which_no_update_is_taken", Setup::default, deleted_meanwhile),
+        case("deletion_ends_when_its_owner_gives_the_pipeline_a_role_again", Setup::default, given_another_meanwhile),
         case("another_role_of_the_pipeline_gets_what_the_old_one_had", Setup::default, another_role),
     ]
 }
@@ -64,12 +65,39 @@ async fn deleted_meanwhile(scenario: &mut Scenario<'_>) -> Result<()> {
     converge(scenario, &scenario.invoke("validate")).await?;
     scenario.aws().remove_role(&tools, PIPELINE_ROLE).context("deleting the role")?;
     scenario.delete("validate").await?;
-    let parts = ["the pipeline's own role", PIPELINE_ROLE, "make it again, or give the pipeline another role"];
+    let parts = [
+        "the pipeline's own role",
+        PIPELINE_ROLE,
+        "make it again",
+        "another role in an update that leaves out action validate",
+    ];
     refused(scenario, "validate", "PipelineRefused", &parts).await?;
     make_again(scenario, seed)?;
     scenario.touch("validate", "the role is back").await?;
     scenario.until_gone("validate").await?;
     scenario.assert_as_before(&before)
+}
+
+/// The way out that needs no role of the old name: the owner's own update takes the action out.
+async fn given_another_meanwhile(scenario: &mut Scenario<'_>) -> Result<()> {
+    let (tools, seed) = (scenario.accounts.tools.clone(), seed(scenario)?);
+    let mut owners = pipeline(scenario)?;
+    let object = converge(scenario, &scenario.invoke("validate")).await?;
+    scenario.aws().remove_role(&tools, PIPELINE_ROLE).context("deleting the role")?;
+    scenario.delete("validate").await?;
+    refused(scenario, "validate", "PipelineRefused", &[PIPELINE_ROLE]).await?;
+    let invoke_role = role(scenario, &scenario.accounts.dev, &invoke_role_name(&object))?;
+    assert!(invoke_role.is_object(), "a role that an action names stays");
+    scenario.aws().put_role(&tools, "Second", seed).context("another role")?;
+    let second = scenario.accounts.iam_arn(&tools, "role/service-role/Second");
+    checks_trust(scenario, &second)?;
+    owners["roleArn"] = json!(second);
+    scenario.hands().replace_pipeline(&tools, &scenario.accounts.region, owners)?;
+    scenario.touch("validate", "the pipeline has another role").await?;
+    scenario.until_gone("validate").await?;
+    let gone = scenario.aws().role(&scenario.accounts.dev, &invoke_role_name(&object)).context("the invoke role")?;
+    assert!(gone.is_none(), "the invoke role is left");
+    Ok(())
 }
 
 async fn another_role(scenario: &mut Scenario<'_>) -> Result<()> {
