@@ -3,11 +3,10 @@
 
 use crossinvoke_harness::{
     Calls, Context as _, Result, Scenario, Setup,
-    accounts::{CONTROLLER_ROLE, EXECUTION_ROLE, PIPELINE, PIPELINE_ROLE},
+    accounts::{CONTROLLER_ROLE, PIPELINE, PIPELINE_ROLE},
     objects::condition,
     wait::{DEADLINE, eventually},
 };
-use fakeaws::RoleSeed;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
@@ -38,8 +37,6 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("an_object_that_nobody_granted_learns_nothing_of_a_pipeline", one_pipeline, learns_nothing),
         case("a_grant_revoked_before_a_restart_leads_to_removal", quick, revoked_and_restarted),
         case("a_full_inventory_stops_edits_and_not_deletion", quick, full_inventory),
-        case("a_controller_role_that_was_made_again_is_entered_again", Setup::default, made_again),
-        case("one_start_with_a_wrong_installation_id_leaves_no_drift", Setup::default, wrong_installation),
     ]
 }
 
@@ -494,37 +491,4 @@ async fn full_inventory(scenario: &mut Scenario<'_>) -> Result<()> {
     scenario.until_gone("validate").await?;
     assert_eq!(pipeline(scenario)?["stages"].as_array().map(Vec::len), Some(3));
     scenario.assert_as_before(&before)
-}
-
-async fn made_again(scenario: &mut Scenario<'_>) -> Result<()> {
-    converge(scenario, &scenario.invoke("validate")).await?;
-    let dev = scenario.accounts.dev.clone();
-    let good = scenario.configuration()?;
-    let same: RoleSeed = scenario.aws().role(&dev, CONTROLLER_ROLE).context("reading")?.unwrap();
-    scenario.aws().remove_role(&dev, CONTROLLER_ROLE).context("removing")?;
-    scenario.aws().put_role(&dev, CONTROLLER_ROLE, same).context("making it again")?;
-    let callback = format!("crossinvoke-{}-callback", scenario.installation_id);
-    scenario.aws().remove_inline_policy(&dev, EXECUTION_ROLE, &callback).context("drift")?;
-    repaired(scenario, "validate", "the callback policy", &good).await
-}
-
-async fn wrong_installation(scenario: &mut Scenario<'_>) -> Result<()> {
-    converge(scenario, &scenario.invoke("validate")).await?;
-    let good = scenario.configuration()?;
-    let right = scenario.installation_id.clone();
-    scenario.controller()?.stop().await?;
-    "wrong".clone_into(&mut scenario.installation_id);
-    scenario.start_controller().await?;
-    scenario.until_reason("validate", "ActionConflict").await?;
-    scenario.controller()?.stop().await?;
-    scenario.installation_id = right;
-    scenario.start_controller().await?;
-    let in_sync = |it: &DynamicObject| {
-        condition(it, "Ready").is_some_and(|(_, reason)| reason == "Converged")
-            && condition(it, "Drifted").is_some_and(|(status, _)| status == "False")
-    };
-    let object = scenario.until("validate", "in sync", in_sync).await?;
-    assert!(!object.data["status"].to_string().contains("crossinvoke-wrong"), "{}", object.data["status"]);
-    assert_eq!(scenario.controller()?.metric("crossinvoke_drift_oldest_uncorrected_seconds").await?.to_string(), "0");
-    scenario.assert_as_before(&good)
 }

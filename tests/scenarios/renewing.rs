@@ -1,8 +1,8 @@
-//! The pipeline's role goes, comes back, or is another one.
+//! A role goes, comes back, or is another one.
 
 use crossinvoke_harness::{
     Context as _, Error, Result, Scenario, Setup,
-    accounts::{CHECKS_ROLE, PIPELINE, PIPELINE_ROLE},
+    accounts::{CHECKS_ROLE, CONTROLLER_ROLE, EXECUTION_ROLE, PIPELINE, PIPELINE_ROLE},
     wait::{DEADLINE, eventually},
 };
 use fakeaws::RoleSeed;
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     suite::{Case, case},
-    support::{converge, invoke_role_name, pipeline, pipeline_role, put_right, refused, role},
+    support::{converge, invoke_role_name, pipeline, pipeline_role, put_right, refused, repaired, role},
 };
 
 pub(crate) fn scenarios() -> Vec<Case> {
@@ -19,6 +19,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("deletion_waits_for_the_role_without_which_no_update_is_taken", Setup::default, deleted_meanwhile),
         case("deletion_ends_when_its_owner_gives_the_pipeline_a_role_again", Setup::default, given_another_meanwhile),
         case("another_role_of_the_pipeline_gets_what_the_old_one_had", Setup::default, another_role),
+        case("a_controller_role_that_was_made_again_is_entered_again", Setup::default, controllers_role_made_again),
     ]
 }
 
@@ -137,4 +138,16 @@ async fn another_role(scenario: &mut Scenario<'_>) -> Result<()> {
     scenario.until_gone("validate").await?;
     assert_eq!(role(scenario, &tools, "Second")?["inlinePolicies"][&name], json!(null));
     Ok(())
+}
+
+async fn controllers_role_made_again(scenario: &mut Scenario<'_>) -> Result<()> {
+    converge(scenario, &scenario.invoke("validate")).await?;
+    let dev = scenario.accounts.dev.clone();
+    let good = scenario.configuration()?;
+    let same: RoleSeed = scenario.aws().role(&dev, CONTROLLER_ROLE).context("reading")?.unwrap();
+    scenario.aws().remove_role(&dev, CONTROLLER_ROLE).context("removing")?;
+    scenario.aws().put_role(&dev, CONTROLLER_ROLE, same).context("making it again")?;
+    let callback = format!("crossinvoke-{}-callback", scenario.installation_id);
+    scenario.aws().remove_inline_policy(&dev, EXECUTION_ROLE, &callback).context("drift")?;
+    repaired(scenario, "validate", "the callback policy", &good).await
 }

@@ -2,9 +2,11 @@
 
 use crossinvoke_harness::{
     Context as _, Result, Scenario, Setup,
+    objects::condition,
     wait::{DEADLINE, eventually},
 };
 use fakeaws::{Effect, Fault};
+use kube::api::DynamicObject;
 
 use crate::{
     suite::{Case, case},
@@ -23,6 +25,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
         ),
         case("a_restart_in_peace_writes_nothing", Setup::default, a_restart_in_peace_writes_nothing),
         case("a_deletion_survives_a_kill", Setup::default, a_deletion_survives_a_kill),
+        case("one_start_with_a_wrong_installation_id_leaves_no_drift", Setup::default, another_installation_id),
     ]
 }
 
@@ -83,4 +86,25 @@ async fn a_deletion_survives_a_kill(scenario: &mut Scenario<'_>) -> Result<()> {
         scenario.assert_as_before(&before)?;
     }
     Ok(())
+}
+
+async fn another_installation_id(scenario: &mut Scenario<'_>) -> Result<()> {
+    converge(scenario, &scenario.invoke("validate")).await?;
+    let good = scenario.configuration()?;
+    let right = scenario.installation_id.clone();
+    scenario.controller()?.stop().await?;
+    "wrong".clone_into(&mut scenario.installation_id);
+    scenario.start_controller().await?;
+    scenario.until_reason("validate", "ActionConflict").await?;
+    scenario.controller()?.stop().await?;
+    scenario.installation_id = right;
+    scenario.start_controller().await?;
+    let in_sync = |it: &DynamicObject| {
+        condition(it, "Ready").is_some_and(|(_, reason)| reason == "Converged")
+            && condition(it, "Drifted").is_some_and(|(status, _)| status == "False")
+    };
+    let object = scenario.until("validate", "in sync", in_sync).await?;
+    assert!(!object.data["status"].to_string().contains("crossinvoke-wrong"), "{}", object.data["status"]);
+    assert_eq!(scenario.controller()?.metric("crossinvoke_drift_oldest_uncorrected_seconds").await?.to_string(), "0");
+    scenario.assert_as_before(&good)
 }

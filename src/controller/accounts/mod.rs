@@ -1,5 +1,8 @@
 //! The `AwsAccount`s: held while objects use them, and told whether the controller can enter them.
 
+mod entering;
+mod holding;
+
 use std::{sync::Arc, time::Duration};
 
 use kube::{
@@ -11,30 +14,24 @@ use serde_json::json;
 use tokio::time::timeout;
 use tracing::Instrument;
 
+use self::{
+    entering::{enter, session_key},
+    holding::{holding, naming},
+};
 use super::{
     bulk_reads,
-    caches::{Guarded, GuardedAccount, key_of},
-    context::{Context, FINALIZER},
-    events, gate_input,
-    outcome::Verdict,
+    caches::GuardedAccount,
+    context::Context,
+    events,
     reconcile::{Error, backoff, conflict},
-    status_inventory::read_inventory,
 };
 use crate::{
-    api::{
-        AwsAccount, AwsAccountSpec, AwsAccountStatus, BulkReadsReason, GrantsReason, Reason, ReasonClass, annotation,
-    },
-    aws::{AwsError, AwsErrorKind, Session, SessionKey},
+    api::{AwsAccount, AwsAccountStatus, BulkReadsReason, GrantsReason, Reason, ReasonClass, annotation},
     cluster::{Decoded, kind},
     domain::{
         account_status::{self, Beside, Candidate},
         conditions::{self, Look},
-        gate::{self, Account},
-        grants,
-        ids::{AccountId, Arn},
-        inventory::Inventory,
-        retry,
-        validate::validate,
+        gate, grants, retry,
     },
 };
 
@@ -282,68 +279,6 @@ async fn publish(account: &AwsAccount, context: &Context, (reason, action): (&st
     events::publish_about(context, &account.object_ref(&()), EventType::Warning, reason, action, note).await;
 }
 
-/// How many objects name an account; one that does not decode may name any.
-fn naming(context: &Context, spec: &AwsAccountSpec) -> i64 {
-    let id: Result<AccountId, _> = spec.account_id.parse();
-    let count = id.map_or(0, |id| context.memory.index(|index| index.count_in_account(&id)));
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// The objects that may have something in an account.
-fn holding(context: &Context, spec: &AwsAccountSpec) -> Vec<String> {
-    let account = spec.account_id.as_str();
-    let accounts = gate_input::accounts(context);
-    let holding = context.caches.naming(account).into_iter().filter_map(|key| {
-        let object = context.caches.object(&key)?;
-        match holds(context, &accounts, &object, account)? {
-            Hold::Uses => Some(key.to_string()),
-            Hold::Says => Some(format!("{key} (granted nothing here; only its status says that it has something)")),
-        }
-    });
-    let mut holding: Vec<String> = holding.collect();
-    // What is in a namespace that cannot be listed may have something in an account that it is granted.
-    let unlistable = context.caches.unlistable().into_iter().filter(|namespace| {
-        gate::grants_anything(spec, namespace, context.caches.namespace_labels(namespace).as_ref())
-    });
-    holding.extend(unlistable.map(|namespace| format!("{namespace}/* (the namespace cannot be listed or watched)")));
-    if context.caches.all_unlistable() {
-        holding.push("*/* (objects cannot be listed or watched)".to_owned());
-    }
-    holding.sort_unstable();
-    holding
-}
-
-/// How an object holds an account.
-enum Hold {
-    /// It may have something there.
-    Uses,
-    /// Its status alone says so, and a tenant may have written it. What is really there must not be left behind, so it
-    /// holds all the same.
-    Says,
-}
-
-/// Whether an object may have something in the account: its inventory says so, or it is granted what it asks for and has
-/// our finalizer. The finalizer alone says nothing: anybody may write it into an object that nobody grants anything.
-fn holds(context: &Context, accounts: &Arc<[Account]>, object: &Guarded, account: &str) -> Option<Hold> {
-    let uid = object.uid().unwrap_or_default();
-    if context.memory.is_finished(&uid) {
-        return None;
-    }
-    let held = object.finalizers().iter().any(|name| name == FINALIZER);
-    let Ok(decoded) = &object.0 else { return held.then_some(Hold::Uses) };
-    let key = key_of(decoded);
-    let input = gate_input::with_accounts(context, accounts.clone(), &key);
-    let declared = validate(&key, &decoded.spec, &context.settings.installation);
-    let granted = declared.is_ok_and(|declared| gate::is_granted(&declared, &input));
-    let names = |inventory: &Inventory| inventory.0.iter().any(|item| item.holder.account() == account);
-    if held && granted {
-        return Some(Hold::Uses);
-    }
-    let claims = read_inventory(decoded).union(&context.memory.claims(&uid).unwrap_or_default());
-    let is_ours = granted || names(&context.memory.planned(&uid));
-    names(&claims).then_some(if is_ours { Hold::Uses } else { Hold::Says })
-}
-
 async fn set_finalizers(
     account: &AwsAccount,
     context: &Context,
@@ -355,15 +290,6 @@ async fn set_finalizers(
     let api: Api<GuardedAccount> = Api::all(context.client.clone());
     let patched = api.patch(&account.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await;
     patched.map_err(|error| Error::Kubernetes(Box::new(error)))?.0.map_err(|error| Error::Undecodable(Box::new(error)))
-}
-
-fn session_key(account: &AwsAccount) -> Option<SessionKey> {
-    let id: AccountId = account.spec.account_id.parse().ok()?;
-    let role: Option<Arn> = match &account.spec.role_arn {
-        Some(arn) => Some(arn.parse().ok()?),
-        None => None,
-    };
-    Some(SessionKey { account: id, role, external_id: account.spec.external_id.clone() })
 }
 
 /// For how long the last look at the account still holds.
@@ -441,65 +367,6 @@ fn next_status(
             bulk_reads: bulk_reads.as_ref().map(|(reason, message)| (*reason, message.as_str())),
         },
     )
-}
-
-/// Enters the account, and looks at what it imposes unless the last look still `holds`.
-async fn enter(account: &AwsAccount, context: &Context, holds: bool) -> (Reason, String, Option<String>) {
-    let id = &account.spec.account_id;
-    let same = context.caches.accounts_with(id);
-    if same.len() > 1 {
-        let message = format!(
-            "AwsAccounts {} all have accountID {id}, so none of them opens anything; delete all but one",
-            same.join(" and ")
-        );
-        return (Reason::DuplicateAccount, message, None);
-    }
-    let Some(key) = session_key(account) else {
-        return (Reason::InvalidSpec, "spec.accountID or spec.roleARN cannot be used; correct them".to_owned(), None);
-    };
-    let session = match context.aws.session(&key).await {
-        Ok(session) => session,
-        Err(error) => return failed(error, None),
-    };
-    let caller = Some(session.caller_arn().to_owned());
-    let missing = if holds { Ok(None) } else { missing_boundary(account, context, &session).await };
-    match missing {
-        Ok(None) => (Reason::Converged, format!("account {id} is entered as {}", session.caller_arn()), caller),
-        Ok(Some(boundary)) => {
-            let message = format!(
-                "spec.invokeRoles.permissionsBoundaryARN names {boundary}, which does not exist, so no role can be created in account \
-                 {id}; create that policy, or correct the ARN"
-            );
-            (Reason::InvalidBoundary, message, caller)
-        }
-        Err(error) => failed(error, caller),
-    }
-}
-
-fn failed(error: AwsError, caller: Option<String>) -> (Reason, String, Option<String>) {
-    match Verdict::from(error) {
-        Verdict::Reconciling { reason, message, .. } | Verdict::Stalled { reason, message } => {
-            (reason, message, caller)
-        }
-        Verdict::Converged | Verdict::Released => (Reason::Progressing, String::new(), caller),
-    }
-}
-
-fn boundary_of(account: &AwsAccount) -> Option<Arn> {
-    account.spec.invoke_roles.as_ref()?.permissions_boundary_arn.as_ref()?.parse().ok()
-}
-
-/// The boundary that the account imposes, when AWS says that it does not exist. Without the right to look there is
-/// nothing to say: `CreateRole`'s refusal says it on the object then.
-async fn missing_boundary(account: &AwsAccount, context: &Context, session: &Session) -> Result<Option<Arn>, AwsError> {
-    let Some(boundary) = boundary_of(account) else { return Ok(None) };
-    let Ok(region) = session.home_region() else { return Ok(None) };
-    match context.aws.readers().look(None, None).within(session, &region).policy_exists(&boundary).await {
-        Ok(true) => Ok(None),
-        Ok(false) => Ok(Some(boundary)),
-        Err(error) if matches!(error.kind, AwsErrorKind::AccessDenied { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 #[cfg(test)]
