@@ -195,13 +195,16 @@ impl Known {
     }
 }
 
-/// Whether the action in this place is one of this installation's, as far as these claims tell.
+/// Whether the action in this place is one of this installation's, as far as these claims tell. On it depends whether a failed
+/// run is kept for a retry, so that a role that an object merely names does not count.
 pub fn is_ours<'a>(declaration: &Json, stage: &str, action: &str, claims: impl IntoIterator<Item = &'a Claim>) -> bool {
-    let Some(role) = pipeline_edit::role_at(declaration, stage, action) else { return false };
+    let Some(role) = pipeline_edit::invoke_role_at(declaration, stage, action) else { return false };
     claims.into_iter().any(|claim| {
         let owned = owned(&claim.goal);
         let own = owned.roles.iter().filter_map(|role| role.parse::<Arn>().ok()?.role());
-        own.chain(claim.role().and_then(Arn::role)).chain(owned.neighbours.iter().cloned()).any(|known| known == role)
+        own.chain(claim.role().and_then(Arn::role))
+            .chain(owned.planned_neighbours.iter().cloned())
+            .any(|known| known == role)
     })
 }
 

@@ -3,10 +3,17 @@
 use std::time::Duration;
 
 use crossinvoke::{
-    domain::{fold::Claim, observed::Pipeline, occupancy::Occupancy},
+    domain::{
+        fold::{self, Claim},
+        observed::Pipeline,
+        occupancy::Occupancy,
+        pipeline_edit::Json,
+        plan::PipelineGoal,
+    },
     engine::pipeline::{Effect, Failure, Input, Machine, Outcome, Settings},
 };
 use libtest_mimic::{Failed, Trial};
+use serde_json::json;
 
 use super::{
     aws::{Aws, time},
@@ -18,6 +25,11 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("a claim for another pipeline role is in no update", another_role),
         Trial::test("an update without an answer is found beneath a later version", beneath_a_later_one),
+        Trial::test("a claim withdrawn while an update has no answer is in no later update", withdrawn_meanwhile),
+        Trial::test(
+            "an action counts as ours by a role that was planned, and not by one that is named",
+            named_and_planned,
+        ),
         Trial::test("a claim that has seen a later version has the pipeline read again", a_later_version),
     ]
 }
@@ -114,4 +126,47 @@ fn beneath_a_later_one() -> Result<(), Failed> {
     let answered = late.step(Input::ReadVersion(Ok(Some(ours))));
     let told = answered.iter().any(|effect| matches!(effect, Effect::Outcome(_, Outcome::Written(_))));
     if asked && told { Ok(()) } else { Err(format!("{effects:?}, then {answered:?}").into()) }
+}
+
+/// What is in the update that has no answer waits for it; what came after it goes at once.
+fn withdrawn_meanwhile() -> Result<(), Failed> {
+    let mut late = checking();
+    let (first, second) = (late.claim(0), late.claim(1));
+    let sent = late.is_idle().into_iter().find_map(|effect| match effect {
+        Effect::Write(permit) => Some(permit.into_update()),
+        _ => None,
+    });
+    let Some(update) = sent else { return Err("nothing was written".into()) };
+    late.step(Input::Wrote(Err(Failure::Unknown("no answer".to_owned()))));
+    late.step(Input::Claim(Box::new(second.clone())));
+    for uid in [&first.uid, &second.uid] {
+        late.step(Input::Withdraw(uid.clone()));
+    }
+    let ours = Pipeline { version: update.base + 1, declaration: update.declaration, ..late.read.clone() };
+    let answered = late.step(Input::Read(Ok(Some(ours))));
+    let tells = |of: &str| answered.iter().any(|effect| matches!(effect, Effect::Outcome(uid, _) if uid == of));
+    if tells(&first.uid) && !tells(&second.uid) && late.machine.is_idle() {
+        return Ok(());
+    }
+    Err(format!("{answered:?}").into())
+}
+
+/// A failed run is kept for whoever retries it unless our own actions alone failed. A tenant may name any role.
+fn named_and_planned() -> Result<(), Failed> {
+    const ROLE: &str = "arn:aws:iam::222222222222:role/deployer";
+    let invoke = json!({"category": "Invoke", "owner": "AWS", "provider": "Lambda", "version": "1"});
+    let deploy = json!({"category": "Deploy", "owner": "AWS", "provider": "S3", "version": "1"});
+    let role = ROLE.parse::<crossinvoke::domain::ids::Arn>().ok().and_then(|arn| arn.role()).ok_or("a role")?;
+    for (kind, is_planned, expected) in [(&invoke, false, false), (&invoke, true, true), (&deploy, true, false)] {
+        let actions = json!([{"name": "Ship", "actionTypeId": kind, "roleArn": ROLE}]);
+        let declaration: Json = json!({"stages": [{"name": "Deploy", "actions": actions}]}).into();
+        let mut claim = checking().claim(0);
+        let (PipelineGoal::Holds(_, owned) | PipelineGoal::HoldsNone(owned)) = &mut claim.goal;
+        owned.neighbours.insert(role.clone());
+        owned.planned_neighbours.extend(is_planned.then(|| role.clone()));
+        if fold::is_ours(&declaration, "Deploy", "Ship", [&claim]) != expected {
+            return Err(format!("{kind}, planned: {is_planned}").into());
+        }
+    }
+    Ok(())
 }

@@ -108,6 +108,7 @@ impl Object {
             actions: actions.iter().map(|name| name.parse().expect("a name")).collect(),
             stages_made: made.map(|name| name.parse().expect("a name")).collect(),
             stages_known: stages_known.iter().map(|name| name.parse().expect("a name")).collect(),
+            planned_neighbours: neighbours.clone(),
             neighbours,
             reclaimed: Vec::new(),
             ..Owned::default()

@@ -83,8 +83,12 @@ fn action_type() -> Value {
 /// Whether an action invokes this function, under whatever role.
 pub(super) fn invokes(action: &Json, desired: &DesiredAction) -> bool {
     let function = action.get("configuration").map(|configuration| configuration.text("FunctionName"));
+    is_invoke(action) && function == Some(desired.function.as_str())
+}
+
+/// Whether an action invokes a function.
+pub(super) fn is_invoke(action: &Json) -> bool {
     action.get("actionTypeId").is_some_and(|found| found.means(&action_type().into()))
-        && function == Some(desired.function.as_str())
 }
 
 /// The action as it must be, with this run order.

@@ -76,6 +76,8 @@ pub struct Owned {
     pub stages_known: BTreeSet<StageName>,
     /// Invoke roles of other objects of this installation, whose actions may share a stage with ours.
     pub neighbours: BTreeSet<RoleId>,
+    /// Those of them that this very process planned. What an object merely names may be the role of another team's action.
+    pub planned_neighbours: BTreeSet<RoleId>,
     /// Actions that were ours until somebody changed their role and nothing else, by their stage, as they are now.
     pub reclaimed: Vec<(String, Json)>,
     /// Roles of other people's actions that no message names.
@@ -318,10 +320,11 @@ pub fn stages_that_roll_back(declaration: &Json) -> Vec<&str> {
     declaration.list("stages").iter().filter(rolls_back).map(|stage| stage.text("name")).collect()
 }
 
-/// The role of the action in this place.
+/// The role of the action in this place, where it invokes a function; no other action is ever ours.
 #[must_use]
-pub fn role_at(declaration: &Json, stage: &str, name: &str) -> Option<RoleId> {
-    action::role_of(action_at(declaration, stage, name)?)?.parse::<Arn>().ok()?.role()
+pub fn invoke_role_at(declaration: &Json, stage: &str, name: &str) -> Option<RoleId> {
+    let found = action_at(declaration, stage, name).filter(|found| action::is_invoke(found))?;
+    action::role_of(found)?.parse::<Arn>().ok()?.role()
 }
 
 /// Whether two declarations mean the same but for their version, which AWS sets.

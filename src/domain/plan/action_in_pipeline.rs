@@ -50,11 +50,12 @@ pub(super) fn owned_in(situation: &Situation<'_>, observed: &Observed, role: Opt
     stages_known.insert(declared.stage.clone());
     let read = observed.pipelines.values().flatten().find(|read| read.arn == *pipeline);
     // Whether or not their actions are there yet: one may come before this object's write.
-    let users = situation.others.assume.values().flatten();
-    let neighbours = users.flat_map(AssumeUser::roles).collect();
+    let users = || situation.others.assume.values().flatten();
+    let neighbours = users().flat_map(AssumeUser::roles).collect();
+    let planned_neighbours = users().flat_map(|user| user.planned_here.iter().filter_map(Arn::role)).collect();
     let reclaimed = read.map(|read| role_change::reclaimed(situation, observed, read)).unwrap_or_default();
     let untold = untold(situation);
-    Owned { roles, actions, stages_made, stages_known, neighbours, reclaimed, untold }
+    Owned { roles, actions, stages_made, stages_known, neighbours, planned_neighbours, reclaimed, untold }
 }
 
 /// Whose roles are not named to the author of this object: those of objects of other namespaces, as far as they are known,

@@ -1,6 +1,9 @@
 //! The states of a pipeline and what leads from one to the other.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -56,6 +59,8 @@ pub struct Machine<E> {
     pub(super) state: State,
     pub(super) claims: BTreeMap<String, Claim>,
     said: BTreeMap<String, Waiting>,
+    /// Whose claims are in what was sent since the last pass ended.
+    pub(super) sent: BTreeSet<String>,
     /// The reading that the next update is planned on.
     pub(super) reading: Option<Pipeline>,
     /// The version that ours made, or may have made.
@@ -77,6 +82,7 @@ impl<E: Clone> Machine<E> {
             state: State::Idle,
             claims: BTreeMap::new(),
             said: BTreeMap::new(),
+            sent: BTreeSet::new(),
             reading: None,
             written: None,
             stale_since: None,
@@ -103,8 +109,9 @@ impl<E: Clone> Machine<E> {
         let mut effects = Vec::new();
         match input {
             Input::Claim(claim) => self.claim(*claim, now, &mut effects),
-            // What is in an update that was sent, or in a version to be brought back, is answered first.
-            Input::Withdraw(_) if self.is_under_way() => {}
+            // What is in an update that was sent, or in a version to be brought back, is answered first. Whatever came
+            // later would be written although its object no longer wants it.
+            Input::Withdraw(uid) if self.is_under_way() && self.sent.contains(&uid) => {}
             Input::Withdraw(uid) => {
                 self.forget(&uid);
                 if self.claims.is_empty() && matches!(self.state, State::Collecting { .. } | State::Waiting { .. }) {
@@ -344,6 +351,7 @@ impl<E: Clone> Machine<E> {
         }
         self.reading = None;
         self.restored = None;
+        self.sent.clear();
         if self.claims.is_empty() {
             self.state = State::Idle;
         } else {
@@ -385,6 +393,7 @@ impl<E: Clone> Machine<E> {
         }
         self.reading = None;
         self.restored = None;
+        self.sent.clear();
         let _ = self.tries.end();
         self.state = State::Idle;
     }

@@ -156,6 +156,7 @@ impl<E: Clone> Machine<E> {
         }
         let restores = self.restored.as_ref().map(|(version, _)| *version);
         let objects = claims.iter().map(|(claim, _)| claim.key.clone()).collect();
+        self.sent.extend(claims.iter().map(|(claim, _)| claim.uid.clone()));
         let permit = Permit::new(Update { base, declaration: declaration.clone() }, objects);
         self.state = State::Writing(InFlight { base, claims, declaration, restores });
         effects.push(Effect::Write(permit));
