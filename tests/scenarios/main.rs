@@ -45,6 +45,7 @@ mod running;
 mod scanning;
 mod second_opinion;
 mod security;
+mod seeing;
 mod serving;
 mod sharing;
 mod slowing;
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
         second_opinion::scenarios(),
         rights::scenarios(),
         security::scenarios(),
+        seeing::scenarios(),
         hostile::scenarios(),
         folding::scenarios(),
         watching::scenarios(),
