@@ -5,36 +5,58 @@ use std::{
     sync::Arc,
 };
 
-use super::{caches::Caches, status_inventory::read_inventory};
+use super::{
+    caches::{Caches, key_of},
+    gate_input,
+    status_inventory::read_inventory,
+};
 use crate::{
     api::{AwsAccount, BulkReadsReason, CrossAccountInvoke, Reads},
     aws::{Claimants, Claimed, Readers, Scanned},
     domain::{
         bulk_reads::{Listing, Mode, Why},
-        ids::AccountId,
+        gate,
+        ids::{AccountId, InstallationId},
         inventory::Part,
+        spec::Declared,
+        validate::validate,
     },
 };
 
 /// Calls that read one invoke role: itself, the names of its inline policies, those attached, and P1.
 const OF_AN_INVOKE_ROLE: u64 = 4;
 
-/// What the objects in the caches want to know.
-pub struct CachedClaims(pub Arc<Caches>);
+/// What the objects in the caches want to know, as far as they are granted it: how an account is read is not decided by whoever
+/// names it.
+pub struct CachedClaims {
+    /// The objects, accounts and namespaces.
+    pub caches: Arc<Caches>,
+    /// Whose they are.
+    pub installation: InstallationId,
+}
+
+impl CachedClaims {
+    fn granted(&self, object: &CrossAccountInvoke) -> Option<Declared> {
+        let key = key_of(object);
+        let declared = validate(&key, &object.spec, &self.installation).ok()?;
+        gate::is_granted(&declared, &gate_input::of_caches(&self.caches, &key)).then_some(declared)
+    }
+}
 
 impl Claimants for CachedClaims {
     fn claimed(&self, of: &Scanned) -> (Mode, Claimed) {
-        let mode = if self.0.asks_for_single_reads(of.account()) { Mode::Single } else { Mode::Auto };
-        let keys = self.0.naming(of.account().as_str());
-        let objects: Vec<_> = keys.iter().filter_map(|key| self.0.object(key)).collect();
+        let mode = if self.caches.asks_for_single_reads(of.account()) { Mode::Single } else { Mode::Auto };
+        let keys = self.caches.naming(of.account().as_str());
+        let objects: Vec<_> = keys.iter().filter_map(|key| self.caches.object(key)).collect();
         let objects = objects.iter().filter_map(|object| object.0.as_ref().ok());
         let objects = objects.filter(|object| object.metadata.deletion_timestamp.is_none());
+        let objects = objects.filter_map(|object| Some((object, self.granted(object)?)));
         let claimed = match of {
             Scanned::Roles(account) => roles(objects, account),
             Scanned::Functions(account, region) => {
                 let names: HashSet<String> = objects
-                    .filter(|object| in_dev(object) == (account.as_str(), region.as_str()))
-                    .map(|object| object.spec.function.name.clone())
+                    .filter(|(_, declared)| declared.dev.account == *account && declared.dev.region == *region)
+                    .map(|(_, declared)| declared.function.to_string())
                     .collect();
                 Claimed { calls: names.len().try_into().unwrap_or(u64::MAX), names }
             }
@@ -43,21 +65,15 @@ impl Claimants for CachedClaims {
     }
 
     fn judged(&self, of: &Scanned) {
-        self.0.look_at_account(of.account());
+        self.caches.look_at_account(of.account());
     }
 }
 
-/// Where an object's function is.
-fn in_dev(object: &CrossAccountInvoke) -> (&str, &str) {
-    let (dev, tools) = (&object.spec.dev_account, &object.spec.tools_account);
-    (dev.id.as_str(), dev.region.as_deref().unwrap_or(&tools.region))
-}
-
 /// The roles that objects have something on, with the calls that read all of it.
-fn roles<'o>(objects: impl Iterator<Item = &'o CrossAccountInvoke>, account: &AccountId) -> Claimed {
+fn roles<'o>(objects: impl Iterator<Item = (&'o CrossAccountInvoke, Declared)>, account: &AccountId) -> Claimed {
     let mut roles: BTreeMap<String, BTreeMap<Part, u64>> = BTreeMap::new();
-    for object in objects {
-        for item in read_inventory(object).0 {
+    for (object, declared) in objects {
+        for item in read_inventory(object).within(&declared).0 {
             let calls = match item.part {
                 Part::InvokeRole => OF_AN_INVOKE_ROLE,
                 Part::CallbackPolicy | Part::AssumePolicy => 1,

@@ -206,14 +206,12 @@ async fn needs(
     Some(needs)
 }
 
-/// The role that a function runs as, as it was last read or as Lambda says; `Some(None)` for a function that is gone.
+/// The role that a function runs as, as Lambda says now; `Some(None)` for a function that is gone. What was read earlier does
+/// not count: the function may run as another role by now.
 async fn execution_role(context: &Context, reads: &Reads, role: &RoleId, function: &Arn) -> Option<Option<Arn>> {
     let region: Region = function.region().parse().ok()?;
     let name: FunctionName = function.resource().strip_prefix("function:")?.parse().ok()?;
     let key = (role.account.clone(), region, name);
-    if let Some(known) = context.memory.execution_role(&key) {
-        return Some(Some(known));
-    }
     let found = told(reads.dev.in_region(&key.1).get_function(&key.2).await, role)?;
     let execution_role = found.map(|found| found.role);
     context.memory.note_function(key, execution_role.as_ref());

@@ -108,7 +108,10 @@ pub async fn run(
         metrics,
         started: Context::now(),
     });
-    context.aws.readers().set_claimants(Arc::new(CachedClaims(caches.clone())), spacing);
+    context.aws.readers().set_claimants(
+        Arc::new(CachedClaims { caches: caches.clone(), installation: context.settings.installation.clone() }),
+        spacing,
+    );
     let synced = async {
         caches.synced().await;
         tracing::info!("caches are synced");

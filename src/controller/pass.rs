@@ -127,15 +127,18 @@ pub struct Pass<'a> {
     slot: Option<OwnedSemaphorePermit>,
 }
 
-/// The reads of a look. What was in place, and is not asked about, may be confirmed by scans of its accounts.
+/// The reads of a look. What was in place, and is not asked about, may be confirmed by scans of its accounts. While a write
+/// may still be applied nothing confirms that was read before.
 fn reader(context: &Context, object: &CrossAccountInvoke, key: &ObjectKey, since: Option<Instant>) -> Reader {
+    let is_settled = !context.memory.is_unsettled(&object.uid().unwrap_or_default(), Context::now());
+    let since = since.filter(|_| is_settled);
     let mut reader = context.aws.readers().look(Some(Arc::new(key.clone())), since);
     let status = object.status.as_ref();
     let is_current = status.is_some_and(|status| status.observed_generation == object.metadata.generation);
     let handled = status.and_then(|status| status.last_handled_reconcile_at.clone());
     let is_asked_for = annotation::requested(object.annotations()).is_some_and(|asked| handled != Some(asked));
     let was_in_place = settled_reason(object) == Some(Reason::Converged) && is_current && !is_asked_for;
-    if was_in_place && object.metadata.deletion_timestamp.is_none() {
+    if is_settled && was_in_place && object.metadata.deletion_timestamp.is_none() {
         let interval = object.spec.interval.as_deref().and_then(validate::parse_interval);
         reader.confirm_by_scans(interval.unwrap_or(validate::DEFAULT_INTERVAL));
     }

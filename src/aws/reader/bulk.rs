@@ -14,9 +14,12 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
-use super::{Readers, role_key};
+use super::{Readers, RoleKey, role_key};
 use crate::{
     aws::{AwsError, AwsErrorKind, Iam, iam::account::RoleDetailed, lambda::Lambda, page::Page},
     domain::{
@@ -27,6 +30,9 @@ use crate::{
 
 /// Scans at a time, over all accounts: each holds a page.
 const AT_A_TIME: usize = 2;
+
+/// How long a look waits for a scan. One that takes longer goes on for those that come later.
+const WAITED_FOR: Duration = Duration::from_secs(5);
 
 /// What is scanned: all roles of an account, or all functions of an account in a region.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -183,7 +189,11 @@ impl Readers {
     pub(super) async fn scanned(&self, of: Scanned, lister: impl FnOnce() -> Lister) {
         match self.next(&of, lister) {
             Next::Nothing => {}
-            Next::Await(flight) => flight.await,
+            Next::Await(flight) => {
+                if tokio::time::timeout(WAITED_FOR, flight).await.is_err() {
+                    tracing::debug!("a scan takes long; what it may show is read singly");
+                }
+            }
         }
     }
 
@@ -195,6 +205,8 @@ impl Readers {
         if let Some(flight) = &state.flight {
             return Next::Await(flight.clone());
         }
+        // Where too many accounts are scanned already, nobody waits for their end.
+        let Ok(slot) = self.0.scans.slots().try_acquire_owned() else { return Next::Nothing };
         // What is claimed is asked for once in a while, and not at each look.
         if state.decided.is_some_and(|decided| now.duration_since(decided) < spacing) {
             return Next::Nothing;
@@ -214,7 +226,7 @@ impl Readers {
         state.begun = Some(now);
         let (readers, lister) = (self.clone(), lister());
         let (scanned, of) = (of.clone(), of.clone());
-        let running = tokio::spawn(async move { readers.scan(scanned, lister, (mode, claimed), page).await });
+        let running = tokio::spawn(async move { readers.scan(scanned, lister, (mode, claimed), page, slot).await });
         let readers = self.clone();
         // However the task ends, nobody waits for it any more.
         let flight = async move {
@@ -226,8 +238,14 @@ impl Readers {
         Next::Await(flight)
     }
 
-    async fn scan(&self, of: Scanned, lister: Lister, (mode, claimed): (Mode, Claimed), page: u64) {
-        let slot = self.0.scans.slots().acquire_owned().await;
+    async fn scan(
+        &self,
+        of: Scanned,
+        lister: Lister,
+        (mode, claimed): (Mode, Claimed),
+        page: u64,
+        slot: OwnedSemaphorePermit,
+    ) {
         let claims = claimed.claims();
         let mut seen = Seen::default();
         let ended = self.pages(&of, &lister, &claimed, page, &mut seen).await;
@@ -265,7 +283,8 @@ impl Readers {
         seen: &mut Seen,
     ) -> Result<(), AwsError> {
         let claims = claimed.claims();
-        let mut marker = None;
+        let (mut marker, begun) = (None, Instant::now());
+        let mut missing = claimed.names.clone();
         loop {
             let sent = Instant::now();
             let (more, part) = match (lister, of) {
@@ -274,6 +293,9 @@ impl Readers {
                     let (page, shows_boundaries) = iam.roles_of_account(marker, size, is_claimed).await?;
                     let part = of_page(&page);
                     let more = page.next.clone();
+                    for role in &page.claimed {
+                        missing.remove(&role.name.as_str().to_ascii_lowercase());
+                    }
                     self.put_roles(of.account(), page, shows_boundaries, sent);
                     (more, part)
                 }
@@ -281,6 +303,7 @@ impl Readers {
                     let page = lambda.functions_of_account(marker, size, |name| claimed.names.contains(name)).await?;
                     let part = of_page(&page);
                     for (name, function) in page.claimed {
+                        missing.remove(name.as_str());
                         let key = (account.clone(), region.clone(), name);
                         self.0.functions.put(key, Some(function), sent, KEPT);
                     }
@@ -290,6 +313,9 @@ impl Readers {
             };
             add(seen, &part);
             seen.ended = more.is_none() || seen.claimed >= claims.things;
+            if more.is_none() {
+                self.forget_missing(of, &missing, begun);
+            }
             if !seen.goes_on(of.listing(), claims) {
                 return Ok(());
             }
@@ -297,10 +323,26 @@ impl Readers {
         }
     }
 
+    /// Forgets what earlier scans showed of things that a whole scan does not show.
+    fn forget_missing(&self, of: &Scanned, missing: &HashSet<String>, begun: Instant) {
+        for name in missing {
+            match of {
+                Scanned::Roles(account) => self.forget_scanned(&(account.clone(), name.clone()), begun),
+                Scanned::Functions(account, region) => {
+                    let Ok(name) = name.parse() else { continue };
+                    let key = (account.clone(), region.clone(), name);
+                    self.0.functions.forget_scanned(key.clone(), begun, |other| *other == key);
+                }
+            }
+        }
+    }
+
     fn put_roles(&self, account: &AccountId, page: Page<RoleDetailed>, shows_boundaries: bool, sent: Instant) {
         for RoleDetailed { name, role, inline, attached } in page.claimed {
             let key = role_key(account, &name);
             let role = role.filter(|role| self.tells_boundary(role, shows_boundaries));
+            // What this scan lacks, an earlier one does not confirm.
+            self.forget_scanned(&key, sent);
             if let Some(role) = role {
                 self.0.roles.put(key.clone(), Some(role), sent, KEPT);
             }
@@ -315,6 +357,14 @@ impl Readers {
                 }
             }
         }
+    }
+
+    /// Forgets what earlier scans showed of a role.
+    fn forget_scanned(&self, key: &RoleKey, sent: Instant) {
+        self.0.roles.forget_scanned(key.clone(), sent, |other| other == key);
+        self.0.attached.forget_scanned(key.clone(), sent, |other| other == key);
+        self.0.policy_names.forget_scanned(key.clone(), sent, |other| other == key);
+        self.0.role_policies.forget_scanned((key.clone(), String::new()), sent, |(role, _)| role == key);
     }
 
     /// Whether the answer tells of the role's boundary. That there is none counts only where some role was shown with one.

@@ -256,6 +256,14 @@ where
         }
     }
 
+    /// Forgets what scans showed before this one, which was sent then, of the things that stand together from `first` on.
+    pub(super) fn forget_scanned(&self, first: K, sent: Instant, is_meant: impl Fn(&K) -> bool) {
+        let mut inner = self.lock();
+        for (_, entry) in inner.entries.range_mut(first..).take_while(|(key, _)| is_meant(key)) {
+            entry.held.take_if(|held| held.scanned && held.sent < sent);
+        }
+    }
+
     /// Whether a question would be answered without a call.
     pub(super) fn holds(&self, key: &K, asker: &Asker) -> bool {
         let inner = self.lock();

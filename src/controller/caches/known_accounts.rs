@@ -44,12 +44,14 @@ impl KnownAccounts {
         }
     }
 
-    /// Takes note of all accounts, at the end of a list.
-    pub(super) fn replace(&mut self, accounts: &[Arc<GuardedAccount>]) {
-        *self = Self::default();
+    /// Takes note of all accounts, at the end of a list. Returns the ids of which one is not there any more.
+    pub(super) fn replace(&mut self, accounts: &[Arc<GuardedAccount>]) -> BTreeSet<String> {
+        let before = std::mem::take(self);
         for account in accounts {
             self.put(account);
         }
+        let is_gone = |(name, id): (&String, &Option<String>)| (self.ids.get(name) != Some(id)).then(|| id.clone());
+        before.ids.iter().filter_map(is_gone).flatten().collect()
     }
 
     /// The names of those with this account id.

@@ -185,14 +185,15 @@ impl Scope {
         true
     }
 
-    /// Takes an answer of the API server into the store, if it has this very object as it was before.
-    fn advance(&self, object: Guarded) -> bool {
+    /// Takes an answer of the API server into the store, if it has this very object as it was before. `then` comes before any
+    /// later event, which could otherwise be undone by it.
+    fn advance(&self, object: Guarded, then: impl FnOnce()) {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let is_later = self.known(&object).is_some_and(|known| version(&known) < version(&object));
         if is_later {
             writer.apply_watcher_event(&watcher::Event::Apply(object));
+            then();
         }
-        is_later
     }
 
     /// The very object as the store has it.
@@ -226,9 +227,9 @@ impl Caches {
         let Some(scope) = self.objects.iter().find(|scope| scope.watches(&namespace)) else { return };
         let shown = self.shown(&object);
         let key = key_of(&object);
-        if scope.advance(object) {
+        scope.advance(object, || {
             self.memory.index(|index| index.put(&key, shown));
-        }
+        });
     }
 
     /// The watch has not shown what the API server has: it is said until the watch shows anything again.

@@ -43,7 +43,9 @@ impl Caches {
                     watcher::Event::Delete(object) => (object, true),
                     watcher::Event::InitDone => {
                         let accounts = caches.accounts();
-                        caches.known_accounts().replace(&accounts);
+                        // Who is gone since the last list wakes those that named it, as one does that is seen to go.
+                        let gone = caches.known_accounts().replace(&accounts);
+                        gone.iter().for_each(|id| caches.account_changed(id));
                         let there = accounts.iter().map(|account| account.name_any()).collect();
                         caches.metrics.retain_accounts(&there);
                         caches.forget_all_but_known();

@@ -302,3 +302,18 @@ async fn who_read_something_else_before_is_woken() {
     world.read(&world.look("a")).await.unwrap();
     assert!(world.woken.lock().unwrap().is_empty(), "it was a write of ours");
 }
+
+#[tokio::test]
+async fn what_a_later_scan_lacks_is_not_confirmed_by_an_earlier_one() {
+    let world = World::new(None);
+    let early = Instant::now();
+    world.shelf.put("thing", 1, early, Duration::from_mins(10));
+    let asker = Asker { scanned_since: Some(early), ..world.look("a") };
+    assert!(world.shelf.holds(&"thing", &asker), "a scan may confirm");
+    let later = early + Duration::from_millis(1);
+    world.shelf.forget_scanned("thing", later, |other| *other == "thing");
+    assert!(!world.shelf.holds(&"thing", &asker), "the later scan does not show it");
+    world.shelf.put("thing", 2, later, Duration::from_mins(10));
+    world.shelf.forget_scanned("thing", later, |other| *other == "thing");
+    assert!(world.shelf.holds(&"thing", &asker), "what that scan itself showed stays");
+}
