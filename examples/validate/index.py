@@ -21,7 +21,10 @@ from botocore.config import Config
 
 # Seconds that are kept for the report: a function that is timed out reports nothing.
 REPORT_RESERVE = 8
-# One attempt of a report, connecting included, ends well within the reserve. Lambda delivers the event again if it fails.
+# Seconds of these in which the function itself says that the report failed.
+END_RESERVE = 1
+# One attempt of a report: Lambda delivers the event again if it fails. These are for one address and one wait, so a name
+# with several addresses may take longer than the reserve: the report has a deadline as well.
 REPORT = Config(connect_timeout=2, read_timeout=4, retries={"total_max_attempts": 1})
 
 # With the credentials of the execution role. Those in the event (artifactCredentials) are for artifacts only: a report
@@ -49,16 +52,17 @@ def handler(event, context):
         return
     try:
         url, expected = read_parameters(job)
-        within(seconds_left(context), validate, url, expected, job["id"])
+        within(seconds_left(context, REPORT_RESERVE), "the check", validate, url, expected, job["id"])
     except Exception as error:  # Whatever went wrong, the pipeline waits to hear of it.
         kind = "ConfigurationError" if isinstance(error, WrongParameters) else "JobFailed"
         message = str(error)[:MESSAGE_LENGTH] or type(error).__name__
         details = {"type": kind, "message": message, "externalExecutionId": context.aws_request_id}
-        report(codepipeline.put_job_failure_result, jobId=job["id"], failureDetails=details)
+        report(context, codepipeline.put_job_failure_result, jobId=job["id"], failureDetails=details)
     else:
         details = {"summary": f"{url} answered as expected"[:2048], "externalExecutionId": context.aws_request_id}
         variables = {"ValidatedUrl": url}
         report(
+            context,
             codepipeline.put_job_success_result,
             jobId=job["id"],
             executionDetails=details,
@@ -83,11 +87,11 @@ def read_parameters(job):
     return url, expected
 
 
-def seconds_left(context):
-    return max(1.0, context.get_remaining_time_in_millis() / 1000 - REPORT_RESERVE)
+def seconds_left(context, reserve):
+    return max(1.0, context.get_remaining_time_in_millis() / 1000 - reserve)
 
 
-def within(seconds, work, *arguments):
+def within(seconds, what, work, *arguments, **named):
     """Runs the work, and gives up on it after this time, whatever it waits for.
 
     A time-out of a socket does not do that: it begins again with each byte of a server that sends one every few seconds.
@@ -96,7 +100,7 @@ def within(seconds, work, *arguments):
 
     def run():
         try:
-            work(*arguments)
+            work(*arguments, **named)
             outcome.append(None)
         except Exception as error:
             outcome.append(error)
@@ -105,7 +109,7 @@ def within(seconds, work, *arguments):
     thread.start()
     thread.join(seconds)
     if not outcome:
-        raise TimeoutError(f"the check was not done after {seconds:.0f} seconds")
+        raise TimeoutError(f"{what} was not done after {seconds:.0f} seconds")
     if outcome[0] is not None:
         raise outcome[0]
 
@@ -137,7 +141,7 @@ def validate(url, expected, job):
         raise RuntimeError(f"{url} does not contain {expected!r}")
 
 
-def report(call, **result):
+def report(context, call, **result):
     """Reports once.
 
     A job that has its result already was answered by an earlier delivery of the event, which is as good. A job that
@@ -146,7 +150,7 @@ def report(call, **result):
     two minutes.
     """
     try:
-        call(**result)
+        within(seconds_left(context, END_RESERVE), "the report", call, **result)
     except codepipeline.exceptions.InvalidJobStateException as error:
         print(f"the job {result['jobId']} has its result already: {error}")
     except codepipeline.exceptions.JobNotFoundException as error:

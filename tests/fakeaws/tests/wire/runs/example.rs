@@ -1,13 +1,13 @@
 //! The handlers that a user is shown, as they are, in a run: that of `examples/`, and that of the README.
 
-use std::{fs, path::PathBuf};
+use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
 
 use aws_sdk_codepipeline::types::PipelineExecutionStatus;
 use fakeaws::{Page, Website};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::{
     handlers::repository,
@@ -107,6 +107,66 @@ async fn a_server_that_sends_a_byte_now_and_then_does_not_take_the_time_of_the_r
     let (_, error) = runs.outcome("Invoke").await;
     assert!(error.starts_with("JobFailed: the check was not done after "), "{error}");
     assert_eq!(runs.status(&id).await, PipelineExecutionStatus::Failed);
+}
+
+/// The example as a function of ten seconds, of which the check takes all that it may and this endpoint of CodePipeline
+/// gets the rest; what the only delivery came to.
+async fn reporting_to(endpoint: &str, file: PathBuf, handler: &str) -> String {
+    let (website, _folder) = website(Page::Drip).await;
+    let runs = pipeline(Some(json!({"url": website.url("/")}))).await;
+    let environment = json!({"AWS_ENDPOINT_URL_CODEPIPELINE": endpoint});
+    let members = json!({"timeout": 10, "environment": environment});
+    runs.handle_that_trusts(Some(website.certificate()), file, handler, members);
+    runs.run().await;
+    runs.deliveries().pop().unwrap()
+}
+
+#[tokio::test]
+async fn a_report_that_gets_no_answer_ends_before_the_function_is_timed_out() {
+    // The kernel accepts, and nobody answers.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}/", silent.local_addr().unwrap());
+    let ended = reporting_to(&endpoint, repository("examples/validate/index.py"), "index.handler").await;
+    assert_eq!(ended, format!("ReadTimeoutError: Read timeout on endpoint URL: \"{endpoint}\""));
+}
+
+#[tokio::test]
+async fn a_report_that_connects_nowhere_ends_before_the_function_is_timed_out() {
+    let (full, _waiting) = full().await;
+    let endpoint = format!("http://{full}/");
+    let ended = reporting_to(&endpoint, repository("examples/validate/index.py"), "index.handler").await;
+    assert_eq!(ended, format!("ConnectTimeoutError: Connect timeout on endpoint URL: \"{endpoint}\""));
+
+    // A name with four addresses is tried at each of them.
+    let folder = tempfile::tempdir().unwrap();
+    let example = fs::read_to_string(repository("examples/validate/index.py")).unwrap();
+    let name = format!(
+        "\n\nimport socket\n\nknown = socket.getaddrinfo\nsocket.getaddrinfo = lambda host, port, *rest, **named: \
+         known(host, port, *rest, **named) * (4 if port == {} else 1)\n",
+        full.port()
+    );
+    let file = folder.path().join("named.py");
+    fs::write(&file, example + &name).unwrap();
+    let ended = reporting_to(&endpoint, file, "named.handler").await;
+    assert_eq!(ended, "TimeoutError: the report was not done after 7 seconds");
+}
+
+/// An address where no connection is completed: its queue is full. The connections in it keep it so.
+async fn full() -> (SocketAddr, Vec<TcpStream>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    // Nobody accepts; the task ends with the runtime.
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let _kept = listener;
+        std::future::pending::<()>().await;
+    });
+    let mut waiting = Vec::new();
+    while let Ok(connected) = tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await {
+        waiting.push(connected.unwrap());
+    }
+    (address, waiting)
 }
 
 #[tokio::test]
