@@ -94,10 +94,12 @@ aws-facts-clean: build ## Remove what a broken run of aws-facts left in two acco
 	@FAKEAWS="$$($(MAKE) --no-print-directory bin-fakeaws)" tests/aws-facts/aws-facts.sh --clean
 
 SIZE ?= 1000
-bench: tools ## Measure many objects with 20 ms a call: calls, versions, CPU, memory (release build; SIZE=200|1000)
+bench: tools ## Measure many objects with 20 ms a call: calls, versions, CPU, memory (release build; SIZE=200|1000|10000)
 	@$(CARGO) build --release --locked --package crossinvoke --bins
 	@$(CARGO) build --quiet --locked --package crossinvoke-harness --bin bench
 	@target/debug/bench --controller target/release/crossinvoke --size $(SIZE)
+	@target/debug/bench --controller target/release/crossinvoke --size $(SIZE) --bulk-reads
+	@target/debug/bench --controller target/release/crossinvoke --series
 
 figures: tools ## Measure calls, memory, binary size and test times (release build; many minutes)
 	@tests/figures.sh

@@ -31,6 +31,16 @@ impl Calls {
         self.0.iter().filter(|call| call.operation == operation).count()
     }
 
+    /// How many calls there are of each operation.
+    #[must_use]
+    pub fn by_operation(&self) -> std::collections::BTreeMap<&str, usize> {
+        let mut counts = std::collections::BTreeMap::new();
+        for call in &self.0 {
+            *counts.entry(call.operation.as_str()).or_default() += 1;
+        }
+        counts
+    }
+
     /// The calls of a run of the pipeline: those of roles other than the controller's.
     #[must_use]
     pub fn hops(&self) -> Vec<Hop<'_>> {

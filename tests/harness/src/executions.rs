@@ -154,13 +154,21 @@ impl Scenario<'_> {
     /// # Errors
     /// If there is none of this id.
     pub async fn execution(&self, id: &str) -> Result<Execution> {
+        self.execution_of(PIPELINE, id).await
+    }
+
+    /// An execution of a pipeline as AWS shows it now.
+    ///
+    /// # Errors
+    /// If there is none of this id.
+    pub async fn execution_of(&self, pipeline: &str, id: &str) -> Result<Execution> {
         let client = self.codepipeline();
-        let shown = client.get_pipeline_execution().pipeline_name(PIPELINE).pipeline_execution_id(id).send().await;
+        let shown = client.get_pipeline_execution().pipeline_name(pipeline).pipeline_execution_id(id).send().await;
         let shown = shown.map_err(|error| refused("GetPipelineExecution", &error))?;
         let status = shown.pipeline_execution().and_then(|execution| execution.status());
         let status = status.ok_or_else(|| Error::new(format!("execution {id} has no status")))?;
         let filter = ActionExecutionFilter::builder().pipeline_execution_id(id).build();
-        let listed = client.list_action_executions().pipeline_name(PIPELINE).filter(filter).send().await;
+        let listed = client.list_action_executions().pipeline_name(pipeline).filter(filter).send().await;
         let listed = listed.map_err(|error| refused("ListActionExecutions", &error))?;
         // The latest comes first.
         let actions = listed.action_execution_details().iter().rev().map(action).collect();

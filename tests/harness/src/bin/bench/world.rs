@@ -21,27 +21,35 @@ pub(crate) struct World {
     pub(crate) size: usize,
     pipelines: usize,
     dev_accounts: usize,
+    /// Whether the controller may read whole accounts at once.
+    pub(crate) bulk_reads: bool,
 }
 
 impl World {
     /// Twenty objects a pipeline and fifty a dev account, unless it is said otherwise.
     #[must_use]
-    pub(crate) fn of(size: usize, pipelines: Option<usize>, dev_accounts: Option<usize>) -> Self {
+    pub(crate) fn of(size: usize, pipelines: Option<usize>, dev_accounts: Option<usize>, bulk_reads: bool) -> Self {
         let pipelines = pipelines.unwrap_or_else(|| size.div_ceil(20)).max(1);
         let dev_accounts = dev_accounts.unwrap_or_else(|| size.div_ceil(50)).max(1);
-        Self { size, pipelines, dev_accounts }
+        Self { size, pipelines, dev_accounts, bulk_reads }
     }
 
     /// How the lines of this world begin.
     #[must_use]
     pub(crate) fn name(&self) -> String {
-        format!("objects_{}.pipelines_{}", self.size, self.pipelines)
+        let reads = if self.bulk_reads { ".bulk_reads" } else { "" };
+        format!("objects_{}.pipelines_{}{reads}", self.size, self.pipelines)
     }
 
     /// The interval at which the cycles are measured: what today's controller can keep.
     #[must_use]
     pub(crate) fn cycle(&self) -> Duration {
         Duration::from_secs((self.size as u64 * 60).div_ceil(1000).max(60))
+    }
+
+    /// The names of the pipelines.
+    pub(crate) fn pipelines(&self) -> impl Iterator<Item = String> {
+        (0..self.pipelines).map(Self::pipeline)
     }
 
     /// The names of the objects.
@@ -72,7 +80,8 @@ impl World {
     /// # Panics
     /// If the seed lacks what every seed of the harness has.
     pub(crate) fn extend(&self, seed: &mut Seed) {
-        let base = base_of(seed);
+        let mut base = base_of(seed);
+        base.bulk_reads = self.bulk_reads;
         self.add_pipelines(&base, seed);
         for account in 0..self.dev_accounts {
             let dev = Self::dev(&base, account);
