@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Selector, SelectorExt};
 
@@ -10,6 +11,7 @@ use super::{
     ids::{AccountId, Arn, InstallationId, Region, RolePath},
     names,
     plan::Blocker,
+    same_account,
     spec::{Access, Declared, Granted, Trust},
 };
 use crate::api::{Allowance, AwsAccountSpec, Grant, Reason};
@@ -25,6 +27,8 @@ pub struct Account {
     pub deleting: bool,
     /// Whether it carries this installation's in-use finalizer, without which it could go while something exists.
     pub held: bool,
+    /// When it was made.
+    pub created: Option<Timestamp>,
 }
 
 /// What the gate looks at.
@@ -133,12 +137,15 @@ pub fn access_for_removal(
     input: &Input,
     installation: &InstallationId,
 ) -> Result<Granted, Blocker> {
-    let lost = |blocker: Blocker| Blocker {
-        message: format!(
-            "{}. Without it what exists there cannot be removed: restore the AwsAccount, or remove that by hand and then this object's finalizer",
-            blocker.message
-        ),
-        ..blocker
+    let lost = |blocker: Blocker| match blocker.reason {
+        Reason::NotGranted => Blocker {
+            message: format!(
+                "{}. Without it what exists there cannot be removed: restore the AwsAccount, or remove that by hand and then this object's finalizer",
+                blocker.message
+            ),
+            ..blocker
+        },
+        _ => blocker,
     };
     let tools = sole(input, &declared.tools.account, "tools").map_err(lost)?;
     let dev = sole(input, &declared.dev.account, "dev").map_err(lost)?;
@@ -179,23 +186,12 @@ pub fn grants_anything(spec: &AwsAccountSpec, namespace: &str, labels: Option<&B
 }
 
 fn sole<'a>(input: &'a Input, id: &AccountId, role: &str) -> Result<&'a Account, Blocker> {
-    let found: Vec<&Account> = input.accounts.iter().filter(|account| account.spec.account_id == id.as_str()).collect();
-    match found.as_slice() {
+    match same_account::counting(&input.accounts, id.as_str()).as_slice() {
         [account] => Ok(account),
         [] => Err(not_granted(format!(
             "no AwsAccount has accountID {id}, the {role} account; ask the platform team to create one that grants this namespace"
         ))),
-        several => {
-            let mut names: Vec<&str> = several.iter().map(|account| account.name.as_str()).collect();
-            names.sort_unstable();
-            Err(Blocker {
-                reason: Reason::DuplicateAccount,
-                message: format!(
-                    "AwsAccounts {} all have accountID {id}, so none of them opens anything; delete all but one",
-                    names.join(" and ")
-                ),
-            })
-        }
+        several => Err(same_account::duplicate(several, id.as_str())),
     }
 }
 

@@ -23,6 +23,7 @@ pub mod retry;
 pub mod rights;
 pub mod role_claims;
 pub mod role_fold;
+pub mod same_account;
 pub mod shared_policy;
 pub mod spec;
 pub mod stage_states;

@@ -1,6 +1,9 @@
 //! Each part of a grant that is missing is named, and changes of grants and labels take effect at once.
 
-use crossinvoke_harness::{Context as _, Result, Scenario, Setup, objects};
+use crossinvoke_harness::{
+    Context as _, Result, Scenario, Setup, objects, process,
+    wait::{DEADLINE, eventually},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -46,6 +49,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("each_missing_part_of_a_grant_is_named", Setup::default, each_missing_part_of_a_grant_is_named),
         case("accounts_of_two_partitions_are_refused", Setup::default, accounts_of_two_partitions_are_refused),
         case("two_accounts_of_one_id_open_nothing", Setup::default, two_accounts_of_one_id_open_nothing),
+        case("either_of_two_accounts_of_one_id_can_be_deleted", retrying, either_of_two_can_be_deleted),
         case("a_namespace_label_opens_and_closes_the_gate", by_label, a_namespace_label_opens_and_closes_the_gate),
         case("what_an_account_imposes_is_on_every_role", imposing, what_an_account_imposes_is_on_every_role),
     ]
@@ -96,6 +100,64 @@ async fn two_accounts_of_one_id_open_nothing(scenario: &mut Scenario<'_>) -> Res
     let delete = kube::api::DeleteParams::default();
     scenario.aws_accounts().delete(&names[0], &delete).await.context("deleting one")?;
     scenario.until_reason("validate", "Converged").await.map(|_| ())
+}
+
+fn retrying() -> Setup {
+    Setup::default().flags(["--stalled-retry", "2s"])
+}
+
+/// What the message says to do leads out, whichever of them is deleted and whatever is in place.
+async fn either_of_two_can_be_deleted(scenario: &mut Scenario<'_>) -> Result<()> {
+    let before = scenario.configuration()?;
+    let [first, second] = ["dev", "again"].map(|which| format!("{}-{which}", scenario.namespace));
+    converge(scenario, &scenario.invoke("validate")).await?;
+    let good = scenario.configuration()?;
+    let made = |name: &str| {
+        let mut account = objects::dev_account(&scenario.accounts, &scenario.namespace);
+        account["metadata"]["name"] = json!(name);
+        account
+    };
+    for (added, deleted, stays) in [(&second, &second, &first), (&second, &first, &second)] {
+        scenario.apply(&made(added)).await?;
+        refused(scenario, "validate", "DuplicateAccount", &[&first, &second]).await?;
+        for name in [&first, &second] {
+            scenario.until_account_reason(name, "DuplicateAccount").await?;
+        }
+        delete_account(scenario, deleted).await?;
+        until_account_gone(scenario, deleted).await?;
+        scenario.until_account_reason(stays, "Converged").await?;
+        scenario.until_reason("validate", "Converged").await?;
+        scenario.assert_as_before(&good)?;
+    }
+    // Of several that all go the oldest stays until nothing is left.
+    scenario.apply(&made(&first)).await?;
+    refused(scenario, "validate", "DuplicateAccount", &[&first, &second]).await?;
+    let controller = scenario.controller()?.id();
+    process::pause(controller)?;
+    delete_account(scenario, &second).await?;
+    delete_account(scenario, &first).await?;
+    process::resume(controller)?;
+    until_account_gone(scenario, &first).await?;
+    let oldest = scenario.aws_accounts().get(&second).await.context("the oldest")?;
+    assert!(oldest.metadata.deletion_timestamp.is_some());
+    scenario.assert_as_before(&good)?;
+    scenario.delete("validate").await?;
+    scenario.until_gone("validate").await?;
+    until_account_gone(scenario, &second).await?;
+    scenario.assert_as_before(&before)
+}
+
+async fn delete_account(scenario: &Scenario<'_>, name: &str) -> Result<()> {
+    scenario.aws_accounts().delete(name, &kube::api::DeleteParams::default()).await.context("deleting one").map(drop)
+}
+
+async fn until_account_gone(scenario: &Scenario<'_>, name: &str) -> Result<()> {
+    eventually("the account goes", DEADLINE, async || match scenario.aws_accounts().get_opt(name).await {
+        Ok(None) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await
+    .map(drop)
 }
 
 async fn a_namespace_label_opens_and_closes_the_gate(scenario: &mut Scenario<'_>) -> Result<()> {

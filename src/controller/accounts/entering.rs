@@ -1,22 +1,24 @@
 //! Whether the controller can enter an account, and whether what the account imposes exists.
 
-use super::super::{context::Context, outcome::Verdict};
+use super::super::{context::Context, gate_input, outcome::Verdict};
 use crate::{
     api::{AwsAccount, Reason},
     aws::{AwsError, AwsErrorKind, Session, SessionKey},
-    domain::ids::{AccountId, Arn},
+    domain::{
+        ids::{AccountId, Arn},
+        plan::Blocker,
+        same_account,
+    },
 };
 
 /// Enters the account, and looks at what it imposes unless the last look still `holds`.
 pub(super) async fn enter(account: &AwsAccount, context: &Context, holds: bool) -> (Reason, String, Option<String>) {
     let id = &account.spec.account_id;
-    let same = context.caches.accounts_with(id);
-    if same.len() > 1 {
-        let message = format!(
-            "AwsAccounts {} all have accountID {id}, so none of them opens anything; delete all but one",
-            same.join(" and ")
-        );
-        return (Reason::DuplicateAccount, message, None);
+    let accounts = gate_input::accounts(context);
+    let counting = same_account::counting(&accounts, id);
+    if counting.len() > 1 {
+        let Blocker { reason, message } = same_account::duplicate(&counting, id);
+        return (reason, message, None);
     }
     let Some(key) = session_key(account) else {
         return (Reason::InvalidSpec, "spec.accountID or spec.roleARN cannot be used; correct them".to_owned(), None);

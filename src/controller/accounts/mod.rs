@@ -22,7 +22,7 @@ use super::{
     bulk_reads,
     caches::GuardedAccount,
     context::Context,
-    events,
+    events, gate_input,
     reconcile::{Error, backoff, conflict},
 };
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
     domain::{
         account_status::{self, Beside, Candidate},
         conditions::{self, Look},
-        gate, grants, retry,
+        gate, grants, retry, same_account,
     },
 };
 
@@ -76,7 +76,8 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
     let finalizer = account_status::in_use_finalizer(context.settings.installation.as_str());
     let held = account.finalizers().contains(&finalizer);
     let namespaces = context.caches.watched_namespaces();
-    let ours = namespaces.iter().any(|(name, labels)| gate::grants_anything(&account.spec, name, Some(labels)));
+    let ours = namespaces.iter().any(|(name, labels)| gate::grants_anything(&account.spec, name, Some(labels)))
+        || takes_over(account, context);
     // One that grants nothing is not held, and is the business of who watches all namespaces.
     let looked_at = ours || context.caches.watches_everything();
     let left = !ours && held && holding(context, &account.spec).is_empty();
@@ -189,15 +190,21 @@ async fn leave(account: &AwsAccount, context: &Context, finalizer: &str, held: b
     if account.metadata.deletion_timestamp.is_some() && stays_for_its_kind(account, context, finalizer).await? {
         return Ok(Action::requeue(UNTIL_RELEASED));
     }
-    let holding = holding(context, &account.spec);
+    let accounts = gate_input::accounts(context);
+    let goes = account.metadata.deletion_timestamp.is_some();
+    let successor = same_account::successor(&accounts, &account.spec.account_id, &account.name_any()).filter(|_| goes);
+    let holding = if successor.is_some() { Vec::new() } else { holding(context, &account.spec) };
     if holding.is_empty() {
+        if let Some(successor) = successor {
+            tracing::info!("this AwsAccount goes, and {} stands in for it", successor.name);
+        }
         set_finalizers(account, context, |finalizers| finalizers.retain(|name| name != finalizer)).await?;
         if let Some(key) = session_key(account) {
             context.aws.forget(&key).await;
         }
         return Ok(Action::await_change());
     }
-    if account.metadata.deletion_timestamp.is_some() {
+    if goes {
         let note = format!("Deletion waits: still used by CrossAccountInvoke {}; delete them first", named(&holding));
         if context.memory.is_untold(&uid, "InUse") {
             tracing::info!("{note}");
@@ -205,6 +212,17 @@ async fn leave(account: &AwsAccount, context: &Context, finalizer: &str, held: b
         }
     }
     Ok(Action::requeue(UNTIL_RELEASED))
+}
+
+/// Whether an account that grants nothing here is held all the same: another one of its id goes, and without either nobody
+/// could remove what is in AWS.
+fn takes_over(account: &AwsAccount, context: &Context) -> bool {
+    if account.metadata.deletion_timestamp.is_some() {
+        return false;
+    }
+    let accounts = gate_input::accounts(context);
+    same_account::to_be_succeeded(&accounts, &account.spec.account_id)
+        .any(|going| !holding(context, &going.spec).is_empty())
 }
 
 /// Whether an account that is being deleted stays because its kind goes, or because that cannot be told.

@@ -80,6 +80,7 @@ fn accounts_in(store: &Store<GuardedAccount>, installation: &InstallationId) -> 
             spec: account.spec.clone(),
             deleting: account.metadata.deletion_timestamp.is_some(),
             held: account.finalizers().contains(&finalizer),
+            created: account.creation_timestamp().map(|created| created.0),
         })
         .collect()
 }

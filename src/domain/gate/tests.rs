@@ -8,7 +8,13 @@ fn asked(tools: &Value, dev: &Value, spec: &Value) -> (Declared, Input) {
     let account = |name: &str, right: Value, change: &Value| {
         let mut account = right;
         merge(&mut account, change);
-        Account { name: name.to_owned(), spec: serde_json::from_value(account).unwrap(), deleting: false, held: true }
+        Account {
+            name: name.to_owned(),
+            spec: serde_json::from_value(account).unwrap(),
+            deleting: false,
+            held: true,
+            created: None,
+        }
     };
     let accounts = [
         account(
