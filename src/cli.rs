@@ -167,6 +167,24 @@ mod tests {
     }
 
     #[test]
+    fn the_chart_lets_the_controller_end_on_its_own() {
+        let cli = Cli::try_parse_from(["crossinvoke", "run", "--installation-id", "abc"]).unwrap();
+        let Command::Run(run) = cli.command else { panic!("not run") };
+        let ends_within = crate::controller::ends_within(run.aws_attempt_timeout).as_secs();
+        let grace = |file: &str, before: &str| -> u64 {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/crossinvoke").join(file);
+            let text = std::fs::read_to_string(path).unwrap();
+            let rest = text.split_once(before).unwrap().1;
+            rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+        };
+        assert!(grace("values.yaml", "\nterminationGracePeriodSeconds: ") > ends_within);
+        let least = "\"description\": \"At least the ";
+        assert!(grace("values.schema.json", least) > ends_within);
+        let refused = grace("values.schema.json", "\"const\": \"at least 15, since the controller waits ");
+        assert_eq!(refused, ends_within);
+    }
+
+    #[test]
     fn the_defaults_are_the_documented_ones() {
         let cli = Cli::try_parse_from(["crossinvoke", "run", "--installation-id", "abc"]).unwrap();
         let Command::Run(run) = cli.command else { panic!("not run") };

@@ -93,8 +93,7 @@ async fn run(mut options: Run) -> Result<(), Failure> {
     println!("{}", listening(options.log_format, listener.local_addr()?));
     let stopped = asked_to_stop(stopping.clone());
     let server = tokio::spawn(http::serve(listener, readiness.clone(), metrics.clone(), stopped));
-    // Reconciles have their grace, and a write that was sent the time that its answer may take.
-    let at_most = controller::GRACE + options.aws_attempt_timeout + Duration::from_secs(1);
+    let at_most = controller::ends_within(options.aws_attempt_timeout);
     let mut work = tokio::spawn(work(options, metrics, readiness, stopping));
     let result = tokio::select! {
         result = &mut work => result?,

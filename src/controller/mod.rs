@@ -70,6 +70,13 @@ use crate::{aws::Aws, http::Readiness, shell::pipelines::Pipelines, telemetry::m
 /// How long running reconciles may go on after SIGTERM. What they leave half done is found again by the next process.
 pub const GRACE: Duration = Duration::from_secs(3);
 
+/// How long the process may take to end: reconciles have their grace, and a write that was sent the time that its answer may
+/// take. The chart's grace period is longer.
+#[must_use]
+pub fn ends_within(attempt_timeout: Duration) -> Duration {
+    GRACE + attempt_timeout + Duration::from_secs(1)
+}
+
 /// Finalizers that are put back at a time.
 const PUT_BACK_AT_A_TIME: usize = 8;
 
