@@ -7,7 +7,7 @@ use std::{net::SocketAddr, time::Duration};
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{
-    domain::{account_status, ids::InstallationId, validate::parse_interval},
+    domain::{account_status, budget::Budget, ids::InstallationId, validate::parse_interval},
     telemetry::logging::LogFormat,
 };
 
@@ -68,6 +68,11 @@ pub struct Run {
     /// How long an assumed-role session lasts: 15m to 1h, since chained sessions end after one hour.
     #[arg(long, default_value = "1h", value_parser = session_duration)]
     pub aws_session_duration: Duration,
+    /// How many calls of a service are sent in each account: RATE a second, and BURST at once after a quiet time. May be given
+    /// several times. Default: iam=20/100, lambda=10/50, codepipeline=10/100, sts=5/20. Where AWS throttles, the rate is
+    /// halved, to one a second at least, and a tenth of it comes back each minute.
+    #[arg(long = "aws-budget", value_name = "SERVICE=RATE/BURST")]
+    pub aws_budgets: Vec<Budget>,
     /// How long a role that CodePipeline does not accept yet is put down to IAM's propagation after our last change.
     #[arg(long, default_value = "120s", value_parser = duration)]
     pub iam_propagation_timeout: Duration,
@@ -216,6 +221,8 @@ mod tests {
     fn an_invalid_option_says_what_is_expected() {
         let error = Cli::try_parse_from(["crossinvoke", "run", "--idle-poll", "soon"]).unwrap_err().to_string();
         assert!(error.contains("is not a duration such as 15s"), "{error}");
+        let error = Cli::try_parse_from(["crossinvoke", "run", "--aws-budget", "iam=20"]).unwrap_err().to_string();
+        assert!(error.contains("SERVICE=RATE/BURST"), "{error}");
         let error = Cli::try_parse_from(["crossinvoke", "run", "--account-interval", "90m"]).unwrap_err().to_string();
         assert!(error.contains("at most 30m"), "{error}");
         assert!(Cli::try_parse_from(["crossinvoke", "run", "--account-interval", "30m"]).is_ok());

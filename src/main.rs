@@ -153,6 +153,7 @@ async fn work(
             session_name: format!("crossinvoke-{installation}"),
             attempt_timeout: options.aws_attempt_timeout,
             session_duration: options.aws_session_duration,
+            budgets: options.aws_budgets,
         },
         metrics.clone(),
     );

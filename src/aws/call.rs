@@ -17,7 +17,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio::time::Instant;
 
 use super::{
-    AwsError, AwsErrorKind, InFlight, Turn, codes::kind_of, https::Untrusted, raw_json::NotSent, reader::Sent,
+    AwsError, AwsErrorKind, Budgets, InFlight, Turn, codes::kind_of, https::Untrusted, raw_json::NotSent, reader::Sent,
 };
 use crate::domain::{ids::AccountId, request_id};
 
@@ -30,6 +30,8 @@ pub(super) struct Subject {
     pub(super) caller: Option<String>,
     /// What the calls take their turns of.
     pub(super) in_flight: InFlight,
+    /// What they are paid from.
+    pub(super) budgets: Budgets,
     /// Where it is said when the first of these calls leaves, if somebody wants to know.
     sent: Option<Sent>,
 }
@@ -50,8 +52,8 @@ impl Subject {
     }
 
     /// Of calls in this account.
-    pub(super) fn new(account: AccountId, caller: Option<String>, in_flight: InFlight) -> Self {
-        Self { account, caller, in_flight, sent: None }
+    pub(super) fn new(account: AccountId, caller: Option<String>, in_flight: InFlight, budgets: Budgets) -> Self {
+        Self { account, caller, in_flight, budgets, sent: None }
     }
 
     /// The same, where the first call that leaves says when it does.
@@ -61,6 +63,8 @@ impl Subject {
 
     /// Leave for one call of a service in this account.
     pub(super) async fn turn(&self, service: &'static str) -> Turn {
+        // First: whoever waits for the budget takes no turn from those who could call.
+        self.budgets.leave(&self.account, service).await;
         self.in_flight.turn(&self.account, service).await
     }
 }
@@ -81,18 +85,21 @@ impl Call {
     /// Sends a call in a turn that was taken before: a write takes its own before the last look at what it rests on.
     pub(super) async fn send_in<T, E>(
         &self,
-        _turn: &Turn,
+        turn: &Turn,
         request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T, AwsError>
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        self.leaves();
+        self.leaves(turn);
         request.await.map_err(|error| self.classify(&error))
     }
 
-    /// It leaves now.
-    pub(super) fn leaves(&self) {
+    /// It leaves now, in this turn. A turn is paid for one call; what else is sent in it is paid later.
+    pub(super) fn leaves(&self, turn: &Turn) {
+        if !turn.begins() {
+            self.subject.budgets.charge(&self.subject.account, self.service);
+        }
         if let Some(sent) = &self.subject.sent {
             sent.get_or_init(Instant::now);
         }

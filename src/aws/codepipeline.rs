@@ -124,7 +124,7 @@ impl CodePipeline {
         let captured = CaptureBody::default();
         let request = self.reading.get_pipeline().name(name.as_str()).set_version(version);
         let turn = call.turn().await;
-        call.leaves();
+        call.leaves(&turn);
         let sent = request.customize().interceptor(captured.clone()).send().await;
         drop(turn);
         match answered(sent, |error| call.classify(error)) {
@@ -151,6 +151,7 @@ impl CodePipeline {
             .build()
             .map_err(|error| call.failed(AwsErrorKind::Other, error.to_string()))?;
         let captured = CaptureBody::default();
+        call.leaves(&turn);
         let sent = self
             .writing
             .update_pipeline()

@@ -63,6 +63,11 @@ pub(super) fn ends_session(code: &str) -> bool {
     EXPIRED.contains(&code) || DEAD.contains(&code)
 }
 
+/// Whether this is the answer to a call that is one too many.
+pub(super) fn is_throttling(code: &str) -> bool {
+    THROTTLED.contains(&code)
+}
+
 /// Whether this is the answer to a call that lacks a right.
 pub(super) fn is_denial(code: &str) -> bool {
     DENIED.contains(&code)

@@ -383,7 +383,12 @@ mod tests {
 
     #[test]
     fn a_document_is_decoded_and_a_plus_stays_a_plus() {
-        let subject = Subject::new("222222222222".parse().unwrap(), None, crate::aws::InFlight::default());
+        let subject = Subject::new(
+            "222222222222".parse().unwrap(),
+            None,
+            crate::aws::InFlight::default(),
+            crate::aws::Budgets::for_tests(),
+        );
         let call = subject.call("iam", "GetRolePolicy", "inline policy p of role r");
         let encoded = "%7B%22a%22%3A%22x+y%20%C3%BC%22%7D";
         assert_eq!(document(&call, "document", encoded).unwrap(), serde_json::json!({"a": "x+y ü"}));

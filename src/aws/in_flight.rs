@@ -4,7 +4,10 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::sync::oneshot;
@@ -37,6 +40,15 @@ pub struct Turn {
     of: InFlight,
     account: AccountId,
     service: &'static str,
+    /// Whether a call was sent in it.
+    begun: AtomicBool,
+}
+
+impl Turn {
+    /// A call is sent in it. Whether it is the first one.
+    pub(super) fn begins(&self) -> bool {
+        !self.begun.swap(true, Ordering::Relaxed)
+    }
 }
 
 /// How many calls are in flight, and how many wait for a turn.
@@ -110,7 +122,7 @@ impl InFlight {
     fn admit(&self, mut state: MutexGuard<'_, State>) {
         let mut undelivered = Vec::new();
         while let Some((account, service, sender)) = state.next() {
-            let turn = Turn { of: self.clone(), account, service };
+            let turn = Turn { of: self.clone(), account, service, begun: AtomicBool::new(false) };
             // Nobody waits any more: the turn goes back once the lock is free.
             undelivered.extend(sender.send(turn).err());
         }

@@ -1,5 +1,6 @@
 //! Everything that speaks to AWS. SDK types end here.
 
+mod budgets;
 mod call;
 mod codepipeline;
 mod codes;
@@ -17,6 +18,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use budgets::Budgets;
 pub use codepipeline::{CodePipeline, Known, PipelineRead};
 pub use error::{AwsError, AwsErrorKind, DenyingPolicy};
 pub use https::CertificateFault;

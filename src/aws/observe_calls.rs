@@ -14,7 +14,10 @@ use aws_smithy_runtime_api::{
     client::{
         interceptors::{
             Intercept,
-            context::{BeforeSerializationInterceptorContextRef, FinalizerInterceptorContextRef},
+            context::{
+                BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+                FinalizerInterceptorContextRef,
+            },
         },
         orchestrator::{HttpResponse, Metadata},
         result::ConnectorError,
@@ -25,6 +28,7 @@ use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use tokio::time::Instant;
 
 use super::{
+    call::Subject,
     codes,
     reader::{ScanOutcome, Source},
 };
@@ -34,6 +38,11 @@ pub trait CallObserver: Send + Sync {
     /// `code` is `ok`, AWS's error code, `timeout` where no answer came in time, or `dispatch` where none came at all.
     /// It took that long, the SDK's retries included.
     fn called(&self, service: &'static str, operation: &str, code: &str, took: Duration);
+
+    /// A call of a service waited that long for its account's budget.
+    fn waited(&self, service: &'static str, wait: Duration) {
+        let _ = (service, wait);
+    }
 
     /// Something was read by this operation, or would have been: that is where the answer came from.
     fn read(&self, source: Source, operation: &'static str) {
@@ -89,16 +98,30 @@ impl Storable for Begun {
     type Storer = StoreReplace<Self>;
 }
 
+/// How often a call was sent.
+#[derive(Clone, Copy, Debug)]
+struct Attempts(u32);
+
+impl Storable for Attempts {
+    type Storer = StoreReplace<Self>;
+}
+
 /// The interceptor of one service's client.
 pub(super) struct ObserveCalls {
     service: &'static str,
     observer: Arc<dyn CallObserver>,
     end: Arc<SessionEnd>,
+    subject: Subject,
 }
 
 impl ObserveCalls {
-    pub(super) fn new(service: &'static str, observer: Arc<dyn CallObserver>, end: Arc<SessionEnd>) -> Self {
-        Self { service, observer, end }
+    pub(super) fn new(
+        service: &'static str,
+        observer: Arc<dyn CallObserver>,
+        end: Arc<SessionEnd>,
+        subject: Subject,
+    ) -> Self {
+        Self { service, observer, end, subject }
     }
 }
 
@@ -119,6 +142,32 @@ impl Intercept for ObserveCalls {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         config.interceptor_state().store_put(Begun(Instant::now()));
+        Ok(())
+    }
+
+    fn read_before_attempt(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let before = config.load::<Attempts>().map_or(0, |attempts| attempts.0);
+        if before > 0 {
+            self.subject.budgets.charge(&self.subject.account, self.service);
+        }
+        config.interceptor_state().store_put(Attempts(before + 1));
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if context.response().and_then(error_code).is_some_and(|code| codes::is_throttling(&code)) {
+            self.subject.budgets.throttled(&self.subject.account, self.service);
+        }
         Ok(())
     }
 

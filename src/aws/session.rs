@@ -19,13 +19,16 @@ use aws_types::service_config::ServiceConfigKey;
 use moka::{future::Cache, ops::compute::Op};
 
 use super::{
-    AwsError, AwsErrorKind, CallObserver, CodePipeline, Iam, InFlight, Readers,
+    AwsError, AwsErrorKind, Budgets, CallObserver, CodePipeline, Iam, InFlight, Readers,
     call::Subject,
     https::http_client,
     lambda::Lambda,
     observe_calls::{ObserveCalls, SessionEnd},
 };
-use crate::domain::ids::{AccountId, Arn, InvalidId, Region};
+use crate::domain::{
+    budget::Budget,
+    ids::{AccountId, Arn, InvalidId, Region},
+};
 
 /// A session is opened anew this long before its credentials would end.
 const RENEW_BEFORE: Duration = Duration::from_mins(5);
@@ -43,6 +46,8 @@ pub struct AwsConfig {
     pub attempt_timeout: Duration,
     /// How long a session lasts: 900–3600 seconds, since AWS refuses longer chained sessions.
     pub session_duration: Duration,
+    /// What is sent of a service in each account, where it is not the usual.
+    pub budgets: Vec<Budget>,
 }
 
 /// Which account is entered how.
@@ -73,6 +78,7 @@ pub struct Aws {
     denied: Cache<SessionKey, ()>,
     in_flight: InFlight,
     readers: Readers,
+    budgets: Budgets,
 }
 
 /// Clients in one account, by region.
@@ -115,7 +121,7 @@ impl Clients {
 
     /// The interceptor that reports the calls of one service.
     pub(super) fn observe(&self, service: &'static str) -> ObserveCalls {
-        ObserveCalls::new(service, self.observer.clone(), self.end.clone())
+        ObserveCalls::new(service, self.observer.clone(), self.end.clone(), self.subject.clone())
     }
 
     /// Who calls, and where.
@@ -155,8 +161,14 @@ impl Aws {
         // Without a capacity: there are as many sessions as AwsAccounts, and evicting one costs an AssumeRole.
         let sessions = Cache::builder().time_to_live(lifetime).build();
         let denied = Cache::builder().time_to_live(lifetime).build();
-        let readers = Readers::new(observer.clone());
-        Self { config: Arc::new(config), observer, sessions, denied, in_flight: InFlight::default(), readers }
+        let (readers, budgets) = (Readers::new(observer.clone()), Budgets::new(&config.budgets, observer.clone()));
+        Self { config: Arc::new(config), observer, sessions, denied, in_flight: InFlight::default(), readers, budgets }
+    }
+
+    /// How many calls are sent a second.
+    #[must_use]
+    pub fn budgets(&self) -> &Budgets {
+        &self.budgets
     }
 
     /// What was read of AWS, and the way to read more.
@@ -235,18 +247,22 @@ impl Aws {
             None => base.into_builder().identity_cache(IdentityCache::lazy().build()).build(),
         };
         let caller = key.role.as_ref().map(ToString::to_string);
-        let subject = Subject::new(key.account.clone(), caller, self.in_flight.clone());
+        let subject = self.subject(key, caller);
         let (observer, readers) = (self.observer.clone(), self.readers.clone());
         let clients = Clients { config, observer, end: Arc::default(), subject, readers };
         identify(clients, key).await
     }
 
+    fn subject(&self, key: &SessionKey, caller: Option<String>) -> Subject {
+        Subject::new(key.account.clone(), caller, self.in_flight.clone(), self.budgets.clone())
+    }
+
     /// Credentials by `AssumeRole`. Called here rather than by the SDK's own provider, whose inner client takes no
     /// interceptor, so that its calls could not be counted.
     async fn assume(&self, base: &SdkConfig, key: &SessionKey, role: &Arn) -> Result<Credentials, AwsError> {
-        let observe = ObserveCalls::new("sts", self.observer.clone(), Arc::default());
+        let subject = self.subject(key, None);
+        let observe = ObserveCalls::new("sts", self.observer.clone(), Arc::default(), subject.clone());
         let config = aws_sdk_sts::config::Builder::from(base).interceptor(observe);
-        let subject = Subject::new(key.account.clone(), None, self.in_flight.clone());
         let call = subject.call("sts", "AssumeRole", role.as_str());
         let request = aws_sdk_sts::Client::from_conf(config.build())
             .assume_role()

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     api::{CrossAccountInvoke, Reason},
     cluster::{Decoded, Undecodable},
-    domain::{conditions, retry, status},
+    domain::{conditions, ids::AccountId, retry, status},
 };
 
 /// After so many conflicts in a row an object is read from the API server: its watch does not show it.
@@ -127,11 +127,13 @@ async fn once(object: &Guarded, context: &Context, slot: Option<OwnedSemaphorePe
                 Halt::Conflict | Halt::Anew | Halt::Verdict(_) => Ok(conflict(context, &uid)),
             };
         }
-        Err(_) => Verdict::of(
-            Reason::AwsUnavailable,
-            format!("AWS did not answer within {} s; what was done so far is read again", limit.as_secs()),
-            Retry::Backoff,
-        ),
+        Err(_) => crowded(&pass).unwrap_or_else(|| {
+            Verdict::of(
+                Reason::AwsUnavailable,
+                format!("AWS did not answer within {} s; what was done so far is read again", limit.as_secs()),
+                Retry::Backoff,
+            )
+        }),
     };
     match report::report(&mut pass, &verdict).await {
         Ok(()) => {
@@ -153,6 +155,21 @@ async fn at_aws(pass: &mut Pass<'_>, deleting: bool) -> Result<Result<Verdict, H
         converge::run(pass).await
     })
     .await
+}
+
+/// That the time went by while calls in an account of this object waited for their turn, where that is so.
+fn crowded(pass: &Pass<'_>) -> Option<Verdict> {
+    let (spec, context) = (&pass.object.spec, pass.context);
+    let accounts =
+        [&spec.tools_account.id, &spec.dev_account.id].into_iter().filter_map(|id| id.parse::<AccountId>().ok());
+    let mut crowded = accounts.filter_map(|account| Some((context.aws.budgets().crowded(&account)?, account)));
+    let ((service, rate), account) = crowded.next()?;
+    let message = format!(
+        "{service} in account {account} is sent {rate:.1} calls a second for now, and the turn of this look did not come within \
+         {} s; it is tried again. More is sent with --aws-budget {service}=RATE/BURST, unless AWS throttles",
+        context.settings.aws_timeout.as_secs()
+    );
+    Some(Verdict::of(Reason::Throttled, message, Retry::Backoff))
 }
 
 /// The growing delay of an object or account whose writes meet newer ones.

@@ -9,6 +9,7 @@
 )]
 
 mod admission;
+mod budgeting;
 mod changing;
 mod converging;
 mod crowding;
@@ -89,6 +90,7 @@ fn main() -> ExitCode {
         trusting::scenarios(),
         serving::scenarios(),
         holding::scenarios(),
+        budgeting::scenarios(),
         isolating::scenarios(),
         installing::scenarios(),
         reading::scenarios(),

@@ -32,7 +32,7 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// Another pipeline of the same account and role.
 const OTHER_PIPELINE: &str = "payments-nightly";
 
-fn two_dev_accounts() -> Setup {
+pub(crate) fn two_dev_accounts() -> Setup {
     Setup::default().flags(["--collect=1s"]).seed(|accounts, seed| {
         let text = serde_json::to_string(seed).expect("a seed").replace(&accounts.dev, &slow(accounts));
         let mut copy: Seed = serde_json::from_str(&text).expect("a seed");
@@ -63,7 +63,7 @@ fn two_pipelines() -> Setup {
 }
 
 /// The id of the second dev account.
-fn slow(accounts: &Accounts) -> String {
+pub(crate) fn slow(accounts: &Accounts) -> String {
     format!("4{}", &accounts.dev[1..])
 }
 
@@ -71,6 +71,19 @@ fn quick(scenario: &Scenario<'_>, name: &str) -> Value {
     let mut invoke = scenario.invoke(name);
     invoke["spec"]["interval"] = json!("10s");
     invoke
+}
+
+/// Opens the second dev account to the objects, and waits until it was entered.
+pub(crate) async fn enter_slow(scenario: &mut Scenario<'_>) -> Result<String> {
+    let other = slow(&scenario.accounts);
+    let account = objects::dev_account(&scenario.accounts, &scenario.namespace).to_string();
+    let mut account: Value =
+        serde_json::from_str(&account.replace(&scenario.accounts.dev, &other)).context("a copy")?;
+    let name = format!("{}-slow", scenario.namespace);
+    account["metadata"]["name"] = json!(name);
+    scenario.apply(&account).await?;
+    scenario.until_account_reason(&name, "Converged").await?;
+    Ok(other)
 }
 
 async fn slow_account(scenario: &mut Scenario<'_>) -> Result<()> {
@@ -85,14 +98,7 @@ async fn throttling_account(scenario: &mut Scenario<'_>) -> Result<()> {
 /// account, while this happens to each call into the other.
 async fn beside(scenario: &mut Scenario<'_>, effect: Effect) -> Result<()> {
     entered(scenario).await?;
-    let other = slow(&scenario.accounts);
-    let account = objects::dev_account(&scenario.accounts, &scenario.namespace).to_string();
-    let mut account: Value =
-        serde_json::from_str(&account.replace(&scenario.accounts.dev, &other)).context("a copy")?;
-    let name = format!("{}-slow", scenario.namespace);
-    account["metadata"]["name"] = json!(name);
-    scenario.apply(&account).await?;
-    scenario.until_account_reason(&name, "Converged").await?;
+    let other = enter_slow(scenario).await?;
     let one = converge(scenario, &quick(scenario, "one")).await?;
     converge(scenario, &quick(scenario, "two")).await?;
 

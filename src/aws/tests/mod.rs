@@ -1,6 +1,7 @@
 //! The adapter over the real wire: the SDK speaks to a stub on loopback, which records what it is asked.
 
 mod account;
+mod budgets;
 mod calls;
 mod failures;
 mod pipelines;
@@ -56,6 +57,7 @@ fn config(base: SdkConfig) -> AwsConfig {
         session_name: "crossinvoke-test".to_owned(),
         attempt_timeout: Duration::from_secs(10),
         session_duration: Duration::from_hours(1),
+        budgets: Vec::new(),
     }
 }
 

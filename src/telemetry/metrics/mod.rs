@@ -377,6 +377,10 @@ impl CallObserver for Metrics {
         self.calls.get_or_create(&labels).inc();
     }
 
+    fn waited(&self, service: &'static str, wait: Duration) {
+        self.readings.waited(service, wait);
+    }
+
     fn read(&self, source: Source, operation: &'static str) {
         self.readings.read(source, operation);
     }
@@ -521,6 +525,7 @@ mod tests {
             "crossinvoke_namespaces_unlistable 0",
             r#"crossinvoke_aws_readings_total{source="held",operation="GetPipeline"} 0"#,
             r#"crossinvoke_bulk_reads_total{service="lambda",outcome="denied"} 0"#,
+            r#"crossinvoke_aws_budget_wait_seconds_count{service="sts"} 0"#,
         ] {
             assert!(text.contains(line), "{line} is missing:\n{text}");
         }

@@ -1,12 +1,18 @@
 //! What was read of AWS, and where the answers came from.
 
+use std::time::Duration;
+
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        histogram::{Histogram, exponential_buckets},
+    },
     registry::Registry,
 };
 
-use crate::aws::Source;
+use crate::{aws::Source, domain::budget};
 
 /// What is read, by the operation that a call of its own would be.
 const OPERATIONS: [&str; 10] = [
@@ -28,18 +34,34 @@ struct Labels {
     operation: &'static str,
 }
 
-/// The counters.
-pub(super) struct Readings(Family<Labels, Counter>);
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct WaitLabels {
+    service: &'static str,
+}
+
+/// The counters, and how long calls waited to be sent.
+pub(super) struct Readings {
+    answers: Family<Labels, Counter>,
+    waits: Family<WaitLabels, Histogram>,
+}
 
 impl Readings {
     /// The counters, all of them at zero.
     pub(super) fn registered(registry: &mut Registry) -> Self {
         let family = Family::default();
         registry.register("aws_readings", "What was read of AWS, by where the answer came from", family.clone());
-        let readings = Self(family);
+        let waits = Family::<WaitLabels, Histogram>::new_with_constructor(|| {
+            Histogram::new(exponential_buckets(0.01, 2.0, 14))
+        });
+        let help = "How long calls waited for the budget of their account and service";
+        registry.register("aws_budget_wait_seconds", help, waits.clone());
+        for service in budget::DEFAULTS.map(|budget| budget.service) {
+            let _ = waits.get_or_create(&WaitLabels { service });
+        }
+        let readings = Self { answers: family, waits };
         for source in [Source::Single, Source::Held, Source::Joined, Source::Bulk] {
             for operation in OPERATIONS {
-                let _ = readings.0.get_or_create(&labels(source, operation));
+                let _ = readings.answers.get_or_create(&labels(source, operation));
             }
         }
         readings
@@ -47,7 +69,12 @@ impl Readings {
 
     /// Counts an answer.
     pub(super) fn read(&self, source: Source, operation: &'static str) {
-        self.0.get_or_create(&labels(source, operation)).inc();
+        self.answers.get_or_create(&labels(source, operation)).inc();
+    }
+
+    /// A call waited that long to be sent.
+    pub(super) fn waited(&self, service: &'static str, wait: Duration) {
+        self.waits.get_or_create(&WaitLabels { service }).observe(wait.as_secs_f64());
     }
 }
 

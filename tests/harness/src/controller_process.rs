@@ -284,6 +284,11 @@ fn arguments(options: &ControllerOptions) -> Vec<OsString> {
     if !options.flags.iter().any(|flag| flag.starts_with("--spread-looks")) {
         arguments.push("--spread-looks=false".into());
     }
+    // The double answers at once and has no limits, unless a scenario gives it some.
+    if !options.flags.iter().any(|flag| flag.starts_with("--aws-budget")) {
+        arguments
+            .extend(["iam", "lambda", "codepipeline", "sts"].map(|of| format!("--aws-budget={of}=1000/10000").into()));
+    }
     arguments.extend(options.flags.iter().map(Into::into));
     arguments
 }

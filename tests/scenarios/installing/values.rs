@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Values that must be refused: a name, and what is laid over the required values, in YAML.
-const REFUSED: [(&str, &str); 39] = [
+const REFUSED: [(&str, &str); 41] = [
     ("no-repository", "image: {repository: ''}"),
     ("repository-removed", "image: {repository: null}"),
     ("repository-with-tag", "image: {repository: 'registry.example.com/crossinvoke:1'}"),
@@ -54,6 +54,8 @@ const REFUSED: [(&str, &str); 39] = [
     ("fewer-than-no-revisions", "revisionHistoryLimit: -1"),
     ("metrics-in-an-argument", "extraArgs: ['--metrics-per-object=false']"),
     ("hold-in-an-argument", "extraArgs: ['--hold-after-failure=2h']"),
+    ("budget-in-an-argument", "extraArgs: ['--aws-budget=iam=1/1']"),
+    ("budget-without-a-burst", "aws: {budgets: {iam: '10'}}"),
     ("hold-without-a-unit", "pipelines: {holdAfterFailure: '10'}"),
     ("volume-in-words", "extraVolumes: [certificates]"),
     ("http-address-without-port", "http: {address: 0.0.0.0}"),

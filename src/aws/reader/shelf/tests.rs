@@ -4,7 +4,7 @@ use tokio::sync::Semaphore;
 
 use super::{super::asker::Wake, *};
 use crate::{
-    aws::{AwsErrorKind, CallObserver, InFlight, call::Subject},
+    aws::{AwsErrorKind, Budgets, CallObserver, InFlight, call::Subject},
     domain::ids::ObjectKey,
 };
 
@@ -216,7 +216,7 @@ async fn a_failure_is_told_to_all_who_wait_and_is_not_kept() {
     let looks = ["a", "b"].map(|name| world.look_since(name, before));
     let fail = |asker: &Asker| {
         let (shelf, asker, calls) = (world.shelf.clone(), asker.clone(), world.calls.clone());
-        let subject = Subject::new("222222222222".parse().unwrap(), None, InFlight::default());
+        let subject = Subject::new("222222222222".parse().unwrap(), None, InFlight::default(), Budgets::for_tests());
         async move {
             let failing = |sent: Sent| {
                 async move {
