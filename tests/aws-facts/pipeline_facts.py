@@ -1,7 +1,7 @@
-"""What CodePipeline answers to updates of a pipeline, and what they do to its runs."""
+"""What CodePipeline answers to updates of a pipeline."""
 
 from fact import NotTried, code, fact, message
-from world import UNFINISHED, action, approval, document, remove_role, stage
+from world import action, approval, document, remove_role, stage
 
 STRUCTURE = "CodePipeline User Guide, *CodePipeline pipeline structure reference*"
 API = "CodePipeline API Reference, "
@@ -158,6 +158,10 @@ def no_pass_of_action_role(world):
     invoke = action("Invoke", "Invoke", "Lambda", {"FunctionName": "any"}, roleArn=role)
     caller = editor(world, declaration, pass_role(declaration))
     return world.update(declaration, lambda changed: changed["stages"].append(stage("Validate", invoke)), caller)
+
+
+def a_second_approval(declaration):
+    declaration["stages"][1]["actions"].append(approval("Second", runOrder=2))
 
 
 @fact(
@@ -342,147 +346,6 @@ def world_connection(world):
     return made
 
 
-def waiting_run(world, mode="SUPERSEDED"):
-    """A pipeline with a run that waits for an approval."""
-    declaration = world.pipeline(mode=mode)
-    run = world.start(declaration)
-    waits = lambda: world.actions(declaration, run).get("Approve", {}).get("status") == "InProgress"  # noqa: E731
-    world.set_up(waits, "a run that waits for an approval")
-    return declaration, run
-
-
-@fact(
-    "A run that waits for an approval is in progress",
-    calls="StartPipelineExecution, ListPipelineExecutions",
-    expected="InProgress",
-    source="CodePipeline User Guide, *Manage approval actions in CodePipeline*",
-    not_in=MOTO_RUNS_NOTHING,
-)
-def waits_for_approval(world):
-    declaration, _ = waiting_run(world)
-    listed = world.pipelines.list_pipeline_executions(pipelineName=declaration["name"])
-    return listed["pipelineExecutionSummaries"][0]["status"]
-
-
-@fact(
-    "The state of a pipeline in PARALLEL mode shows no run, and the list of its runs does",
-    calls="StartPipelineExecution, GetPipelineState, ListPipelineExecutions",
-    expected="state: none, list: InProgress",
-    source="CodePipeline User Guide, *View executions*",
-    not_in=MOTO_RUNS_NOTHING,
-)
-def parallel_state(world):
-    declaration, _ = waiting_run(world, "PARALLEL")
-    stages = world.pipelines.get_pipeline_state(name=declaration["name"])["stageStates"]
-    shown = [stage["latestExecution"]["status"] for stage in stages if "latestExecution" in stage]
-    listed = world.pipelines.list_pipeline_executions(pipelineName=declaration["name"])
-    return f"state: {' '.join(shown) or 'none'}, list: {listed['pipelineExecutionSummaries'][0]['status']}"
-
-
-def a_second_approval(declaration):
-    declaration["stages"][1]["actions"].append(approval("Second", runOrder=2))
-
-
-def after_an_update(world, change, mode="SUPERSEDED"):
-    """What a run that waits for an approval has become within the bound after an update."""
-    declaration, run = waiting_run(world, mode)
-    answered = world.update(declaration, change)
-    if answered != "accepted":
-        raise NotTried(f"the update was refused: {answered}")
-    world.within_bound(lambda: world.status(declaration, run) not in UNFINISHED)
-    return world.status(declaration, run)
-
-
-@fact(
-    "An update cancels the run in progress",
-    calls="StartPipelineExecution, UpdatePipeline, GetPipelineExecution",
-    expected="Cancelled",
-    source="service model, PipelineExecutionStatus; aws/aws-cdk#23835",
-    not_in=MOTO_RUNS_NOTHING,
-)
-def update_cancels(world):
-    return after_an_update(world, a_second_approval)
-
-
-@fact(
-    "An update cancels the runs of a pipeline in PARALLEL mode",
-    calls="StartPipelineExecution, UpdatePipeline, GetPipelineExecution",
-    expected="Cancelled",
-    source="not established",
-    evidence="assumed",
-    not_in=MOTO_RUNS_NOTHING,
-)
-def update_cancels_parallel(world):
-    return after_an_update(world, a_second_approval, "PARALLEL")
-
-
-@fact(
-    "An update that changes nothing cancels the run in progress",
-    calls="StartPipelineExecution, UpdatePipeline, GetPipelineExecution",
-    expected="Cancelled",
-    source="inferred from CodePipeline User Guide, *Edit a pipeline in CodePipeline*",
-    evidence="assumed",
-    not_in=MOTO_RUNS_NOTHING,
-)
-def no_change_cancels(world):
-    return after_an_update(world, lambda declaration: None)
-
-
-def rejected_run(world):
-    """A pipeline whose newest run failed at an approval."""
-    declaration, run = waiting_run(world)
-    token = world.action_state(declaration, "Approve")["token"]
-    place = {"pipelineName": declaration["name"], "stageName": "Wait", "actionName": "Approve"}
-    world.pipelines.put_approval_result(**place, result={"summary": "no", "status": "Rejected"}, token=token)
-    world.set_up(lambda: world.status(declaration, run) == "Failed", "a run that failed")
-    return declaration, run
-
-
-@fact(
-    "After an update a failed stage cannot be retried",
-    calls="UpdatePipeline, RetryStageExecution",
-    expected="StageNotRetryableException",
-    source="CodePipeline User Guide, *Configure stage retry for a failed stage or failed actions*",
-    not_in=MOTO_RUNS_NOTHING,
-)
-def no_retry_after_update(world):
-    declaration, run = rejected_run(world)
-    world.update(declaration)
-    retry = {"pipelineName": declaration["name"], "stageName": "Wait", "pipelineExecutionId": run}
-    return code(world.pipelines.retry_stage_execution, **retry, retryMode="FAILED_ACTIONS")
-
-
-@fact(
-    "Without an update a failed stage can be retried",
-    calls="RetryStageExecution",
-    expected="accepted",
-    source="CodePipeline User Guide, *Configure stage retry for a failed stage or failed actions*",
-    not_in=MOTO_RUNS_NOTHING,
-)
-def retry_without_update(world):
-    declaration, run = rejected_run(world)
-    retry = {"pipelineName": declaration["name"], "stageName": "Wait", "pipelineExecutionId": run}
-    return code(world.pipelines.retry_stage_execution, **retry, retryMode="FAILED_ACTIONS")
-
-
-@fact(
-    "After an update nothing can be rolled back to a run of an older version",
-    calls="UpdatePipeline, RollbackStage",
-    expected="UnableToRollbackStageException",
-    source="CodePipeline User Guide, *Configure stage rollback*",
-    not_in=MOTO_RUNS_NOTHING,
-)
-def no_rollback_after_update(world):
-    declaration, run = waiting_run(world)
-    token = world.action_state(declaration, "Approve")["token"]
-    place = {"pipelineName": declaration["name"], "stageName": "Wait", "actionName": "Approve"}
-    world.pipelines.put_approval_result(**place, result={"summary": "yes", "status": "Approved"}, token=token)
-    world.set_up(lambda: world.status(declaration, run) == "Succeeded", "a run that succeeded")
-    world.update(declaration)
-    back = {"pipelineName": declaration["name"], "stageName": "Wait", "targetPipelineExecutionId": run}
-    return code(world.pipelines.rollback_stage, **back)
-
-
 @fact(
     "An action in another region needs an artifact store there",
     calls="UpdatePipeline",
@@ -511,11 +374,8 @@ def with_secret(world):
 def secret_of_a_run(world, declaration, kind):
     """What the worker of the action gets as the secret, in a run of the pipeline as it is now."""
     run = world.start(declaration)
-    waits = lambda: world.actions(declaration, run).get("Approve", {}).get("status") == "InProgress"  # noqa: E731
-    world.set_up(waits, "a run that waits for an approval")
-    token = world.action_state(declaration, "Approve")["token"]
-    place = {"pipelineName": declaration["name"], "stageName": "Wait", "actionName": "Approve"}
-    world.pipelines.put_approval_result(**place, result={"summary": "yes", "status": "Approved"}, token=token)
+    world.set_up(lambda: world.waits(declaration, run), "a run that waits for an approval")
+    world.decide(declaration, "Approved")
     jobs = []
 
     def polled():

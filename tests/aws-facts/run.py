@@ -16,17 +16,21 @@ import sys
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+import denial_facts  # noqa: F401
 import iam_facts  # noqa: F401
 import pipeline_facts  # noqa: F401
 import run_facts  # noqa: F401
+import stack_facts  # noqa: F401
+import update_facts  # noqa: F401
 from calls import no_answer
 from fact import FACTS, NotTried
-from world import PREFIX, REGION, World, remove_leftovers
+from world import LINKED, PREFIX, REGION, World, remove_leftovers
 
 WARNING = """This makes, and removes afterwards, in the tools account {tools} and the dev account {dev}:
-  roles, pipelines of type V2, an S3 bucket a pipeline, a connection that stays pending, custom action types (tools);
-  roles and functions (dev). All of it in {region} with the prefix {prefix}.
-It starts about a dozen short runs. Expect some cents, and about half an hour. Nothing without the prefix is touched.
+  roles, pipelines of type V2, an S3 bucket a pipeline, a connection that stays pending, custom action types, a stack of
+  CloudFormation (tools); roles, functions, a service-linked role of EC2 Auto Scaling (dev). All of it in {region} with
+  the prefix {prefix}, before which AWS puts "{linked}" for the last.
+It starts about two dozen short runs, one of them with each pipeline that it makes. Expect some cents, and about half an hour. Nothing without the prefix is touched.
 If it breaks off, `make aws-facts-clean` with the same profiles removes what is left."""
 
 
@@ -121,7 +125,7 @@ def main():
             print(f"removed {name}")
         return 0
     if given.place == "accounts":
-        print(WARNING.format(prefix=PREFIX, region=world.region, **world.ids))
+        print(WARNING.format(prefix=PREFIX, linked=LINKED, region=world.region, **world.ids))
         if not given.yes and input("Go on? [yes/no] ") != "yes":
             return 2
     found = {"agree": 0, "differs": 0, "not tried": 0}

@@ -92,6 +92,21 @@ def reports_in_the_region(world):
 
 
 @fact(
+    "The account of the pipeline does not know the job of a function elsewhere",
+    calls="StartPipelineExecution, PutJobFailureResult, PutJobSuccessResult by the other account",
+    expected="JobNotFoundException",
+    source="inferred from CodePipeline API Reference, PutJobSuccessResult, which has no other error for it",
+    evidence="assumed",
+    not_in=MOTO_RUNS_NOTHING,
+)
+def job_of_another_account(world):
+    status, text = invoking(world, parameters={"fail": "with the job's id"})
+    if status != "Failed":
+        raise NotTried(f"the function told no job: {status}, {text}")
+    return code(world.pipelines.put_job_success_result, jobId=text.split(": ")[-1])
+
+
+@fact(
     "The invoke role needs lambda:ListFunctions",
     calls="StartPipelineExecution",
     expected="Failed without",

@@ -11,7 +11,7 @@ import uuid
 import zipfile
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from calls import client
 from fact import NotTried, code
@@ -24,6 +24,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 HANDLER = os.path.join(HERE, "handler", "index.py")
 # The documents that the controller writes, as its own tests hold them.
 DOCUMENTS = os.path.join(HERE, "..", "..", "src", "domain", "policy", "snapshots", "crossinvoke__domain__policy__tests__the_documents_we_write_read_as_goldens.snap")
+# How AWS begins the name of a role that is linked to EC2 Auto Scaling; a suffix of ours follows.
+LINKED = "AWSServiceRoleForAutoScaling_"
 # IAM shows a change after seconds, rarely after a minute.
 PATIENCE = 90
 # How long a run may take to get where it gets, in seconds. An action whose function cannot report stays open for twenty
@@ -129,6 +131,26 @@ class World:
         endpoint = sts.meta.endpoint_url if self.place != "accounts" else None
         return lambda service: client(session, service, endpoint_url=endpoint)
 
+    def service_linked_role(self):
+        """A role of the dev account that is linked to a service; returns its name, of which AWS chooses the beginning."""
+        service, suffix, iam = "autoscaling.amazonaws.com", self.next("slr"), self.iam
+        name = f"{LINKED}{suffix}"
+        if self.place == "double":
+            trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
+            role = {"path": f"/aws-service-role/{service}/", "trust": json.loads(document(trust))}
+            self.admin("put-role", account=self.ids["dev"], name=name, role=role)
+        else:
+            iam.create_service_linked_role(AWSServiceName=service, CustomSuffix=suffix)
+        self.made.append(lambda: self.remove_linked_role(name))
+        return name
+
+    def remove_linked_role(self, name):
+        if self.place == "double":
+            self.admin("remove-role", account=self.ids["dev"], name=name)
+        else:
+            # AWS removes it when the service agrees, which is soon: nothing uses the role.
+            self.iam.delete_service_linked_role(RoleName=name)
+
     def root(self, side):
         return {"AWS": f"arn:{self.partition}:iam::{self.ids[side]}:root"}
 
@@ -208,7 +230,29 @@ class World:
         create = lambda: self.pipelines.create_pipeline(pipeline=declaration)  # noqa: E731
         self.eventually(create, "InvalidStructureException")
         self.made.append(lambda: self.pipelines.delete_pipeline(name=declaration["name"]))
+        self.end_first_run(declaration["name"])
         return self.pipelines.get_pipeline(name=declaration["name"])["pipeline"]
+
+    def end_first_run(self, name):
+        """AWS starts a run of each pipeline that is made, which would be in the way of those of the facts."""
+        if self.place == "moto" or not self.within_bound(lambda: self.runs(name)):
+            return
+        stop = {"pipelineName": name, "pipelineExecutionId": self.runs(name)[0]["pipelineExecutionId"]}
+        code(self.pipelines.stop_pipeline_execution, **stop, abandon=True)
+        self.set_up(lambda: self.runs(name)[0]["status"] not in UNFINISHED, "a pipeline without a run")
+
+    def runs(self, name):
+        """The runs of a pipeline, the newest first."""
+        return self.pipelines.list_pipeline_executions(pipelineName=name)["pipelineExecutionSummaries"]
+
+    def stack(self, declaration):
+        """A CloudFormation stack of the tools account with this pipeline; returns its name."""
+        client, name = self.client("tools", "cloudformation"), self.next("stack")
+        client.create_stack(StackName=name, TemplateBody=template(declaration))
+        self.made.append(lambda: remove_stack(client, name))
+        client.get_waiter("stack_create_complete").wait(StackName=name)
+        self.end_first_run(declaration["name"])
+        return name
 
     def custom_type(self, *secrets):
         """A custom action type of the tools account with secret properties; returns its id."""
@@ -244,6 +288,16 @@ class World:
         newest_first = self.pipelines.list_action_executions(**asked)["actionExecutionDetails"]
         return {found["actionName"]: found for found in reversed(newest_first)}
 
+    def waits(self, declaration, run, name="Approve"):
+        """Whether a run waits for an approval."""
+        return self.actions(declaration, run).get(name, {}).get("status") == "InProgress"
+
+    def decide(self, declaration, status, name="Approve"):
+        """Answers an approval of the stage Wait."""
+        token = self.action_state(declaration, name)["token"]
+        place = {"pipelineName": declaration["name"], "stageName": "Wait", "actionName": name}
+        self.pipelines.put_approval_result(**place, result={"summary": status, "status": status}, token=token)
+
     def set_up(self, ready, what):
         """Waits until what a fact needs is there. Without it the fact cannot be tried."""
         if not self.within_bound(ready):
@@ -269,7 +323,7 @@ class World:
         for remove in reversed(self.made):
             try:
                 remove()
-            except ClientError as error:
+            except (BotoCoreError, ClientError) as error:
                 left.append(str(error))
         self.made.clear()
         return left
@@ -298,6 +352,25 @@ def action(name, category, provider, configuration=None, **members):
     return made
 
 
+def template(declaration):
+    """A CloudFormation template with this pipeline, which starts a run at each update of it."""
+    described = {member: value for member, value in declaration.items() if member != "version"}
+    properties = {**capitalized(described), "RestartExecutionOnUpdate": True}
+    return json.dumps({"Resources": {"Pipeline": {"Type": "AWS::CodePipeline::Pipeline", "Properties": properties}}})
+
+
+def capitalized(value):
+    """Members as CloudFormation spells them; what actions are configured with is spelled as it is."""
+    if isinstance(value, list):
+        return [capitalized(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        member[0].upper() + member[1:]: inner if member == "configuration" else capitalized(inner)
+        for member, inner in value.items()
+    }
+
+
 def approval(name="Approve", **members):
     return action(name, "Approval", "Manual", **members)
 
@@ -314,6 +387,11 @@ def remove_role(iam, name):
             raise
 
 
+def remove_stack(client, name):
+    client.delete_stack(StackName=name)
+    client.get_waiter("stack_delete_complete").wait(StackName=name)
+
+
 def remove_bucket(session, name):
     bucket = session.resource("s3").Bucket(name)
     bucket.object_versions.delete()
@@ -323,6 +401,13 @@ def remove_bucket(session, name):
 def remove_leftovers(world):
     """Removes what runs that broke off left in both accounts; returns the names."""
     gone = []
+    if world.place == "accounts":
+        stacks = world.client("tools", "cloudformation")
+        for page in stacks.get_paginator("describe_stacks").paginate():
+            for found in page["Stacks"]:
+                if found["StackName"].startswith(PREFIX):
+                    remove_stack(stacks, found["StackName"])
+                    gone.append(found["StackName"])
     pipelines = world.pipelines
     for found in pipelines.list_pipelines()["pipelines"]:
         if found["name"].startswith(PREFIX):
@@ -347,6 +432,9 @@ def remove_leftovers(world):
             for found in page["Roles"]:
                 if found["RoleName"].startswith(PREFIX):
                     remove_role(iam, found["RoleName"])
+                    gone.append(found["RoleName"])
+                elif side == "dev" and found["RoleName"].startswith(LINKED + PREFIX):
+                    world.remove_linked_role(found["RoleName"])
                     gone.append(found["RoleName"])
     if world.place == "accounts":
         for found in world.client("tools", "s3").list_buckets()["Buckets"]:

@@ -60,8 +60,7 @@ fn read_role<'w>(world: &'w World, caller: &Caller, name: &str) -> Result<&'w Ro
     account.and_then(|account| account.role_as_of(name, world.read_time())).ok_or_else(|| no_such_role(name))
 }
 
-/// IAM's refusal to change a role that only AWS changes (IAM API reference, `UnmodifiableEntity`). The model does not list
-/// it for TagRole and UntagRole; what these answer is not established, so they are refused too.
+/// IAM's refusal to change a role that only AWS changes (IAM API reference, `UnmodifiableEntity`).
 fn modifiable(role: &Role) -> Result<(), ServiceError> {
     if !role.is_protected() {
         return Ok(());
@@ -79,9 +78,38 @@ fn change_role(
     name: &str,
     change: impl FnOnce(&mut Role) -> Result<(), ServiceError>,
 ) -> Result<(), ServiceError> {
+    modifiable(present(world, caller, name)?)?;
+    replace_role(world, caller, name, change)
+}
+
+/// Changes the tags of a role, which a service-linked role has as well (IAM API reference, `TagRole`). What the other roles
+/// that only AWS changes answer is not established, so they refuse.
+fn change_tags(
+    world: &mut World,
+    caller: &Caller,
+    name: &str,
+    change: impl FnOnce(&mut Role) -> Result<(), ServiceError>,
+) -> Result<(), ServiceError> {
+    let before = present(world, caller, name)?;
+    if !before.is_service_linked() {
+        modifiable(before)?;
+    }
+    replace_role(world, caller, name, change)
+}
+
+/// The role as it really is now.
+fn present<'w>(world: &'w World, caller: &Caller, name: &str) -> Result<&'w Role, ServiceError> {
     let account = world.accounts.get(&caller.account);
-    let before = account.and_then(|account| account.role(name)).ok_or_else(|| no_such_role(name))?;
-    modifiable(before)?;
+    account.and_then(|account| account.role(name)).ok_or_else(|| no_such_role(name))
+}
+
+fn replace_role(
+    world: &mut World,
+    caller: &Caller,
+    name: &str,
+    change: impl FnOnce(&mut Role) -> Result<(), ServiceError>,
+) -> Result<(), ServiceError> {
+    let before = present(world, caller, name)?;
     let mut after = before.clone();
     change(&mut after)?;
     if after != *before {

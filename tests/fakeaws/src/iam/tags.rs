@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{access::on_role, change_role, limits, page, read_role};
+use super::{access::on_role, change_tags, limits, page, read_role};
 use crate::{
     error::ServiceError,
     state::{Caller, World},
@@ -13,7 +13,7 @@ pub(super) fn tag(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml
     let name = on_role(world, caller, "iam:TagRole", form)?;
     let pairs = form.pairs("Tags");
     limits::tags(&pairs)?;
-    change_role(world, caller, name, |role| {
+    change_tags(world, caller, name, |role| {
         add(&mut role.tags, &pairs);
         limits::tag_count(&role.tags)
     })?;
@@ -31,7 +31,7 @@ pub(crate) fn add(tags: &mut BTreeMap<String, String>, pairs: &[(&str, &str)]) {
 
 pub(super) fn untag(world: &mut World, caller: &Caller, form: &Form) -> Result<Xml, ServiceError> {
     let name = on_role(world, caller, "iam:UntagRole", form)?;
-    change_role(world, caller, name, |role| {
+    change_tags(world, caller, name, |role| {
         remove(&mut role.tags, &form.members("TagKeys"));
         Ok(())
     })?;

@@ -61,6 +61,11 @@ impl Role {
     pub(crate) fn is_protected(&self) -> bool {
         self.only_aws_modifies || PROTECTED_PATHS.iter().any(|path| self.path.starts_with(path))
     }
+
+    /// Whether it is linked to a service.
+    pub(crate) fn is_service_linked(&self) -> bool {
+        self.path.starts_with("/aws-service-role/")
+    }
 }
 
 /// Paths under which AWS alone keeps roles.

@@ -64,7 +64,7 @@ async fn the_double_agrees_and_nothing_is_left_of_the_asking() {
     let said = text(&asked);
     assert!(asked.status.success() && said.contains(" agree, 0 differs, "), "{said}");
     // Only what the double does not have is left out.
-    assert_eq!(said.lines().filter(|line| line.starts_with("not tried")).count(), 5, "{said}");
+    assert_eq!(said.lines().filter(|line| line.starts_with("not tried")).count(), 8, "{said}");
     assert_eq!(aws.admin().configuration().unwrap(), before);
 }
 
@@ -83,6 +83,18 @@ async fn what_the_table_leaves_out_is_run_all_the_same() {
             "gives aws:SourceArn",
             "agree      CodePipeline gives aws:SourceArn when it assumes a pipeline's own role: it does",
         ),
+        (
+            "path of service-linked roles",
+            "not tried  Nobody but AWS makes a role under the path of service-linked roles: CreateRole failed in AWS: \
+             InternalFailure",
+        ),
+        (
+            "CloudFormation stack",
+            "differs    An update of a CloudFormation stack takes away a stage that its template does not have, and starts a \
+             run if told to: an error that the check did not expect: An error occurred (MissingAuthenticationToken) when \
+             calling the CreateStack operation",
+        ),
+        ("that is made starts", "differs    A pipeline that is made starts a run: none (expected: CreatePipeline)"),
         (
             "takes an alias",
             "differs    FunctionName takes an alias behind the name: Failed, fakeaws cannot do this: a FunctionName that is \
@@ -105,6 +117,31 @@ async fn what_the_table_leaves_out_is_run_all_the_same() {
         let said = text(&run(&aws, &["--try-all", "--only", "has their boundary"]).await);
         assert!(said.starts_with(line), "{said}");
     }
+}
+
+/// A bulk answer that lags is waited for, and told when it does not come.
+#[tokio::test]
+async fn a_bulk_answer_that_does_not_come_differs() {
+    let aws = double().await;
+    aws.admin().set_bulk_answers(BulkAnswers { lag_milliseconds: 3_600_000, ..BulkAnswers::default() }).unwrap();
+    let said = text(&run(&aws, &["--only", "shows a new role"]).await);
+    let line = "differs    The bulk answer of all roles shows a new role within two minutes: not shown (expected";
+    assert!(said.starts_with(line), "{said}");
+}
+
+/// AWS starts a run of each pipeline that is made (User Guide, "Start a pipeline in CodePipeline"): the facts are about
+/// later ones.
+#[tokio::test]
+async fn the_first_run_of_a_pipeline_is_in_no_facts_way() {
+    let aws = double().await;
+    let facts =
+        ["An update cancels", "waits for an approval", "PARALLEL", "failed stage", "rolled back", "left a stage"];
+    let arguments: Vec<&str> = facts.iter().flat_map(|fact| ["--only", fact]).collect();
+    let said = text(&run_mutated(&aws, "new-pipelines-run", &arguments).await);
+    assert!(said.ends_with("8 agree, 0 differs, 0 not tried\n"), "{said}");
+    let calls = aws.admin().calls().unwrap();
+    let made = |operation: &str| calls.iter().filter(|call| call.operation == operation).count();
+    assert_eq!((made("CreatePipeline"), made("StopPipelineExecution")), (8, 8));
 }
 
 /// Region and partition are those of the accounts, not of the author.
@@ -140,7 +177,29 @@ async fn what_does_not_come_about_differs_and_ends_with_1() {
                 "After an update a failed stage cannot be retried: accepted (expected: StageNotRetryableException)",
                 "An update is refused while the pipeline's own role is gone: accepted (expected: refused)",
                 "The last writer wins",
+                "The run after an update that left a stage out passes without it: the run after it does not get to its \
+                 first stage: InProgress (expected: Succeeded without it)",
             ],
+        ),
+        (
+            "denials-give-little",
+            &[
+                "A denial of AssumeRole says that it is a boundary that does not allow it: no reason (expected: because",
+                "The denial of UntagRole names the ARN of the role, with its path: resource: arn:aws:iam::222222222222:\
+                 role/NAME (expected: resource: ARN)",
+                "The denial of DeleteRolePermissionsBoundary names the ARN of the role, with its path: resource: arn:aws:\
+                 iam::222222222222:role/NAME (expected: resource: ARN)",
+            ],
+        ),
+        (
+            "boundaries-are-no-condition",
+            &[
+                "A policy may let GetRole read the roles of one boundary only: accepted with it, accepted without (expected",
+            ],
+        ),
+        (
+            "failures-end-runs",
+            &["What runs beside an action that fails is waited for: Stopped, then Stopped (expected: InProgress, then"],
         ),
         (
             "functions-cannot-report",

@@ -6,6 +6,7 @@ import sys
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(here, "..", "..", "..", "aws-facts"))
 
+import denial_facts  # noqa: E402
 import pipeline_facts  # noqa: E402
 import run  # noqa: E402
 import run_facts  # noqa: E402
@@ -27,6 +28,52 @@ def another_is_trusted():
     world.World.ours = lambda given, name, **arns: plain(given, name, **{**arns, "role": arns["role"] + "-of-others"})
 
 
+def denials_give_little():
+    """Denials name a role by its name, and give no reason."""
+    plain = denial_facts.message
+
+    def message(call, **named):
+        text = plain(call, **named)
+        return text.replace("role/crossinvoke-facts/", "role/").replace("because no permissions boundary allows", "").replace(
+            " the sts:AssumeRole action", "")
+
+    denial_facts.message = message
+
+
+def boundaries_are_no_condition():
+    plain = denial_facts.limited
+    denial_facts.limited = lambda given, statement: plain(given, {**statement, "Condition": {}})
+
+
+def failures_end_runs():
+    """What runs beside an action that fails is given up."""
+    plain = world.World.decide
+
+    def decide(given, declaration, status, *name):
+        plain(given, declaration, status, *name)
+        run = given.runs(declaration["name"])[0]["pipelineExecutionId"]
+        given.pipelines.stop_pipeline_execution(pipelineName=declaration["name"], pipelineExecutionId=run, abandon=True)
+
+    world.World.decide = decide
+
+
+def new_pipelines_run():
+    """AWS starts a run of each pipeline that is made."""
+    plain = world.World.client
+
+    def client(given, side, service, *region, **options):
+        made = plain(given, side, service, *region, **options)
+
+        def start(parsed, **_):
+            if "pipeline" in parsed:
+                made.start_pipeline_execution(name=parsed["pipeline"]["name"])
+
+        made.meta.events.register("after-call.codepipeline.CreatePipeline", start)
+        return made
+
+    world.World.client = client
+
+
 def masks_are_taken_for_secrets():
     rename = lambda declaration: declaration["stages"][2].update(name="Renamed")  # noqa: E731
     pipeline_facts.a_second_approval_beside = rename
@@ -34,6 +81,10 @@ def masks_are_taken_for_secrets():
 
 MUTATIONS = {
     "another-is-trusted": another_is_trusted,
+    "boundaries-are-no-condition": boundaries_are_no_condition,
+    "denials-give-little": denials_give_little,
+    "failures-end-runs": failures_end_runs,
+    "new-pipelines-run": new_pipelines_run,
     "masks-are-taken-for-secrets": masks_are_taken_for_secrets,
     "updates-do-nothing": lambda: setattr(world.World, "update", lambda *_, **__: "accepted"),
     "functions-cannot-report": lambda: handler("silent"),

@@ -33,7 +33,7 @@ async fn no_call_changes_a_role_that_only_aws_changes() {
         let put_policy = iam.put_role_policy().role_name(name).policy_name("p").policy_document(&policy);
         let update = iam.update_assume_role_policy().role_name(name).policy_document(&document);
         let set = iam.put_role_permissions_boundary().role_name(name).permissions_boundary(boundary);
-        let refusals = [
+        let mut refusals = vec![
             refusal(put_policy.send().await),
             refusal(iam.delete_role_policy().role_name(name).policy_name("p").send().await),
             refusal(iam.attach_role_policy().role_name(name).policy_arn(boundary).send().await),
@@ -42,10 +42,12 @@ async fn no_call_changes_a_role_that_only_aws_changes() {
             refusal(iam.update_role().role_name(name).description("d").send().await),
             refusal(set.send().await),
             refusal(iam.delete_role_permissions_boundary().role_name(name).send().await),
-            refusal(iam.tag_role().role_name(name).tags(tag.clone()).send().await),
-            refusal(iam.untag_role().role_name(name).tag_keys("k").send().await),
             refusal(iam.delete_role().role_name(name).send().await),
         ];
+        if name != SERVICE_LINKED {
+            refusals.push(refusal(iam.tag_role().role_name(name).tags(tag.clone()).send().await));
+            refusals.push(refusal(iam.untag_role().role_name(name).tag_keys("k").send().await));
+        }
         for (status, code, message) in refusals {
             assert_eq!((status, code.as_str()), (400, "UnmodifiableEntity"), "{name}");
             let text = "Cannot perform the operation on the protected role";
@@ -55,6 +57,21 @@ async fn no_call_changes_a_role_that_only_aws_changes() {
         iam.list_role_policies().role_name(name).send().await.unwrap();
     }
     assert_eq!(aws.admin().configuration().unwrap(), before);
+}
+
+/// IAM API reference, `TagRole`: "The role can be a regular role or a service-linked role."
+#[tokio::test]
+async fn a_service_linked_role_takes_tags() {
+    let aws = start().await;
+    put(&aws, SERVICE_LINKED, "/aws-service-role/support.amazonaws.com/", false);
+    let iam = iam(&aws, DEV_ROOT);
+    let tag = aws_sdk_iam::types::Tag::builder().key("team").value("payments").build().unwrap();
+    iam.tag_role().role_name(SERVICE_LINKED).tags(tag.clone()).send().await.unwrap();
+    let tags = iam.list_role_tags().role_name(SERVICE_LINKED).send().await.unwrap();
+    assert_eq!(tags.tags(), [tag]);
+    iam.untag_role().role_name(SERVICE_LINKED).tag_keys("team").send().await.unwrap();
+    let tags = iam.list_role_tags().role_name(SERVICE_LINKED).send().await.unwrap();
+    assert!(tags.tags().is_empty(), "{tags:?}");
 }
 
 #[tokio::test]

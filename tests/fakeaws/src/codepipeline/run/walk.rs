@@ -141,7 +141,8 @@ enum Transition {
 }
 
 /// What to do inside a stage: actions of one runOrder run side by side, and when all of them have ended well, those of
-/// the next. What runs beside a failed action is waited for (inferred: AWS documents the outcome only).
+/// the next. What runs beside a failed action is waited for (inferred: AWS documents the outcome only;
+/// `make aws-facts` asks).
 fn within(declaration: &Value, run: &StageRun, status: Status) -> Option<Transition> {
     let stage = stages(declaration).iter().find(|stage| text(stage, "name") == run.name)?;
     let status_of = |action: &Value| run.action(text(action, "name")).map(|run| run.status);
