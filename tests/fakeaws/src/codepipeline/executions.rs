@@ -38,14 +38,31 @@ pub(super) fn start(world: &mut World, caller: &Caller, body: &Value) -> Result<
         let text = "The pipeline has reached the limit for concurrent pipeline executions.";
         return Err(ServiceError::new("ConcurrentPipelineExecutionsLimitExceededException", text));
     }
-    let names: Vec<String> = pipeline.stage_names().into_iter().map(str::to_owned).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let (version, started_as) = (pipeline.version(), pipeline.started_as);
-    let now = world.now();
     let trigger = json!({"triggerType": "StartPipelineExecution", "triggerDetail": caller.arn});
-    let mut execution = Execution::new(version, now, trigger);
+    let mut execution = Execution::new(pipeline.version(), world.now(), trigger);
     execution.variables = variables;
     execution.token = token.map(str::to_owned);
+    let id = begin(world, caller, name, execution)?;
+    Ok(json!({"pipelineExecutionId": id}))
+}
+
+/// The run that AWS starts of a pipeline that was just made (User Guide, "Start a pipeline in CodePipeline"). What it does
+/// about a variable without a value is not documented; here nothing starts then.
+pub(super) fn start_first(world: &mut World, caller: &Caller, name: &str) -> Result<(), ServiceError> {
+    let pipeline = current(world, caller, name)?;
+    let Ok(variables) = run::pipeline_variables(pipeline.current(), &[]) else { return Ok(()) };
+    let trigger = json!({"triggerType": "CreatePipeline", "triggerDetail": caller.arn});
+    let mut execution = Execution::new(pipeline.version(), world.now(), trigger);
+    execution.variables = variables;
+    begin(world, caller, name, execution).map(drop)
+}
+
+/// Begins an execution, and returns its id.
+fn begin(world: &mut World, caller: &Caller, name: &str, mut execution: Execution) -> Result<String, ServiceError> {
+    let pipeline = current(world, caller, name)?;
+    let names: Vec<String> = pipeline.stage_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (started_as, now) = (pipeline.started_as, world.now());
     match started_as {
         None => execution.walks = true,
         Some(status) => {
@@ -56,7 +73,7 @@ pub(super) fn start(world: &mut World, caller: &Caller, body: &Value) -> Result<
     let id = execution.id.clone();
     world.account_mut(&caller.account).pipelines.executions_mut(&caller.region, name).push(execution);
     run::walk(world, &At::new(&caller.account, &caller.region, name));
-    Ok(json!({"pipelineExecutionId": id}))
+    Ok(id)
 }
 
 /// Gives an execution a status; one that succeeded has been through all stages.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     check_text, constraints, current,
     declaration::{self, all_actions, text},
-    gates, not_found, on_pipeline, page, passed, pipeline_arn, read,
+    executions, gates, not_found, on_pipeline, page, passed, pipeline_arn, read,
     run::{self, At},
     shapes,
     state::{Pipeline, Status},
@@ -39,6 +39,7 @@ pub(super) fn create(world: &mut World, caller: &Caller, body: &Value) -> Result
         answer["tags"] = json!(tags);
     }
     world.account_mut(&caller.account).pipelines.set(&caller.region, &name, now, Some(pipeline));
+    executions::start_first(world, caller, &name)?;
     Ok(answer)
 }
 

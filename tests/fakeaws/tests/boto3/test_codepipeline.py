@@ -45,6 +45,9 @@ class CodePipelineTestCase(ProtocolTestCase):
         document = json.dumps(trust({"AWS": TOOLS}))
         self.client("iam", DEV_ROOT).create_role(RoleName="invoke", AssumeRolePolicyDocument=document)
         self.codepipeline = self.client("codepipeline", TOOLS_ROOT)
+        self.make()
+
+    def make(self):
         self.codepipeline.create_pipeline(pipeline=declaration())
 
     def read(self):
@@ -208,6 +211,10 @@ class Executions(CodePipelineTestCase):
     def setUp(self):
         super().setUp()
         self.admin("set-started-executions", **AT, status="InProgress")
+
+    def make(self):
+        # Without the run that a pipeline starts with.
+        self.admin("replace-pipeline", account=TOOLS, region="us-east-1", declaration=declaration())
 
     def test_an_update_cancels_what_runs(self):
         self.codepipeline.start_pipeline_execution(name="release")

@@ -65,7 +65,8 @@ class Runs(ProtocolTestCase):
         self.admin("put-key", key="AKIAEXECUTION", arn=EXECUTION_ROLE)
         self.codepipeline = self.client("codepipeline", TOOLS_ROOT)
         self.execution = self.client("codepipeline", "AKIAEXECUTION")
-        self.codepipeline.create_pipeline(pipeline=declaration())
+        # Without the run that a pipeline starts with.
+        self.admin("replace-pipeline", account=TOOLS, region="us-east-1", declaration=declaration())
 
     def settled(self):
         with urllib.request.urlopen(f"{self.endpoint}/_fakeaws/settled") as answer:

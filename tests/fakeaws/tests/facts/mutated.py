@@ -57,23 +57,6 @@ def failures_end_runs():
     world.World.decide = decide
 
 
-def new_pipelines_run():
-    """AWS starts a run of each pipeline that is made."""
-    plain = world.World.client
-
-    def client(given, side, service, *region, **options):
-        made = plain(given, side, service, *region, **options)
-
-        def start(parsed, **_):
-            if "pipeline" in parsed:
-                made.start_pipeline_execution(name=parsed["pipeline"]["name"])
-
-        made.meta.events.register("after-call.codepipeline.CreatePipeline", start)
-        return made
-
-    world.World.client = client
-
-
 def masks_are_taken_for_secrets():
     rename = lambda declaration: declaration["stages"][2].update(name="Renamed")  # noqa: E731
     pipeline_facts.a_second_approval_beside = rename
@@ -84,7 +67,6 @@ MUTATIONS = {
     "boundaries-are-no-condition": boundaries_are_no_condition,
     "denials-give-little": denials_give_little,
     "failures-end-runs": failures_end_runs,
-    "new-pipelines-run": new_pipelines_run,
     "masks-are-taken-for-secrets": masks_are_taken_for_secrets,
     "updates-do-nothing": lambda: setattr(world.World, "update", lambda *_, **__: "accepted"),
     "functions-cannot-report": lambda: handler("silent"),

@@ -2,11 +2,12 @@
 
 use aws_sdk_codepipeline::{
     Client,
-    types::{PipelineExecutionStatus, StageExecutionStatus},
+    types::{PipelineExecutionStatus, StageExecutionStatus, TriggerType},
 };
 use fakeaws::FakeAws;
+use serde_json::json;
 
-use super::support::{AT, PIPELINE, client, get, start_with_pipeline};
+use super::support::{AT, PIPELINE, client, declaration, get, start_with_pipeline, typed};
 use crate::support::{TOOLS_ROOT, refusal};
 
 /// With executions that stay where they are until they are moved by hand.
@@ -46,6 +47,22 @@ fn put(aws: &FakeAws, id: Option<&str>, status: &str, stage: Option<&str>) -> St
 
 const RUNNING: PipelineExecutionStatus = PipelineExecutionStatus::InProgress;
 const DONE: Option<StageExecutionStatus> = Some(StageExecutionStatus::Succeeded);
+
+/// User Guide, "Start a pipeline in CodePipeline": "When a pipeline is created, a pipeline execution starts automatically.
+/// This is the `CreatePipeline` trigger type in the Execution history."
+#[tokio::test]
+async fn a_pipeline_that_is_made_starts_a_run() {
+    let aws = start_with_pipeline().await;
+    let client = client(&aws, TOOLS_ROOT);
+    let mut second = declaration();
+    second["name"] = json!("second");
+    client.create_pipeline().pipeline(typed(&second)).send().await.unwrap();
+    let listed = client.list_pipeline_executions().pipeline_name("second").send().await.unwrap();
+    let [first] = listed.pipeline_execution_summaries() else { panic!("{listed:?}") };
+    let trigger = first.trigger().unwrap();
+    assert_eq!(trigger.trigger_type(), Some(&TriggerType::CreatePipeline));
+    assert_eq!(trigger.trigger_detail(), Some("arn:aws:iam::111111111111:root"));
+}
 
 #[tokio::test]
 async fn a_started_execution_runs_until_it_is_changed() {
