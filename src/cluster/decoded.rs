@@ -15,7 +15,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use crate::api::annotation;
+use crate::api::{AwsAccount, annotation};
 
 /// The annotations that are kept.
 const READ: [&str; 3] =
@@ -34,6 +34,10 @@ pub struct Undecodable {
     pub metadata: ObjectMeta,
     /// The conditions of its status, as far as they are readable.
     pub conditions: Vec<Condition>,
+    /// The account id that its spec has, if it is an `AwsAccount`.
+    pub account_id: Option<String>,
+    /// The installation that its status names, and when that one looked last.
+    pub reported: (Option<String>, Option<Time>),
     /// What is wrong with it, without the values that it holds.
     pub error: String,
 }
@@ -80,7 +84,20 @@ impl Undecodable {
         Self {
             metadata: metadata(&object["metadata"]),
             conditions: conditions.into_iter().flatten().filter_map(|item| Condition::deserialize(item).ok()).collect(),
+            account_id: object.pointer("/spec/accountID").and_then(text),
+            reported: (read(&object["status"], "installationID"), read(&object["status"], "lastCheckedAt")),
             error: without_values(&error.to_string()),
+        }
+    }
+}
+
+impl Decoded<AwsAccount> {
+    /// The account id, of one that does not decode as well.
+    #[must_use]
+    pub fn account_id(&self) -> Option<&str> {
+        match &self.0 {
+            Ok(account) => Some(&account.spec.account_id),
+            Err(undecodable) => undecodable.account_id.as_deref(),
         }
     }
 }
@@ -223,7 +240,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::{AwsAccount, CrossAccountInvoke};
+    use crate::api::CrossAccountInvoke;
 
     fn invoke(name: &str) -> Value {
         json!({
@@ -335,6 +352,25 @@ mod tests {
             metadata.labels.as_ref().and_then(|labels| labels.get("team")).map(String::as_str),
             Some("payments")
         );
+    }
+
+    #[test]
+    fn of_an_account_that_does_not_decode_the_account_id_and_who_reports_it_are_known() {
+        let account = |spec: Value| {
+            json!({"metadata": {"name": "dev"}, "spec": spec,
+                "status": {"installationID": "prod", "lastCheckedAt": "2026-01-01T00:00:00Z"}})
+        };
+        let read = list::<AwsAccount>(&[
+            account(json!({"accountID": "222222222222"})),
+            account(json!({"accountID": "333333333333", "reads": "Later"})),
+            account(json!({"accountID": 7})),
+        ]);
+        let ids: Vec<Option<&str>> = read.iter().map(Decoded::account_id).collect();
+        assert_eq!(ids, [Some("222222222222"), Some("333333333333"), None]);
+        let undecodable = read[1].0.as_ref().unwrap_err();
+        assert!(undecodable.error.contains("Later"), "{undecodable}");
+        assert_eq!(undecodable.reported.0.as_deref(), Some("prod"));
+        assert!(undecodable.reported.1.is_some());
     }
 
     #[test]

@@ -63,6 +63,8 @@ mod tests {
             Decoded::<CrossAccountInvoke>(Err(super::super::Undecodable {
                 metadata: meta(deleted, None),
                 conditions: Vec::new(),
+                account_id: None,
+                reported: (None, None),
                 error: String::new(),
             }))
         };

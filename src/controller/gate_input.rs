@@ -8,7 +8,7 @@ use crate::domain::{
     ids::ObjectKey,
 };
 
-/// All accounts that decode, and the labels of the object's namespace.
+/// All accounts, and the labels of the object's namespace.
 #[must_use]
 pub fn gate_input(context: &Context, object: &ObjectKey) -> Input {
     of_caches(&context.caches, object)
@@ -20,7 +20,7 @@ pub fn with_accounts(context: &Context, accounts: Arc<[Account]>, object: &Objec
     Input { accounts, namespace_labels: context.caches.namespace_labels(&object.namespace) }
 }
 
-/// All accounts that decode.
+/// All accounts whose account id can be read.
 #[must_use]
 pub fn accounts(context: &Context) -> Arc<[Account]> {
     context.caches.gate_accounts()

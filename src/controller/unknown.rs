@@ -54,10 +54,12 @@ pub fn unknown(context: &Context, accounts: &[Account], account: &AccountId, rea
                       list and watch of crossaccountinvokes";
         return Some(cannot.to_owned());
     }
-    let grants: Vec<&Account> = accounts.iter().filter(|known| known.spec.account_id == account.as_str()).collect();
+    let accounts: Vec<&Account> = accounts.iter().filter(|known| known.id == account.as_str()).collect();
     let concerns = |namespace: &str| {
         let labels = context.caches.namespace_labels(namespace);
-        grants.iter().any(|account| gate::grants_anything(&account.spec, namespace, labels.as_ref()))
+        // One that cannot be read may grant something to any.
+        let grants = |spec| gate::grants_anything(spec, namespace, labels.as_ref());
+        accounts.iter().any(|account| account.spec.as_ref().map_or(true, grants))
     };
     if let Some(namespace) = context.caches.unlistable().into_iter().find(|namespace| concerns(namespace)) {
         tracing::warn!(%namespace, "nothing shared is removed in account {account} while this namespace cannot be listed");

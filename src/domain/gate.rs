@@ -21,8 +21,10 @@ use crate::api::{Allowance, AwsAccountSpec, Grant, Reason};
 pub struct Account {
     /// The object's name.
     pub name: String,
-    /// Its spec.
-    pub spec: AwsAccountSpec,
+    /// Its account id.
+    pub id: String,
+    /// Its spec, or why it cannot be read.
+    pub spec: Result<AwsAccountSpec, String>,
     /// Whether it is being deleted: it opens nothing new then.
     pub deleting: bool,
     /// Whether it carries this installation's in-use finalizer, without which it could go while something exists.
@@ -31,10 +33,19 @@ pub struct Account {
     pub created: Option<Timestamp>,
 }
 
+/// The one `AwsAccount` of an id.
+#[derive(Clone, Copy)]
+struct Sole<'a> {
+    name: &'a str,
+    spec: &'a AwsAccountSpec,
+    deleting: bool,
+    held: bool,
+}
+
 /// What the gate looks at.
 #[derive(Clone, Debug, Default)]
 pub struct Input {
-    /// All `AwsAccount`s that decode.
+    /// All `AwsAccount`s whose account id can be read.
     pub accounts: Arc<[Account]>,
     /// Labels of the object's namespace; `None` while they are not known, which no selector matches.
     pub namespace_labels: Option<BTreeMap<String, String>>,
@@ -44,7 +55,8 @@ pub struct Input {
 /// place there, to be kept so.
 ///
 /// # Errors
-/// `NotGranted` or `DuplicateAccount`; `Progressing` while an account is not held by this installation yet.
+/// `NotGranted`, `DuplicateAccount`, `InvalidSpec` where an account cannot be read; `Progressing` while an account is not held
+/// by this installation yet.
 pub fn gate(declared: &Declared, input: &Input, installation: &InstallationId) -> Result<Granted, Blocker> {
     let (tools, dev) = grants(declared, input)?;
     one_partition(declared, tools, dev)?;
@@ -88,8 +100,8 @@ pub fn gate(declared: &Declared, input: &Input, installation: &InstallationId) -
 }
 
 /// No role can be assumed across partitions, so all that is named for one object has to lie in one.
-fn one_partition(declared: &Declared, tools: &Account, dev: &Account) -> Result<(), Blocker> {
-    let of_account = |account: &Account, field: &str, arn: Option<&String>| {
+fn one_partition(declared: &Declared, tools: Sole<'_>, dev: Sole<'_>) -> Result<(), Blocker> {
+    let of_account = |account: Sole<'_>, field: &str, arn: Option<&String>| {
         let arn: Option<Arn> = arn.and_then(|arn| arn.parse().ok());
         arn.map(|arn| (format!("{field} of AwsAccount {}", account.name), arn.partition().to_owned()))
     };
@@ -120,7 +132,7 @@ pub fn is_granted(declared: &Declared, input: &Input) -> bool {
     grants(declared, input).is_ok()
 }
 
-fn grants<'a>(declared: &Declared, input: &'a Input) -> Result<(&'a Account, &'a Account), Blocker> {
+fn grants<'a>(declared: &Declared, input: &'a Input) -> Result<(Sole<'a>, Sole<'a>), Blocker> {
     let tools = sole(input, &declared.tools.account, "tools")?;
     let dev = sole(input, &declared.dev.account, "dev")?;
     tools_grant(declared, input, tools)?;
@@ -185,9 +197,12 @@ pub fn grants_anything(spec: &AwsAccountSpec, namespace: &str, labels: Option<&B
     spec.grants.iter().any(|grant| covers_namespace(grant, namespace, labels))
 }
 
-fn sole<'a>(input: &'a Input, id: &AccountId, role: &str) -> Result<&'a Account, Blocker> {
+fn sole<'a>(input: &'a Input, id: &AccountId, role: &str) -> Result<Sole<'a>, Blocker> {
     match same_account::counting(&input.accounts, id.as_str()).as_slice() {
-        [account] => Ok(account),
+        [account] => match &account.spec {
+            Ok(spec) => Ok(Sole { name: &account.name, spec, deleting: account.deleting, held: account.held }),
+            Err(why) => Err(unreadable(&account.name, id, why)),
+        },
         [] => Err(not_granted(format!(
             "no AwsAccount has accountID {id}, the {role} account; ask the platform team to create one that grants this namespace"
         ))),
@@ -195,7 +210,18 @@ fn sole<'a>(input: &'a Input, id: &AccountId, role: &str) -> Result<&'a Account,
     }
 }
 
-fn tools_grant(declared: &Declared, input: &Input, account: &Account) -> Result<(), Blocker> {
+/// What it grants is not known, so it opens nothing; what is in place stays.
+fn unreadable(name: &str, id: &AccountId, why: &str) -> Blocker {
+    Blocker {
+        reason: Reason::InvalidSpec,
+        message: format!(
+            "AwsAccount {name} (account {id}) cannot be read by this version of the controller: {why}; what is in place stays. \
+             Ask the platform team to correct it, or to run a version that reads it"
+        ),
+    }
+}
+
+fn tools_grant(declared: &Declared, input: &Input, account: Sole<'_>) -> Result<(), Blocker> {
     let grants = of_namespace(declared, input, account)?;
     let pipeline = declared.pipeline.as_str();
     let of_pipeline: Vec<&Grant> =
@@ -209,7 +235,7 @@ fn tools_grant(declared: &Declared, input: &Input, account: &Account) -> Result<
 
 /// Those of the grants that open a region.
 fn in_region<'a>(
-    account: &Account,
+    account: Sole<'_>,
     declared: &Declared,
     grants: Vec<&'a Grant>,
     region: &Region,
@@ -225,7 +251,7 @@ fn in_region<'a>(
     Ok(opening)
 }
 
-fn dev_grant(declared: &Declared, input: &Input, account: &Account) -> Result<(), Blocker> {
+fn dev_grant(declared: &Declared, input: &Input, account: Sole<'_>) -> Result<(), Blocker> {
     let grants = of_namespace(declared, input, account)?;
     let function = declared.function.as_str();
     let of_function: Vec<&Grant> =
@@ -252,7 +278,7 @@ fn dev_grant(declared: &Declared, input: &Input, account: &Account) -> Result<()
 }
 
 /// What the object asks for beyond the ordinary, and tags outside the allowed keys as a refusal.
-fn needed<'a>(declared: &'a Declared, account: &'a Account) -> impl Iterator<Item = Result<Allowance, Blocker>> + 'a {
+fn needed<'a>(declared: &'a Declared, account: Sole<'a>) -> impl Iterator<Item = Result<Allowance, Blocker>> + 'a {
     let root = (declared.trust == Trust::AccountRoot).then_some(Ok(Allowance::AccountRootTrust));
     let named = declared.role_is_named.then_some(Ok(Allowance::NamedRole));
     let roles = account.spec.invoke_roles.as_ref();
@@ -276,7 +302,7 @@ fn needed<'a>(declared: &'a Declared, account: &'a Account) -> impl Iterator<Ite
     imposed.or(stray).into_iter().chain(root).chain(named)
 }
 
-fn of_namespace<'a>(declared: &Declared, input: &Input, account: &'a Account) -> Result<Vec<&'a Grant>, Blocker> {
+fn of_namespace<'a>(declared: &Declared, input: &Input, account: Sole<'a>) -> Result<Vec<&'a Grant>, Blocker> {
     let namespace = &declared.key.namespace;
     let grants: Vec<&Grant> = account
         .spec
@@ -330,7 +356,7 @@ pub fn glob_matches(glob: &str, name: &str) -> bool {
 }
 
 fn missing<'a>(
-    account: &Account,
+    account: Sole<'_>,
     declared: &Declared,
     grants: &[&Grant],
     list: &str,
@@ -348,7 +374,7 @@ fn missing<'a>(
     ))
 }
 
-fn not_allowed(account: &Account, grants: &[&Grant], allowance: Allowance) -> Blocker {
+fn not_allowed(account: Sole<'_>, grants: &[&Grant], allowance: Allowance) -> Blocker {
     let (what, field) = match allowance {
         Allowance::AccountRootTrust => ("AccountRootTrust", "spec.invokeRole.trust: AccountRoot"),
         Allowance::NamedRole => ("NamedRole", "spec.invokeRole.name"),
@@ -371,17 +397,17 @@ pub fn not_granted(message: String) -> Blocker {
     Blocker { reason: Reason::NotGranted, message }
 }
 
-fn access(account: &Account) -> Result<Access, Blocker> {
+fn access(account: Sole<'_>) -> Result<Access, Blocker> {
     let role = account.spec.role_arn.as_ref().map(|arn| parse(account, "spec.roleARN", arn)).transpose()?;
     Ok(Access {
         account: parse(account, "spec.accountID", &account.spec.account_id)?,
-        object: account.name.clone(),
+        object: account.name.to_owned(),
         role,
         external_id: account.spec.external_id.clone(),
     })
 }
 
-fn path_of(account: &Account, installation: &InstallationId) -> Result<RolePath, Blocker> {
+fn path_of(account: Sole<'_>, installation: &InstallationId) -> Result<RolePath, Blocker> {
     let path = account.spec.invoke_roles.as_ref().and_then(|roles| roles.path.as_ref());
     path.map_or_else(
         || Ok(names::default_role_path(installation)),
@@ -390,7 +416,7 @@ fn path_of(account: &Account, installation: &InstallationId) -> Result<RolePath,
 }
 
 fn parse<T: std::str::FromStr<Err = super::ids::InvalidId>>(
-    account: &Account,
+    account: Sole<'_>,
     field: &str,
     value: &str,
 ) -> Result<T, Blocker> {

@@ -135,7 +135,7 @@ pub(crate) async fn give_narrow_rights(scenario: &Scenario<'_>) -> Result<()> {
     let cluster = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
     "metadata": {"name": own}, "rules": [
         {"apiGroups": ["crossinvoke.dev"], "resources": ["awsaccounts"], "verbs": ["list", "watch", "patch"]},
-        {"apiGroups": ["crossinvoke.dev"], "resources": ["awsaccounts/status"], "verbs": ["update"]},
+        {"apiGroups": ["crossinvoke.dev"], "resources": ["awsaccounts/status"], "verbs": ["update", "patch"]},
         {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]},
         {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": ["get"]},
         {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},

@@ -27,13 +27,14 @@ pub(super) fn naming(context: &Context, spec: &AwsAccountSpec) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// The objects that may have something in an account.
-pub(super) fn holding(context: &Context, spec: &AwsAccountSpec) -> Vec<String> {
-    let account = spec.account_id.as_str();
+/// The objects that may have something in an account; its `AwsAccount` may not decode.
+pub(super) fn holding(context: &Context, account: &str, spec: Option<&AwsAccountSpec>) -> Vec<String> {
     let accounts = gate_input::accounts(context);
     let holding = context.caches.naming(account).into_iter().filter_map(|key| {
         let object = context.caches.object(&key)?;
         match holds(context, &accounts, &object, account)? {
+            // Of one that cannot be read nobody knows what it grants.
+            Hold::Says if spec.is_none() => Some(key.to_string()),
             Hold::Uses => Some(key.to_string()),
             Hold::Says => Some(format!("{key} (granted nothing here; only its status says that it has something)")),
         }
@@ -41,7 +42,8 @@ pub(super) fn holding(context: &Context, spec: &AwsAccountSpec) -> Vec<String> {
     let mut holding: Vec<String> = holding.collect();
     // What is in a namespace that cannot be listed may have something in an account that it is granted.
     let unlistable = context.caches.unlistable().into_iter().filter(|namespace| {
-        gate::grants_anything(spec, namespace, context.caches.namespace_labels(namespace).as_ref())
+        let labels = context.caches.namespace_labels(namespace);
+        spec.is_none_or(|spec| gate::grants_anything(spec, namespace, labels.as_ref()))
     });
     holding.extend(unlistable.map(|namespace| format!("{namespace}/* (the namespace cannot be listed or watched)")));
     if context.caches.all_unlistable() {

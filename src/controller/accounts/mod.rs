@@ -2,6 +2,8 @@
 
 mod entering;
 mod holding;
+mod leaving;
+mod unreadable;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,21 +19,22 @@ use tracing::Instrument;
 use self::{
     entering::{enter, session_key},
     holding::{holding, naming},
+    leaving::{leave, takes_over},
 };
 use super::{
     bulk_reads,
     caches::GuardedAccount,
     context::Context,
-    events, gate_input,
+    events,
     reconcile::{Error, backoff, conflict},
 };
 use crate::{
     api::{AwsAccount, AwsAccountStatus, BulkReadsReason, GrantsReason, Reason, ReasonClass, annotation},
-    cluster::{Decoded, kind},
+    cluster::{Decoded, Undecodable},
     domain::{
         account_status::{self, Beside, Candidate},
         conditions::{self, Look},
-        gate, grants, retry, same_account,
+        gate, grants, retry,
     },
 };
 
@@ -64,14 +67,11 @@ pub fn on_error(account: Arc<GuardedAccount>, error: &Error, context: Arc<Contex
     backoff(&context, account.uid().as_deref().unwrap_or_default())
 }
 
-async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Error> {
+async fn once(guarded: &GuardedAccount, context: &Context) -> Result<Action, Error> {
     context.caches.synced().await;
-    let account = match &account.0 {
+    let account = match &guarded.0 {
         Ok(account) => account,
-        Err(invalid) => {
-            tracing::warn!(error = %invalid.error, "this AwsAccount does not decode and opens nothing");
-            return Ok(Action::await_change());
-        }
+        Err(invalid) => return unreadable::reconcile(guarded, invalid, context).await,
     };
     let finalizer = account_status::in_use_finalizer(context.settings.installation.as_str());
     let held = account.finalizers().contains(&finalizer);
@@ -80,13 +80,14 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
         || takes_over(account, context);
     // One that grants nothing is not held, and is the business of who watches all namespaces.
     let looked_at = ours || context.caches.watches_everything();
-    let left = !ours && held && holding(context, &account.spec).is_empty();
+    let left = !ours && held && holding(context, &account.spec.account_id, Some(&account.spec)).is_empty();
     if account.metadata.deletion_timestamp.is_some() || !looked_at || left {
-        return leave(account, context, &finalizer, held).await;
+        return leave(guarded, context, &finalizer, held).await;
     }
     let (mut current, uid) = (account.clone(), account.uid().unwrap_or_default());
     if ours && !held {
-        current = set_finalizers(account, context, |finalizers| finalizers.push(finalizer)).await?;
+        current =
+            set_finalizers(account, context, |finalizers| finalizers.push(finalizer)).await?.0.map_err(undecodable)?;
     }
     let Some(reason) = look(&mut current, context).await? else {
         return Ok(conflict(context, &uid));
@@ -116,7 +117,7 @@ async fn once(account: &GuardedAccount, context: &Context) -> Result<Action, Err
 /// newer account is on its way to us.
 async fn look(current: &mut AwsAccount, context: &Context) -> Result<Option<Reason>, Error> {
     let is_new = current.status.as_ref().is_none_or(|status| status.conditions.is_empty());
-    if is_new && reports(current, context, false) {
+    if is_new && reports(current, current.status.as_ref(), context, false) {
         // Without conditions kstatus would take the account for finished.
         let first = (Reason::Progressing, "the account is being entered for the first time");
         let status = next_status(current, context, first, 0, None);
@@ -129,7 +130,7 @@ async fn look(current: &mut AwsAccount, context: &Context) -> Result<Option<Reas
     let read_before = account_status::bulk_reads(current.status.as_ref());
     let (status, reason, message) = status(current, context).await;
     let looked = context.memory.last_look(&uid).or_else(|| status.last_checked_at.as_ref().map(|at| at.0));
-    if !reports(current, context, reason == Reason::Converged) {
+    if !reports(current, current.status.as_ref(), context, reason == Reason::Converged) {
         context.metrics.account(&name, reason, looked);
         let (granting, _) = grants::matched(&current.spec, &context.caches.namespaces());
         context.metrics.granting_nothing(&name, granting == GrantsReason::GrantsNothing);
@@ -145,14 +146,14 @@ async fn look(current: &mut AwsAccount, context: &Context) -> Result<Option<Reas
     Ok(Some(reason))
 }
 
-fn reports(account: &AwsAccount, context: &Context, entered: bool) -> bool {
+fn reports(account: &impl ResourceExt, status: Option<&AwsAccountStatus>, context: &Context, entered: bool) -> bool {
     let candidate = Candidate {
         installation: &context.settings.installation,
         watches_everything: context.caches.watches_everything(),
         entered,
         now: Context::now(),
     };
-    account_status::reports(&candidate, account.finalizers(), account.status.as_ref())
+    account_status::reports(&candidate, account.finalizers(), status)
 }
 
 /// Another installation reports the account. That this one cannot enter it is still reported, once.
@@ -166,108 +167,22 @@ async fn tell_unreported(account: &AwsAccount, context: &Context, reason: Reason
     }
 }
 
+fn undecodable(error: Undecodable) -> Error {
+    Error::Undecodable(Box::new(error))
+}
+
 /// Replaces the status on the resource version that was read; false when a newer one is on its way to us.
 async fn write(account: &mut AwsAccount, context: &Context, status: AwsAccountStatus) -> Result<bool, Error> {
     let api: Api<GuardedAccount> = Api::all(context.client.clone());
     account.status = Some(status);
     match api.replace_subresource("status", &account.name_any(), &PostParams::default(), account).await {
         Ok(Decoded(written)) => {
-            *account = written.map_err(|error| Error::Undecodable(Box::new(error)))?;
+            *account = written.map_err(undecodable)?;
             Ok(true)
         }
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
         Err(error) => Err(Error::Kubernetes(Box::new(error))),
     }
-}
-
-/// An account that goes, or that is no longer this installation's business, is let go once nothing of it is in use.
-async fn leave(account: &AwsAccount, context: &Context, finalizer: &str, held: bool) -> Result<Action, Error> {
-    if !held {
-        context.metrics.forget_account(&account.name_any());
-        return Ok(Action::await_change());
-    }
-    let uid = account.uid().unwrap_or_default();
-    if account.metadata.deletion_timestamp.is_some() && stays_for_its_kind(account, context, finalizer).await? {
-        return Ok(Action::requeue(UNTIL_RELEASED));
-    }
-    let accounts = gate_input::accounts(context);
-    let goes = account.metadata.deletion_timestamp.is_some();
-    let successor = same_account::successor(&accounts, &account.spec.account_id, &account.name_any()).filter(|_| goes);
-    let holding = if successor.is_some() { Vec::new() } else { holding(context, &account.spec) };
-    if holding.is_empty() {
-        if let Some(successor) = successor {
-            tracing::info!("this AwsAccount goes, and {} stands in for it", successor.name);
-        }
-        set_finalizers(account, context, |finalizers| finalizers.retain(|name| name != finalizer)).await?;
-        if let Some(key) = session_key(account) {
-            context.aws.forget(&key).await;
-        }
-        return Ok(Action::await_change());
-    }
-    if goes {
-        let note = format!("Deletion waits: still used by CrossAccountInvoke {}; delete them first", named(&holding));
-        if context.memory.is_untold(&uid, "InUse") {
-            tracing::info!("{note}");
-            publish(account, context, ("InUse", "Delete"), note).await;
-        }
-    }
-    Ok(Action::requeue(UNTIL_RELEASED))
-}
-
-/// Whether an account that grants nothing here is held all the same: another one of its id goes, and without either nobody
-/// could remove what is in AWS.
-fn takes_over(account: &AwsAccount, context: &Context) -> bool {
-    if account.metadata.deletion_timestamp.is_some() {
-        return false;
-    }
-    let accounts = gate_input::accounts(context);
-    same_account::to_be_succeeded(&accounts, &account.spec.account_id)
-        .any(|going| !holding(context, &going.spec).is_empty())
-}
-
-/// Whether an account that is being deleted stays because its kind goes, or because that cannot be told.
-async fn stays_for_its_kind(account: &AwsAccount, context: &Context, finalizer: &str) -> Result<bool, Error> {
-    let name = kind::name_of::<AwsAccount>();
-    let (what, note) = match kind::going_unconfirmed::<AwsAccount>(&context.client).await {
-        Ok(since) if kind::takes_along(since, account) => (
-            "KindGoes",
-            format!(
-                "this AwsAccount is being deleted because its kind {name} is, and stays. To let it go: kubectl annotate crd {name} \
-                 {}=true. To keep its grants: save it (kubectl get awsaccounts -o yaml), take off the finalizer {finalizer}, and \
-                 when the kind is gone install it and apply the AwsAccount again",
-                annotation::CONFIRM_REMOVAL
-            ),
-        ),
-        Ok(_) => return Ok(false),
-        Err(kube::Error::Api(status)) if status.code == 403 => (
-            "KindUnknown",
-            format!(
-                "the controller may not get the CustomResourceDefinition {name}, so it is not known whether this AwsAccount goes \
-                 because its kind goes, and it stays; grant it get on that customresourcedefinition, as the chart does"
-            ),
-        ),
-        Err(error) => return Err(Error::Kubernetes(Box::new(error))),
-    };
-    if context.memory.is_untold(&account.uid().unwrap_or_default(), what) {
-        tracing::warn!("{note}");
-        publish(account, context, ("DeletionBlocked", "Delete"), note).await;
-    }
-    Ok(true)
-}
-
-/// As many names as fit an event, and how many more there are.
-fn named(objects: &[String]) -> String {
-    let mut length = 0;
-    let shown = objects.iter().take_while(|name| {
-        length += name.len() + 2;
-        length <= NAMES_MAX
-    });
-    let shown: Vec<&str> = shown.map(String::as_str).collect();
-    let more = match objects.len() - shown.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    shown.join(", ") + &more
 }
 
 /// Tells once that the grants reach nobody, or name what does not exist; the gauge follows.
@@ -292,22 +207,27 @@ async fn tell_of_bulk_reads(account: &AwsAccount, context: &Context, before: Opt
     publish(account, context, ("BulkReadsDenied", "Read"), message).await;
 }
 
-async fn publish(account: &AwsAccount, context: &Context, (reason, action): (&str, &str), note: String) {
+async fn publish(
+    account: &impl Resource<DynamicType = ()>,
+    context: &Context,
+    (reason, action): (&str, &str),
+    note: String,
+) {
     // Not aggregated: a later event of the same reason would be told in the words of the first.
     events::publish_about(context, &account.object_ref(&()), EventType::Warning, reason, action, note).await;
 }
 
 async fn set_finalizers(
-    account: &AwsAccount,
+    account: &(impl Resource<DynamicType = ()> + Sync),
     context: &Context,
     change: impl FnOnce(&mut Vec<String>),
-) -> Result<AwsAccount, Error> {
+) -> Result<GuardedAccount, Error> {
     let mut finalizers = account.finalizers().to_vec();
     change(&mut finalizers);
     let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": account.resource_version()}});
     let api: Api<GuardedAccount> = Api::all(context.client.clone());
     let patched = api.patch(&account.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await;
-    patched.map_err(|error| Error::Kubernetes(Box::new(error)))?.0.map_err(|error| Error::Undecodable(Box::new(error)))
+    patched.map_err(|error| Error::Kubernetes(Box::new(error)))
 }
 
 /// For how long the last look at the account still holds.
@@ -385,18 +305,4 @@ fn next_status(
             bulk_reads: bulk_reads.as_ref().map(|(reason, message)| (*reason, message.as_str())),
         },
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_names_as_many_objects_as_it_can_hold() {
-        let objects: Vec<String> = (0..20).map(|n| format!("payments/{}{n:02}", "o".repeat(89))).collect();
-        let text = named(&objects);
-        assert!(text.len() < 900 && text.ends_with("and 13 more"), "{text}");
-        assert_eq!(named(&objects[..2]), format!("{}, {}", objects[0], objects[1]));
-        assert_eq!(named(&["n".repeat(1000)]), " and 1 more");
-    }
 }

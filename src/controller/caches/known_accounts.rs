@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, MutexGuard, PoisonError},
 };
 
-use kube::{ResourceExt, runtime::reflector::Store};
+use kube::{Resource, ResourceExt, runtime::reflector::Store};
 
 use super::{Caches, GuardedAccount};
 use crate::domain::{account_status, gate::Account, ids::InstallationId};
@@ -13,7 +13,7 @@ use crate::domain::{account_status, gate::Account, ids::InstallationId};
 /// What is known of them, kept right with each event.
 #[derive(Debug, Default)]
 pub(super) struct KnownAccounts {
-    /// The account id by name; none for one that does not decode.
+    /// The account id by name; none for one of which it cannot be read.
     ids: BTreeMap<String, Option<String>>,
     names: HashMap<String, BTreeSet<String>>,
     /// Made anew when it is asked for after a change.
@@ -25,7 +25,7 @@ impl KnownAccounts {
     pub(super) fn put(&mut self, account: &GuardedAccount) {
         let name = account.name_any();
         self.remove(&name);
-        let id = account.0.as_ref().ok().map(|account| account.spec.account_id.clone());
+        let id = account.account_id().map(str::to_owned);
         if let Some(id) = &id {
             self.names.entry(id.clone()).or_default().insert(name.clone());
         }
@@ -64,7 +64,7 @@ impl KnownAccounts {
         self.ids.keys().map(String::as_str)
     }
 
-    /// All that decode, as the gate looks at them.
+    /// All whose account id can be read, as the gate looks at them.
     pub(super) fn for_gate(&mut self, store: &Store<GuardedAccount>, installation: &InstallationId) -> Arc<[Account]> {
         self.for_gate.get_or_insert_with(|| accounts_in(store, installation)).clone()
     }
@@ -73,12 +73,13 @@ impl KnownAccounts {
 fn accounts_in(store: &Store<GuardedAccount>, installation: &InstallationId) -> Arc<[Account]> {
     let finalizer = account_status::in_use_finalizer(installation.as_str());
     let accounts = store.state();
-    let accounts = accounts.iter().filter_map(|account| account.0.as_ref().ok());
+    let accounts = accounts.iter().filter_map(|account| Some((account.account_id()?, account)));
     accounts
-        .map(|account| Account {
+        .map(|(id, account)| Account {
             name: account.name_any(),
-            spec: account.spec.clone(),
-            deleting: account.metadata.deletion_timestamp.is_some(),
+            id: id.to_owned(),
+            spec: account.0.as_ref().map(|account| account.spec.clone()).map_err(|invalid| invalid.error.clone()),
+            deleting: account.meta().deletion_timestamp.is_some(),
             held: account.finalizers().contains(&finalizer),
             created: account.creation_timestamp().map(|created| created.0),
         })

@@ -222,7 +222,7 @@ impl Caches {
     /// Reconciles the `AwsAccount`s of this account.
     pub fn look_at_account(&self, account: &AccountId) {
         for other in self.accounts() {
-            if other.0.as_ref().is_ok_and(|other| other.spec.account_id == account.as_str()) {
+            if other.account_id() == Some(account.as_str()) {
                 self.triggers.account(&other.name_any());
             }
         }
@@ -239,7 +239,7 @@ impl Caches {
         self.known_accounts().with(id)
     }
 
-    /// What the gate looks at: all accounts that decode.
+    /// What the gate looks at: all accounts whose account id can be read.
     #[must_use]
     pub fn gate_accounts(&self) -> Arc<[Account]> {
         self.known_accounts().for_gate(&self.accounts, &self.installation)

@@ -67,9 +67,9 @@ impl Caches {
                     seen.remove(&object.name_any());
                 }
                 if (changed || gone)
-                    && let Ok(account) = &object.0
+                    && let Some(id) = object.account_id()
                 {
-                    caches.account_changed(&account.spec.account_id);
+                    caches.account_changed(id);
                 }
                 future::ok((changed && !gone).then_some(object))
             })

@@ -10,7 +10,8 @@ fn asked(tools: &Value, dev: &Value, spec: &Value) -> (Declared, Input) {
         merge(&mut account, change);
         Account {
             name: name.to_owned(),
-            spec: serde_json::from_value(account).unwrap(),
+            id: account["accountID"].as_str().unwrap().to_owned(),
+            spec: Ok(serde_json::from_value(account).unwrap()),
             deleting: false,
             held: true,
             created: None,
@@ -241,4 +242,33 @@ fn an_account_that_is_being_deleted_opens_what_is_in_place_as_long_as_it_is_held
             (found, expected) => assert_eq!(found, expected.map(|name| name.map(said)), "{deleting:?} {held}"),
         }
     }
+}
+
+#[test]
+fn an_account_that_cannot_be_read_is_named_and_opens_nothing() {
+    let (declared, mut input) = asked(&json!({}), &json!({}), &json!({}));
+    let mut accounts = input.accounts.to_vec();
+    accounts[1].spec = Err("unknown variant `Later`".to_owned());
+    let mut again = accounts[1].clone();
+    input.accounts = accounts.clone().into();
+    let id = declared.dev.account.clone();
+    for refused in [
+        gate(&declared, &input, &installation()).unwrap_err(),
+        access_for_removal(&declared, &input, &installation()).unwrap_err(),
+        way_into(&input, &id).unwrap_err(),
+    ] {
+        assert_eq!(refused.reason, Reason::InvalidSpec);
+        for part in ["AwsAccount dev (account 222222222222) cannot be read", "unknown variant `Later`"] {
+            assert!(refused.message.contains(part), "{part:?} is not in {}", refused.message);
+        }
+    }
+    assert!(!is_granted(&declared, &input));
+    // A second one of its id does not open the account in its place.
+    "again".clone_into(&mut again.name);
+    let read = asked(&json!({}), &json!({}), &json!({})).1.accounts[1].spec.clone();
+    again.spec = read;
+    accounts.push(again);
+    input.accounts = accounts.into();
+    let refused = gate(&declared, &input, &installation()).unwrap_err();
+    assert_eq!(refused.reason, Reason::DuplicateAccount);
 }
