@@ -14,7 +14,10 @@ use super::{
     reader::{Readers, Sent, Thing, Writing},
     session::Clients,
 };
-use crate::domain::ids::{Arn, Region, RoleName, RolePath};
+use crate::{
+    domain::ids::{Arn, Region, RoleName, RolePath},
+    engine::role::{Permit, Write},
+};
 
 /// A role as IAM describes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -270,6 +273,18 @@ impl Iam {
         let request =
             self.writing.update_assume_role_policy().role_name(role.as_str()).policy_document(trust.to_string());
         send!(call, turn, request).map(drop)
+    }
+
+    /// Writes or deletes a policy that objects share, with one attempt. One that is gone already is success.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub async fn write_shared_policy(&self, turn: Turn, permit: Permit) -> Result<(), AwsError> {
+        let Write { role, policy, document } = permit.into_write();
+        match document {
+            Some(document) => self.put_role_policy(&turn, &role.name, &policy, &document).await,
+            None => self.delete_role_policy(&turn, &role.name, &policy).await.map(drop),
+        }
     }
 
     /// Writes an inline policy, whether or not it exists.

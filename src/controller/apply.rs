@@ -7,84 +7,97 @@ use super::{
     events::Deed,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
-    sessions::Writes,
+    role_writer,
+    sessions::{Sessions, Writes},
 };
 use crate::{
     api::Reason,
-    aws::{AwsError, AwsErrorKind, Iam, NewRole, Turn},
+    aws::{AwsError, Iam, NewRole, Turn},
     domain::{
-        ids::{RoleId, RoleName},
-        inventory::Part,
-        observed::Resource,
-        plan::{self, Change, Situation, Step},
-        policy,
+        ids::RoleName,
+        observed::{Observed, Resource},
+        plan::{self, Change, Phase, Situation, Step},
     },
 };
 
-/// Takes the IAM steps in their order and remembers each one that AWS has applied, or may have.
+/// Takes the IAM steps in their order and remembers each one that AWS has applied, or may have. What objects share is claimed.
 ///
 /// # Errors
 /// The first step that AWS refused, or whose answer was lost, or before which object or grants changed; it and the steps
 /// after it were not taken.
-pub async fn iam(pass: &mut Pass<'_>, writes: &Writes, situation: &Situation<'_>, steps: &[Step]) -> Result<(), Halt> {
-    for step in steps {
-        held(pass.context, step)?;
-        let iam = client(writes, situation, &step.resource);
-        // Before the last look, since it may be waited for.
-        let turn = iam.turn().await;
-        current::still_holds(pass, situation)?;
-        tracing::info!(resource = %step.resource, change = %summary(&step.change), "writing");
-        if matches!(step.resource, Resource::Pipeline { .. }) {
-            continue;
+pub async fn iam(
+    pass: &mut Pass<'_>,
+    sessions: &Sessions,
+    (situation, observed): (&Situation<'_>, &Observed),
+    steps: &[Step],
+) -> Result<(), Halt> {
+    let mut left = steps;
+    while let Some((step, after)) = left.split_first() {
+        let together = shared_together(left);
+        if together.is_empty() {
+            own(pass, &sessions.writes, situation, step).await?;
+            left = after;
+        } else {
+            current::still_holds(pass, situation)?;
+            role_writer::write(pass, sessions, (situation, observed), together).await?;
+            left = &left[together.len()..];
         }
-        let memory = &pass.context.memory;
-        let (before, after) = (step.before.clone(), step.after.clone());
-        let earlier = memory.own_writes(|writes| writes.note_sent(&step.resource, before, after, Context::now()));
-        let unsettled = memory.sending(&pass.uid, Context::now());
-        let written = match &step.resource {
-            Resource::InvokeRole { role, .. } => role_step(iam, &turn, role, &step.change).await,
-            Resource::RolePolicy { role, policy, .. } => policy_step(iam, &turn, role, policy, &step.change).await,
-            Resource::AttachedPolicy { role, policy, .. } => {
-                iam.detach_role_policy(&turn, role, policy).await.map(drop)
-            }
-            Resource::Pipeline { .. } => Ok(()),
-        };
-        drop(turn);
-        let written =
-            written.map_err(|error| AwsError { also_missing: plan::lacks_boundary(situation, step), ..error });
-        note_refused_size(pass, step, written.as_ref().err());
-        match &written {
-            Err(error) if !error.outcome_unknown => {
-                memory.own_writes(|writes| writes.take_back(&step.resource, earlier));
-            }
-            Err(error) if !error.is_unanswered() => memory.own_writes(|writes| writes.note_fault(&step.resource)),
-            _ => {}
-        }
-        if !written.as_ref().is_err_and(AwsError::is_unanswered) {
-            memory.sent(&pass.uid, unsettled);
-        }
-        if removal_was_refused(pass, step, written)? {
-            continue;
-        }
-        // A new change of ours starts the waiting for its spreading anew.
-        pass.context.memory.attempts(&pass.uid, |attempts| attempts.propagation = 0);
-        pass.deeds.push((Deed::of(step, false), step.resource.to_string()));
-        pass.context.memory.own_writes(|writes| {
-            writes.note_write(&step.resource, step.before.clone(), step.after.clone(), Context::now());
-        });
     }
     Ok(())
 }
 
-/// What does not fit beside the other inline policies of a pipeline role: whoever is in place there does without it.
-fn note_refused_size(pass: &Pass<'_>, step: &Step, error: Option<&AwsError>) {
-    let is_too_large = error.is_some_and(|error| error.kind == AwsErrorKind::PolicySizeExceeded);
-    if let (Resource::RolePolicy { account, role, .. }, Change::PutPolicy(document), true) =
-        (&step.resource, &step.change, is_too_large && step.part == Part::AssumePolicy)
-    {
-        let holder = RoleId { account: account.clone(), name: role.clone() };
-        pass.context.memory.note_refused_size(&holder, policy::size(document), Context::now());
+/// The first steps, as far as objects share what they are about and it may be written at one time: what is added in any
+/// order, what is removed one kind after the other.
+fn shared_together(steps: &[Step]) -> &[Step] {
+    let Some(first) = steps.first() else { return steps };
+    let goes_along =
+        |step: &&Step| role_writer::place(step).is_some() && (first.phase == Phase::Access || step.part == first.part);
+    &steps[..steps.iter().take_while(goes_along).count()]
+}
+
+/// Takes one step on something of the object's own.
+async fn own(pass: &mut Pass<'_>, writes: &Writes, situation: &Situation<'_>, step: &Step) -> Result<(), Halt> {
+    held(pass.context, step)?;
+    let iam = &writes.dev_iam;
+    // Before the last look, since it may be waited for.
+    let turn = iam.turn().await;
+    current::still_holds(pass, situation)?;
+    tracing::info!(resource = %step.resource, change = %summary(&step.change), "writing");
+    if matches!(step.resource, Resource::Pipeline { .. }) {
+        return Ok(());
     }
+    let memory = &pass.context.memory;
+    let (before, after) = (step.before.clone(), step.after.clone());
+    let earlier = memory.own_writes(|writes| writes.note_sent(&step.resource, before, after, Context::now()));
+    let unsettled = memory.sending(&pass.uid, Context::now());
+    let written = match &step.resource {
+        Resource::InvokeRole { role, .. } => role_step(iam, &turn, role, &step.change).await,
+        Resource::RolePolicy { role, policy, .. } => policy_step(iam, &turn, role, policy, &step.change).await,
+        Resource::AttachedPolicy { role, policy, .. } => iam.detach_role_policy(&turn, role, policy).await.map(drop),
+        Resource::Pipeline { .. } => Ok(()),
+    };
+    drop(turn);
+    let written = written.map_err(|error| AwsError { also_missing: plan::lacks_boundary(situation, step), ..error });
+    match &written {
+        Err(error) if !error.outcome_unknown => {
+            memory.own_writes(|writes| writes.take_back(&step.resource, earlier));
+        }
+        Err(error) if !error.is_unanswered() => memory.own_writes(|writes| writes.note_fault(&step.resource)),
+        _ => {}
+    }
+    if !written.as_ref().is_err_and(AwsError::is_unanswered) {
+        memory.sent(&pass.uid, unsettled);
+    }
+    if removal_was_refused(pass, step, written)? {
+        return Ok(());
+    }
+    // A new change of ours starts the waiting for its spreading anew.
+    pass.context.memory.attempts(&pass.uid, |attempts| attempts.propagation = 0);
+    pass.deeds.push((Deed::of(step, false), step.resource.to_string()));
+    pass.context.memory.own_writes(|writes| {
+        writes.note_write(&step.resource, step.before.clone(), step.after.clone(), Context::now());
+    });
+    Ok(())
 }
 
 /// A write whose answer was lost may be applied after somebody else's, and undo it. It is waited for, and nothing is held
@@ -120,14 +133,6 @@ fn removal_was_refused(pass: &mut Pass<'_>, step: &Step, written: Result<(), Aws
             Ok(true)
         }
         Err(error) => Err(error),
-    }
-}
-
-/// IAM of the account that a thing is in.
-fn client<'w>(writes: &'w Writes, situation: &Situation<'_>, resource: &Resource) -> &'w Iam {
-    match resource {
-        Resource::RolePolicy { account, .. } if *account == situation.declared.tools.account => &writes.tools_iam,
-        _ => &writes.dev_iam,
     }
 }
 

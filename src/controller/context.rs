@@ -5,11 +5,14 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use kube::Client;
 
-use super::{caches::Caches, locks::Locks, memory::Memory, slots::Slots};
+use super::{caches::Caches, memory::Memory, slots::Slots};
 use crate::{
     aws::{Aws, SessionKey},
     domain::{ids::InstallationId, retry::Delays, spec::Access},
-    shell::pipelines::{Pipelines, Times},
+    shell::{
+        pipelines::{Pipelines, Times},
+        roles::Roles,
+    },
     telemetry::metrics::Metrics,
 };
 
@@ -59,14 +62,14 @@ pub struct Context {
     pub caches: Arc<Caches>,
     /// What this process remembers.
     pub memory: Arc<Memory>,
-    /// Locks of what is shared.
-    pub locks: Locks,
     /// Options.
     pub settings: Settings,
     /// Counters and gauges.
     pub metrics: Arc<Metrics>,
     /// The pipelines, each written by one worker for all objects.
     pub pipelines: Arc<Pipelines>,
+    /// The roles with policies that objects share, each written by one worker for all objects.
+    pub roles: Arc<Roles>,
     /// Places for objects that are reconciled at a time.
     pub slots: Slots,
     /// When the process started: what was recorded earlier was written by another one.

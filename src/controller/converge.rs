@@ -8,13 +8,12 @@ use super::{
     entered::Entered,
     events::Deed,
     evidence,
-    locks::{Held, Locks},
     observe::{self, Purpose, Untouched},
     others,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
     pipeline_writer::{self, Edit},
-    record, role_changes,
+    record, role_changes, role_writer,
     sessions::{Reads, Sessions},
     unknown,
 };
@@ -28,6 +27,7 @@ use crate::{
         names,
         observed::{Observed, Resource},
         plan::{self, Change, Others, Phase, PipelineGoal, Plan, Situation, Step},
+        role_claims::Facet,
     },
 };
 
@@ -69,7 +69,7 @@ async fn look(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     if let Err(blockers) = plan::resolve(&situation, &observed) {
         return Ok(first(blockers));
     }
-    let callback = observe::callbacks(context, reads, &situation, &mut observed).await?;
+    observe::callbacks(context, reads, &situation, &mut observed).await?;
     let mut needed = BTreeSet::new();
     if !nothing_is_left_over(&situation, &observed) {
         pass.rests_on_its_own_reads()?;
@@ -77,17 +77,9 @@ async fn look(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
         evidence::of_callbacks(context, reads, (&situation, &pass.uid), &observed, &mut others).await?;
         needed = others.callback;
     }
-    let assume = observe::assumes(context, reads, &situation, &mut observed, Purpose::Converge).await?;
+    observe::assumes(context, reads, &situation, &mut observed, Purpose::Converge).await?;
     pass.saw_everything();
-    phases(pass, &entered.sessions, &situation, observed, Locked { _callback: callback, assume, needed }).await
-}
-
-/// The shared policies that are locked, and what is known of them beside what is read.
-struct Locked {
-    _callback: Held,
-    assume: Held,
-    /// Execution roles whose callback policy is needed by roles that no object asks for.
-    needed: BTreeSet<RoleId>,
+    phases(pass, &entered.sessions, &situation, observed, &needed).await
 }
 
 /// Whether the inventory holds nothing but what is declared: then no callback policy can be due for release.
@@ -109,12 +101,12 @@ async fn phases(
     sessions: &Sessions,
     situation: &Situation<'_>,
     mut observed: Observed,
-    locked: Locked,
+    needed: &BTreeSet<RoleId>,
 ) -> Result<Verdict, Halt> {
     let context = pass.context;
-    let mut others = gather(pass, &sessions.reads, situation, &observed, &locked).await;
-    let mut locked = Some(locked);
-    let mut done: Vec<(Phase, bool)> = Vec::new();
+    let mut others = gather(pass, &sessions.reads, situation, &observed, needed).await;
+    let mut is_fresh = true;
+    let mut done: Vec<Phase> = Vec::new();
     loop {
         let staying = pass.staying(situation, &observed);
         let situation = &Situation { staying: &staying, others: &others, ..*situation };
@@ -147,7 +139,6 @@ async fn phases(
             if let Some(desired) = plan::converged_inventory(situation, &observed) {
                 context.memory.settle(&pass.uid, &desired);
                 pass.inventory = kept_times(&pass.inventory, desired);
-                // Under the locks: whoever waits for them must not find what has just been released.
                 context.memory.claim(&pass.uid, &pass.inventory);
             }
             pass.facts.kept_for(plan::users_of_old_roles(situation, &observed));
@@ -157,44 +148,32 @@ async fn phases(
             return Ok(Verdict::Converged);
         };
         pass.compare(situation, &observed);
-        let dev_first = dev_steps(situation, &plan);
-        restrain(pass, &plan, (phase, dev_first.is_some()), &done)?;
-        done.push((phase, dev_first.is_some()));
+        restrain(pass, &plan, phase, &done)?;
+        done.push(phase);
         match phase {
             Phase::Access | Phase::Release => {
-                let Some(locked) = &mut locked else {
+                if !is_fresh {
                     return Ok(Verdict::progressing(
                         "the pipeline was changed; what is no longer needed goes next",
                         Retry::Now,
                     ));
-                };
-                record::record(pass, situation, &observed, plan.due()).await?;
-                let Some(dev_first) = dev_first else {
-                    apply::iam(pass, &sessions.writes, situation, plan.due()).await?;
-                    refresh(context, &sessions.reads.anew(), situation, &mut observed, plan.due()).await?;
-                    continue;
-                };
-                // Whoever shares the pipeline role does not wait for this dev account.
-                let given_back = Locks::give_back(std::mem::take(&mut locked.assume));
-                apply::iam(pass, &sessions.writes, situation, dev_first).await?;
-                refresh(context, &sessions.reads.anew(), situation, &mut observed, dev_first).await?;
-                let (assume, is_untouched) = context.locks.again(given_back).await;
-                locked.assume = assume;
-                if !is_untouched {
-                    let roles = observed.assume.keys().cloned().collect();
-                    observe::assumes_again(&sessions.reads.anew(), situation, &mut observed, &roles).await?;
-                    others = gather(pass, &sessions.reads, situation, &observed, locked).await;
                 }
+                record::record(pass, situation, &observed, plan.due()).await?;
+                apply::iam(pass, sessions, (situation, &observed), plan.due()).await?;
+                refresh(pass, &sessions.reads.anew(), situation, &mut observed, plan.due()).await?;
+                // Others have come and gone while they were waited for.
+                others = gather(pass, &sessions.reads, situation, &observed, needed).await;
             }
-            Phase::OldPipeline if done.iter().any(|(phase, _)| *phase == Phase::Pipeline) => {
+            Phase::OldPipeline if done.contains(&Phase::Pipeline) => {
                 return Ok(Verdict::progressing(
                     "the new action is in place; once it is read back, the one of the older spec goes",
                     Retry::Now,
                 ));
             }
             Phase::Pipeline | Phase::OldPipeline => {
-                locked = None;
+                is_fresh = false;
                 record::record(pass, situation, &observed, plan.due()).await?;
+                role_writer::confirm(pass, sessions, (situation, &observed)).await?;
                 for step in plan.due() {
                     edit_pipeline(pass, sessions, situation, &mut observed, step).await?;
                 }
@@ -203,25 +182,17 @@ async fn phases(
     }
 }
 
-/// What other objects need, gathered under the locks.
+/// What other objects need; `needed` are execution roles whose callback policy is needed by roles that no object asks for.
 async fn gather(
     pass: &Pass<'_>,
     reads: &Reads,
     situation: &Situation<'_>,
     observed: &Observed,
-    locked: &Locked,
+    needed: &BTreeSet<RoleId>,
 ) -> Others {
     let mut others = others::gather(pass.context, reads, situation, &pass.uid, observed).await;
-    others.callback.extend(locked.needed.iter().cloned());
+    others.callback.extend(needed.iter().cloned());
     others
-}
-
-/// The steps of the dev account that access begins with.
-fn dev_steps<'p>(situation: &Situation<'_>, plan: &'p Plan) -> Option<&'p [Step]> {
-    let due = plan.due();
-    let in_tools = |step: &Step| *step.resource.account() == situation.declared.tools.account;
-    let end = due.iter().position(in_tools).unwrap_or(due.len());
-    (end > 0 && due.first()?.phase == Phase::Access).then(|| &due[..end])
 }
 
 /// Where an account is being deleted: takes out of the plan what would be new there, and says so.
@@ -239,7 +210,7 @@ fn closing(
 }
 
 /// Nothing is written on a stale read, and no phase is taken twice in one reconcile: what was written must read back.
-fn restrain(pass: &Pass<'_>, plan: &Plan, phase: (Phase, bool), done: &[(Phase, bool)]) -> Result<(), Verdict> {
+fn restrain(pass: &Pass<'_>, plan: &Plan, phase: Phase, done: &[Phase]) -> Result<(), Verdict> {
     if let Some(step) = plan.due().iter().find(|step| pass.is_stale(&step.resource, &step.before)) {
         return Err(pipeline_writer::stale(&step.resource));
     }
@@ -289,14 +260,14 @@ fn pipeline_words(goal: &PipelineGoal, pipeline: &Resource) -> String {
 
 /// Reads again what these steps wrote.
 async fn refresh(
-    context: &Context,
+    pass: &mut Pass<'_>,
     reads: &Reads,
     situation: &Situation<'_>,
     observed: &mut Observed,
     steps: &[Step],
 ) -> Result<(), AwsError> {
+    let context = pass.context;
     let mut roles: BTreeMap<RoleName, Purpose> = BTreeMap::new();
-    let mut policies = BTreeSet::new();
     let own_policy = names::invoke_policy(situation.installation);
     for step in steps {
         match (&step.resource, step.part) {
@@ -312,10 +283,8 @@ async fn refresh(
             {
                 roles.entry(role.clone()).or_insert(Purpose::Reread);
             }
-            (Resource::RolePolicy { role, policy, .. }, _) => {
-                policies.insert((role.clone(), policy.clone()));
-            }
-            (Resource::AttachedPolicy { .. } | Resource::Pipeline { .. }, _) => {}
+            // Shared ones were read by those who wrote them.
+            (Resource::RolePolicy { .. } | Resource::AttachedPolicy { .. } | Resource::Pipeline { .. }, _) => {}
         }
     }
     for (name, purpose) in roles {
@@ -328,13 +297,14 @@ async fn refresh(
         observed.roles.insert(name, role);
     }
     note_taken_off(context, situation, observed, steps);
-    let written = |policy: &str, role: &RoleId| policies.contains(&(role.name.clone(), policy.to_owned()));
-    let (callback, assume) =
-        (names::callback_policy(situation.installation), names::assume_policy(situation.installation));
-    let callback = observed.callback.keys().filter(|role| written(&callback, role)).cloned().collect();
-    let assume = observed.assume.keys().filter(|role| written(&assume, role)).cloned().collect();
-    observe::callbacks_again(reads, situation, observed, &callback).await?;
-    observe::assumes_again(reads, situation, observed, &assume).await
+    for ((role, facet), document) in std::mem::take(&mut pass.shared) {
+        let observed = match facet {
+            Facet::CallbackPolicy => &mut observed.callback,
+            Facet::AssumePolicy => &mut observed.assume,
+        };
+        observed.insert(role, document);
+    }
+    Ok(())
 }
 
 /// A policy that was taken off and is read as gone is no stale read when somebody puts it on again.

@@ -12,10 +12,10 @@ use super::{
     sessions::Reads,
 };
 use crate::{
-    aws::{AccountReader, AwsError},
+    aws::{AccountReader, AwsError, RoleRead},
     domain::{
         gate,
-        ids::{AccountId, Arn, FunctionName, Region, RoleId},
+        ids::{AccountId, Arn, FunctionName, InstallationId, Region, RoleId},
         names,
         observed::Observed,
         plan::{self, Others, Situation},
@@ -24,10 +24,11 @@ use crate::{
     },
 };
 
-/// Reads of one reconcile, all of them made under locks. What was read is remembered, so the next one gets further.
+/// Reads of one reconcile. What was read is remembered, so the next one gets further.
 const READS: usize = 20;
 
-/// Looks at the roles behind entries of the assume policies that no object asks for.
+/// Looks at the roles behind entries of the assume policies that no object asks for. What is planned on this is only claimed:
+/// whoever writes the policy looks again.
 pub(super) async fn of_entries(
     context: &Context,
     reads: &Reads,
@@ -35,8 +36,7 @@ pub(super) async fn of_entries(
     observed: &Observed,
     gathered: &mut Others,
 ) {
-    // What was read before may have changed since.
-    let (reads, mut count) = (&reads.anew(), 0);
+    let mut count = 0;
     for (holder, document) in &observed.assume {
         let in_place = document.as_ref().map(policy::assume_entries_of_any_form).unwrap_or_default();
         let users = gathered.assume.get(holder).map(Vec::as_slice).unwrap_or_default();
@@ -45,11 +45,8 @@ pub(super) async fn of_entries(
             if plan::behind_of_observed(situation, observed, &entry).is_some() {
                 continue;
             }
-            let known = context.memory.behind(&entry, Context::now()).map(|(_, known)| known);
-            // What lets an entry go is read again.
-            let known = known.filter(|known| !gathered.proof.lets_go(Some(known), &situation.declared.key));
-            let behind = match known {
-                Some(known) => known,
+            let behind = match context.memory.behind(&entry, Context::now()) {
+                Some((_, known)) => known,
                 None if count < READS => {
                     count += 1;
                     let behind = read(context, reads, situation, &entry).await;
@@ -70,17 +67,26 @@ async fn read(context: &Context, reads: &Reads, situation: &Situation<'_>, entry
         Ok(account) => account.get_role(&role.name).await.map_err(|error| error.to_string()),
         Err(error) => Err(error),
     };
-    let behind = match found {
-        Ok(Some(read)) if read.arn == *entry => Behind::of_tags(&read.tags, situation.installation),
+    let behind = behind(entry, found, situation.installation);
+    context.memory.note_behind(entry, &behind, Context::now());
+    behind
+}
+
+/// What a look at the role behind an entry shows.
+pub(super) fn behind(
+    entry: &Arn,
+    found: Result<Option<RoleRead>, String>,
+    installation: &InstallationId,
+) -> Behind {
+    match found {
+        Ok(Some(read)) if read.arn == *entry => Behind::of_tags(&read.tags, installation),
         // The name may stand at another path: nothing can be assumed under this ARN.
         Ok(_) => Behind::Nothing,
         Err(error) => {
             tracing::warn!(%entry, "the role behind an entry of an assume policy cannot be read, so the entry stays: {error}");
             Behind::Unknown
         }
-    };
-    context.memory.note_behind(entry, &behind, Context::now());
-    behind
+    }
 }
 
 /// The reads in an account: in the object's own two through the sessions that are open, in another one as its `AwsAccount`
@@ -172,7 +178,7 @@ pub(super) async fn of_callbacks(
     Ok(())
 }
 
-/// Counts a read, or puts the rest off so that the locks are given back in between.
+/// Counts a read, or puts the rest off.
 fn counted(count: &mut usize) -> Result<(), Halt> {
     if *count == READS {
         let message = "whether a callback policy is still needed is being looked up, a few roles at a time";

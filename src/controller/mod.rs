@@ -16,7 +16,6 @@ pub mod entered;
 pub mod events;
 mod evidence;
 pub mod gate_input;
-pub mod locks;
 pub mod memory;
 pub mod observe;
 pub mod others;
@@ -31,6 +30,8 @@ pub mod regular;
 pub mod remove;
 pub mod report;
 pub mod role_changes;
+mod role_host;
+pub mod role_writer;
 pub mod sessions;
 pub mod slots;
 mod spreading;
@@ -60,12 +61,20 @@ use self::{
         feeds::{self, Feeds},
     },
     context::{Context, Settings},
-    locks::Locks,
     memory::Memory,
     pipeline_host::PipelineHost,
+    role_host::RoleHost,
     slots::Slots,
 };
-use crate::{aws::Aws, http::Readiness, shell::pipelines::Pipelines, telemetry::metrics::Metrics};
+use crate::{
+    aws::Aws,
+    http::Readiness,
+    shell::{
+        pipelines::Pipelines,
+        roles::{self, Roles},
+    },
+    telemetry::metrics::Metrics,
+};
 
 /// How long running reconciles may go on after SIGTERM. What they leave half done is found again by the next process.
 pub const GRACE: Duration = Duration::from_secs(3);
@@ -76,6 +85,12 @@ pub const GRACE: Duration = Duration::from_secs(3);
 pub fn ends_within(attempt_timeout: Duration) -> Duration {
     GRACE + attempt_timeout + Duration::from_secs(1)
 }
+
+/// How long claims on shared policies are collected: unlike a version of a pipeline, a write of them harms nobody.
+const COLLECT_OF_ROLES: Duration = Duration::from_secs(1);
+
+/// How long that lasts at most.
+const COLLECT_OF_ROLES_MAX: Duration = Duration::from_secs(10);
 
 /// Finalizers that are put back at a time.
 const PUT_BACK_AT_A_TIME: usize = 8;
@@ -103,13 +118,20 @@ pub async fn run(
     let spacing = settings.bulk_reads_every;
     let host = PipelineHost::new(caches.clone(), memory.clone(), settings.installation.clone(), metrics.clone());
     let pipelines = Pipelines::new(Arc::new(host), settings.pipelines, stop.clone());
+    let host = RoleHost::new(caches.clone(), memory.clone(), settings.installation.clone(), aws.clone());
+    let of_roles = roles::Settings {
+        installation: settings.installation.clone(),
+        collect: settings.pipelines.collect.min(COLLECT_OF_ROLES),
+        collect_max: settings.pipelines.collect_max.min(COLLECT_OF_ROLES_MAX),
+    };
+    let roles = Roles::new(Arc::new(host), of_roles, stop.clone());
     let context = Arc::new(Context {
         client,
         aws,
         caches: caches.clone(),
         memory,
-        locks: Locks::default(),
         pipelines,
+        roles,
         slots: Slots::new(settings.concurrency),
         settings,
         metrics,
@@ -134,6 +156,7 @@ pub async fn run(
     }
     // An update of a pipeline that nobody hears the answer of could be made twice.
     context.pipelines.settle().await;
+    context.roles.settle().await;
     if *stop.borrow() {
         tracing::info!("stopped");
     } else {

@@ -1,11 +1,10 @@
 //! AWS reads of one reconcile, in two waves: what the spec names, then the policies on the roles that the first wave
-//! showed, which are shared and so are read under their locks.
+//! showed, which are shared.
 
 use std::collections::BTreeSet;
 
 use super::{
     context::Context,
-    locks::{Held, Shared},
     outcome::{Retry, Verdict},
     sessions::Reads,
 };
@@ -227,8 +226,8 @@ async fn extra_policies(
     Ok(extras)
 }
 
-/// Second wave: P2 on every execution role that may carry it for this object, under its lock. The locks are returned, to be
-/// held until what was read has been written.
+/// Second wave: P2 on every execution role that may carry it for this object. What the object needs is known by now to those who
+/// write it, and no write is on its way meanwhile: what is read here stays as long as it is needed.
 ///
 /// # Errors
 /// As AWS answers.
@@ -237,14 +236,18 @@ pub async fn callbacks(
     reads: &Reads,
     situation: &Situation<'_>,
     observed: &mut Observed,
-) -> Result<Held, AwsError> {
+) -> Result<(), AwsError> {
     let roles = execution_roles(situation, observed);
-    let held = context.locks.acquire(&roles.iter().cloned().map(Shared::Callback).collect()).await;
-    callbacks_again(reads, situation, observed, &roles).await?;
-    Ok(held)
+    loop {
+        let quiet = context.roles.quiet(&roles).await;
+        callbacks_of(reads, situation, observed, &roles).await?;
+        if context.roles.undisturbed(&quiet) {
+            return Ok(());
+        }
+    }
 }
 
-/// Third wave: P3 on every pipeline role that may carry it for this object, under its lock.
+/// Third wave: P3 on every pipeline role that may carry it for this object, in the same way.
 ///
 /// # Errors
 /// As AWS answers.
@@ -254,18 +257,19 @@ pub async fn assumes(
     situation: &Situation<'_>,
     observed: &mut Observed,
     purpose: Purpose,
-) -> Result<Held, AwsError> {
+) -> Result<(), AwsError> {
     let roles = pipeline_roles(situation, observed, purpose);
-    let held = context.locks.acquire(&roles.iter().cloned().map(Shared::Assume).collect()).await;
-    assumes_again(reads, situation, observed, &roles).await?;
-    Ok(held)
+    loop {
+        let quiet = context.roles.quiet(&roles).await;
+        assumes_of(reads, situation, observed, &roles).await?;
+        if context.roles.undisturbed(&quiet) {
+            return Ok(());
+        }
+    }
 }
 
-/// Reads P2 of these roles, whose locks the caller holds.
-///
-/// # Errors
-/// As AWS answers.
-pub async fn callbacks_again(
+/// Reads P2 of these roles.
+async fn callbacks_of(
     reads: &Reads,
     situation: &Situation<'_>,
     observed: &mut Observed,
@@ -279,11 +283,8 @@ pub async fn callbacks_again(
     Ok(())
 }
 
-/// Reads P3 of these roles, whose locks the caller holds.
-///
-/// # Errors
-/// As AWS answers.
-pub async fn assumes_again(
+/// Reads P3 of these roles.
+async fn assumes_of(
     reads: &Reads,
     situation: &Situation<'_>,
     observed: &mut Observed,

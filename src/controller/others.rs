@@ -1,23 +1,29 @@
-//! What the other existing objects need of the roles that this one shares with them. Gathered while the roles' locks are
-//! held, so that nobody's need changes before it has been honoured.
+//! What the other existing objects need of the roles that this one shares with them.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use kube::ResourceExt;
 
 use super::{
-    caches::key_of, context::Context, evidence, gate_input, sessions::Reads, status_inventory::read_inventory, unknown,
+    caches::{Caches, key_of},
+    context::Context,
+    evidence, gate_input,
+    memory::Memory,
+    sessions::Reads,
+    status_inventory::read_inventory,
+    unknown,
 };
 use crate::{
     api::CrossAccountInvoke,
     domain::{
         gate::{self, Account, Input},
-        ids::{Arn, ObjectKey, PipelineName, RoleId, RoleName, StageName},
+        ids::{AccountId, Arn, InstallationId, ObjectKey, PipelineName, RoleId, RoleName, StageName},
         inventory::{Inventory, Item, Part},
         observed::Observed,
         pipeline_edit,
         plan::{Others, Situation},
         policy,
+        role_claims::Facet,
         shared_policy::{AssumeUser, Usage, WantedRole},
         spec::Declared,
         validate::validate,
@@ -36,6 +42,41 @@ struct Other {
     granted: bool,
 }
 
+/// What this process knows of the objects.
+pub(super) struct Known<'a> {
+    pub(super) caches: &'a Caches,
+    pub(super) memory: &'a Memory,
+    pub(super) installation: &'a InstallationId,
+}
+
+impl<'a> Known<'a> {
+    fn of(context: &'a Context) -> Self {
+        Self { caches: &context.caches, memory: &context.memory, installation: &context.settings.installation }
+    }
+}
+
+/// What the objects need of a role that claim nothing of it at the moment, where its assume policy names these: entries, and
+/// whether any needs the callback policy.
+pub(super) fn users(
+    known: &Known<'_>,
+    role: &RoleId,
+    entries: &BTreeSet<Arn>,
+    claiming: &BTreeSet<(String, Facet)>,
+) -> (Vec<AssumeUser>, bool) {
+    let roles = entries.iter().filter_map(Arn::role).chain([role.clone()]);
+    let keys = roles.flat_map(|role| known.memory.objects_of_role(&role)).collect();
+    let here = |declared: &Declared| declared.tools.account == role.account || declared.dev.account == role.account;
+    let existing = existing(known, here, None, &keys);
+    let but_claiming = |facet| {
+        let claims = move |other: &&Other| claiming.contains(&(other.uid.clone(), facet));
+        existing.iter().filter(move |other| !claims(other))
+    };
+    let assume = but_claiming(Facet::AssumePolicy).filter_map(|other| assume_user(known, other, role)).collect();
+    let callback = but_claiming(Facet::CallbackPolicy)
+        .any(|other| callback_needs(known, &role.account, other).contains(role));
+    (assume, callback)
+}
+
 /// Gathers them, and what AWS shows of entries that none of them asks for. What cannot be read fails nothing: it stays.
 pub async fn gather(
     context: &Context,
@@ -44,21 +85,24 @@ pub async fn gather(
     own_uid: &str,
     observed: &Observed,
 ) -> Others {
-    let others = existing(context, situation, own_uid, &concerned(context, situation, observed));
+    let known = Known::of(context);
+    let others = existing(&known, in_accounts_of(situation), Some(own_uid), &concerned(context, situation, observed));
     let mut gathered = Others::default();
     gathered.proof.released = context.memory.released();
     // The entries are in roles of the tools account: an object that this account grants nothing has no entry.
     let (tools, key) = (&situation.declared.tools.account, &situation.declared.key);
-    let unknown = unknown::unknown(context, &gate_input::accounts(context), tools, key);
+    let unknown =
+        unknown::unknown((&context.caches, &context.memory), &gate_input::accounts(context), tools, key);
     gathered.proof.nothing_else_leaves = unknown.is_some();
     for other in &others {
         gathered.stages_made.extend(stages_made(context, other));
-        known_needs(context, situation, other, &mut gathered);
+        // Of everybody else AWS tells, when a callback policy is about to go.
+        gathered.callback.extend(callback_needs(&known, &situation.declared.dev.account, other));
     }
     let now = Context::now();
     for holder in observed.assume.keys() {
         gathered.room.extend(context.memory.room(holder, now).map(|room| (holder.clone(), room)));
-        let users = others.iter().filter_map(|other| assume_user(context, situation, other, holder)).collect();
+        let users = others.iter().filter_map(|other| assume_user(&known, other, holder)).collect();
         gathered.assume.insert(holder.clone(), users);
     }
     evidence::of_entries(context, reads, situation, observed, &mut gathered).await;
@@ -87,14 +131,19 @@ fn concerned(context: &Context, situation: &Situation<'_>, observed: &Observed) 
 /// Those of these objects that are in the same accounts, whatever their state: in a rebuilt cluster they have no finalizer
 /// yet, a namespace may have lost its label for a moment, and what they need is in place all the same. Without those that
 /// need nothing any more.
-fn existing(context: &Context, situation: &Situation<'_>, own_uid: &str, keys: &BTreeSet<ObjectKey>) -> Vec<Other> {
-    let accounts = gate_input::accounts(context);
-    let objects = keys.iter().filter_map(|key| context.caches.object(key));
+fn existing(
+    known: &Known<'_>,
+    here: impl Fn(&Declared) -> bool,
+    own_uid: Option<&str>,
+    keys: &BTreeSet<ObjectKey>,
+) -> Vec<Other> {
+    let accounts = known.caches.gate_accounts();
+    let objects = keys.iter().filter_map(|key| known.caches.object(key));
     let others = objects.filter_map(|object| {
-        let known = object.0.as_ref().ok()?;
+        let decoded = object.0.as_ref().ok()?;
         let uid = object.uid().unwrap_or_default();
-        let counts = uid != own_uid && !context.memory.is_released(&uid);
-        counts.then(|| existing_one(context, situation, &accounts, known)).flatten()
+        let counts = own_uid != Some(uid.as_str()) && !known.memory.is_released(&uid);
+        counts.then(|| existing_one(known, &here, &accounts, decoded)).flatten()
     });
     others.collect()
 }
@@ -102,7 +151,7 @@ fn existing(context: &Context, situation: &Situation<'_>, own_uid: &str, keys: &
 /// Whether an object stands behind an invoke role whose needs are known without a look at AWS.
 pub(super) fn explain(context: &Context, situation: &Situation<'_>, own_uid: &str, role: &RoleId) -> bool {
     let keys = context.memory.objects_of_role(role);
-    existing(context, situation, own_uid, &keys).iter().any(|other| {
+    existing(&Known::of(context), in_accounts_of(situation), Some(own_uid), &keys).iter().any(|other| {
         let Some(declared) = other.declared.as_ref().filter(|declared| is_of_dev(declared, situation)) else {
             return false;
         };
@@ -127,22 +176,26 @@ fn needs_are_known(other: &Other, planned: &Inventory) -> bool {
     says(planned) || (other.granted && says(&other.claims))
 }
 
+/// Whether an object is in one of the accounts of the one at hand.
+fn in_accounts_of(situation: &Situation<'_>) -> impl Fn(&Declared) -> bool {
+    let ours = situation.declared;
+    move |declared| declared.tools.account == ours.tools.account || declared.dev.account == ours.dev.account
+}
+
 fn existing_one(
-    context: &Context,
-    situation: &Situation<'_>,
+    known: &Known<'_>,
+    here: &impl Fn(&Declared) -> bool,
     accounts: &Arc<[Account]>,
     object: &CrossAccountInvoke,
 ) -> Option<Other> {
     let (key, uid) = (key_of(object), object.uid().unwrap_or_default());
-    let declared = validate(&key, &object.spec, situation.installation).ok();
+    let declared = validate(&key, &object.spec, known.installation).ok();
     // What this process recorded is younger than what the watch shows, and may hold less.
-    let claims = context.memory.claims(&uid).unwrap_or_else(|| read_inventory(object));
+    let claims = known.memory.claims(&uid).unwrap_or_else(|| read_inventory(object));
     let claims = declared.as_ref().map_or_else(|| claims.clone(), |declared| claims.clone().within(declared));
-    let ours = situation.declared;
-    let here = declared.as_ref().is_none_or(|declared| {
-        declared.tools.account == ours.tools.account || declared.dev.account == ours.dev.account
-    });
-    let input = gate_input::with_accounts(context, accounts.clone(), &key);
+    let here = declared.as_ref().is_none_or(here);
+    let input =
+        Input { accounts: accounts.clone(), namespace_labels: known.caches.namespace_labels(&key.namespace) };
     let granted = here && declared.as_ref().is_some_and(|declared| gate::is_granted(declared, &input));
     here.then_some(Other { key, uid, claims, declared, input, granted })
 }
@@ -164,9 +217,9 @@ fn stages_made(context: &Context, other: &Other) -> Vec<(Arn, StageName)> {
     planned.of(Part::PipelineAction).chain(claimed).filter(made).filter_map(of).collect()
 }
 
-fn assume_user(context: &Context, situation: &Situation<'_>, other: &Other, holder: &RoleId) -> Option<AssumeUser> {
+fn assume_user(known: &Known<'_>, other: &Other, holder: &RoleId) -> Option<AssumeUser> {
     let recorded: BTreeSet<Arn> = other.claims.entries(Part::AssumePolicy, holder);
-    let planned_here = context.memory.planned_entries(&other.uid, Part::AssumePolicy, holder);
+    let planned_here = known.memory.planned_entries(&other.uid, Part::AssumePolicy, holder);
     let of_holder = |arn: &Arn| arn.role().as_ref() == Some(holder);
     let seen = other.claims.of(Part::AssumePolicy).filter(|item| of_holder(&item.holder) && item.digest.is_some());
     let user = AssumeUser {
@@ -178,36 +231,36 @@ fn assume_user(context: &Context, situation: &Situation<'_>, other: &Other, hold
         recorded,
         planned_here,
     };
-    let declared =
-        other.declared.as_ref().filter(|declared| declared.tools.account == situation.declared.tools.account);
+    let declared = other.declared.as_ref().filter(|declared| declared.tools.account == holder.account);
     let Some(declared) = declared else {
         // Without a valid spec, or of another tools account: only what is recorded under this very role counts.
         return (!user.recorded.is_empty()).then_some(user);
     };
     let pipeline = (declared.tools.account.clone(), declared.tools.region.clone(), declared.pipeline.clone());
-    let usage = match context.memory.pipeline_role(&pipeline) {
+    let usage = match known.memory.pipeline_role(&pipeline) {
         Some(role) if of_holder(&role) => Usage::Uses,
         Some(_) => Usage::DoesNot,
         None => Usage::Unknown,
     };
-    let path = gate::role_path(&other.input, situation.installation, &declared.dev.account);
+    let path = gate::role_path(&other.input, known.installation, &declared.dev.account);
     let role = RoleId { account: declared.dev.account.clone(), name: declared.role_name.clone() };
     // A given name may be anybody's; a derived one is this object's.
     let invoke_role = (other.granted || !declared.role_is_named).then_some(WantedRole { role, path });
     Some(AssumeUser { usage, invoke_role, granted: other.granted, ..user })
 }
 
-/// Adds the execution roles whose callback policy an object needs, as far as this process or a granted object's status
-/// says so. Of everybody else AWS tells, when a callback policy is about to go: an object that is granted nothing may
-/// name any function and write any status.
-fn known_needs(context: &Context, situation: &Situation<'_>, other: &Other, gathered: &mut Others) {
-    let planned = context.memory.planned(&other.uid);
+/// The execution roles whose callback policy an object needs, as far as this process or a granted object's status says so. An
+/// object that is granted nothing may name any function and write any status.
+fn callback_needs(known: &Known<'_>, dev: &AccountId, other: &Other) -> BTreeSet<RoleId> {
+    let planned = known.memory.planned(&other.uid);
     if !other.granted && planned.0.is_empty() {
-        return;
+        return BTreeSet::new();
     }
-    gathered.callback.extend(planned.roles(Part::CallbackPolicy));
-    gathered.callback.extend(other.claims.roles(Part::CallbackPolicy));
-    let Some(declared) = other.declared.as_ref().filter(|declared| is_of_dev(declared, situation)) else { return };
-    let function = (declared.dev.account.clone(), declared.dev.region.clone(), declared.function.clone());
-    gathered.callback.extend(context.memory.execution_role(&function).and_then(|role| role.role()));
+    let mut needs: BTreeSet<RoleId> = planned.roles(Part::CallbackPolicy).collect();
+    needs.extend(other.claims.roles(Part::CallbackPolicy));
+    if let Some(declared) = other.declared.as_ref().filter(|declared| declared.dev.account == *dev) {
+        let function = (declared.dev.account.clone(), declared.dev.region.clone(), declared.function.clone());
+        needs.extend(known.memory.execution_role(&function).and_then(|role| role.role()));
+    }
+    needs
 }

@@ -37,7 +37,10 @@ use crate::{
         validate,
     },
     engine::pipeline::Written,
-    shell::pipelines::{PipelineKey, Told},
+    shell::{
+        pipelines::{PipelineKey, Told},
+        roles,
+    },
 };
 
 /// Readings that nobody has asked for in as many of the object's intervals are dropped.
@@ -112,6 +115,10 @@ pub struct Pass<'a> {
     pub versions: Vec<(Resource, Written)>,
     /// Pipelines of which something is claimed for the object.
     pub claimed: BTreeMap<PipelineKey, Told>,
+    /// Policies of which something is claimed for the object.
+    pub claimed_of_roles: BTreeMap<roles::Place, roles::Told>,
+    /// Shared policies as their workers read them in this reconcile.
+    pub shared: BTreeMap<roles::Place, Option<serde_json::Value>>,
     /// What Ready said when this reconcile began.
     pub ready_message: String,
     /// The reason for which the object was found ready or stalled.
@@ -174,6 +181,8 @@ impl<'a> Pass<'a> {
             deeds: Vec::new(),
             versions: Vec::new(),
             claimed: BTreeMap::new(),
+            claimed_of_roles: BTreeMap::new(),
+            shared: BTreeMap::new(),
             ready_message: ready_condition(object).map(|ready| ready.message.clone()).unwrap_or_default(),
             found: settled_reason(object),
             failed_looks: 0,

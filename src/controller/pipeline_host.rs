@@ -12,13 +12,12 @@ use kube::ResourceExt;
 use super::{
     caches::{Caches, Guarded},
     context::Context,
-    gate_input,
+    current,
     memory::Memory,
 };
 use crate::{
     domain::{
         fold::Claim,
-        gate,
         ids::{InstallationId, ObjectKey},
         observed::Resource,
         own_writes::Earlier,
@@ -68,19 +67,15 @@ impl Host for PipelineHost {
     }
 
     fn holds(&self, claim: &Claim) -> bool {
-        let Some(object) = self.caches.object(&claim.key) else { return false };
-        let Ok(object) = &object.0 else { return false };
-        let leaving = object.metadata.deletion_timestamp.is_some();
-        // Of our own writes the cache may still show what was before.
-        let same = object.uid().as_deref() == Some(claim.uid.as_str())
-            && object.metadata.generation.unwrap_or_default() <= claim.generation
-            && (claim.leaving || !leaving);
-        if !same || claim.leaving {
-            return same;
-        }
-        // A revoked grant stops everything but removal.
-        let input = gate_input::of_caches(&self.caches, &claim.key);
-        gate::gate(&claim.declared, &input, &self.installation).is_ok_and(|granted| granted == *claim.granted)
+        let planned = current::Planned {
+            key: &claim.key,
+            uid: &claim.uid,
+            generation: claim.generation,
+            leaving: claim.leaving,
+            declared: &claim.declared,
+            granted: &claim.granted,
+        };
+        current::holds(&self.caches, &self.installation, &planned)
     }
 
     fn are_more_expected(&self, pipeline: &PipelineKey) -> bool {

@@ -15,7 +15,7 @@ use super::{
     converge, events,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
-    record, remove, report,
+    record, remove, report, role_writer,
     spreading::held_back,
 };
 use crate::{
@@ -197,7 +197,7 @@ async fn read_singly(context: &Context, known: &CrossAccountInvoke) -> Result<Op
     Ok(Some(now))
 }
 
-/// Withdraws what the object no longer wants of a pipeline. A look that did not come to its end says nothing about that.
+/// Withdraws what the object no longer wants of pipelines and roles. A look that did not come to its end says nothing about that.
 fn withdraw(pass: &mut Pass<'_>, run: &Result<Result<Verdict, Halt>, Elapsed>) {
     let is_complete = match run {
         Ok(Ok(verdict) | Err(Halt::Verdict(verdict))) => !verdict.reason().is_failed_look(),
@@ -206,13 +206,16 @@ fn withdraw(pass: &mut Pass<'_>, run: &Result<Result<Verdict, Halt>, Elapsed>) {
     if is_complete || !pass.claimed.is_empty() {
         pass.context.pipelines.withdraw_all_but(&pass.uid, std::mem::take(&mut pass.claimed));
     }
+    if is_complete || !pass.claimed_of_roles.is_empty() {
+        pass.context.roles.withdraw_all_but(&pass.uid, std::mem::take(&mut pass.claimed_of_roles));
+    }
 }
 
 /// The interval, or the moment when the report of corrected drift has been kept long enough.
 fn next_look(pass: &Pass<'_>) -> Duration {
     let expiry = pass.drift.expires_in(pass.context.settings.drift_retention, Context::now());
     let mut interval = retry::jittered(pass.interval(), Context::fraction());
-    if pass.context.memory.is_unsettled(&pass.uid, Context::now()) {
+    if pass.context.memory.is_unsettled(&pass.uid, Context::now()) || role_writer::is_unsettled(pass) {
         // Applied late, it undoes what others have written since, and this object's look puts that right.
         interval = interval.min(WHILE_UNSETTLED);
     }

@@ -20,7 +20,7 @@ use super::{
     others,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
-    pipeline_writer, record, role_changes,
+    pipeline_writer, record, role_changes, role_writer,
     sessions::Reads,
     standing::{self, Standing, standing},
     unknown,
@@ -36,7 +36,7 @@ use crate::{
         names,
         observed::{Observed, Resource},
         own_writes::{APPLIED_WITHIN, FORGIVEN_FOR, State},
-        plan::{self, Phase, Situation, Step},
+        plan::{self, Phase, Situation},
         retry,
     },
 };
@@ -69,9 +69,10 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
         return Ok(verdict);
     }
     role_changes::look(context, reads, &situation, &pass.uid, &mut observed).await?;
-    let callback = observe::callbacks(context, reads, &situation, &mut observed).await?;
+    release(pass, &situation, &observed);
+    observe::callbacks(context, reads, &situation, &mut observed).await?;
     let needed = callbacks_needed(pass, reads, &situation, &observed).await?;
-    let assume = observe::assumes(context, reads, &situation, &mut observed, Purpose::Remove).await?;
+    observe::assumes(context, reads, &situation, &mut observed, Purpose::Remove).await?;
     let mut others = others::gather(context, reads, &situation, &pass.uid, &observed).await;
     others.callback.extend(needed);
     entered.others = others;
@@ -89,27 +90,20 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     }
     let Some(phase) = plan.steps.first().map(|step| step.phase) else {
         context.memory.release(&pass.uid);
+        role_writer::confirm(pass, sessions, (&situation, &observed)).await?;
         return Ok(Verdict::Released);
     };
     match phase {
         Phase::Pipeline => {
-            drop((callback, assume));
             record::record(pass, &situation, &observed, &plan.steps).await?;
             for step in &plan.steps {
                 edit_pipeline(pass, sessions, &situation, &mut observed, step).await?;
             }
         }
         Phase::Access | Phase::OldPipeline | Phase::Release => {
-            // Said under the locks: of two objects that go together, the later one cleans up for both.
             context.memory.release(&pass.uid);
             record::record(pass, &situation, &observed, &plan.steps).await?;
-            let in_tools = |step: &&Step| *step.resource.account() == situation.declared.tools.account;
-            let (first, then) = plan.steps.split_at(plan.steps.iter().take_while(in_tools).count());
-            apply::iam(pass, &sessions.writes, &situation, first).await?;
-            // Whoever shares the pipeline role does not wait for this dev account.
-            drop(assume);
-            apply::iam(pass, &sessions.writes, &situation, then).await?;
-            drop(callback);
+            apply::iam(pass, sessions, (&situation, &observed), &plan.steps).await?;
         }
     }
     Ok(Verdict::Reconciling {
@@ -119,8 +113,19 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     })
 }
 
-/// The execution roles whose callback policy other objects or roles need, looked up before the assume policy is locked if
-/// one is about to go: whoever shares the pipeline role does not wait for this dev account.
+/// Says that the object needs nothing of what is shared, if its action is gone: before it is asked what the others need, so that
+/// of two objects that go together the later one cleans up for both.
+fn release(pass: &Pass<'_>, situation: &Situation<'_>, observed: &Observed) {
+    if invisible(pass, situation, observed).is_err() {
+        return;
+    }
+    let plan = plan::plan_removal(situation, observed);
+    if plan.blockers.is_empty() && !plan.steps.iter().any(|step| step.phase == Phase::Pipeline) {
+        pass.context.memory.release(&pass.uid);
+    }
+}
+
+/// The execution roles whose callback policy other objects or roles need, if one is about to go.
 async fn callbacks_needed(
     pass: &mut Pass<'_>,
     reads: &Reads,

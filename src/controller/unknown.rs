@@ -1,7 +1,7 @@
 //! Whose needs are not known: of an object that does not decode, and of all objects of namespaces that cannot be listed
 //! or watched. While they may share something in an account, nothing shared is removed there.
 
-use super::{context::Context, gate_input, outcome::Verdict};
+use super::{caches::Caches, context::Context, gate_input, memory::Memory, outcome::Verdict};
 use crate::{
     api::Reason,
     domain::{
@@ -26,7 +26,7 @@ pub fn withhold(
     let declared = situation.declared;
     let accounts = gate_input::accounts(context);
     let [tools, dev] =
-        [&declared.tools.account, &declared.dev.account].map(|id| (id, unknown(context, &accounts, id, &declared.key)));
+        [&declared.tools.account, &declared.dev.account].map(|id| (id, unknown((&context.caches, &context.memory), &accounts, id, &declared.key)));
     let of = |account: &AccountId| [&tools, &dev].into_iter().find(|(id, _)| *id == account);
     let is_unknown = |account: &AccountId| of(account).is_some_and(|(_, unknown)| unknown.is_some());
     let withheld = withhold_removals(plan, observed, &declared.tools.region, is_unknown);
@@ -48,20 +48,25 @@ pub fn waits(unknown: &str, deleting: bool) -> Verdict {
 
 /// Whether an account is granted to a namespace whose objects are not all known; which, and what to do.
 #[must_use]
-pub fn unknown(context: &Context, accounts: &[Account], account: &AccountId, reader: &ObjectKey) -> Option<String> {
-    if context.caches.all_unlistable() {
+pub fn unknown(
+    (caches, memory): (&Caches, &Memory),
+    accounts: &[Account],
+    account: &AccountId,
+    reader: &ObjectKey,
+) -> Option<String> {
+    if caches.all_unlistable() {
         let cannot = "the objects of all namespaces cannot be listed or watched and what they need is not known: grant the controller \
                       list and watch of crossaccountinvokes";
         return Some(cannot.to_owned());
     }
     let accounts: Vec<&Account> = accounts.iter().filter(|known| known.id == account.as_str()).collect();
     let concerns = |namespace: &str| {
-        let labels = context.caches.namespace_labels(namespace);
+        let labels = caches.namespace_labels(namespace);
         // One that cannot be read may grant something to any.
         let grants = |spec| gate::grants_anything(spec, namespace, labels.as_ref());
         accounts.iter().any(|account| account.spec.as_ref().map_or(true, grants))
     };
-    if let Some(namespace) = context.caches.unlistable().into_iter().find(|namespace| concerns(namespace)) {
+    if let Some(namespace) = caches.unlistable().into_iter().find(|namespace| concerns(namespace)) {
         tracing::warn!(%namespace, "nothing shared is removed in account {account} while this namespace cannot be listed");
         let whose = if namespace == reader.namespace { "this namespace" } else { "another namespace" };
         return Some(format!(
@@ -69,7 +74,7 @@ pub fn unknown(context: &Context, accounts: &[Account], account: &AccountId, rea
              take the namespace out of watchNamespaces; the controller's log names it"
         ));
     }
-    let unreadable: Vec<ObjectKey> = context.memory.index(|index| index.unreadable().cloned().collect());
+    let unreadable: Vec<ObjectKey> = memory.index(|index| index.unreadable().cloned().collect());
     let key = unreadable.into_iter().find(|key| concerns(&key.namespace))?;
     tracing::warn!(object = %key, "nothing shared is removed in account {account} while this object does not decode");
     Some(format!("{} does not decode and what it needs is not known: {WAY_OUT}", key.as_seen_by(reader)))

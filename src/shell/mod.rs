@@ -2,3 +2,5 @@
 
 mod pipeline_worker;
 pub mod pipelines;
+mod role_worker;
+pub mod roles;

@@ -2,7 +2,7 @@
 
 use crossinvoke_harness::{
     Context as _, Result, Scenario, Setup,
-    accounts::{FUNCTION, PIPELINE},
+    accounts::{EXECUTION_ROLE, FUNCTION, PIPELINE, PIPELINE_ROLE},
     objects::has_reason,
     wait::{DEADLINE, eventually},
 };
@@ -62,6 +62,13 @@ pub(crate) async fn all_converged(scenario: &Scenario<'_>, count: usize) -> Resu
     .await
 }
 
+/// Writes of policies on a role.
+fn writes_on(calls: &[fakeaws::Call], role: &str) -> usize {
+    let writes = |operation: &str| matches!(operation, "PutRolePolicy" | "DeleteRolePolicy");
+    let is_it = |call: &&fakeaws::Call| call.resource.as_deref().is_some_and(|of| of.ends_with(role));
+    calls.iter().filter(|call| writes(&call.operation)).filter(is_it).count()
+}
+
 async fn fifty_objects(scenario: &mut Scenario<'_>) -> Result<()> {
     let names: Vec<String> = (0..50).map(|number| format!("check-{number:02}")).collect();
     for name in &names {
@@ -73,6 +80,8 @@ async fn fifty_objects(scenario: &mut Scenario<'_>) -> Result<()> {
     all_converged(scenario, names.len()).await?;
     let calls = scenario.calls_since(mark)?;
     assert_eq!((calls.of("UpdatePipeline"), version(scenario)?), (1, 2), "created: {calls}");
+    let (assume, callback) = (writes_on(&calls.0, PIPELINE_ROLE), writes_on(&calls.0, EXECUTION_ROLE));
+    assert!(assume <= 15 && callback <= 3, "{assume} writes of the assume policy, {callback} of the callback policy");
     let mark = scenario.mark()?;
     for name in &names[..20] {
         let mut invoke = scenario.invoke(name);
@@ -93,6 +102,8 @@ async fn fifty_objects(scenario: &mut Scenario<'_>) -> Result<()> {
     }
     let calls = scenario.calls_since(mark)?;
     assert_eq!((calls.of("UpdatePipeline"), version(scenario)?), (1, 4), "deleted: {calls}");
+    let (assume, callback) = (writes_on(&calls.0, PIPELINE_ROLE), writes_on(&calls.0, EXECUTION_ROLE));
+    assert!(assume <= 15 && callback <= 3, "{assume} writes of the assume policy, {callback} of the callback policy");
     assert_eq!(pipeline(scenario)?, before);
     Ok(())
 }

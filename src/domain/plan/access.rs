@@ -318,20 +318,27 @@ fn assume_policy(
     let Folded { entries, left_out } = assume::desired(situation, observed, resolved, kept);
     let document = policy::assume(&entries.named);
     if !left_out.is_empty() {
-        plan.blockers.push(Blocker {
-            reason: Reason::PolicySizeExceeded,
-            message: format!(
-                "the assume policy of {holder}, the role of pipeline {}, has no room for {}: it has {} characters, and IAM allows \
-                 {INLINE_MAX} for all inline policies of a role together; delete objects of this pipeline that are not needed, take \
-                 other inline policies off that role, or spread the objects over several pipelines with roles of their own",
-                situation.declared.pipeline,
-                resolved.role_arn,
-                policy::size(&document),
-            ),
-        });
+        plan.blockers.push(no_room(situation, &holder, Some(&document)));
     }
     let name = names::assume_policy(situation.installation);
     put_if_different(Part::AssumePolicy, holder, name, current, document, plan);
+}
+
+/// What an object is told whose entry does not fit beside what is there.
+#[must_use]
+pub fn no_room(situation: &Situation<'_>, holder: &RoleId, document: Option<&Value>) -> Blocker {
+    let declared = situation.declared;
+    Blocker {
+        reason: Reason::PolicySizeExceeded,
+        message: format!(
+            "the assume policy of {holder}, the role of pipeline {}, has no room for invoke role {}: it has {} characters, and IAM \
+             allows {INLINE_MAX} for all inline policies of a role together; delete objects of this pipeline that are not needed, \
+             take other inline policies off that role, or spread the objects over several pipelines with roles of their own",
+            declared.pipeline,
+            declared.role_name,
+            document.map_or(0, policy::size),
+        ),
+    }
 }
 
 /// The invoke role that the object declares.

@@ -1,12 +1,15 @@
 //! The entries of an assume policy (P3), which all objects on a pipeline role share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Resolved, Situation};
+use serde_json::Value;
+
+use super::{Change, Phase, Resolved, Situation, Step, policy_state};
 use crate::domain::{
     ids::{Arn, RoleId},
     inventory::{Inventory, Part},
-    observed::Observed,
+    names,
+    observed::{Observed, Resource},
     pipeline_edit, policy,
     role_fold::{self, Assume, Folded, INLINE_MAX, Wish},
     shared_policy::Behind,
@@ -62,6 +65,71 @@ pub(super) fn desired(
     entries(situation, observed, &holder, &own)
 }
 
+/// The entries that the object itself needs in a role's assume policy, old and new.
+#[must_use]
+pub fn own_entries(situation: &Situation<'_>, observed: &Observed, holder: &RoleId) -> BTreeSet<Arn> {
+    let Ok(transition) = super::transition(situation, observed) else { return BTreeSet::new() };
+    let in_place = in_place(observed, holder);
+    let resolved = &transition.resolved;
+    if resolved.pipeline.role.role().as_ref() != Some(holder) {
+        let in_use = transition.in_use.entries(Part::AssumePolicy, holder);
+        return in_use.intersection(&in_place).cloned().collect();
+    }
+    let kept = super::access::still_needed(transition.kept(), Part::AssumePolicy, holder, &in_place);
+    kept.into_iter().chain([resolved.role_arn.clone()]).collect()
+}
+
+/// The shared policies that the object's path needs, as steps that change nothing.
+#[must_use]
+pub fn access_in_place(situation: &Situation<'_>, observed: &Observed) -> Vec<Step> {
+    let Ok(resolved) = super::resolve(situation, observed) else { return Vec::new() };
+    let as_it_is = |part, role: Option<RoleId>, policies: &BTreeMap<RoleId, Option<Value>>| {
+        let role = role?;
+        let document = policies.get(&role)?.as_ref()?;
+        Some(unchanged(situation, Phase::Access, part, &role, Some(document)))
+    };
+    let callback = as_it_is(Part::CallbackPolicy, resolved.function.role.role(), &observed.callback);
+    let assume = as_it_is(Part::AssumePolicy, resolved.pipeline.role.role(), &observed.assume);
+    callback.into_iter().chain(assume).collect()
+}
+
+/// The shared policies that hold nothing of an object any more that is being deleted, as steps that change nothing.
+#[must_use]
+pub fn access_gone(situation: &Situation<'_>, observed: &Observed) -> Vec<Step> {
+    let assume = observed.assume.iter().map(|(role, document)| {
+        unchanged(situation, Phase::Release, Part::AssumePolicy, role, document.as_ref())
+    });
+    // One that is there is needed by others.
+    let callback = observed.callback.iter().filter(|(_, document)| document.is_none());
+    let callback =
+        callback.map(|(role, _)| unchanged(situation, Phase::Release, Part::CallbackPolicy, role, None));
+    assume.chain(callback).collect()
+}
+
+fn unchanged(
+    situation: &Situation<'_>,
+    phase: Phase,
+    part: Part,
+    role: &RoleId,
+    document: Option<&Value>,
+) -> Step {
+    let policy = match part {
+        Part::CallbackPolicy => names::callback_policy(situation.installation),
+        _ => names::assume_policy(situation.installation),
+    };
+    let state = policy_state(document);
+    let resource = Resource::RolePolicy { account: role.account.clone(), role: role.name.clone(), policy };
+    let change = document.cloned().map_or(Change::DeletePolicy, Change::PutPolicy);
+    Step { phase, part, resource, change, before: state.clone(), after: state }
+}
+
+/// What stands behind the entries in place, as far as their roles were read for this object anyway.
+#[must_use]
+pub fn behind_of_entries(situation: &Situation<'_>, observed: &Observed, holder: &RoleId) -> BTreeMap<Arn, Behind> {
+    let seen = |entry: Arn| Some((entry.clone(), behind_of_observed(situation, observed, &entry)?));
+    in_place(observed, holder).into_iter().filter_map(seen).collect()
+}
+
 /// Entries that no known object asks for and that stay in the assume policy of the pipeline's role.
 #[must_use]
 pub fn unexplained_entries(situation: &Situation<'_>, observed: &Observed) -> BTreeSet<Arn> {
@@ -88,7 +156,8 @@ pub fn behind_of_observed(situation: &Situation<'_>, observed: &Observed, entry:
 }
 
 /// The roles that actions and rules of the pipelines that run as `holder` use.
-fn used(observed: &Observed, holder: &RoleId) -> BTreeSet<Arn> {
+#[must_use]
+pub fn used(observed: &Observed, holder: &RoleId) -> BTreeSet<Arn> {
     let pipelines = observed.pipelines.values().flatten();
     let of_holder = pipelines.filter(|pipeline| pipeline.role.role().as_ref() == Some(holder));
     let declarations = of_holder.map(|pipeline| &pipeline.declaration);

@@ -39,10 +39,12 @@ use super::{
 };
 use crate::api::Reason;
 
-pub use access::lacks_boundary;
+pub use access::{lacks_boundary, no_room};
 pub use action_in_pipeline::{blocked_edit, notes, untold};
 use action_in_pipeline::{desired_action, owned_in, pipeline_step};
-pub use assume::{behind_of_observed, unexplained_entries};
+pub use assume::{
+    access_gone, access_in_place, behind_of_entries, behind_of_observed, own_entries, unexplained_entries, used,
+};
 pub use closing::keep_what_was_in_place;
 pub use converged::converged_inventory;
 use converged::desired_inventory;

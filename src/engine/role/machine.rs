@@ -120,7 +120,9 @@ impl<E: Clone> Machine<E> {
 
     fn claim(&mut self, claim: Claim, now: Timestamp, effects: &mut Vec<Effect<E>>) {
         let key = (claim.uid.clone(), claim.goal.facet());
-        if self.claims.get(&key).is_some_and(|known| known.claim.asks_the_same(&claim)) {
+        if let Some(known) = self.claims.get_mut(&key).filter(|known| known.claim.asks_the_same(&claim)) {
+            // What was found out since counts.
+            known.claim = claim;
             return;
         }
         self.claims.insert(key.clone(), Claimed { claim, since: now, writes: 0, said: None });

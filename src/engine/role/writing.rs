@@ -188,10 +188,10 @@ impl<E: Clone> Machine<E> {
         matches!(self.state, State::Writing(_))
     }
 
-    /// Whether a write whose answer was lost may yet be applied: until then it has to be asked what is in place.
+    /// Until when a write whose answer was lost may yet be applied: until then it has to be asked what is in place.
     #[must_use]
-    pub fn is_unsettled(&self, now: Timestamp) -> bool {
-        self.unsettled.iter().any(|lost| now < lost.until)
+    pub fn unsettled_until(&self) -> Option<Timestamp> {
+        self.unsettled.iter().map(|lost| lost.until).max()
     }
 
     /// When it is read again while a lost write may yet be applied.

@@ -1,0 +1,263 @@
+//! The task of one role: it hands inputs to the machine and carries out what the machine asks for.
+
+use std::{collections::BTreeSet, future::pending, pin::Pin, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::{sync::mpsc, time::Instant};
+
+use super::roles::{Became, Clients, Host, Roles, Settings};
+use crate::{
+    aws::{AwsError, AwsErrorKind, Turn},
+    domain::{
+        ids::{Arn, InstallationId, RoleId},
+        plan::policy_state,
+        policy,
+        role_claims::{Claim, Facet, Reading, Users},
+    },
+    engine::role::{self, Effect, Failure, Input, LastLook, Machine, Permit},
+};
+
+/// How long a worker without claims stays, with what it knows of its own writes.
+const IDLE: Duration = Duration::from_mins(10);
+
+/// A message to a worker.
+pub(super) enum Message {
+    /// An object wants something; the clients may be others than before.
+    Claim(Box<Claim>, Box<Clients>),
+    /// An object wants nothing of this policy any more.
+    Withdraw(String, Facet),
+}
+
+/// An answer, and after a read the turn in which a write may follow.
+type Answer = Pin<Box<dyn Future<Output = (Input<AwsError>, Option<Turn>)> + Send>>;
+
+/// The task of one role.
+pub(super) struct Worker {
+    roles: Arc<Roles>,
+    role: RoleId,
+    clients: Clients,
+    host: Arc<dyn Host>,
+    installation: InstallationId,
+    machine: Machine<AwsError>,
+    wake: Option<Instant>,
+    answer: Option<Answer>,
+    turn: Option<Turn>,
+    /// The policies as they were last read.
+    reading: Reading,
+}
+
+struct Look<'a> {
+    host: &'a dyn Host,
+    role: &'a RoleId,
+    /// The entries of the assume policy as it was last read.
+    entries: BTreeSet<Arn>,
+}
+
+impl LastLook for Look<'_> {
+    fn holds(&self, claim: &Claim) -> bool {
+        self.host.holds(claim)
+    }
+
+    fn users(&self, claiming: &BTreeSet<(String, Facet)>) -> Users {
+        self.host.users(self.role, &self.entries, claiming)
+    }
+}
+
+impl Worker {
+    pub(super) fn start(
+        roles: Arc<Roles>,
+        role: RoleId,
+        clients: Clients,
+        settings: &Settings,
+        host: Arc<dyn Host>,
+    ) -> mpsc::UnboundedSender<Message> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let machine = Machine::new(role::Settings {
+            role: role.clone(),
+            installation: settings.installation.clone(),
+            collect: settings.collect,
+            collect_max: settings.collect_max,
+        });
+        let worker = Self {
+            roles,
+            role,
+            clients,
+            host,
+            installation: settings.installation.clone(),
+            machine,
+            wake: None,
+            answer: None,
+            turn: None,
+            reading: Reading::default(),
+        };
+        tokio::spawn(worker.run(receiver));
+        sender
+    }
+
+    async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+        let mut stopping = self.roles.stopping();
+        let mut is_stopping = *stopping.borrow_and_update();
+        loop {
+            let idle = self.machine.is_idle() && self.answer.is_none();
+            let input = tokio::select! {
+                message = messages.recv() => match message {
+                    Some(Message::Claim(claim, clients)) => {
+                        self.clients = *clients;
+                        Input::Claim(claim)
+                    }
+                    Some(Message::Withdraw(uid, facet)) => Input::Withdraw(uid, facet),
+                    None => break,
+                },
+                (input, turn) = answer(self.answer.as_mut()) => {
+                    (self.answer, self.turn) = (None, turn);
+                    input
+                }
+                () = at(self.wake) => {
+                    self.wake = None;
+                    Input::Woken
+                }
+                _ = stopping.wait_for(|stopping| *stopping), if !is_stopping => {
+                    is_stopping = true;
+                    Input::Terminate
+                }
+                () = at(Some(Instant::now() + IDLE)), if idle => {
+                    messages.close();
+                    if messages.is_empty() {
+                        break;
+                    }
+                    continue;
+                }
+            };
+            self.step(input);
+        }
+        self.roles.ended(&self.role);
+    }
+
+    /// From before the last look until the write has begun, nobody else begins to read.
+    fn step(&mut self, input: Input<AwsError>) {
+        self.note(&input);
+        self.roles.decides(&self.role);
+        let look = Look { host: &*self.host, role: &self.role, entries: self.reading.entries() };
+        let effects = self.machine.step(input, self.host.now(), &look);
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        // A turn is good for the step that takes it.
+        self.turn = None;
+        self.roles.decided(&self.role, self.machine.is_writing(), self.machine.unsettled_until());
+    }
+
+    /// Tells what was read, so that later looks tell what is new from what was there before our own write.
+    fn note(&mut self, input: &Input<AwsError>) {
+        if let Input::Read { answer: Ok(reading), .. } = input {
+            for facet in reading.0.keys() {
+                self.host.read(&(self.role.clone(), *facet), &reading.state(*facet));
+            }
+            self.reading = reading.clone();
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect<AwsError>) {
+        match effect {
+            Effect::WakeAt(time) => self.wake = Some(self.instant(time)),
+            Effect::Outcome(uid, facet, outcome) => self.roles.tell(&self.role, &uid, facet, outcome),
+            Effect::Read(facets) => self.read(facets),
+            Effect::Evidence(entries) => {
+                let looked = self.host.behind(entries, self.clients.reads.anew());
+                let client = self.clients.writes.clone();
+                self.answer = Some(Box::pin(async move {
+                    let behind = looked.await;
+                    (Input::Evidence(behind), Some(client.turn().await))
+                }));
+            }
+            Effect::Write(permit) => self.write(permit),
+        }
+    }
+
+    fn read(&mut self, facets: BTreeSet<Facet>) {
+        let (role, installation) = (self.role.name.clone(), self.installation.clone());
+        let client = self.clients.writes.clone();
+        // What is read is sent after this.
+        let (sent_at, reads) = (self.host.now(), self.clients.reads.anew());
+        self.answer = Some(Box::pin(async move {
+            let mut reading = Reading::default();
+            for facet in facets {
+                match reads.get_role_policy(&role, &facet.policy(&installation)).await {
+                    Ok(document) => _ = reading.0.insert(facet, document),
+                    Err(error) => return (Input::Read { sent_at, answer: Err(error) }, None),
+                }
+            }
+            // What is decided on this reading may be sent at once.
+            (Input::Read { sent_at, answer: Ok(reading) }, Some(client.turn().await))
+        }));
+    }
+
+    /// The write is sent by a task of its own, which lives until the answer is there, whoever is dropped meanwhile.
+    fn write(&mut self, permit: Permit) {
+        let (client, role, host, roles) =
+            (self.clients.writes.clone(), self.role.clone(), self.host.clone(), self.roles.clone());
+        let turn = self.turn.take();
+        let write = permit.write();
+        let is_it = |facet: &Facet| facet.policy(&self.installation) == write.policy;
+        let Some(facet) = Facet::ALL.into_iter().find(is_it) else { return };
+        let objects: Vec<String> = permit.objects().iter().map(ToString::to_string).collect();
+        tracing::info!(
+            %role, policy = %write.policy, objects = objects.join(","), deletes = write.document.is_none(), "writing shared policy"
+        );
+        let size = write.document.as_ref().map_or(0, policy::size);
+        let place = (role.clone(), facet);
+        host.sends(&place, self.reading.state(facet), policy_state(write.document.as_ref()));
+        let sending = tokio::spawn(async move {
+            let _slot = roles.write_slot().await;
+            let turn = match turn {
+                Some(turn) => turn,
+                None => client.turn().await,
+            };
+            let answer = client.write_shared_policy(turn, permit).await;
+            let became = match &answer {
+                Ok(()) => Became::Written,
+                Err(error) if error.is_unanswered() => Became::Unknown,
+                Err(error) if error.outcome_unknown => Became::Fault,
+                Err(_) => Became::Refused,
+            };
+            host.sent(&place, became);
+            if answer.as_ref().is_err_and(|error| error.kind == AwsErrorKind::PolicySizeExceeded) {
+                host.too_large(&role, size);
+            }
+            answer.map_err(failure)
+        });
+        self.answer = Some(Box::pin(async move {
+            match sending.await {
+                Ok(answer) => (Input::Wrote(answer), None),
+                // The task was stopped with the process.
+                Err(_) => pending().await,
+            }
+        }));
+    }
+
+    fn instant(&self, time: Timestamp) -> Instant {
+        let wait = time.duration_since(self.host.now());
+        Instant::now() + Duration::try_from(wait).unwrap_or_default()
+    }
+}
+
+async fn answer(answer: Option<&mut Answer>) -> (Input<AwsError>, Option<Turn>) {
+    match answer {
+        Some(answer) => answer.await,
+        None => pending().await,
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+fn failure(error: AwsError) -> Failure<AwsError> {
+    if error.outcome_unknown {
+        return Failure::Unknown(error);
+    }
+    Failure::Refused { too_large: error.kind == AwsErrorKind::PolicySizeExceeded, error }
+}
