@@ -73,11 +73,7 @@ async fn read(context: &Context, reads: &Reads, situation: &Situation<'_>, entry
 }
 
 /// What a look at the role behind an entry shows.
-pub(super) fn behind(
-    entry: &Arn,
-    found: Result<Option<RoleRead>, String>,
-    installation: &InstallationId,
-) -> Behind {
+pub(super) fn behind(entry: &Arn, found: Result<Option<RoleRead>, String>, installation: &InstallationId) -> Behind {
     match found {
         Ok(Some(read)) if read.arn == *entry => Behind::of_tags(&read.tags, installation),
         // The name may stand at another path: nothing can be assumed under this ARN.

@@ -72,8 +72,8 @@ pub(super) fn users(
         existing.iter().filter(move |other| !claims(other))
     };
     let assume = but_claiming(Facet::AssumePolicy).filter_map(|other| assume_user(known, other, role)).collect();
-    let callback = but_claiming(Facet::CallbackPolicy)
-        .any(|other| callback_needs(known, &role.account, other).contains(role));
+    let callback =
+        but_claiming(Facet::CallbackPolicy).any(|other| callback_needs(known, &role.account, other).contains(role));
     (assume, callback)
 }
 
@@ -91,8 +91,7 @@ pub async fn gather(
     gathered.proof.released = context.memory.released();
     // The entries are in roles of the tools account: an object that this account grants nothing has no entry.
     let (tools, key) = (&situation.declared.tools.account, &situation.declared.key);
-    let unknown =
-        unknown::unknown((&context.caches, &context.memory), &gate_input::accounts(context), tools, key);
+    let unknown = unknown::unknown((&context.caches, &context.memory), &gate_input::accounts(context), tools, key);
     gathered.proof.nothing_else_leaves = unknown.is_some();
     for other in &others {
         gathered.stages_made.extend(stages_made(context, other));
@@ -194,8 +193,7 @@ fn existing_one(
     let claims = known.memory.claims(&uid).unwrap_or_else(|| read_inventory(object));
     let claims = declared.as_ref().map_or_else(|| claims.clone(), |declared| claims.clone().within(declared));
     let here = declared.as_ref().is_none_or(here);
-    let input =
-        Input { accounts: accounts.clone(), namespace_labels: known.caches.namespace_labels(&key.namespace) };
+    let input = Input { accounts: accounts.clone(), namespace_labels: known.caches.namespace_labels(&key.namespace) };
     let granted = here && declared.as_ref().is_some_and(|declared| gate::is_granted(declared, &input));
     here.then_some(Other { key, uid, claims, declared, input, granted })
 }

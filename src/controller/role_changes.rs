@@ -73,7 +73,9 @@ async fn named(
     let Some(role) = arn.parse::<Arn>().ok().and_then(|role| role.role()) else { return Ok(NamedRole::Hidden) };
     let declared = situation.declared;
     let accounts = gate_input::accounts(context);
-    if let Some(unknown) = unknown::unknown((&context.caches, &context.memory), &accounts, &declared.tools.account, &declared.key) {
+    if let Some(unknown) =
+        unknown::unknown((&context.caches, &context.memory), &accounts, &declared.tools.account, &declared.key)
+    {
         tracing::warn!(role = %arn, "whose role an action names cannot be told: {unknown}");
         return Ok(NamedRole::Hidden);
     }

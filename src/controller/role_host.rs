@@ -12,9 +12,8 @@ use jiff::Timestamp;
 use super::{
     caches::Caches,
     context::{Context, session_key},
-    current,
+    current, evidence,
     memory::Memory,
-    evidence,
     others::{self, Known},
     unknown,
 };

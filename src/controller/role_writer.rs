@@ -223,9 +223,8 @@ pub async fn confirm(
 
 fn must_be_asked(pass: &Pass<'_>, step: &Step) -> bool {
     let roles = &pass.context.roles;
-    place(step).is_some_and(|place| {
-        roles.is_unsettled(&place.0, Context::exact_now()) || roles.waits(&pass.uid, &place)
-    })
+    place(step)
+        .is_some_and(|place| roles.is_unsettled(&place.0, Context::exact_now()) || roles.waits(&pass.uid, &place))
 }
 
 /// Whether a write to a shared policy that holds something of the object may be applied yet: it could undo what is there.

@@ -25,8 +25,8 @@ pub fn withhold(
 ) -> Option<(Phase, String)> {
     let declared = situation.declared;
     let accounts = gate_input::accounts(context);
-    let [tools, dev] =
-        [&declared.tools.account, &declared.dev.account].map(|id| (id, unknown((&context.caches, &context.memory), &accounts, id, &declared.key)));
+    let [tools, dev] = [&declared.tools.account, &declared.dev.account]
+        .map(|id| (id, unknown((&context.caches, &context.memory), &accounts, id, &declared.key)));
     let of = |account: &AccountId| [&tools, &dev].into_iter().find(|(id, _)| *id == account);
     let is_unknown = |account: &AccountId| of(account).is_some_and(|(_, unknown)| unknown.is_some());
     let withheld = withhold_removals(plan, observed, &declared.tools.region, is_unknown);

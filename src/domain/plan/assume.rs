@@ -96,23 +96,17 @@ pub fn access_in_place(situation: &Situation<'_>, observed: &Observed) -> Vec<St
 /// The shared policies that hold nothing of an object any more that is being deleted, as steps that change nothing.
 #[must_use]
 pub fn access_gone(situation: &Situation<'_>, observed: &Observed) -> Vec<Step> {
-    let assume = observed.assume.iter().map(|(role, document)| {
-        unchanged(situation, Phase::Release, Part::AssumePolicy, role, document.as_ref())
-    });
+    let assume = observed
+        .assume
+        .iter()
+        .map(|(role, document)| unchanged(situation, Phase::Release, Part::AssumePolicy, role, document.as_ref()));
     // One that is there is needed by others.
     let callback = observed.callback.iter().filter(|(_, document)| document.is_none());
-    let callback =
-        callback.map(|(role, _)| unchanged(situation, Phase::Release, Part::CallbackPolicy, role, None));
+    let callback = callback.map(|(role, _)| unchanged(situation, Phase::Release, Part::CallbackPolicy, role, None));
     assume.chain(callback).collect()
 }
 
-fn unchanged(
-    situation: &Situation<'_>,
-    phase: Phase,
-    part: Part,
-    role: &RoleId,
-    document: Option<&Value>,
-) -> Step {
+fn unchanged(situation: &Situation<'_>, phase: Phase, part: Part, role: &RoleId, document: Option<&Value>) -> Step {
     let policy = match part {
         Part::CallbackPolicy => names::callback_policy(situation.installation),
         _ => names::assume_policy(situation.installation),

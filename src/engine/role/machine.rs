@@ -43,7 +43,7 @@ pub(super) enum State {
 pub(super) struct Claimed {
     pub(super) claim: Claim,
     /// Only a reading that was sent after this answers it.
-    since: Timestamp,
+    pub(super) since: Timestamp,
     /// How often something was written for it.
     pub(super) writes: u8,
     said: Option<Waiting>,
@@ -58,6 +58,8 @@ pub struct Machine<E> {
     pub(super) settings: Settings,
     pub(super) state: State,
     pub(super) claims: BTreeMap<Key, Claimed>,
+    /// When the pass began: what is claimed after it is collected for the next one, unless this one writes anyway.
+    pub(super) began: Option<Timestamp>,
     /// What was read last, and when that was sent.
     pub(super) reading: Option<(Arc<Reading>, Timestamp)>,
     /// What stands behind entries, as it was read in this pass.
@@ -82,6 +84,7 @@ impl<E: Clone> Machine<E> {
             settings,
             state: State::Idle,
             claims: BTreeMap::new(),
+            began: None,
             reading: None,
             evidence: BTreeMap::new(),
             own: BTreeMap::new(),
@@ -152,12 +155,17 @@ impl<E: Clone> Machine<E> {
         match &self.state {
             State::Collecting { since, last } => {
                 let due = (*last + self.settings.collect).min(*since + self.settings.collect_max);
-                if now >= due { self.begin_reading(effects) } else { effects.push(Effect::WakeAt(due)) }
+                if now >= due { self.begin(now, effects) } else { effects.push(Effect::WakeAt(due)) }
             }
-            State::Waiting { until } if now >= *until => self.begin_reading(effects),
+            State::Waiting { until } if now >= *until => self.begin(now, effects),
             State::Waiting { until } => effects.push(Effect::WakeAt(*until)),
             _ => {}
         }
+    }
+
+    fn begin(&mut self, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+        self.began = Some(now);
+        self.begin_reading(effects);
     }
 
     pub(super) fn begin_reading(&mut self, effects: &mut Vec<Effect<E>>) {
@@ -267,9 +275,19 @@ impl<E: Clone> Machine<E> {
         } else if self.claims.values().all(|claimed| claimed.said == Some(Waiting::Settling)) {
             self.wait(self.next_look(now), effects);
         } else {
-            self.state = State::Collecting { since: now, last: now };
-            effects.push(Effect::WakeAt(now + self.settings.collect));
+            // Those that came meanwhile have waited since then.
+            let came = self.claims.values().map(|claimed| claimed.since).filter(|since| self.is_late(*since));
+            let since = came.clone().min().unwrap_or(now);
+            let last = came.max().unwrap_or(now);
+            self.state = State::Collecting { since, last };
+            effects
+                .push(Effect::WakeAt((last + self.settings.collect).min(since + self.settings.collect_max).max(now)));
         }
+    }
+
+    /// Whether a claim came after the pass had begun.
+    pub(super) fn is_late(&self, since: Timestamp) -> bool {
+        self.began.is_some_and(|began| since > began)
     }
 
     pub(super) fn wait(&mut self, until: Timestamp, effects: &mut Vec<Effect<E>>) {

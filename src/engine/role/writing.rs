@@ -96,7 +96,9 @@ impl<E: Clone> Machine<E> {
                 key.1 == edit.facet && fold.folded.get(key) == Some(&Folded::Changed) && self.claims.contains_key(*key)
             };
             let keys: Vec<Key> = fold.folded.keys().filter(needs).cloned().collect();
-            (!keys.is_empty()).then_some((edit, keys))
+            // What came after the pass had begun is collected, so that what trickles in does not make a write each.
+            let is_due = |key: &Key| self.claims.get(key).is_some_and(|claimed| !self.is_late(claimed.since));
+            keys.iter().any(is_due).then_some((edit, keys))
         });
         let Some((Edit { facet, document, .. }, keys)) = due else { return self.finish(now, effects) };
         let mut objects = Vec::new();

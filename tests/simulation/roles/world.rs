@@ -357,7 +357,9 @@ impl<'a> World<'a> {
         self.role.owners.insert(role_of(index), index);
         let shown = self.shown(&Facet::ALL.into());
         // Nobody believes a read beside a write that is on its way, or that may yet be applied.
-        let asks = |process: &Process| process.machine.unsettled_until().is_some_and(|until| time(now) < until) || process.machine.is_writing();
+        let asks = |process: &Process| {
+            process.machine.unsettled_until().is_some_and(|until| time(now) < until) || process.machine.is_writing()
+        };
         let must_ask = self.process.as_ref().is_some_and(asks);
         let strays = shown.entries().iter().any(|entry| {
             matches!(self.role.behind(entry), Behind::Nothing | Behind::Foreign) && !self.objects.withheld
