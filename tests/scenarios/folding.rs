@@ -81,7 +81,7 @@ async fn fifty_objects(scenario: &mut Scenario<'_>) -> Result<()> {
     let calls = scenario.calls_since(mark)?;
     assert_eq!((calls.of("UpdatePipeline"), version(scenario)?), (1, 2), "created: {calls}");
     let (assume, callback) = (writes_on(&calls.0, PIPELINE_ROLE), writes_on(&calls.0, EXECUTION_ROLE));
-    assert!(assume <= 15 && callback <= 3, "{assume} writes of the assume policy, {callback} of the callback policy");
+    assert!(assume <= 3 && callback <= 3, "{assume} writes of the assume policy, {callback} of the callback policy");
     let mark = scenario.mark()?;
     for name in &names[..20] {
         let mut invoke = scenario.invoke(name);
@@ -103,7 +103,7 @@ async fn fifty_objects(scenario: &mut Scenario<'_>) -> Result<()> {
     let calls = scenario.calls_since(mark)?;
     assert_eq!((calls.of("UpdatePipeline"), version(scenario)?), (1, 4), "deleted: {calls}");
     let (assume, callback) = (writes_on(&calls.0, PIPELINE_ROLE), writes_on(&calls.0, EXECUTION_ROLE));
-    assert!(assume <= 15 && callback <= 3, "{assume} writes of the assume policy, {callback} of the callback policy");
+    assert!(assume <= 3 && callback <= 3, "{assume} writes of the assume policy, {callback} of the callback policy");
     assert_eq!(pipeline(scenario)?, before);
     Ok(())
 }
