@@ -123,6 +123,7 @@ pub async fn run(
         installation: settings.installation.clone(),
         collect: settings.pipelines.collect.min(COLLECT_OF_ROLES),
         collect_max: settings.pipelines.collect_max.min(COLLECT_OF_ROLES_MAX),
+        attempt: settings.aws_attempt_timeout,
     };
     let roles = Roles::new(Arc::new(host), of_roles, stop.clone());
     let context = Arc::new(Context {

@@ -77,6 +77,7 @@ impl Worker {
             installation: settings.installation.clone(),
             collect: settings.collect,
             collect_max: settings.collect_max,
+            attempt: settings.attempt,
         });
         let worker = Self {
             roles,
@@ -256,8 +257,11 @@ async fn at(time: Option<Instant>) {
 }
 
 fn failure(error: AwsError) -> Failure<AwsError> {
-    if error.outcome_unknown {
+    if error.is_unanswered() {
         return Failure::Unknown(error);
+    }
+    if error.outcome_unknown {
+        return Failure::Fault(error);
     }
     Failure::Refused { too_large: error.kind == AwsErrorKind::PolicySizeExceeded, error }
 }

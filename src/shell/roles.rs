@@ -84,6 +84,8 @@ pub struct Settings {
     pub collect: Duration,
     /// How long it lasts at most.
     pub collect_max: Duration,
+    /// How long one attempt of one AWS call may take.
+    pub attempt: Duration,
 }
 
 struct Registered {

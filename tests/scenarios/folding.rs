@@ -1,7 +1,7 @@
 //! Many objects on one pipeline: one version carries what all of them want, and no version harms a release.
 
 use crossinvoke_harness::{
-    Context as _, Result, Scenario, Setup,
+    Context as _, Mark, Result, Scenario, Setup,
     accounts::{EXECUTION_ROLE, FUNCTION, PIPELINE, PIPELINE_ROLE},
     objects::has_reason,
     wait::{DEADLINE, eventually},
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     suite::{Case, case},
-    support::{converge, entered, message, pipeline, refused, stages, version},
+    support::{converge, entered, invoke_role_name, message, pipeline, pipeline_role, refused, stages, version},
 };
 
 pub(crate) fn scenarios() -> Vec<Case> {
@@ -25,6 +25,8 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("a_release_that_our_own_gate_stopped_holds_nothing", || quick("1h"), stopped_by_ours),
         case("a_console_save_between_read_and_write_is_brought_back", Setup::default, brought_back),
         case("an_update_in_flight_is_settled_before_the_process_ends", Setup::default, settled_at_the_end),
+        case("a_shared_policy_in_flight_is_settled_before_the_process_ends", Setup::default, policy_settled_at_the_end),
+        case("a_lost_answer_leaves_one_shared_policy_for_all", Setup::default, policy_without_an_answer),
         case("what_only_waits_for_others_does_not_hold_up_the_end", collecting, ends_while_collecting),
         case("a_member_that_aws_fills_in_one_day_is_left_alone", Setup::default, filled_in),
         case("what_aws_keeps_otherwise_is_told_after_two_versions", Setup::default, kept_otherwise),
@@ -245,6 +247,59 @@ async fn settled_at_the_end(scenario: &mut Scenario<'_>) -> Result<()> {
     scenario.start_controller().await?;
     scenario.until_reason("validate", "Converged").await?;
     assert_eq!((scenario.calls_since(mark)?.of("UpdatePipeline"), version(scenario)?), (1, 2));
+    Ok(())
+}
+
+/// The entries of the assume policy, as one text.
+fn assume(scenario: &Scenario<'_>) -> Result<String> {
+    let name = format!("crossinvoke-{}-assume", scenario.installation_id);
+    Ok(pipeline_role(scenario)?["inlinePolicies"][name].to_string())
+}
+
+/// Whether the assume policy names the roles of all these objects, and how often it was written since.
+async fn all_in_one_policy(scenario: &mut Scenario<'_>, names: &[&str], mark: Mark) -> Result<usize> {
+    let mut roles = Vec::new();
+    for name in names {
+        roles.push(invoke_role_name(&scenario.until_reason(name, "Converged").await?));
+    }
+    let policy = assume(scenario)?;
+    assert!(roles.iter().all(|role| policy.contains(role.as_str())), "{roles:?} in {policy}");
+    Ok(writes_on(&scenario.calls_since(mark)?.0, PIPELINE_ROLE))
+}
+
+async fn policy_settled_at_the_end(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let slow = Fault::next("PutRolePolicy", Effect::Delay { milliseconds: 3_000 }).containing("-assume");
+    scenario.aws().fault(slow).context("slow")?;
+    let (mark, names) = (scenario.mark()?, ["one", "two", "three"]);
+    for name in names {
+        scenario.apply(&scenario.invoke(name)).await?;
+    }
+    let controller = scenario.controller()?;
+    eventually("the write is under way", DEADLINE, async || {
+        let is_it = |line: &&String| line.contains("writing shared policy") && line.contains("-assume");
+        if controller.log().iter().any(|line| is_it(&line)) { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await?;
+    scenario.controller()?.stop().await?;
+    assert!(assume(scenario)?.contains("Allow"), "the process waited for the answer");
+    scenario.start_controller().await?;
+    let writes = all_in_one_policy(scenario, &names, mark).await?;
+    // Who came too late for the first write is in the next process's.
+    assert!(writes <= 2, "{writes} writes");
+    Ok(())
+}
+
+async fn policy_without_an_answer(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let lost = Fault::next("PutRolePolicy", Effect::DropAfterApplying).containing("-assume");
+    scenario.aws().fault(lost).context("dropping")?;
+    let (mark, names) = (scenario.mark()?, ["one", "two", "three"]);
+    for name in names {
+        scenario.apply(&scenario.invoke(name)).await?;
+    }
+    let writes = all_in_one_policy(scenario, &names, mark).await?;
+    assert!(writes <= 2, "{writes} writes");
     Ok(())
 }
 

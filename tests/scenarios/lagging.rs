@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     suite::{Case, case},
-    support::{converge, entered, invoke_role_name, message, pipeline, pipeline_role, stages, version},
+    support::{converge, entered, invoke_role_name, message, pipeline, pipeline_role, refused, stages, version},
 };
 
 pub(crate) fn scenarios() -> Vec<Case> {
@@ -158,8 +158,8 @@ async fn killed(scenario: &mut Scenario<'_>) -> Result<()> {
 }
 
 /// The first write of the assume policy is applied so late that nobody waits for its answer. Meanwhile another object
-/// comes, which shares that policy. Returns once both entries are there after that.
-async fn late(scenario: &mut Scenario<'_>, milliseconds: u64) -> Result<()> {
+/// comes, which shares that policy, and is told this. Returns once both entries are there after that.
+async fn late(scenario: &mut Scenario<'_>, milliseconds: u64, told: &str) -> Result<()> {
     entered(scenario).await?;
     let policy = format!("crossinvoke-{}-assume", scenario.installation_id);
     let slow = Fault::next("PutRolePolicy", Effect::Delay { milliseconds }).containing(&policy);
@@ -170,7 +170,7 @@ async fn late(scenario: &mut Scenario<'_>, milliseconds: u64) -> Result<()> {
     scenario.apply(&scenario.invoke("other")).await?;
     let roles = [
         invoke_role_name(&scenario.until_reason("late", "Converged").await?),
-        invoke_role_name(&scenario.until_reason("other", "Converged").await?),
+        invoke_role_name(&scenario.until_reason("other", told).await?),
     ];
     let least = i64::try_from(milliseconds).context("a time")?;
     eventually("both entries are there after the late write", DEADLINE * 2, async || {
@@ -190,7 +190,7 @@ async fn late(scenario: &mut Scenario<'_>, milliseconds: u64) -> Result<()> {
 
 async fn applied_late(scenario: &mut Scenario<'_>) -> Result<()> {
     let mark = scenario.mark()?;
-    late(scenario, 9_000).await?;
+    late(scenario, 9_000, "Converged").await?;
     let calls = scenario.calls_since(mark)?;
     let writes =
         calls.0.iter().filter(|call| call.operation == "PutRolePolicy" && call.account == scenario.accounts.tools);
@@ -199,7 +199,11 @@ async fn applied_late(scenario: &mut Scenario<'_>) -> Result<()> {
 }
 
 async fn applied_very_late(scenario: &mut Scenario<'_>) -> Result<()> {
-    late(scenario, 15_000).await
+    // While the write may yet undo its access, its action is not placed.
+    late(scenario, 15_000, "AwsUnavailable").await?;
+    refused(scenario, "other", "AwsUnavailable", &["may yet undo", "assume"]).await?;
+    assert!(!pipeline(scenario)?.to_string().contains("\"other\""));
+    Ok(())
 }
 
 async fn stage_made_again(scenario: &mut Scenario<'_>) -> Result<()> {

@@ -250,6 +250,10 @@ impl<E: Clone> Machine<E> {
             let is_guess = self.room.additions != usize::MAX;
             let outcome = match folded {
                 Folded::Changed if claimed.writes >= ROUNDS => self.not_reached(),
+                Folded::Changed if self.is_held(key.1, now) => {
+                    self.say(key, Waiting::Settling, effects);
+                    continue;
+                }
                 Folded::Changed => continue,
                 Folded::Full if is_guess => continue,
                 Folded::Full => Outcome::Full { reading: reading.clone() },

@@ -13,7 +13,7 @@
 //! IAM takes a whole document, has no versions and answers reads late. So a write is read back before the next one is
 //! planned. A write whose answer was lost may be applied for as long as its signature is valid, also after later ones: the
 //! role is read again once a minute for that long, and until then nothing counts as in place that the lost write would take
-//! away, nor as gone that it would bring back.
+//! away, nor as gone that it would bring back. At first, while that is likely, nothing else is written to the policy either.
 
 mod machine;
 mod permit;
@@ -44,6 +44,8 @@ pub struct Settings {
     pub collect: Duration,
     /// How long it lasts at most.
     pub collect_max: Duration,
+    /// How long an attempt of a write may take: a write whose answer was lost is most often applied within as long again.
+    pub attempt: Duration,
 }
 
 /// What happens to a machine.
@@ -80,6 +82,8 @@ pub enum Failure<E> {
         /// What AWS said.
         error: E,
     },
+    /// AWS answered with a fault of its own: it may have been applied, and is not applied any more.
+    Fault(E),
     /// It may have been applied, or may be yet.
     Unknown(E),
 }

@@ -63,6 +63,8 @@ pub(super) struct Unsettled {
     facet: Facet,
     document: Option<Value>,
     until: Timestamp,
+    /// Before that nothing else is written there: applied after it, this one would undo it.
+    held_until: Timestamp,
     /// Whether another write of ours was sent after it.
     is_followed: bool,
 }
@@ -91,7 +93,8 @@ impl<E: Clone> Machine<E> {
             self.state = State::Idle;
             return;
         }
-        let due = fold.edits.into_iter().find_map(|edit| {
+        let edits = fold.edits.into_iter().filter(|edit| !self.is_held(edit.facet, now));
+        let due = edits.into_iter().find_map(|edit| {
             let needs = |key: &&Key| {
                 key.1 == edit.facet && fold.folded.get(key) == Some(&Folded::Changed) && self.claims.contains_key(*key)
             };
@@ -134,9 +137,13 @@ impl<E: Clone> Machine<E> {
                 self.begin_reading(effects);
             }
             Err(Failure::Unknown(error)) => {
-                let until = flight.sent + SIGNED_FOR;
+                let (until, held_until) = (flight.sent + SIGNED_FOR, flight.sent + self.settings.attempt * 2);
                 let (facet, document) = (flight.facet, flight.document);
-                self.unsettled.push(Unsettled { facet, document, until, is_followed: false });
+                self.unsettled.push(Unsettled { facet, document, until, held_until, is_followed: false });
+                self.lost = Some(error);
+                self.begin_reading(effects);
+            }
+            Err(Failure::Fault(error)) => {
                 self.lost = Some(error);
                 self.begin_reading(effects);
             }
@@ -184,6 +191,11 @@ impl<E: Clone> Machine<E> {
         self.unsettled.iter().any(|lost| now < lost.until && lost.undoes(claim, reading))
     }
 
+    /// Whether nothing is written to a policy for now, since a write whose answer was lost may be applied yet.
+    pub(super) fn is_held(&self, facet: Facet, now: Timestamp) -> bool {
+        self.unsettled.iter().any(|lost| lost.facet == facet && now < lost.held_until)
+    }
+
     /// Whether a write is on its way.
     #[must_use]
     pub fn is_writing(&self) -> bool {
@@ -198,7 +210,7 @@ impl<E: Clone> Machine<E> {
 
     /// When it is read again while a lost write may yet be applied.
     pub(super) fn next_look(&self, now: Timestamp) -> Timestamp {
-        let ends = self.unsettled.iter().map(|lost| lost.until).min();
+        let ends = self.unsettled.iter().flat_map(|lost| [lost.held_until, lost.until]).filter(|end| now < *end).min();
         ends.map_or(now + LOOK_EVERY, |end| end.min(now + LOOK_EVERY))
     }
 

@@ -212,6 +212,7 @@ impl<'a> World<'a> {
             installation: "x".parse().expect("an installation"),
             collect: Duration::from_secs(1),
             collect_max: Duration::from_secs(10),
+            attempt: Duration::from_secs(10),
         });
         self.process = Some(Process {
             id: self.processes,
