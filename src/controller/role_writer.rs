@@ -66,7 +66,7 @@ pub async fn write(
     }
     // Whatever waits holds no place that somebody else could use.
     pass.release_slot();
-    let mut first = None;
+    let mut worst: Option<Halt> = None;
     for (step, place, mut told) in claimed {
         let limit = pass.time_left().saturating_sub(TO_REPORT);
         let outcome = tokio::select! {
@@ -75,10 +75,22 @@ pub async fn write(
         };
         pass.claimed_of_roles.insert(place.clone(), told);
         if let Err(halt) = took(pass, situation, step, place, outcome) {
-            first.get_or_insert(halt);
+            if worst.as_ref().is_none_or(|known| rank(known) < rank(&halt)) {
+                worst = Some(halt);
+            }
         }
     }
-    first.map_or(Ok(()), Err)
+    worst.map_or(Ok(()), Err)
+}
+
+/// Of what several claims came to, that is told which keeps the object longest.
+fn rank(halt: &Halt) -> u8 {
+    match halt {
+        Halt::Verdict(Verdict::Stalled { .. }) => 2,
+        Halt::Verdict(verdict) if !verdict.reason().is_failed_look() => 0,
+        Halt::Verdict(_) => 1,
+        Halt::Conflict | Halt::Anew | Halt::Kubernetes(_) => 3,
+    }
 }
 
 /// The reads and writes in the account of a role. The worker's reads are nobody's in particular.

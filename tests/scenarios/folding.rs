@@ -25,8 +25,8 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("a_release_that_our_own_gate_stopped_holds_nothing", || quick("1h"), stopped_by_ours),
         case("a_console_save_between_read_and_write_is_brought_back", Setup::default, brought_back),
         case("an_update_in_flight_is_settled_before_the_process_ends", Setup::default, settled_at_the_end),
-        case("a_shared_policy_in_flight_is_settled_before_the_process_ends", Setup::default, policy_settled_at_the_end),
-        case("a_lost_answer_leaves_one_shared_policy_for_all", Setup::default, policy_without_an_answer),
+        case("a_shared_policy_in_flight_is_settled_before_the_process_ends", a_second, policy_settled_at_the_end),
+        case("a_lost_answer_leaves_one_shared_policy_for_all", a_second, policy_without_an_answer),
         case("what_only_waits_for_others_does_not_hold_up_the_end", collecting, ends_while_collecting),
         case("a_member_that_aws_fills_in_one_day_is_left_alone", Setup::default, filled_in),
         case("what_aws_keeps_otherwise_is_told_after_two_versions", Setup::default, kept_otherwise),
@@ -46,6 +46,11 @@ fn one_at_a_time() -> Setup {
 fn quick(hold: &str) -> Setup {
     let hold = format!("--hold-after-failure={hold}");
     Setup::default().flags(["--idle-poll=1s", hold.as_str()])
+}
+
+/// Claims on roles are collected for a second.
+fn a_second() -> Setup {
+    Setup::default().flags(["--collect=1s"])
 }
 
 fn collecting() -> Setup {
