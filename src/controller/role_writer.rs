@@ -18,7 +18,7 @@ use crate::{
         ids::{Arn, RoleId},
         inventory::Part,
         observed::{Observed, Resource},
-        plan::{self, Change, Situation, Step},
+        plan::{self, Change, Phase, Situation, Step},
         role_claims::{Claim, Facet, Goal},
     },
     engine::role::{Outcome, Waiting},
@@ -163,9 +163,7 @@ fn took(
     let verdict = match outcome {
         Some(Outcome::Settled { reading, written }) => {
             if written {
-                // A new change of ours starts the waiting for its spreading anew.
-                pass.context.memory.attempts(&pass.uid, |attempts| attempts.propagation = 0);
-                pass.deeds.push((Deed::of(step, false), step.resource.to_string()));
+                wrote(pass, step);
             }
             pass.shared.insert(place.clone(), reading.of(place.1).cloned());
             return Ok(());
@@ -179,6 +177,11 @@ fn took(
             format!("{} did not read back as it was written; it is compared again", step.resource),
             Retry::Backoff,
         ),
+        // Of what goes the absence of all is read before the object goes.
+        Some(Outcome::Waiting(Waiting::Reading)) if step.phase == Phase::Release => {
+            wrote(pass, step);
+            return Ok(());
+        }
         Some(Outcome::Waiting(Waiting::Reading)) => unless_woken(pipeline_writer::stale(&step.resource)),
         Some(Outcome::Waiting(Waiting::Settling)) => settling(step),
         Some(Outcome::Waiting(Waiting::Others)) | None => Verdict::progressing(
@@ -187,6 +190,12 @@ fn took(
         ),
     };
     Err(verdict.into())
+}
+
+/// A new change of ours starts the waiting for its spreading anew.
+fn wrote(pass: &mut Pass<'_>, step: &Step) {
+    pass.context.memory.attempts(&pass.uid, |attempts| attempts.propagation = 0);
+    pass.deeds.push((Deed::of(step, false), step.resource.to_string()));
 }
 
 /// The worker reads again by itself, and wakes the object.

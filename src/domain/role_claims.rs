@@ -208,6 +208,8 @@ pub enum Folded {
     Done,
     /// Something is written for it.
     Changed,
+    /// Nothing of its own is missing or too much, and something is written that no object in particular asks for.
+    ForNobody,
     /// Its entries do not fit.
     Full,
     /// What was looked up for it is too old.
@@ -348,7 +350,8 @@ fn assume(
     for (wish, key) in wishes.iter().zip(&keys) {
         let became = match () {
             () if folded.left_out.contains(&wish.uid) => Folded::Full,
-            () if for_nobody || needs(wish, key) => Folded::Changed,
+            () if for_nobody => Folded::ForNobody,
+            () if needs(wish, key) => Folded::Changed,
             () => Folded::Done,
         };
         fold.folded.insert((wish.uid.clone(), facet), became);

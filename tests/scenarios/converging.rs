@@ -48,7 +48,8 @@ async fn create_rerun_and_delete_leave_aws_as_it_was(scenario: &mut Scenario<'_>
     let object = scenario.until_reason("validate", "Converged").await?;
     let calls = scenario.calls_since(mark)?;
     assert!(calls.mutating() <= 6, "at most six calls change something:\n{calls}");
-    assert!(calls.0.len() + 4 <= 21, "at most twenty-one calls in all:\n{calls}");
+    // Before they are written, the two shared policies are read once more than for this object alone.
+    assert!(calls.0.len() + 4 <= 23, "at most twenty-three calls in all:\n{calls}");
     assert_eq!(calls.of("GetPolicy"), 0, "what changes in an object asks nothing about its accounts:\n{calls}");
     // What is not so is not there, and the message stands once.
     assert_eq!(all_conditions(&object), ["Ready=True Converged", "Drifted=False InSync"]);

@@ -115,7 +115,7 @@ fn an_assume_policy_is_the_one_that_was_read_edited() {
         folded: &'static [(&'static str, Folded)],
         unproven: &'static [&'static str],
     }
-    use Folded::{Changed, Done};
+    use Folded::{Changed, Done, ForNobody};
     let rows = [
         Row {
             what: "what is wanted comes to what is in place",
@@ -141,7 +141,7 @@ fn an_assume_policy_is_the_one_that_was_read_edited() {
             claims: vec![assume_of("a", &["a"], &[])],
             evidence: vec![("stray", Behind::Nothing)],
             named: Some(&["a"]),
-            folded: &[("a", Changed)],
+            folded: &[("a", ForNobody)],
             unproven: &[],
         },
         Row {
@@ -245,7 +245,11 @@ fn what_another_object_has_in_place_stays_and_what_it_had_comes_back() {
     assert_eq!(named(&folded(&reading(&["a", "other"]), &claims, &users, &[])), None, "a late read is no proof");
     let fold = folded(&reading(&["a"]), &claims, &users, &[]);
     assert_eq!(named(&fold), Some(set(&["a", "other"])));
-    assert_eq!(fold.folded[&("a".to_owned(), Facet::AssumePolicy)], Folded::Changed, "whoever sees to it waits for it");
+    assert_eq!(
+        fold.folded[&("a".to_owned(), Facet::AssumePolicy)],
+        Folded::ForNobody,
+        "whoever sees to it waits for it"
+    );
 }
 
 #[allow(clippy::zero_sized_map_values, reason = "only a proof makes a value")]

@@ -205,7 +205,11 @@ impl<E: Clone> Machine<E> {
         }
         let stale = |facet: &Facet| self.own.get(facet).is_some_and(|own| own.is_stale(&reading.state(*facet), now));
         if reading.0.keys().any(stale) {
-            self.say_all(Waiting::Reading, effects);
+            let written = self.claims.iter().filter(|(_, claimed)| claimed.writes > 0);
+            let written: Vec<Key> = written.map(|(key, _)| key.clone()).collect();
+            for key in written {
+                self.say(&key, Waiting::Reading, effects);
+            }
             return self.wait(now + STALE_READ, effects);
         }
         self.reading = Some((Arc::new(reading), sent_at));
@@ -249,12 +253,20 @@ impl<E: Clone> Machine<E> {
             let Some(claimed) = self.claims.get(key).filter(|claimed| claimed.since <= sent_at) else { continue };
             let is_guess = self.room.additions != usize::MAX;
             let outcome = match folded {
+                // What others have come to need since is theirs to claim.
+                Folded::ForNobody if claimed.writes > 0 && !self.may_be_undone(&claimed.claim, reading, now) => {
+                    Outcome::Settled { reading: reading.clone(), written: true }
+                }
                 Folded::Changed if claimed.writes >= ROUNDS => self.not_reached(),
-                Folded::Changed if self.is_held(key.1, now) => {
+                Folded::Changed | Folded::ForNobody if self.is_held(key.1, now) => {
                     self.say(key, Waiting::Settling, effects);
                     continue;
                 }
-                Folded::Changed => continue,
+                Folded::ForNobody if claimed.writes > 0 => {
+                    self.say(key, Waiting::Settling, effects);
+                    continue;
+                }
+                Folded::Changed | Folded::ForNobody => continue,
                 Folded::Full if is_guess => continue,
                 Folded::Full => Outcome::Full { reading: reading.clone() },
                 Folded::Outdated => Outcome::Stale,
@@ -322,12 +334,5 @@ impl<E: Clone> Machine<E> {
         let Some(claimed) = self.claims.get_mut(key).filter(|claimed| claimed.said != Some(waiting)) else { return };
         claimed.said = Some(waiting);
         effects.push(Effect::Outcome(key.0.clone(), key.1, Outcome::Waiting(waiting)));
-    }
-
-    pub(super) fn say_all(&mut self, waiting: Waiting, effects: &mut Vec<Effect<E>>) {
-        let all: Vec<Key> = self.claims.keys().cloned().collect();
-        for key in all {
-            self.say(&key, waiting, effects);
-        }
     }
 }

@@ -133,7 +133,7 @@ pub enum Outcome<E> {
 pub enum Waiting {
     /// Other claims, so that one write carries all.
     Others,
-    /// A reading that shows our own write.
+    /// A reading that shows our own write, to which AWS has answered that it was applied.
     Reading,
     /// What became of a write whose answer was lost.
     Settling,

@@ -96,7 +96,8 @@ impl<E: Clone> Machine<E> {
         let edits = fold.edits.into_iter().filter(|edit| !self.is_held(edit.facet, now));
         let due = edits.into_iter().find_map(|edit| {
             let needs = |key: &&Key| {
-                key.1 == edit.facet && fold.folded.get(key) == Some(&Folded::Changed) && self.claims.contains_key(*key)
+                let is_written = matches!(fold.folded.get(key), Some(Folded::Changed | Folded::ForNobody));
+                key.1 == edit.facet && is_written && self.claims.contains_key(*key)
             };
             let keys: Vec<Key> = fold.folded.keys().filter(needs).cloned().collect();
             // What came after the pass had begun is collected, so that what trickles in does not make a write each.
