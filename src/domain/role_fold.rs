@@ -63,7 +63,9 @@ pub fn assume(of: Assume<'_>, may_leave: impl Fn(&Arn) -> bool) -> Folded {
     let Entries { named, unexplained } = shared_policy::entries(of.in_place, &own, of.others, of.used, may_leave);
     let mut folded = Folded::default();
     let mut entries: BTreeSet<Arn> = named.intersection(of.in_place).cloned().collect();
+    let in_place = entries.clone();
     let mut left = of.additions;
+    let mut is_called_for = !of.in_place.is_subset(&named);
     for group in groups(&of, &named) {
         let missing: BTreeSet<&Arn> = group.entries.iter().filter(|entry| !entries.contains(*entry)).copied().collect();
         if missing.is_empty() {
@@ -72,11 +74,14 @@ pub fn assume(of: Assume<'_>, may_leave: impl Fn(&Arn) -> bool) -> Folded {
         let with: BTreeSet<Arn> = entries.iter().chain(missing).cloned().collect();
         if left > 0 && policy::size(&policy::assume(&with)) <= of.room {
             (entries, left) = (with, left - 1);
+            is_called_for |= group.rank.0 != Rank::Foreseen;
         } else {
             folded.left_out.extend(group.uid.cloned());
         }
     }
-    folded.entries = Entries { named: entries, unexplained };
+    // What others will come to want goes along, and is no reason to write.
+    let named = if is_called_for { entries } else { in_place };
+    folded.entries = Entries { named, unexplained };
     folded
 }
 
