@@ -16,6 +16,7 @@ use super::{
     context::Context,
     events::{Deed, ready_condition, settled_reason},
     outcome::Verdict,
+    role_writer,
     status_inventory::read_inventory,
 };
 use crate::{
@@ -137,7 +138,8 @@ pub struct Pass<'a> {
 /// The reads of a look. What was in place, and is not asked about, may be confirmed by scans of its accounts. While a write
 /// may still be applied nothing confirms that was read before.
 fn reader(context: &Context, object: &CrossAccountInvoke, key: &ObjectKey, since: Option<Instant>) -> Reader {
-    let is_settled = !context.memory.is_unsettled(&object.uid().unwrap_or_default(), Context::now());
+    let is_settled = !context.memory.is_unsettled(&object.uid().unwrap_or_default(), Context::now())
+        && !role_writer::is_unsettled(context, &read_inventory(object));
     let since = since.filter(|_| is_settled);
     let mut reader = context.aws.readers().look(Some(Arc::new(key.clone())), since);
     let status = object.status.as_ref();

@@ -215,7 +215,9 @@ fn withdraw(pass: &mut Pass<'_>, run: &Result<Result<Verdict, Halt>, Elapsed>) {
 fn next_look(pass: &Pass<'_>) -> Duration {
     let expiry = pass.drift.expires_in(pass.context.settings.drift_retention, Context::now());
     let mut interval = retry::jittered(pass.interval(), Context::fraction());
-    if pass.context.memory.is_unsettled(&pass.uid, Context::now()) || role_writer::is_unsettled(pass) {
+    if pass.context.memory.is_unsettled(&pass.uid, Context::now())
+        || role_writer::is_unsettled(pass.context, &pass.inventory)
+    {
         // Applied late, it undoes what others have written since, and this object's look puts that right.
         interval = interval.min(WHILE_UNSETTLED);
     }

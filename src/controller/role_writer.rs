@@ -16,7 +16,7 @@ use crate::{
     aws::AwsError,
     domain::{
         ids::{Arn, RoleId},
-        inventory::Part,
+        inventory::{Inventory, Part},
         observed::{Observed, Resource},
         plan::{self, Change, Phase, Situation, Step},
         role_claims::{Claim, Facet, Goal},
@@ -250,8 +250,8 @@ fn must_be_asked(pass: &Pass<'_>, step: &Step) -> bool {
 
 /// Whether a write to a shared policy that holds something of the object may be applied yet: it could undo what is there.
 #[must_use]
-pub fn is_unsettled(pass: &Pass<'_>) -> bool {
+pub fn is_unsettled(context: &Context, inventory: &Inventory) -> bool {
     let now = Context::exact_now();
-    let mut roles = pass.inventory.roles(Part::CallbackPolicy).chain(pass.inventory.roles(Part::AssumePolicy));
-    roles.any(|role| pass.context.roles.is_unsettled(&role, now))
+    let mut roles = inventory.roles(Part::CallbackPolicy).chain(inventory.roles(Part::AssumePolicy));
+    roles.any(|role| context.roles.is_unsettled(&role, now))
 }
