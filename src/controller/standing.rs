@@ -1,5 +1,5 @@
 //! What an object that goes without a grant may make the controller read and tell. Anybody who may make objects may make
-//! one with our finalizer and any status, and delete it: that costs the accounts next to nothing, holds nobody's locks, and
+//! one with our finalizer and any status, and delete it: that costs the accounts next to nothing, holds up nobody, and
 //! tells nothing of them. A revoked grant leads to removal all the same, on what AWS shows to be this object's.
 
 use super::{
@@ -49,7 +49,7 @@ fn of(granted: bool, planned: bool, claimed: bool) -> Standing {
 }
 
 /// Whether AWS shows anything of an object that only claims to have something: a role with its tags, or an action under
-/// the role of its derived name. Reads what its status names, in the two accounts of its spec, and takes no locks.
+/// the role of its derived name. Reads what its status names, in the two accounts of its spec, and claims nothing.
 ///
 /// # Errors
 /// A verdict that tells nothing of the accounts, while that cannot be told.

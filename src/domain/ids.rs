@@ -113,7 +113,7 @@ string_id!(
 );
 
 /// A role as IAM addresses it. Names are unique in an account over all paths and without regard to case (IAM User Guide,
-/// IAM identifiers), so ARNs that differ in the path are one role: locks and shared policies keyed by them would be two.
+/// IAM identifiers), so ARNs that differ in the path are one role: workers and shared policies keyed by them would be two.
 #[derive(Clone, Debug)]
 pub struct RoleId {
     /// The account.

@@ -93,8 +93,8 @@ impl Memory {
         self.lock().planned.get(uid).map(|planned| planned.entries(part, holder)).unwrap_or_default()
     }
 
-    /// The object is being deleted and its action is gone: from here on it needs nothing of what is shared. Said while
-    /// the shared roles' locks are held, so that of two objects that go together the later one cleans up for both.
+    /// The object is being deleted and its action is gone: from here on it needs nothing of what is shared. Said before
+    /// it is asked what the others need, so that of two objects that go together the later one cleans up for both.
     pub fn release(&self, uid: &str) {
         self.lock().released.insert(uid.to_owned());
     }

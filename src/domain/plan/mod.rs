@@ -123,7 +123,7 @@ pub enum Change {
     DetachPolicy,
     /// Delete our role.
     DeleteRole,
-    /// Edit a pipeline: the goal is applied to a declaration that is read inside the pipeline's lock.
+    /// Edit a pipeline: the goal is applied to a declaration that the pipeline's worker reads.
     EditPipeline(PipelineGoal),
 }
 
