@@ -45,7 +45,9 @@ impl Caches {
                         let accounts = caches.accounts();
                         // Who is gone since the last list wakes those that named it, as one does that is seen to go.
                         let gone = caches.known_accounts().replace(&accounts);
-                        gone.iter().for_each(|id| caches.account_changed(id));
+                        for id in &gone {
+                            caches.account_changed(id);
+                        }
                         let there = accounts.iter().map(|account| account.name_any()).collect();
                         caches.metrics.retain_accounts(&there);
                         caches.forget_all_but_known();
