@@ -89,14 +89,20 @@ impl Caches {
         after_the_list(relisting(api, learn).default_backoff().reflect(writer))
             .inspect_err(move |error| failing.note_failure::<Namespace>(error))
             .inspect_ok(move |event| caches.note(&mut first, event))
-            .applied_objects()
-            .filter_map(move |namespace| {
-                if let Ok(namespace) = namespace {
-                    let digest = digest_of(namespace.labels());
-                    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                    if seen.insert(namespace.name_any(), digest) != Some(digest) {
-                        self.namespace_changed(&namespace.name_any());
+            .filter_map(move |event| {
+                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                match event {
+                    Ok(watcher::Event::Apply(namespace) | watcher::Event::InitApply(namespace)) => {
+                        let digest = digest_of(namespace.labels());
+                        if seen.insert(namespace.name_any(), digest) != Some(digest) {
+                            self.namespace_changed(&namespace.name_any());
+                        }
                     }
+                    Ok(watcher::Event::Delete(namespace)) => {
+                        seen.remove(&namespace.name_any());
+                        self.namespace_gone(&namespace);
+                    }
+                    Ok(watcher::Event::Init | watcher::Event::InitDone) | Err(_) => {}
                 }
                 future::ready(None)
             })
