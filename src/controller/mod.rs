@@ -103,6 +103,7 @@ pub async fn run(
     let spacing = settings.bulk_reads_every;
     let host = PipelineHost::new(caches.clone(), memory.clone(), settings.installation.clone(), metrics.clone());
     let pipelines = Pipelines::new(Arc::new(host), settings.pipelines, stop.clone());
+    settings.workers.show(pipelines.clone());
     let context = Arc::new(Context {
         client,
         aws,
