@@ -8,6 +8,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{
     domain::{account_status, budget::Budget, ids::InstallationId, validate::parse_interval},
+    http::debug,
     telemetry::logging::LogFormat,
 };
 
@@ -50,6 +51,10 @@ pub struct Run {
     /// 0.0.0.0:8080 where IPv6 is off.
     #[arg(long)]
     pub http_addr: Option<SocketAddr>,
+    /// Where /debug/targets tells how the workers of pipelines stand: an address of this machine only, such as 127.0.0.1:6060.
+    /// Without it, nowhere.
+    #[arg(long, value_parser = debug::loopback)]
+    pub debug_addr: Option<SocketAddr>,
     /// Whether /metrics has a series for each object and account.
     #[arg(long, default_value_t = true, action = ArgAction::Set)]
     pub metrics_per_object: bool,
@@ -221,6 +226,9 @@ mod tests {
     fn an_invalid_option_says_what_is_expected() {
         let error = Cli::try_parse_from(["crossinvoke", "run", "--idle-poll", "soon"]).unwrap_err().to_string();
         assert!(error.contains("is not a duration such as 15s"), "{error}");
+        let error =
+            Cli::try_parse_from(["crossinvoke", "run", "--debug-addr", "0.0.0.0:6060"]).unwrap_err().to_string();
+        assert!(error.contains("can be reached from elsewhere"), "{error}");
         let error = Cli::try_parse_from(["crossinvoke", "run", "--aws-budget", "iam=20"]).unwrap_err().to_string();
         assert!(error.contains("SERVICE=RATE/BURST"), "{error}");
         let error = Cli::try_parse_from(["crossinvoke", "run", "--account-interval", "90m"]).unwrap_err().to_string();

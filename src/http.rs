@@ -1,5 +1,7 @@
 //! `/livez`, `/readyz` and `/metrics`.
 
+pub mod debug;
+
 use std::{
     collections::BTreeMap,
     future::Future,

@@ -9,7 +9,7 @@ use crossinvoke::{
     cli::{self, Cli, Command, Run},
     controller::{self, context::Settings, startup},
     domain::retry::Delays,
-    http::{self, Readiness},
+    http::{self, Readiness, debug},
     shell::pipelines::Times,
     telemetry::{
         logging::{self, LogFormat},
@@ -91,10 +91,16 @@ async fn run(mut options: Run) -> Result<(), Failure> {
     let listener = http::bind(options.http_addr).await.map_err(|error| format!("--http-addr {error}"))?;
     // Printed and not logged: whoever asks for port 0 has to learn the port whatever is logged.
     println!("{}", listening(options.log_format, listener.local_addr()?));
+    let workers = debug::Workers::default();
+    if let Some(address) = options.debug_addr {
+        let listener = http::bind(Some(address)).await.map_err(|error| format!("--debug-addr {error}"))?;
+        tracing::info!(debug_addr = %listener.local_addr()?, "serving /debug/targets");
+        tokio::spawn(debug::serve(listener, workers.clone(), asked_to_stop(stopping.clone())));
+    }
     let stopped = asked_to_stop(stopping.clone());
     let server = tokio::spawn(http::serve(listener, readiness.clone(), metrics.clone(), stopped));
     let at_most = controller::ends_within(options.aws_attempt_timeout);
-    let mut work = tokio::spawn(work(options, metrics, readiness, stopping));
+    let mut work = tokio::spawn(work(options, metrics, readiness, workers, stopping));
     let result = tokio::select! {
         result = &mut work => result?,
         _ = terminate.recv() => end(&stop, &mut work, at_most).await,
@@ -134,6 +140,7 @@ async fn work(
     options: Run,
     metrics: Arc<Metrics>,
     readiness: Readiness,
+    workers: debug::Workers,
     stopping: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
     let client = kube::Client::try_default().await?;
@@ -157,6 +164,7 @@ async fn work(
         },
         metrics.clone(),
     );
+    metrics.show_in_flight(aws.in_flight().clone());
     let settings = Settings {
         installation,
         concurrency: options.concurrency,
@@ -181,6 +189,7 @@ async fn work(
         },
         spread_looks: options.spread_looks,
         drift_retention: options.drift_retention,
+        workers,
         list_functions: options.grant_list_functions,
     };
     controller::run(client, aws, settings, &options.watch_namespaces, metrics, readiness, stopping).await;

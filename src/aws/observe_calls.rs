@@ -45,8 +45,9 @@ pub trait CallObserver: Send + Sync {
     }
 
     /// Something was read by this operation, or would have been: that is where the answer came from.
-    fn read(&self, source: Source, operation: &'static str) {
-        let _ = (source, operation);
+    /// The answer is that old.
+    fn read(&self, source: Source, operation: &'static str, age: Duration) {
+        let _ = (source, operation, age);
     }
 
     /// A scan of everything in an account has ended like this.

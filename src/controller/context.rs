@@ -9,6 +9,7 @@ use super::{caches::Caches, memory::Memory, slots::Slots};
 use crate::{
     aws::{Aws, SessionKey},
     domain::{ids::InstallationId, retry::Delays, spec::Access},
+    http::debug::Workers,
     shell::{
         pipelines::{Pipelines, Times},
         roles::Roles,
@@ -48,6 +49,8 @@ pub struct Settings {
     pub bulk_reads_every: Duration,
     /// How long corrected drift is kept in the status.
     pub drift_retention: Duration,
+    /// To whom the pipelines' workers are shown.
+    pub workers: Workers,
     /// Whether P1 also grants `lambda:ListFunctions`.
     pub list_functions: bool,
 }

@@ -118,6 +118,7 @@ pub async fn run(
     let spacing = settings.bulk_reads_every;
     let host = PipelineHost::new(caches.clone(), memory.clone(), settings.installation.clone(), metrics.clone());
     let pipelines = Pipelines::new(Arc::new(host), settings.pipelines, stop.clone());
+    settings.workers.show(pipelines.clone());
     let host = RoleHost::new(caches.clone(), memory.clone(), settings.installation.clone(), aws.clone());
     let of_roles = roles::Settings {
         installation: settings.installation.clone(),

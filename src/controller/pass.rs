@@ -42,6 +42,7 @@ use crate::{
         pipelines::{PipelineKey, Told},
         roles,
     },
+    telemetry::metrics::{OBJECT, Phase},
 };
 
 /// Readings that nobody has asked for in as many of the object's intervals are dropped.
@@ -226,6 +227,7 @@ impl<'a> Pass<'a> {
     /// Gives the place among the objects that are reconciled at a time to the next one.
     pub fn release_slot(&mut self) {
         self.slot = None;
+        self.context.metrics.targets().goes_on(OBJECT, &self.key.to_string(), Phase::Waiting(None));
     }
 
     /// The object is known to want of its pipeline what it has claimed, or nothing for now.

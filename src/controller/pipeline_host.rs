@@ -8,6 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use kube::ResourceExt;
+use tokio::time::Instant;
 
 use super::{
     caches::{Caches, Guarded},
@@ -23,8 +24,9 @@ use crate::{
         own_writes::Earlier,
         status,
     },
+    engine::pipeline::Stands,
     shell::pipelines::{Host, PipelineKey},
-    telemetry::metrics::Metrics,
+    telemetry::metrics::{Metrics, PIPELINE, Phase},
 };
 
 /// Answers from the caches and from memory, and asks nobody.
@@ -82,6 +84,25 @@ impl Host for PipelineHost {
         let PipelineKey { account, region, name } = pipeline.clone();
         let objects = self.caches.objects_on_pipeline(&(account, region, name));
         objects.iter().any(|object| self.may_come(object))
+    }
+
+    fn stands(&self, pipeline: &PipelineKey, stands: Stands, until: Option<Instant>) {
+        let (targets, key) = (self.metrics.targets(), pipeline.to_string());
+        let phase = match stands {
+            Stands::Idle => return targets.forget(PIPELINE, &key),
+            Stands::Running => Phase::Running,
+            Stands::Delayed => Phase::Delayed(until),
+            Stands::Waiting => Phase::Waiting(until),
+        };
+        targets.stands(PIPELINE, &key, Some(pipeline.account.as_str()), phase);
+    }
+
+    fn refused(&self, _pipeline: &PipelineKey) {
+        self.metrics.targets().permitted(PIPELINE, false, 1);
+    }
+
+    fn carries(&self, _pipeline: &PipelineKey, claims: usize) {
+        self.metrics.pipeline_update_carries(claims);
     }
 
     fn sends(&self, pipeline: &PipelineKey, base: i64) {

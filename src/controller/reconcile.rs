@@ -22,6 +22,7 @@ use crate::{
     api::{CrossAccountInvoke, Reason},
     cluster::{Decoded, Undecodable},
     domain::{conditions, ids::AccountId, retry, status},
+    telemetry::metrics::{OBJECT, Phase},
 };
 
 /// After so many conflicts in a row an object is read from the API server: its watch does not show it.
@@ -57,18 +58,29 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
         if let Some(left) = held_back(&object, &context) {
             return Ok(Action::requeue(left));
         }
+        let key = key_of(&*object);
+        stands(&object, &context, Phase::Delayed(Some(Instant::now())));
         // Given back before the end by whoever only waits.
         let slot = match &object.0 {
             Ok(object) => context.slots.take(object).await,
             Err(_) => None,
         };
+        stands(&object, &context, Phase::Running);
         let measured = context.metrics.reconciling("CrossAccountInvoke");
         let result = timeout(limit, once(&object, &context, slot)).await.unwrap_or(Err(Error::Deadline(limit)));
         measured.finished(if result.is_ok() { "ok" } else { "error" });
+        context.metrics.rests(&key);
         result
     }
     .instrument(span)
     .await
+}
+
+/// Says where an object stands. By account only where there is an AwsAccount of it: a spec may name any.
+fn stands(object: &Guarded, context: &Context, phase: Phase) {
+    let account = object.0.as_ref().ok().map(|object| object.spec.dev_account.id.as_str());
+    let account = account.filter(|id| !context.caches.accounts_with(id).is_empty());
+    context.metrics.targets().stands(OBJECT, &key_of(object).to_string(), account, phase);
 }
 
 /// What happens after an [`Error`]: the object's own growing delay.

@@ -26,6 +26,25 @@ pub fn in_use_finalizer(installation: &str) -> String {
 
 const IN_USE: &str = "crossinvoke.dev/in-use-";
 
+/// What holds an account that is being deleted, when it is another installation than this one: only that one may know what
+/// is in use, and when it does not exist any more nobody takes its finalizer off.
+#[must_use]
+pub fn held_by_others(own: &str, account: &str, finalizers: &[String]) -> Option<String> {
+    let others = finalizers.iter().enumerate().filter_map(|(at, name)| Some((at, name, name.strip_prefix(IN_USE)?)));
+    let others: Vec<_> = others.filter(|(_, _, id)| *id != own).collect();
+    let (at, finalizer, id) = others.first()?;
+    let and_more = match others.len() - 1 {
+        0 => String::new(),
+        more => format!(" ({more} more like it)"),
+    };
+    Some(format!(
+        "deletion waits for the finalizer {finalizer} of installation {id}{and_more}, which takes it off when nothing of its own \
+         uses the account. If there is no such installation any more, take it off; what it made in AWS stays then: \
+         kubectl patch awsaccount {account} --type=json --patch='[{{\"op\": \"test\", \"path\": \"/metadata/finalizers/{at}\", \"value\": \
+         \"{finalizer}\"}}, {{\"op\": \"remove\", \"path\": \"/metadata/finalizers/{at}\"}}]'"
+    ))
+}
+
 /// Who asks whether to report.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
@@ -150,6 +169,22 @@ mod tests {
             }
         }
         assert!(recorded > at(0));
+    }
+
+    #[test]
+    fn another_installation_that_holds_an_account_is_named_with_the_way_to_do_without_it() {
+        let told = |finalizers: &[&str]| {
+            let finalizers: Vec<String> = finalizers.iter().map(|name| (*name).to_owned()).collect();
+            held_by_others("own", "dev", &finalizers)
+        };
+        let (own, other) = ("crossinvoke.dev/in-use-own", "crossinvoke.dev/in-use-wrong");
+        assert_eq!(told(&[]), None);
+        assert_eq!(told(&[own, "foregroundDeletion"]), None);
+        let one = told(&["foregroundDeletion", other]).unwrap();
+        assert!(one.contains("finalizer crossinvoke.dev/in-use-wrong of installation wrong, which"), "{one}");
+        let command = r#"kubectl patch awsaccount dev --type=json --patch='[{"op": "test", "path": "/metadata/finalizers/1", "value": "crossinvoke.dev/in-use-wrong"}, {"op": "remove", "path": "/metadata/finalizers/1"}]'"#;
+        assert!(one.ends_with(command), "{one}");
+        assert!(told(&[own, other, "crossinvoke.dev/in-use-x"]).unwrap().contains("wrong (1 more like it)"));
     }
 
     #[test]

@@ -1,15 +1,21 @@
 //! The task of one pipeline: it hands inputs to the machine and carries out what the machine asks for.
 
-use std::{future::pending, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::HashMap, future::pending, pin::Pin, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use tokio::{sync::mpsc, time::Instant};
+use serde::Serialize;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+use tracing::Instrument;
 
 use super::pipelines::{Clients, Host, PipelineKey, Pipelines, Times};
 use crate::{
     aws::{AccountReader, AwsError, AwsErrorKind, Known, PipelineRead, Turn},
     domain::{fold::Claim, ids::Arn, observed::Pipeline, pipeline_edit::Json},
-    engine::pipeline::{Effect, Failure, Input, LastLook, Machine, Permit, Settings},
+    engine::pipeline::{Effect, Failure, Input, LastLook, Machine, Outcome, Permit, Settings, Shown},
 };
 
 /// How long a worker without claims stays, with what it knows of its own writes.
@@ -24,6 +30,31 @@ pub(super) enum Message {
     Claim(Box<Claim>, Box<Clients>),
     /// An object wants nothing any more.
     Withdraw(String),
+    /// Somebody asks how it stands.
+    Show(oneshot::Sender<ShownPipeline>),
+}
+
+/// What a worker shows of itself.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShownPipeline {
+    /// The machine.
+    #[serde(flatten)]
+    pub machine: Shown,
+    /// The reading before.
+    pub last_reading: Option<ShownReading>,
+}
+
+/// A reading.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShownReading {
+    /// The pipeline's version.
+    pub version: i64,
+    /// When it was answered.
+    pub at: Timestamp,
+    /// How long ago that is.
+    pub age_seconds: i64,
 }
 
 /// An answer, and after a check the turn in which an update may follow.
@@ -47,13 +78,21 @@ pub(super) struct Worker {
     looked_back: bool,
     /// The declaration as it was last read.
     declaration: Option<Arc<Json>>,
+    /// The version that was last read, and when.
+    read: Option<(i64, Timestamp)>,
+    /// Since when objects claim something.
+    claimed: HashMap<String, Timestamp>,
 }
 
 struct Look<'a>(&'a dyn Host, &'a PipelineKey);
 
 impl LastLook for Look<'_> {
     fn holds(&self, claim: &Claim) -> bool {
-        self.0.holds(claim)
+        let holds = self.0.holds(claim);
+        if !holds {
+            self.0.refused(self.1);
+        }
+        holds
     }
 
     fn are_more_expected(&self) -> bool {
@@ -88,6 +127,8 @@ impl Worker {
             turn: None,
             looked_back: false,
             declaration: None,
+            read: None,
+            claimed: HashMap::new(),
         };
         tokio::spawn(worker.run(receiver));
         sender
@@ -105,6 +146,11 @@ impl Worker {
                         Input::Claim(claim)
                     }
                     Some(Message::Withdraw(uid)) => Input::Withdraw(uid),
+                    Some(Message::Show(asked)) => {
+                        // Whoever asked may be gone.
+                        let _ = asked.send(self.shown());
+                        continue;
+                    }
                     None => break,
                 },
                 (input, turn) = answer(self.answer.as_mut()) => {
@@ -129,10 +175,14 @@ impl Worker {
             };
             self.note(&input);
             let effects = self.machine.step(input, self.host.now(), &Look(&*self.host, &self.key));
-            for effect in effects {
-                self.carry_out(effect);
+            if !effects.is_empty() {
+                let pass = self.span();
+                for effect in effects {
+                    pass.in_scope(|| self.carry_out(effect));
+                }
             }
             self.turn = None;
+            self.host.stands(&self.key, self.machine.stands(), self.wake);
         }
         self.pipelines.ended(&self.key);
     }
@@ -140,25 +190,35 @@ impl Worker {
     fn carry_out(&mut self, effect: Effect<AwsError>) {
         match effect {
             Effect::WakeAt(time) => self.wake = Some(self.instant(time)),
-            Effect::Outcome(uid, outcome) => self.pipelines.tell(&self.key, &uid, outcome),
+            Effect::Outcome(uid, outcome) => self.told(&uid, outcome),
             Effect::Read => {
                 let (reads, key) = (self.reads(), self.key.clone());
-                self.answer = Some(Box::pin(async move {
+                self.ask(async move {
                     let read = reads.get_pipeline(&key.name).await;
                     (Input::Read(read.map(|read| read.map(|read| described(&key, read)))), None)
-                }));
+                });
             }
             Effect::ReadVersion(version) => {
                 let (reads, key) = (self.reads(), self.key.clone());
-                self.answer = Some(Box::pin(async move {
+                self.ask(async move {
                     let version = i32::try_from(version).unwrap_or(i32::MAX);
                     let read = reads.get_version(&key.name, version).await;
                     (Input::ReadVersion(read.map(|read| read.map(|read| described(&key, read)))), None)
-                }));
+                });
             }
             Effect::Check => self.check(),
             Effect::Write(permit) => self.write(permit),
         }
+    }
+
+    /// Waits for an answer. What is logged until then says for whom it is.
+    fn ask(&mut self, answer: impl Future<Output = (Input<AwsError>, Option<Checked>)> + Send + 'static) {
+        self.answer = Some(Box::pin(answer.in_current_span()));
+    }
+
+    /// What every line of a pass says: which pipeline, and for whom.
+    fn span(&self) -> tracing::Span {
+        tracing::info_span!("pass", target = %self.key, objects = self.machine.objects())
     }
 
     /// What is read before a write was sent after it was asked for.
@@ -169,23 +229,49 @@ impl Worker {
     fn check(&mut self) {
         let (clients, name, looked_back) = (self.clients.clone(), self.key.name.clone(), self.looked_back);
         let (declaration, oldest) = (self.declaration.clone(), self.host.now() - RUNS_AT_MOST);
-        self.answer = Some(Box::pin(async move {
+        self.ask(async move {
             let declaration = declaration.unwrap_or_else(|| Arc::new(Json::Object(Vec::new())));
             let known = Known { declaration: &declaration, looked_back, oldest };
             // Taken before the check and kept for the update: nothing is waited for between the two.
             let turn = clients.writes.turn().await;
             let asked = Instant::now();
             (Input::Checked(clients.reads.occupancy(&turn, &name, known).await), Some((turn, asked)))
-        }));
+        });
     }
 
     /// Takes note of what concerns the calls, and not the machine.
     fn note(&mut self, input: &Input<AwsError>) {
         match input {
-            Input::Read(Ok(Some(pipeline))) => self.declaration = Some(Arc::new(pipeline.declaration.clone())),
+            Input::Read(Ok(Some(pipeline))) => {
+                self.declaration = Some(Arc::new(pipeline.declaration.clone()));
+                self.read = Some((pipeline.version, self.host.now()));
+            }
+            Input::Claim(claim) => {
+                let now = self.host.now();
+                self.claimed.entry(claim.uid.clone()).or_insert(now);
+            }
+            Input::Withdraw(uid) => drop(self.claimed.remove(uid)),
             Input::Checked(Ok(occupancy)) => self.looked_back = !occupancy.is_busy(),
             _ => {}
         }
+    }
+
+    /// Tells what came of a claim, with which it is forgotten unless it waits.
+    fn told(&mut self, uid: &str, outcome: Outcome<AwsError>) {
+        if !matches!(outcome, Outcome::Waiting(_)) {
+            self.claimed.remove(uid);
+        }
+        self.pipelines.tell(&self.key, uid, outcome);
+    }
+
+    fn shown(&self) -> ShownPipeline {
+        let (mut machine, now) = (self.machine.shown(), self.host.now());
+        for claim in &mut machine.claims {
+            claim.since = self.claimed.get(&claim.uid).copied();
+        }
+        let last_reading =
+            self.read.map(|(version, at)| ShownReading { version, at, age_seconds: now.duration_since(at).as_secs() });
+        ShownPipeline { machine, last_reading }
     }
 
     /// The update is sent by a task of its own, which lives until the answer is there, whoever is dropped meanwhile.
@@ -194,9 +280,11 @@ impl Worker {
         let pipelines = self.pipelines.clone();
         let (base, checked) = (permit.base(), self.turn.take());
         let objects: Vec<String> = permit.objects().iter().map(ToString::to_string).collect();
-        tracing::info!(pipeline = %key.name, account = %key.account, objects = objects.join(","), version = base, "updating pipeline");
+        tracing::info!(pipeline = %key.name, account = %key.account, version = base, "updating pipeline");
+        host.carries(&key, objects.len());
         host.sends(&key, base);
-        let sending = tokio::spawn(async move {
+        let pass = tracing::info_span!("pass", target = %key, objects = objects.join(","));
+        let sending = async move {
             let _slot = pipelines.write_slot().await;
             let (turn, asked) = match checked {
                 Some(checked) => checked,
@@ -212,8 +300,13 @@ impl Worker {
             if answer.is_ok() {
                 host.updated(&key, asked.elapsed());
             }
+            match &answer {
+                Ok(read) => tracing::info!(version = read.version, "the pipeline was updated"),
+                Err(error) => tracing::info!(%error, "the pipeline was not updated, or that is not known"),
+            }
             answer.map(|read| Pipeline { unread: true, ..described(&key, read) }).map_err(failure)
-        });
+        };
+        let sending = tokio::spawn(sending.instrument(pass));
         self.answer = Some(Box::pin(async move {
             match sending.await {
                 Ok(answer) => (Input::Wrote(answer), None),

@@ -2,21 +2,25 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
 
-use super::pipeline_worker::{Message, Worker};
+use super::pipeline_worker::{Message, ShownPipeline, Worker};
 use crate::{
     aws::{AccountReader, AwsError, CodePipeline},
     domain::{
         fold::Claim,
         ids::{AccountId, ObjectKey, PipelineName, Region},
     },
-    engine::pipeline::Outcome,
+    engine::pipeline::{Outcome, Stands},
 };
 
 /// Where a pipeline is.
@@ -28,6 +32,12 @@ pub struct PipelineKey {
     pub region: Region,
     /// The pipeline.
     pub name: PipelineName,
+}
+
+impl fmt::Display for PipelineKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.account, self.region, self.name)
+    }
 }
 
 /// How a pipeline is read, and how it is written.
@@ -50,6 +60,12 @@ pub trait Host: Send + Sync + 'static {
     fn holds(&self, claim: &Claim) -> bool;
     /// Whether objects that will want something of the pipeline are still on their way.
     fn are_more_expected(&self, pipeline: &PipelineKey) -> bool;
+    /// Where a pipeline stands, and when it goes on by itself.
+    fn stands(&self, pipeline: &PipelineKey, stands: Stands, until: Option<Instant>);
+    /// A claim did not hold any more when an update was about to be made.
+    fn refused(&self, pipeline: &PipelineKey);
+    /// An update is about to be sent that carries so many claims.
+    fn carries(&self, pipeline: &PipelineKey, claims: usize);
     /// An update is about to be sent that was planned on this version.
     fn sends(&self, pipeline: &PipelineKey, base: i64);
     /// What became of it: the version that it made; none where it surely made none, and an error where that is not known.
@@ -134,6 +150,21 @@ impl Pipelines {
             inner.workers.insert(pipeline.clone(), sender);
         }
         receiver
+    }
+
+    /// The pipelines that have a worker.
+    #[must_use]
+    pub fn keys(&self) -> Vec<PipelineKey> {
+        let mut keys: Vec<PipelineKey> = self.lock().workers.keys().cloned().collect();
+        keys.sort();
+        keys
+    }
+
+    /// What the worker of a pipeline shows of itself.
+    pub async fn shown(&self, pipeline: &PipelineKey) -> Option<ShownPipeline> {
+        let (sender, receiver) = oneshot::channel();
+        self.lock().workers.get(pipeline)?.send(Message::Show(sender)).ok()?;
+        receiver.await.ok()
     }
 
     /// Withdraws the object's claims on all pipelines but these. Nobody waits for what comes of these any more: the object is

@@ -22,6 +22,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
     vec![
         case("managed_fields_that_do_not_decode_stop_nobody_and_reach_no_log", debugging, odd_managed_fields),
         case("a_namespace_that_cannot_be_listed_stops_nobody", two_namespaces, unlistable),
+        case("a_namespace_that_is_gone_holds_nothing_up", one_that_goes, gone_namespace),
         case("a_namespace_that_may_be_listed_and_not_watched_is_lacking", one_more_namespace, unwatchable),
         case("an_account_whose_kind_may_not_be_read_stays_and_says_so", no_rights, unreadable_kind),
         case("a_deleted_namespace_goes_and_leaves_aws_clean", elsewhere, deleted_namespace),
@@ -52,6 +53,24 @@ fn two_namespaces() -> Setup {
         .without_controller()
         .without_rights()
         .flags(["--watch-namespace", SECOND, "--stalled-retry", "2s"])
+        .aws_accounts(move |tools, dev| {
+            both(tools);
+            both(dev);
+        })
+}
+
+/// The namespace beside the scenario's that goes.
+const GOING: &str = "a-namespace-that-is-gone-second";
+
+fn one_that_goes() -> Setup {
+    let both = |account: &mut Value| {
+        account["spec"]["grants"][0]["namespaces"]["names"].as_array_mut().unwrap().push(json!(GOING));
+    };
+    // No retry by time: that it is gone has to be enough.
+    Setup::default()
+        .without_controller()
+        .without_rights()
+        .flags(["--watch-namespace", GOING, "--stalled-retry", "30m"])
         .aws_accounts(move |tools, dev| {
             both(tools);
             both(dev);
@@ -251,6 +270,41 @@ async fn unlistable(scenario: &mut Scenario<'_>) -> Result<()> {
         other => Err(format!("{other:?}")),
     })
     .await
+}
+
+/// Its rights go with it, so that its list is refused for ever.
+async fn gone_namespace(scenario: &mut Scenario<'_>) -> Result<()> {
+    let kubectl = scenario.kubectl();
+    kubectl.run(&["create", "namespace", GOING]).await?;
+    give_narrow_rights(scenario).await?;
+    scenario.start_controller().await?;
+    let named = |body: &str| body.contains(&format!("namespace {GOING} is not served"));
+    until_readyz(scenario, GOING, "readyz names the namespace", named).await?;
+    let before = scenario.configuration()?;
+    converge(scenario, &scenario.invoke("one")).await?;
+    scenario.delete("one").await?;
+    refused(scenario, "one", "DeletionBlocked", &["since another namespace cannot be listed"]).await?;
+    let (accounts, name) = (scenario.aws_accounts(), format!("{}-dev", scenario.namespace));
+    accounts.delete(&name, &DeleteParams::default()).await.context("deleting")?;
+    let held = format!("{GOING}/*");
+    let selector = format!("--field-selector=reason=InUse,regarding.name={name}");
+    let arguments = ["get", "events.events.k8s.io", "--namespace=default", &selector, "--output=json"];
+    eventually("the namespace holds the account", DEADLINE, async || {
+        let said = kubectl.run(&arguments).await.map_err(|error| error.to_string())?;
+        if said.contains(&held) { Ok(()) } else { Err(said) }
+    })
+    .await?;
+
+    kubectl.run(&["delete", "namespace", GOING, "--timeout=60s"]).await?;
+    scenario.until_gone("one").await?;
+    eventually("the account goes", DEADLINE, async || match accounts.get_opt(&name).await {
+        Ok(None) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await?;
+    scenario.assert_as_before(&before)?;
+    // It is still told of, since nobody took it out of watchNamespaces.
+    until_readyz(scenario, GOING, "readyz names the namespace", named).await
 }
 
 /// Without the right to watch, lists show what changed: they come less and less often, and it is said that they are all.

@@ -49,6 +49,7 @@ mod security;
 mod seeing;
 mod serving;
 mod sharing;
+mod showing;
 mod slowing;
 mod suite;
 mod support;
@@ -91,6 +92,7 @@ fn main() -> ExitCode {
         serving::scenarios(),
         holding::scenarios(),
         budgeting::scenarios(),
+        showing::scenarios(),
         isolating::scenarios(),
         installing::scenarios(),
         reading::scenarios(),

@@ -2,11 +2,12 @@
 
 use crossinvoke_harness::{
     Context as _, Result, Scenario, Setup,
-    objects::condition,
+    objects::{condition, message_of},
     wait::{DEADLINE, eventually},
 };
 use fakeaws::{Effect, Fault};
-use kube::api::DynamicObject;
+use kube::api::{DeleteParams, DynamicObject};
+use serde_json::Value;
 
 use crate::{
     suite::{Case, case},
@@ -89,6 +90,7 @@ async fn a_deletion_survives_a_kill(scenario: &mut Scenario<'_>) -> Result<()> {
 }
 
 async fn another_installation_id(scenario: &mut Scenario<'_>) -> Result<()> {
+    let before = scenario.configuration()?;
     converge(scenario, &scenario.invoke("validate")).await?;
     let good = scenario.configuration()?;
     let right = scenario.installation_id.clone();
@@ -106,5 +108,43 @@ async fn another_installation_id(scenario: &mut Scenario<'_>) -> Result<()> {
     let object = scenario.until("validate", "in sync", in_sync).await?;
     assert!(!object.data["status"].to_string().contains("crossinvoke-wrong"), "{}", object.data["status"]);
     assert_eq!(scenario.controller()?.metric("crossinvoke_drift_oldest_uncorrected_seconds").await?.to_string(), "0");
-    scenario.assert_as_before(&good)
+    scenario.assert_as_before(&good)?;
+    what_it_left_holds_no_account_in_silence(scenario, &before).await
+}
+
+/// The finalizers of the wrong installation stay on the accounts. Whoever deletes one is told what to do.
+async fn what_it_left_holds_no_account_in_silence(scenario: &Scenario<'_>, before: &Value) -> Result<()> {
+    let (api, name) = (scenario.aws_accounts(), format!("{}-dev", scenario.namespace));
+    let wrong = "crossinvoke.dev/in-use-wrong";
+    api.delete(&name, &DeleteParams::default()).await.context("deleting")?;
+    scenario.delete("validate").await?;
+    scenario.until_gone("validate").await?;
+    scenario.assert_as_before(before)?;
+    let blocked = scenario.until_account_reason(&name, "DeletionBlocked").await?;
+    assert_eq!(blocked.metadata.finalizers.clone().unwrap_or_default(), [wrong]);
+    assert_eq!(condition(&blocked, "Stalled"), Some(("True", "DeletionBlocked")));
+    let message = message_of(&blocked, "Ready");
+    assert!(message.contains(&format!("{wrong} of installation wrong")), "{message}");
+    let kubectl = scenario.kubectl();
+    let selector = format!("--field-selector=reason=DeletionBlocked,regarding.name={name}");
+    let arguments = ["get", "events.events.k8s.io", "--namespace=default", &selector, "--output=json"];
+    eventually("one event says so", DEADLINE, async || {
+        let text = kubectl.run(&arguments).await.map_err(|error| error.to_string())?;
+        let events: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        let all: Vec<&Value> = events["items"].as_array().into_iter().flatten().collect();
+        let [event] = all[..] else { return Err(format!("{all:?}")) };
+        let told = event["type"] == "Warning" && event["note"] == message.as_str();
+        if told { Ok(()) } else { Err(event.to_string()) }
+    })
+    .await?;
+    // What the message says, as it stands there.
+    let patch = message.split_once("--patch='").and_then(|(_, patch)| patch.strip_suffix('\'')).unwrap_or_default();
+    assert!(message.contains(&format!("kubectl patch awsaccount {name} --type=json --patch=")), "{message}");
+    kubectl.run(&["patch", "awsaccount", &name, "--type=json", &format!("--patch={patch}")]).await?;
+    eventually("the account goes", DEADLINE, async || match api.get_opt(&name).await {
+        Ok(None) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await
+    .map(drop)
 }

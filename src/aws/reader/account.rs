@@ -1,7 +1,7 @@
 //! What can be asked of one account and region. Each answer is that of the call of the same name; what does not exist is
 //! an answer and no failure.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use serde_json::Value;
@@ -212,13 +212,13 @@ impl AccountReader {
 
     /// A pipeline in an earlier version; always a call of its own.
     pub async fn get_version(&self, name: &PipelineName, version: i32) -> Result<Option<PipelineRead>, AwsError> {
-        self.reader.observer().read(Source::Single, "GetPipeline");
+        self.reader.observer().read(Source::Single, "GetPipeline", Duration::ZERO);
         self.here().codepipeline().get_version(name, version).await
     }
 
     /// What may keep a pipeline from being updated; always calls of its own, since they come right before the update.
     pub async fn occupancy(&self, turn: &Turn, name: &PipelineName, known: Known<'_>) -> Result<Occupancy, AwsError> {
-        self.reader.observer().read(Source::Single, "ListPipelineExecutions");
+        self.reader.observer().read(Source::Single, "ListPipelineExecutions", Duration::ZERO);
         self.here().codepipeline().occupancy(turn, name, known).await
     }
 }

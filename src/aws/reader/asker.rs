@@ -51,7 +51,9 @@ impl fmt::Debug for Asker {
 impl Asker {
     /// Takes note of where an answer came from, and when it was sent if it is no failure.
     pub(super) fn answered(&self, source: Source, sent: Option<Instant>) {
-        self.observer.read(source, self.operation);
+        // What was sent since the look began is as new as it can be.
+        let age = sent.map(|sent| self.began.saturating_duration_since(sent)).unwrap_or_default();
+        self.observer.read(source, self.operation, age);
         if source == Source::Bulk || sent.is_some_and(|sent| sent < self.began) {
             self.used_stored.store(true, Ordering::Relaxed);
         }

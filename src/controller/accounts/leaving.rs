@@ -3,16 +3,23 @@
 use kube::{Resource, ResourceExt, runtime::controller::Action};
 
 use super::{
-    super::{caches::GuardedAccount, context::Context, gate_input, reconcile::Error},
+    super::{
+        caches::GuardedAccount,
+        context::Context,
+        gate_input,
+        reconcile::{Error, conflict},
+    },
     NAMES_MAX, UNTIL_RELEASED,
     entering::session_key,
     holding::holding,
-    publish, set_finalizers,
+    publish,
+    recording::record,
+    set_finalizers,
 };
 use crate::{
-    api::{AwsAccount, annotation},
+    api::{AwsAccount, Reason, annotation},
     cluster::kind,
-    domain::same_account,
+    domain::{account_status, gate, same_account},
 };
 
 /// An account that goes, or that is no longer this installation's business, is let go once nothing of it is in use.
@@ -24,7 +31,7 @@ pub(super) async fn leave(
 ) -> Result<Action, Error> {
     if !held {
         context.metrics.forget_account(&account.name_any());
-        return Ok(Action::await_change());
+        return tell_of_other_holders(account, context).await;
     }
     let goes = account.meta().deletion_timestamp.is_some();
     if goes && stays_for_its_kind(account, context, finalizer).await? {
@@ -94,6 +101,38 @@ async fn stays_for_its_kind(account: &GuardedAccount, context: &Context, finaliz
         publish(account, context, ("DeletionBlocked", "Delete"), note).await;
     }
     Ok(true)
+}
+
+/// An account that this installation has let go may be held by another one, which may not exist any more.
+async fn tell_of_other_holders(account: &GuardedAccount, context: &Context) -> Result<Action, Error> {
+    let own = context.settings.installation.as_str();
+    let Some(deleted) = account.meta().deletion_timestamp.as_ref() else { return Ok(Action::await_change()) };
+    let (conditions, reporter) = match &account.0 {
+        Ok(account) => account
+            .status
+            .as_ref()
+            .map_or((&[][..], None), |status| (status.conditions.as_slice(), status.installation_id.as_deref())),
+        Err(invalid) => (invalid.conditions.as_slice(), invalid.reported.0.as_deref()),
+    };
+    let sees = reporter == Some(own) || context.caches.watches_everything() || grants_us_anything(account, context);
+    let told = account_status::held_by_others(own, &account.name_any(), account.finalizers()).filter(|_| sees);
+    let Some(message) = told else { return Ok(Action::await_change()) };
+    // Most often it lets go at the same time.
+    let waited = Context::now().duration_since(deleted.0).unsigned_abs();
+    if waited < UNTIL_RELEASED {
+        return Ok(Action::requeue(UNTIL_RELEASED.saturating_sub(waited)));
+    }
+    if !record(account, conditions, context, (Reason::DeletionBlocked, &message)).await? {
+        return Ok(conflict(context, &account.uid().unwrap_or_default()));
+    }
+    tell(account, context, "DeletionBlocked", message).await;
+    Ok(Action::await_change())
+}
+
+fn grants_us_anything(account: &GuardedAccount, context: &Context) -> bool {
+    let namespaces = context.caches.watched_namespaces();
+    let grants = |spec| namespaces.iter().any(|(name, labels)| gate::grants_anything(spec, name, Some(labels)));
+    account.0.as_ref().is_ok_and(|account| grants(&account.spec))
 }
 
 /// As many names as fit an event, and how many more there are.

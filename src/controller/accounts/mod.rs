@@ -3,6 +3,7 @@
 mod entering;
 mod holding;
 mod leaving;
+mod recording;
 mod unreadable;
 
 use std::{sync::Arc, time::Duration};

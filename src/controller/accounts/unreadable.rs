@@ -1,14 +1,7 @@
 //! An account that does not decode, as a newer version of the kind may have left it. It opens nothing and still counts by
 //! its account id, so that what its objects have stays.
 
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-    runtime::controller::Action,
-};
-use serde_json::json;
+use kube::{ResourceExt, runtime::controller::Action};
 
 use super::{
     super::{
@@ -17,15 +10,14 @@ use super::{
         reconcile::{Error, conflict},
     },
     leaving::leave,
-    publish, reports,
+    publish,
+    recording::record,
+    reports,
 };
 use crate::{
     api::{AwsAccountStatus, Reason},
     cluster::Undecodable,
-    domain::{
-        account_status,
-        conditions::{self, Known, Look},
-    },
+    domain::{account_status, conditions},
 };
 
 /// Tells what cannot be read, and lets the account go when nothing of it is in use.
@@ -50,7 +42,7 @@ pub(super) async fn reconcile(
     let told = is_reporter
         && conditions::find(&invalid.conditions, crate::api::condition::READY)
             .is_some_and(|ready| ready.reason == Reason::InvalidSpec.to_string() && ready.message == message);
-    if is_reporter && !record(account, invalid, context, &message).await? {
+    if is_reporter && !record(account, &invalid.conditions, context, (Reason::InvalidSpec, &message)).await? {
         return Ok(conflict(context, &uid));
     }
     if !told && context.memory.is_untold(&uid, Reason::InvalidSpec.into()) {
@@ -70,64 +62,5 @@ fn status(invalid: &Undecodable) -> AwsAccountStatus {
         installation_id,
         last_checked_at,
         ..AwsAccountStatus::default()
-    }
-}
-
-/// Writes the conditions and nothing else of a status of which the rest may not be known here. False when a newer account is
-/// on its way to us.
-async fn record(
-    account: &GuardedAccount,
-    invalid: &Undecodable,
-    context: &Context,
-    message: &str,
-) -> Result<bool, Error> {
-    let generation = invalid.metadata.generation.unwrap_or_default();
-    let conditions = next(&invalid.conditions, message, generation, Context::now());
-    if conditions == invalid.conditions {
-        return Ok(true);
-    }
-    let patch = json!({
-        "metadata": {"resourceVersion": account.resource_version()},
-        "status": {"observedGeneration": generation, "conditions": conditions},
-    });
-    let api: Api<GuardedAccount> = Api::all(context.client.clone());
-    match api.patch_status(&account.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
-        Err(error) => Err(Error::Kubernetes(Box::new(error))),
-    }
-}
-
-/// What is said beside Ready was true of an earlier generation, which each condition names.
-fn next(known: &[Condition], message: &str, generation: i64, now: Timestamp) -> Vec<Condition> {
-    use crate::api::condition::{BULK_READS, GRANTS_MATCHED};
-    let look = Look::certain(Reason::InvalidSpec, message, generation, now);
-    let mut conditions = conditions::after(&Known { conditions: known, ..Known::default() }, &look);
-    conditions
-        .extend(known.iter().filter(|known| [GRANTS_MATCHED, BULK_READS].contains(&known.type_.as_str())).cloned());
-    conditions
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_said_beside_ready_stays_and_nothing_is_written_twice() {
-        let now = Timestamp::from_second(1_000).unwrap();
-        let known = |kind: &str| Condition {
-            type_: kind.to_owned(),
-            status: "True".to_owned(),
-            reason: "Matched".to_owned(),
-            message: String::new(),
-            observed_generation: Some(1),
-            last_transition_time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now),
-        };
-        let first = next(&[known("Ready"), known("GrantsMatched")], "why", 2, now);
-        let types: Vec<&str> = first.iter().map(|condition| condition.type_.as_str()).collect();
-        assert_eq!(types, ["Ready", "Stalled", "GrantsMatched"]);
-        assert_eq!((first[0].status.as_str(), first[0].reason.as_str()), ("False", "InvalidSpec"));
-        assert_eq!(first[2], known("GrantsMatched"));
-        assert_eq!(next(&first, "why", 2, Timestamp::from_second(2_000).unwrap()), first);
     }
 }

@@ -5,7 +5,10 @@ use std::{
     sync::{PoisonError, atomic::Ordering},
 };
 
-use kube::{Resource, runtime::watcher};
+use kube::{
+    Resource,
+    runtime::{reflector::ObjectRef, watcher},
+};
 
 use super::{Caches, Guarded};
 use crate::{
@@ -52,7 +55,7 @@ impl Caches {
                 None => unlistable.remove(namespace),
             };
         }
-        self.metrics.namespaces_unlistable(self.unlistable().len());
+        self.metrics.namespaces_unlistable(self.lacking_namespaces().len());
         let Some(error) = error else {
             if self.readiness.listable(namespace) {
                 tracing::info!(namespace, "the namespace can be listed");
@@ -80,7 +83,7 @@ impl Caches {
             Watching::Allowed => unwatchable.remove(&place),
         };
         drop(unwatchable);
-        self.metrics.namespaces_unlistable(self.unlistable().len());
+        self.metrics.namespaces_unlistable(self.lacking_namespaces().len());
         match learned {
             Watching::Allowed => {
                 self.readiness.listable(&watch);
@@ -102,9 +105,16 @@ impl Caches {
         }
     }
 
-    /// Watched namespaces that cannot be listed or watched: what their objects need is not known.
+    /// Watched namespaces that cannot be listed or watched: what their objects need is not known. One that is gone is refused
+    /// for ever to whoever has rights in it alone, and has no objects: it went when the last of them had gone.
     #[must_use]
     pub fn unlistable(&self) -> Vec<String> {
+        let there = |namespace: &String| self.namespaces.get(&ObjectRef::new(namespace)).is_some();
+        self.lacking_namespaces().into_iter().filter(there).collect()
+    }
+
+    /// Those that are lacking, whether they exist or not.
+    fn lacking_namespaces(&self) -> Vec<String> {
         let unwatchable = self.unwatchable.lock().unwrap_or_else(PoisonError::into_inner);
         let unwatchable = unwatchable.iter().filter(|(kind, _)| *kind == CrossAccountInvoke::plural(&()));
         let mut namespaces: BTreeSet<String> = unwatchable.filter_map(|(_, namespace)| namespace.clone()).collect();

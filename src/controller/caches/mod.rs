@@ -28,7 +28,7 @@ use crate::{
     api::{AwsAccount, CrossAccountInvoke, Reads},
     cluster::Decoded,
     domain::{
-        gate::Account,
+        gate::{self, Account},
         ids::{AccountId, InstallationId, ObjectKey},
     },
     engine::index::PipelinePlace,
@@ -295,6 +295,17 @@ impl Caches {
         }
         for account in &names.names.accounts {
             known.with(account.as_str()).iter().for_each(|name| self.triggers.account(name));
+        }
+    }
+
+    /// Reconciles what waited for a namespace that is gone.
+    fn namespace_gone(&self, namespace: &GuardedNamespace) {
+        let (name, labels) = (namespace.name_any(), namespace.labels());
+        for account in self.gate_accounts().iter() {
+            let grants = |spec| gate::grants_anything(spec, &name, Some(labels));
+            if account.spec.as_ref().map_or(true, grants) {
+                self.account_changed(&account.id);
+            }
         }
     }
 

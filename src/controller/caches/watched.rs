@@ -45,7 +45,9 @@ impl Caches {
                         let accounts = caches.accounts();
                         // Who is gone since the last list wakes those that named it, as one does that is seen to go.
                         let gone = caches.known_accounts().replace(&accounts);
-                        gone.iter().for_each(|id| caches.account_changed(id));
+                        for id in &gone {
+                            caches.account_changed(id);
+                        }
                         let there = accounts.iter().map(|account| account.name_any()).collect();
                         caches.metrics.retain_accounts(&there);
                         caches.forget_all_but_known();
@@ -87,14 +89,20 @@ impl Caches {
         after_the_list(relisting(api, learn).default_backoff().reflect(writer))
             .inspect_err(move |error| failing.note_failure::<Namespace>(error))
             .inspect_ok(move |event| caches.note(&mut first, event))
-            .applied_objects()
-            .filter_map(move |namespace| {
-                if let Ok(namespace) = namespace {
-                    let digest = digest_of(namespace.labels());
-                    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                    if seen.insert(namespace.name_any(), digest) != Some(digest) {
-                        self.namespace_changed(&namespace.name_any());
+            .filter_map(move |event| {
+                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                match event {
+                    Ok(watcher::Event::Apply(namespace) | watcher::Event::InitApply(namespace)) => {
+                        let digest = digest_of(namespace.labels());
+                        if seen.insert(namespace.name_any(), digest) != Some(digest) {
+                            self.namespace_changed(&namespace.name_any());
+                        }
                     }
+                    Ok(watcher::Event::Delete(namespace)) => {
+                        seen.remove(&namespace.name_any());
+                        self.namespace_gone(&namespace);
+                    }
+                    Ok(watcher::Event::Init | watcher::Event::InitDone) | Err(_) => {}
                 }
                 future::ready(None)
             })

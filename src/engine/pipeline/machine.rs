@@ -128,6 +128,11 @@ impl<E: Clone> Machine<E> {
         effects
     }
 
+    /// What the claims were last told to wait for.
+    pub(super) fn said(&self) -> impl Iterator<Item = &Waiting> {
+        self.said.values()
+    }
+
     fn is_under_way(&self) -> bool {
         let sent = matches!(self.state, State::Writing(_) | State::Unsettled { .. } | State::Restoring { .. });
         let restores = matches!(self.state, State::Waiting { then: Next::Restore { .. }, .. });

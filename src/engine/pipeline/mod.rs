@@ -15,6 +15,7 @@
 
 mod machine;
 mod permit;
+mod shown;
 mod writing;
 
 use std::{sync::Arc, time::Duration};
@@ -24,6 +25,7 @@ use jiff::Timestamp;
 pub use self::{
     machine::Machine,
     permit::{LastLook, Permit},
+    shown::{Shown, ShownClaim, ShownWrite, Stands},
 };
 use crate::domain::{
     fold::Claim,

@@ -46,6 +46,13 @@ pub(super) struct InFlight {
     restores: Option<i64>,
 }
 
+impl InFlight {
+    /// The version that it was planned on, and the objects in it.
+    pub(super) fn shown(&self) -> (i64, Vec<String>) {
+        (self.base, self.claims.iter().map(|(claim, _)| claim.key.to_string()).collect())
+    }
+}
+
 /// What was tried in this pass, and what AWS does not take.
 #[derive(Debug)]
 pub(super) struct Tries<E> {

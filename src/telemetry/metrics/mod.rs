@@ -1,10 +1,13 @@
 //! Counters and gauges with closed label sets: no ARNs or error texts, and names only where each object is told.
 
 mod bulk_reads;
+mod calls;
 mod pipelines;
 mod process;
 mod readings;
+mod reconciles;
 mod statuses;
+mod targets;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -15,40 +18,29 @@ use std::{
 use jiff::Timestamp;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
 use self::{
     bulk_reads::BulkReads,
+    calls::Calls,
     pipelines::PipelineMetrics,
     process::ProcessCollector,
     readings::Readings,
+    reconciles::Reconciles,
     statuses::{Standing, Statuses},
+    targets::Targets,
+};
+pub use self::{
+    reconciles::Measured,
+    targets::{OBJECT, PIPELINE, Phase},
 };
 use crate::{
-    api::{DriftKind, Reason},
-    aws::{CallObserver, ScanOutcome, Source},
+    api::{DriftKind, Reason, ReasonClass},
+    aws::{CallObserver, InFlight, ScanOutcome, Source},
     domain::{ids::ObjectKey, inventory::Part},
 };
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct ReconcileLabels {
-    kind: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct CallLabels {
-    service: &'static str,
-    operation: String,
-    code: String,
-}
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct DriftLabels {
@@ -85,48 +77,12 @@ struct BuildLabels {
     installation: String,
 }
 
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct OperationLabels {
-    service: &'static str,
-    operation: String,
-}
-
-/// AWS codes that get a label of their own; any other is `other`, so that the set stays closed.
-const CODES: [&str; 22] = [
-    "ok",
-    "timeout",
-    "dispatch",
-    "Throttling",
-    "ThrottlingException",
-    "AccessDenied",
-    "AccessDeniedException",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "NoSuchEntity",
-    "EntityAlreadyExists",
-    "DeleteConflict",
-    "ConcurrentModification",
-    "LimitExceeded",
-    "MalformedPolicyDocument",
-    "ServiceFailure",
-    "ResourceNotFoundException",
-    "PipelineNotFoundException",
-    "InvalidStructureException",
-    "InvalidActionDeclarationException",
-    "InvalidStageDeclarationException",
-    "ValidationException",
-];
-
-/// The outcome of a reconcile that did not come to its end.
-const CANCELLED: &str = "cancelled";
-
 /// The process's metrics.
 pub struct Metrics {
     registry: Registry,
-    reconciles: Family<ReconcileLabels, Counter>,
-    durations: Histogram,
-    calls: Family<CallLabels, Counter>,
-    call_durations: Family<OperationLabels, Histogram>,
+    reconciles: Reconciles,
+    calls: Calls,
+    targets: Arc<Targets>,
     statuses: Arc<Statuses>,
     drift_found: Family<DriftLabels, Counter>,
     drift_corrected: Family<DriftLabels, Counter>,
@@ -159,19 +115,9 @@ impl Metrics {
         let registry = root.sub_registry_with_prefix("crossinvoke");
         let statuses = Arc::new(Statuses::new(per_object));
         registry.register_collector(Box::new(statuses.clone()));
-        let reconciles = Family::default();
-        let durations = Histogram::new(exponential_buckets(0.01, 2.0, 14));
-        let calls = Family::default();
-        let call_durations: Family<OperationLabels, Histogram> =
-            Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.01, 2.0, 14)));
-        registry.register("reconciles", "Reconciles by kind and outcome", reconciles.clone());
-        registry.register("reconcile_duration_seconds", "How long reconciles took", durations.clone());
-        registry.register("aws_calls", "AWS calls by service, operation and code", calls.clone());
-        registry.register(
-            "aws_call_duration_seconds",
-            "How long AWS calls took, retries included",
-            call_durations.clone(),
-        );
+        let reconciles = Reconciles::registered(registry);
+        let calls = Calls::registered(registry);
+        let targets = Targets::registered(registry);
         let (drift_found, drift_corrected) = (Family::default(), Family::default());
         let oldest_drift = Gauge::default();
         registry.register("drift_found", "Differences found, by resource and kind", drift_found.clone());
@@ -193,7 +139,7 @@ impl Metrics {
         registry.register("contested", "What comes back after each correction, by resource", of_contested);
         let build_info = Family::default();
         registry.register("build_info", "What runs, and for which installation", build_info.clone());
-        start_at_zero(&reconciles, [&drift_found, &drift_corrected]);
+        start_at_zero([&drift_found, &drift_corrected]);
         let namespaces_unlistable = Gauge::default();
         registry.register(
             "namespaces_unlistable",
@@ -212,9 +158,8 @@ impl Metrics {
         Self {
             registry: root,
             reconciles,
-            durations,
             calls,
-            call_durations,
+            targets,
             statuses,
             drift_found,
             drift_corrected,
@@ -235,12 +180,7 @@ impl Metrics {
 }
 
 /// Series of closed label sets exist from the start: a rate over one that appears with its first event would miss it.
-fn start_at_zero(reconciles: &Family<ReconcileLabels, Counter>, drift: [&Family<DriftLabels, Counter>; 2]) {
-    for kind in ["CrossAccountInvoke", "AwsAccount"] {
-        for outcome in ["ok", "error", CANCELLED] {
-            let _ = reconciles.get_or_create(&ReconcileLabels { kind, outcome });
-        }
-    }
+fn start_at_zero(drift: [&Family<DriftLabels, Counter>; 2]) {
     for part in [Part::InvokeRole, Part::InvokePolicy, Part::CallbackPolicy, Part::AssumePolicy, Part::PipelineAction] {
         for kind in [DriftKind::Missing, DriftKind::Modified, DriftKind::Extra] {
             for counters in drift {
@@ -262,10 +202,27 @@ impl Metrics {
         self.pipelines.updated(account, region, pipeline, since_check);
     }
 
+    /// An update of a pipeline that is about to be sent carries so many claims, all of which hold.
+    pub fn pipeline_update_carries(&self, claims: usize) {
+        let claims = u32::try_from(claims).unwrap_or(u32::MAX);
+        self.pipelines.carries(claims);
+        self.targets.permitted(PIPELINE, true, claims.into());
+    }
+
+    /// An object is not looked at any more for now.
+    pub fn rests(&self, key: &ObjectKey) {
+        let reason = self.statuses.objects().get(key).map(|standing| standing.reason);
+        match reason.map(Reason::class) {
+            Some(ReasonClass::Reconciling) => self.targets.goes_on(OBJECT, &key.to_string(), Phase::Waiting(None)),
+            Some(_) => self.targets.goes_on(OBJECT, &key.to_string(), Phase::Delayed(None)),
+            None => self.targets.forget(OBJECT, &key.to_string()),
+        }
+    }
+
     /// Starts to measure a reconcile.
     #[must_use]
     pub fn reconciling(&self, kind: &'static str) -> Measured<'_> {
-        Measured { metrics: self, kind, outcome: CANCELLED, began: tokio::time::Instant::now() }
+        self.reconciles.begin(kind)
     }
 
     /// Where an object stands, and when its last complete look ended.
@@ -343,6 +300,7 @@ impl Metrics {
         self.drift_open(key, None);
         self.contested_of.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.statuses.objects().remove(key);
+        self.targets.forget(OBJECT, &key.to_string());
     }
 
     /// Every object but these is counted no more.
@@ -351,6 +309,17 @@ impl Metrics {
         for key in gone {
             self.forget(&key);
         }
+    }
+
+    /// What is worked on, and who waits.
+    #[must_use]
+    pub fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    /// Shows how many calls of these are in flight.
+    pub fn show_in_flight(&self, in_flight: InFlight) {
+        self.calls.show(in_flight);
     }
 
     /// The metrics in OpenMetrics text, ages as of `now`.
@@ -370,19 +339,15 @@ impl Metrics {
 
 impl CallObserver for Metrics {
     fn called(&self, service: &'static str, operation: &str, code: &str, took: Duration) {
-        let labels = OperationLabels { service, operation: operation.to_owned() };
-        self.call_durations.get_or_create(&labels).observe(took.as_secs_f64());
-        let code = if CODES.contains(&code) { code } else { "other" };
-        let labels = CallLabels { service, operation: operation.to_owned(), code: code.to_owned() };
-        self.calls.get_or_create(&labels).inc();
+        self.calls.ended(service, operation, code, took);
     }
 
     fn waited(&self, service: &'static str, wait: Duration) {
         self.readings.waited(service, wait);
     }
 
-    fn read(&self, source: Source, operation: &'static str) {
-        self.readings.read(source, operation);
+    fn read(&self, source: Source, operation: &'static str, age: Duration) {
+        self.readings.read(source, operation, age);
     }
 
     fn scanned(&self, service: &'static str, outcome: ScanOutcome) {
@@ -390,155 +355,5 @@ impl CallObserver for Metrics {
     }
 }
 
-/// A reconcile under way; counted when it ends, also when it is cancelled.
-pub struct Measured<'a> {
-    metrics: &'a Metrics,
-    kind: &'static str,
-    outcome: &'static str,
-    began: tokio::time::Instant,
-}
-
-impl Measured<'_> {
-    /// Says how it ended.
-    pub fn finished(mut self, outcome: &'static str) {
-        self.outcome = outcome;
-    }
-}
-
-impl Drop for Measured<'_> {
-    fn drop(&mut self) {
-        let labels = ReconcileLabels { kind: self.kind, outcome: self.outcome };
-        self.metrics.reconciles.get_or_create(&labels).inc();
-        self.metrics.durations.observe(self.began.elapsed().as_secs_f64());
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(name: &str) -> ObjectKey {
-        ObjectKey { namespace: "n".to_owned(), name: name.to_owned() }
-    }
-
-    fn at(second: i64) -> Option<Timestamp> {
-        Timestamp::from_second(second).ok()
-    }
-
-    #[track_caller]
-    fn has(metrics: &Metrics, lines: &[&str]) {
-        let text = metrics.render(Timestamp::UNIX_EPOCH);
-        for line in lines {
-            assert!(text.lines().any(|found| found == *line), "{line} is missing:\n{text}");
-        }
-    }
-
-    #[test]
-    fn an_object_and_an_account_are_counted_once_under_their_latest_reason() {
-        let metrics = Metrics::default();
-        metrics.object(&key("o"), Reason::NotGranted, None);
-        metrics.object(&key("o"), Reason::Converged, at(7));
-        metrics.object(&key("p"), Reason::Throttled, at(5));
-        metrics.account("dev", Reason::AssumeRoleDenied, at(3));
-        has(
-            &metrics,
-            &[
-                r#"crossinvoke_objects{readiness="ready",reason="Converged"} 1"#,
-                r#"crossinvoke_objects{readiness="stalled",reason="NotGranted"} 0"#,
-                r#"crossinvoke_accounts{readiness="stalled",reason="AssumeRoleDenied"} 1"#,
-                r#"crossinvoke_object_status{namespace="n",name="o",readiness="ready",reason="Converged"} 1"#,
-                r#"crossinvoke_account_status{name="dev",readiness="stalled",reason="AssumeRoleDenied"} 1"#,
-                r#"crossinvoke_last_look_timestamp_seconds{kind="CrossAccountInvoke"} 7"#,
-                r#"crossinvoke_oldest_look_timestamp_seconds{kind="CrossAccountInvoke"} 5"#,
-                r#"crossinvoke_oldest_look_timestamp_seconds{kind="AwsAccount"} 3"#,
-            ],
-        );
-        metrics.forget(&key("o"));
-        metrics.retain(&BTreeSet::new());
-        metrics.retain_accounts(&BTreeSet::new());
-        has(
-            &metrics,
-            &[
-                r#"crossinvoke_objects{readiness="ready",reason="Converged"} 0"#,
-                r#"crossinvoke_accounts{readiness="stalled",reason="AssumeRoleDenied"} 0"#,
-                r#"crossinvoke_oldest_look_timestamp_seconds{kind="AwsAccount"} 0"#,
-            ],
-        );
-        let text = metrics.render(Timestamp::UNIX_EPOCH);
-        assert!(!text.contains("_status{"), "{text}");
-    }
-
-    #[test]
-    fn names_are_told_only_where_each_object_is() {
-        let metrics = Metrics::new(false);
-        metrics.object(&key("secret-project"), Reason::Converged, at(7));
-        metrics.account("secret-account", Reason::Converged, at(7));
-        let text = metrics.render(Timestamp::UNIX_EPOCH);
-        assert!(!text.contains("secret-") && !text.contains("_status"), "{text}");
-        has(&metrics, &[r#"crossinvoke_objects{readiness="ready",reason="Converged"} 1"#]);
-    }
-
-    #[test]
-    fn the_process_and_the_calls_are_measured() {
-        let metrics = Metrics::default();
-        metrics.called("iam", "GetRole", "ok", Duration::from_millis(30));
-        let text = metrics.render(Timestamp::UNIX_EPOCH);
-        let of = |name: &str| {
-            let line = text.lines().find(|line| line.split(' ').next() == Some(name));
-            line.and_then(|line| line.split(' ').nth(1)?.parse::<f64>().ok())
-        };
-        assert!(of("process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6), "{text}");
-        assert!(of("process_open_fds").is_some_and(|files| files >= 3.0), "{text}");
-        assert!(of("process_cpu_seconds_total").is_some(), "{text}");
-        assert!(of("process_start_time_seconds").is_some_and(|second| second > 1.7e9), "{text}");
-        assert_eq!(of(r#"crossinvoke_aws_call_duration_seconds_count{service="iam",operation="GetRole"}"#), Some(1.0));
-        assert!(text.ends_with("# EOF\n"), "{text}");
-    }
-
-    #[test]
-    fn what_is_contested_is_counted_over_all_objects_from_the_start() {
-        let metrics = Metrics::default();
-        let line = |count: usize| format!("crossinvoke_contested{{resource=\"InvokeRole\"}} {count}");
-        let rendered = || metrics.render(Timestamp::UNIX_EPOCH);
-        assert!(rendered().contains(&line(0)), "{}", rendered());
-        metrics.contested(&key("a"), 2);
-        metrics.contested(&key("b"), 1);
-        assert!(rendered().contains(&line(3)), "{}", rendered());
-        metrics.contested(&key("a"), 0);
-        metrics.forget(&key("b"));
-        assert!(rendered().contains(&line(0)), "{}", rendered());
-    }
-
-    #[test]
-    fn closed_sets_start_at_zero() {
-        let metrics = Metrics::default();
-        metrics.build_info("1.2.3", "payments");
-        let text = metrics.render(Timestamp::UNIX_EPOCH);
-        for line in [
-            r#"crossinvoke_build_info{version="1.2.3",installation="payments"} 1"#,
-            r#"crossinvoke_objects{readiness="stalled",reason="NotGranted"} 0"#,
-            r#"crossinvoke_accounts{readiness="ready",reason="Converged"} 0"#,
-            r#"crossinvoke_last_look_timestamp_seconds{kind="CrossAccountInvoke"} 0"#,
-            r#"crossinvoke_reconciles_total{kind="AwsAccount",outcome="error"} 0"#,
-            r#"crossinvoke_drift_found_total{resource="PipelineAction",kind="Extra"} 0"#,
-            r#"crossinvoke_drift_corrected_total{resource="InvokeRole",kind="Missing"} 0"#,
-            "crossinvoke_namespaces_unlistable 0",
-            r#"crossinvoke_aws_readings_total{source="held",operation="GetPipeline"} 0"#,
-            r#"crossinvoke_bulk_reads_total{service="lambda",outcome="denied"} 0"#,
-            r#"crossinvoke_aws_budget_wait_seconds_count{service="sts"} 0"#,
-        ] {
-            assert!(text.contains(line), "{line} is missing:\n{text}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_code_opens_no_new_label() {
-        let metrics = Metrics::default();
-        metrics.called("iam", "GetRole", "SomethingNew", Duration::ZERO);
-        assert!(
-            metrics.render(Timestamp::UNIX_EPOCH).contains(r#"operation="GetRole",code="other""#),
-            "{}",
-            metrics.render(Timestamp::UNIX_EPOCH)
-        );
-    }
-}
+mod tests;

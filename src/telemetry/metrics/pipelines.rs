@@ -24,6 +24,7 @@ struct PipelineLabels {
 pub(super) struct PipelineMetrics {
     updates: Family<PipelineLabels, Counter>,
     check_to_write: Histogram,
+    claims: Histogram,
 }
 
 impl PipelineMetrics {
@@ -36,7 +37,18 @@ impl PipelineMetrics {
             "Time from asking for a pipeline's executions to the answer to its update, in which a run can begin unseen",
             check_to_write.clone(),
         );
-        Self { updates, check_to_write }
+        let claims = Histogram::new([1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0]);
+        registry.register(
+            "pipeline_claims_per_update",
+            "Claims that went into one update of a pipeline",
+            claims.clone(),
+        );
+        Self { updates, check_to_write, claims }
+    }
+
+    /// An update carries so many claims.
+    pub(super) fn carries(&self, claims: u32) {
+        self.claims.observe(f64::from(claims));
     }
 
     pub(super) fn updated(&self, account: &str, region: &str, pipeline: &str, since_check: Duration) {

@@ -39,9 +39,15 @@ struct WaitLabels {
     service: &'static str,
 }
 
-/// The counters, and how long calls waited to be sent.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct SourceLabels {
+    source: &'static str,
+}
+
+/// The counters, how old answers were, and how long calls waited to be sent.
 pub(super) struct Readings {
     answers: Family<Labels, Counter>,
+    ages: Family<SourceLabels, Histogram>,
     waits: Family<WaitLabels, Histogram>,
 }
 
@@ -50,6 +56,11 @@ impl Readings {
     pub(super) fn registered(registry: &mut Registry) -> Self {
         let family = Family::default();
         registry.register("aws_readings", "What was read of AWS, by where the answer came from", family.clone());
+        let ages = Family::<SourceLabels, Histogram>::new_with_constructor(|| {
+            Histogram::new(exponential_buckets(0.1, 3.0, 10))
+        });
+        let help = "How long before a look a reading that it was answered with had been sent";
+        registry.register("aws_reading_age_seconds", help, ages.clone());
         let waits = Family::<WaitLabels, Histogram>::new_with_constructor(|| {
             Histogram::new(exponential_buckets(0.01, 2.0, 14))
         });
@@ -58,8 +69,9 @@ impl Readings {
         for service in budget::DEFAULTS.map(|budget| budget.service) {
             let _ = waits.get_or_create(&WaitLabels { service });
         }
-        let readings = Self { answers: family, waits };
+        let readings = Self { answers: family, ages, waits };
         for source in [Source::Single, Source::Held, Source::Joined, Source::Bulk] {
+            let _ = readings.ages.get_or_create(&SourceLabels { source: name(source) });
             for operation in OPERATIONS {
                 let _ = readings.answers.get_or_create(&labels(source, operation));
             }
@@ -67,8 +79,9 @@ impl Readings {
         readings
     }
 
-    /// Counts an answer.
-    pub(super) fn read(&self, source: Source, operation: &'static str) {
+    /// Counts an answer of this age.
+    pub(super) fn read(&self, source: Source, operation: &'static str, age: Duration) {
+        self.ages.get_or_create(&SourceLabels { source: name(source) }).observe(age.as_secs_f64());
         self.answers.get_or_create(&labels(source, operation)).inc();
     }
 
@@ -79,11 +92,14 @@ impl Readings {
 }
 
 fn labels(source: Source, operation: &'static str) -> Labels {
-    let source = match source {
+    Labels { source: name(source), operation }
+}
+
+const fn name(source: Source) -> &'static str {
+    match source {
         Source::Single => "single",
         Source::Held => "held",
         Source::Joined => "joined",
         Source::Bulk => "bulk",
-    };
-    Labels { source, operation }
+    }
 }

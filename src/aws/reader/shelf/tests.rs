@@ -15,7 +15,7 @@ struct Sources(Mutex<Vec<Source>>);
 impl CallObserver for Sources {
     fn called(&self, _service: &'static str, _operation: &str, _code: &str, _took: Duration) {}
 
-    fn read(&self, source: Source, _operation: &'static str) {
+    fn read(&self, source: Source, _operation: &'static str, _age: Duration) {
         self.0.lock().unwrap().push(source);
     }
 }

@@ -14,7 +14,7 @@ local hs = { status = "Progressing" }
 
 if obj.metadata.deletionTimestamp ~= nil then
   hs.message = "Deletion waits for the controller; the object's events say what it waits for"
-  -- Until the controller has looked at the deletion, and on an account all the time, Ready is about what was before.
+  -- Until the controller has looked at the deletion, and on an account that is in use, Ready is about what was before.
   if is_current and ready.status ~= "True" then
     hs.message = "Being deleted: " .. ready.message
   end

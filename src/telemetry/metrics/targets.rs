@@ -1,0 +1,169 @@
+//! What is worked on: objects and the things in AWS that several of them share. Who is due and does not run waits for
+//! others.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::ConstGauge},
+    registry::Registry,
+};
+use tokio::time::Instant;
+
+/// The kind of an object's key.
+pub const OBJECT: &str = "object";
+/// The kind of a pipeline's key.
+pub const PIPELINE: &str = "pipeline";
+
+const KINDS: [&str; 2] = [OBJECT, PIPELINE];
+const STATES: [&str; 4] = ["due", "running", "delayed", "waiting"];
+
+/// Where a key stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Phase {
+    /// It is worked on.
+    Running,
+    /// It is looked at again later; due from this time on, where it is known.
+    Delayed(Option<Instant>),
+    /// It waits for somebody else, such as a running release.
+    Waiting(Option<Instant>),
+}
+
+impl Phase {
+    fn state(self, now: Instant) -> &'static str {
+        match self {
+            Self::Running => "running",
+            _ if self.due_since(now).is_some() => "due",
+            Self::Delayed(_) => "delayed",
+            Self::Waiting(_) => "waiting",
+        }
+    }
+
+    fn due_since(self, now: Instant) -> Option<Instant> {
+        match self {
+            Self::Running => None,
+            Self::Delayed(at) | Self::Waiting(at) => at.filter(|at| *at <= now),
+        }
+    }
+}
+
+/// A key with its kind.
+type Key = (&'static str, String);
+
+#[derive(Clone, Debug)]
+struct Standing {
+    account: Option<String>,
+    phase: Phase,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct PermitLabels {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+/// All keys.
+#[derive(Debug)]
+pub struct Targets {
+    known: Mutex<BTreeMap<Key, Standing>>,
+    passes: Family<KindLabels, Counter>,
+    permits: Family<PermitLabels, Counter>,
+}
+
+impl Targets {
+    pub(super) fn registered(registry: &mut Registry) -> Arc<Self> {
+        let (passes, permits) = (Family::<KindLabels, Counter>::default(), Family::<PermitLabels, Counter>::default());
+        registry.register("passes", "How often work on a key began, by kind", passes.clone());
+        let help =
+            "Claims that the last look before a write was about, by whether they still held (given) or not (refused)";
+        registry.register("permits", help, permits.clone());
+        for kind in KINDS {
+            let _ = passes.get_or_create(&KindLabels { kind });
+        }
+        for outcome in ["given", "refused"] {
+            let _ = permits.get_or_create(&PermitLabels { kind: PIPELINE, outcome });
+        }
+        let targets = Arc::new(Self { known: Mutex::default(), passes, permits });
+        registry.register_collector(Box::new(Shown(targets.clone())));
+        targets
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<Key, Standing>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a key stands now. Without an account it is counted, and not told by account.
+    pub fn stands(&self, kind: &'static str, key: &str, account: Option<&str>, phase: Phase) {
+        let standing = Standing { account: account.map(str::to_owned), phase };
+        let before = self.known().insert((kind, key.to_owned()), standing);
+        if phase == Phase::Running && before.is_none_or(|before| before.phase != Phase::Running) {
+            self.passes.get_or_create(&KindLabels { kind }).inc();
+        }
+    }
+
+    /// A key that is known goes on like this.
+    pub fn goes_on(&self, kind: &'static str, key: &str, phase: Phase) {
+        if let Some(standing) = self.known().get_mut(&(kind, key.to_owned())) {
+            standing.phase = phase;
+        }
+    }
+
+    /// A key that is gone, or that nobody wants anything of.
+    pub fn forget(&self, kind: &'static str, key: &str) {
+        self.known().remove(&(kind, key.to_owned()));
+    }
+
+    /// A last look was about so many claims that hold, or do not.
+    pub fn permitted(&self, kind: &'static str, holds: bool, claims: u64) {
+        let outcome = if holds { "given" } else { "refused" };
+        self.permits.get_or_create(&PermitLabels { kind, outcome }).inc_by(claims);
+    }
+
+    /// How many keys of each kind stand where, and since how many seconds the oldest one of each account is due.
+    fn counted(&self, now: Instant) -> (BTreeMap<(&'static str, &'static str), i64>, BTreeMap<String, i64>) {
+        let (mut counts, mut oldest) = (BTreeMap::new(), BTreeMap::new());
+        for ((kind, _), standing) in self.known().iter() {
+            *counts.entry((*kind, standing.phase.state(now))).or_default() += 1;
+            if let (Some(since), Some(account)) = (standing.phase.due_since(now), &standing.account) {
+                let seconds = i64::try_from(now.duration_since(since).as_secs()).unwrap_or(i64::MAX);
+                let of_account = oldest.entry(account.clone()).or_default();
+                *of_account = seconds.max(*of_account);
+            }
+        }
+        (counts, oldest)
+    }
+}
+
+/// Counts when somebody asks.
+#[derive(Debug)]
+struct Shown(Arc<Targets>);
+
+impl Collector for Shown {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (counts, oldest) = self.0.counted(Instant::now());
+        let help =
+            "Keys by kind and state: due and not worked on yet, running, delayed until a time, or waiting for others";
+        let mut metric = encoder.encode_descriptor("targets", help, None, MetricType::Gauge)?;
+        for kind in KINDS {
+            for state in STATES {
+                let count = counts.get(&(kind, state)).copied().unwrap_or_default();
+                ConstGauge::new(count).encode(metric.encode_family(&[("kind", kind), ("state", state)])?)?;
+            }
+        }
+        let help = "How long the oldest key of an account is due and not worked on; no series where none is";
+        let mut metric = encoder.encode_descriptor("oldest_due_seconds", help, None, MetricType::Gauge)?;
+        oldest.into_iter().try_for_each(|(account, seconds)| {
+            ConstGauge::new(seconds).encode(metric.encode_family(&[("account", account)])?)
+        })
+    }
+}
