@@ -32,6 +32,7 @@ use crate::{
         own_writes::{OwnWrites, State},
         pipeline_edit,
         plan::{self, Situation, Staying, Stays, Step},
+        spacing::Corrected,
         spec::Declared,
         status::{self, Facts},
         validate,
@@ -104,6 +105,8 @@ pub struct Pass<'a> {
     pub drift: Drift,
     /// What comes back after each correction.
     pub contested: Contested,
+    /// Whether the action was in place as it is declared now, and somebody changed or took it out.
+    pub corrects_action: bool,
     /// Policies on our role that AWS did not let us remove in this reconcile, with its words.
     pub refused_removals: BTreeMap<String, String>,
     /// What was done in AWS, for the events.
@@ -170,6 +173,7 @@ impl<'a> Pass<'a> {
             facts,
             drift: Drift::of(object.status.as_ref()),
             contested,
+            corrects_action: false,
             refused_removals: BTreeMap::new(),
             deeds: Vec::new(),
             versions: Vec::new(),
@@ -342,6 +346,12 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// Takes note of our action having been put back.
+    pub fn corrected(&mut self, pipeline: &Arn, declared: &Declared, corrected: Corrected) {
+        self.contested.corrected(pipeline, (&declared.stage, &declared.action), corrected);
+        self.context.memory.note_removals(&self.uid, self.contested.own());
+    }
+
     fn remember_roles(&self, declared: &Declared, observed: &Observed) {
         let memory = &self.context.memory;
         for (name, pipeline) in &observed.pipelines {
@@ -403,6 +413,7 @@ impl<'a> Pass<'a> {
         };
         let own = OwnDoing { stale: &stale, written_since: &written_since };
         self.drift.look(&described, inventory, &own, now);
+        self.corrects_action = drift::is_action_undone(&described, inventory, &own);
         drift::verify(&mut self.inventory, &described);
         self.remember_action(&described, situation, observed);
     }

@@ -17,11 +17,13 @@ use super::{
 };
 use crate::{
     domain::{
+        contested,
         fold::Claim,
         gate,
         ids::{InstallationId, ObjectKey},
         observed::Resource,
         own_writes::Earlier,
+        spacing::Corrections,
         status,
     },
     shell::pipelines::{Host, PipelineKey},
@@ -34,6 +36,8 @@ pub(super) struct PipelineHost {
     memory: Arc<Memory>,
     installation: InstallationId,
     metrics: Arc<Metrics>,
+    /// When this process began: the corrections after that are its own.
+    began: Timestamp,
     /// What was remembered of pipelines before the updates that are in flight.
     sending: Mutex<HashMap<PipelineKey, Earlier>>,
 }
@@ -47,7 +51,7 @@ impl PipelineHost {
         installation: InstallationId,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { caches, memory, installation, metrics, sending: Mutex::default() }
+        Self { caches, memory, installation, metrics, began: Context::exact_now(), sending: Mutex::default() }
     }
 
     /// Whether an object may still claim something: it has not been looked at since its last edit, and its status does not
@@ -83,6 +87,15 @@ impl Host for PipelineHost {
         gate::gate(&claim.declared, &input, &self.installation).is_ok_and(|granted| granted == *claim.granted)
     }
 
+    fn recorded_corrections(&self, pipeline: &PipelineKey) -> Option<Corrections> {
+        let PipelineKey { account, region, name } = pipeline.clone();
+        let objects = self.caches.objects_on_pipeline(&(account.clone(), region.clone(), name.clone()));
+        let statuses = objects.iter().filter_map(|object| object.0.as_ref().ok()?.status.as_ref());
+        let recorded =
+            statuses.filter_map(|status| contested::corrections(status, (&account, &region, &name), self.began));
+        recorded.reduce(|one, other| one.and(Some(other)))
+    }
+
     fn are_more_expected(&self, pipeline: &PipelineKey) -> bool {
         let PipelineKey { account, region, name } = pipeline.clone();
         let objects = self.caches.objects_on_pipeline(&(account, region, name));
@@ -109,7 +122,12 @@ impl Host for PipelineHost {
 
     fn updated(&self, pipeline: &PipelineKey, since_check: Duration) {
         let PipelineKey { account, region, name } = pipeline;
-        self.metrics.pipeline_updated(account.as_str(), region.as_str(), name.as_str(), since_check);
+        self.metrics.pipeline_updated((account.as_str(), region.as_str(), name.as_str()), since_check);
+    }
+
+    fn waits(&self, pipeline: &PipelineKey, since: Option<Timestamp>) {
+        let PipelineKey { account, region, name } = pipeline;
+        self.metrics.pipeline_waits((account.as_str(), region.as_str(), name.as_str()), since);
     }
 
     fn wake(&self, object: &ObjectKey) {

@@ -1,6 +1,6 @@
 //! The task of one pipeline: it hands inputs to the machine and carries out what the machine asks for.
 
-use std::{future::pending, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::pending, pin::Pin, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{sync::mpsc, time::Instant};
@@ -8,8 +8,8 @@ use tokio::{sync::mpsc, time::Instant};
 use super::pipelines::{Clients, Host, PipelineKey, Pipelines, Times};
 use crate::{
     aws::{AccountReader, AwsError, AwsErrorKind, Known, PipelineRead, Turn},
-    domain::{fold::Claim, ids::Arn, observed::Pipeline, pipeline_edit::Json},
-    engine::pipeline::{Effect, Failure, Input, LastLook, Machine, Permit, Settings},
+    domain::{fold::Claim, ids::Arn, observed::Pipeline, pipeline_edit::Json, spacing::Corrections},
+    engine::pipeline::{Effect, Failure, Input, LastLook, Machine, Outcome, Permit, Settings, Waiting},
 };
 
 /// How long a worker without claims stays, with what it knows of its own writes.
@@ -47,13 +47,23 @@ pub(super) struct Worker {
     looked_back: bool,
     /// The declaration as it was last read.
     declaration: Option<Arc<Json>>,
+    /// The corrections that were recorded before this process began.
+    recorded: Option<Corrections>,
+    /// Since when claims wait for the pipeline.
+    waiting: BTreeMap<String, Timestamp>,
+    /// The earliest of these, as it was told.
+    told_waiting: Option<Timestamp>,
 }
 
-struct Look<'a>(&'a dyn Host, &'a PipelineKey);
+struct Look<'a>(&'a dyn Host, &'a PipelineKey, Option<Corrections>);
 
 impl LastLook for Look<'_> {
     fn holds(&self, claim: &Claim) -> bool {
         self.0.holds(claim)
+    }
+
+    fn corrections(&self) -> Option<Corrections> {
+        self.2
     }
 
     fn are_more_expected(&self) -> bool {
@@ -76,7 +86,9 @@ impl Worker {
             collect_max: times.collect_max,
             idle_poll: times.idle_poll,
             hold_after_failure: times.hold_after_failure,
+            corrections: times.corrections,
         });
+        let recorded = host.recorded_corrections(&key);
         let worker = Self {
             pipelines,
             key,
@@ -88,6 +100,9 @@ impl Worker {
             turn: None,
             looked_back: false,
             declaration: None,
+            recorded,
+            waiting: BTreeMap::new(),
+            told_waiting: None,
         };
         tokio::spawn(worker.run(receiver));
         sender
@@ -120,6 +135,9 @@ impl Worker {
                     Input::Terminate
                 }
                 () = at(Some(Instant::now() + IDLE)), if idle => {
+                    if self.machine.remembers(self.host.now()) {
+                        continue;
+                    }
                     messages.close();
                     if messages.is_empty() {
                         break;
@@ -128,19 +146,36 @@ impl Worker {
                 }
             };
             self.note(&input);
-            let effects = self.machine.step(input, self.host.now(), &Look(&*self.host, &self.key));
+            let effects = self.machine.step(input, self.host.now(), &Look(&*self.host, &self.key, self.recorded));
             for effect in effects {
                 self.carry_out(effect);
             }
             self.turn = None;
+            self.tell_waiting();
         }
         self.pipelines.ended(&self.key);
+    }
+
+    /// Tells since when something waits, when that has changed.
+    fn tell_waiting(&mut self) {
+        let since = self.waiting.values().min().copied();
+        if since != self.told_waiting {
+            self.told_waiting = since;
+            self.host.waits(&self.key, since);
+        }
     }
 
     fn carry_out(&mut self, effect: Effect<AwsError>) {
         match effect {
             Effect::WakeAt(time) => self.wake = Some(self.instant(time)),
-            Effect::Outcome(uid, outcome) => self.pipelines.tell(&self.key, &uid, outcome),
+            Effect::Outcome(uid, outcome) => {
+                match &outcome {
+                    Outcome::Waiting(Waiting::Others | Waiting::Reading) => {}
+                    Outcome::Waiting(_) => _ = self.waiting.entry(uid.clone()).or_insert_with(|| self.host.now()),
+                    _ => _ = self.waiting.remove(&uid),
+                }
+                self.pipelines.tell(&self.key, &uid, outcome);
+            }
             Effect::Read => {
                 let (reads, key) = (self.reads(), self.key.clone());
                 self.answer = Some(Box::pin(async move {
@@ -183,6 +218,7 @@ impl Worker {
     fn note(&mut self, input: &Input<AwsError>) {
         match input {
             Input::Read(Ok(Some(pipeline))) => self.declaration = Some(Arc::new(pipeline.declaration.clone())),
+            Input::Withdraw(uid) => _ = self.waiting.remove(uid),
             Input::Checked(Ok(occupancy)) => self.looked_back = !occupancy.is_busy(),
             _ => {}
         }

@@ -15,6 +15,7 @@ use crate::{
     domain::{
         fold::Claim,
         ids::{AccountId, ObjectKey, PipelineName, Region},
+        spacing::{Corrections, Window},
     },
     engine::pipeline::Outcome,
 };
@@ -50,12 +51,17 @@ pub trait Host: Send + Sync + 'static {
     fn holds(&self, claim: &Claim) -> bool;
     /// Whether objects that will want something of the pipeline are still on their way.
     fn are_more_expected(&self, pipeline: &PipelineKey) -> bool;
+    /// The corrections of the pipeline that statuses tell of, as far as they lie before this process began: later ones its
+    /// worker knows itself, and a status can be forged.
+    fn recorded_corrections(&self, pipeline: &PipelineKey) -> Option<Corrections>;
     /// An update is about to be sent that was planned on this version.
     fn sends(&self, pipeline: &PipelineKey, base: i64);
     /// What became of it: the version that it made; none where it surely made none, and an error where that is not known.
     fn sent(&self, pipeline: &PipelineKey, base: i64, version: Result<Option<i64>, ()>);
     /// An update was answered, this long after the pipeline's executions were asked for.
     fn updated(&self, pipeline: &PipelineKey, since_check: Duration);
+    /// Since when something waits for the pipeline; `None` when nothing does any more.
+    fn waits(&self, pipeline: &PipelineKey, since: Option<Timestamp>);
     /// Something came of the claim of this object, and nobody waits for it.
     fn wake(&self, object: &ObjectKey);
 }
@@ -71,6 +77,8 @@ pub struct Times {
     pub idle_poll: Duration,
     /// As `--hold-after-failure`.
     pub hold_after_failure: Duration,
+    /// As `--correction-window` and `--correction-window-max`.
+    pub corrections: Window,
 }
 
 struct Registered {

@@ -50,6 +50,7 @@ mod seeing;
 mod serving;
 mod sharing;
 mod slowing;
+mod spacing;
 mod suite;
 mod support;
 mod trusting;
@@ -104,6 +105,7 @@ fn main() -> ExitCode {
         folding::scenarios(),
         watching::scenarios(),
         slowing::scenarios(),
+        spacing::scenarios(),
         replaying::scenarios(),
         forging::scenarios(),
     ])
