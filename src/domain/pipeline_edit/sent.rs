@@ -113,12 +113,12 @@ mod tests {
             action.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             json!({"name": "p", "version": 1, "stages": [{"name": "Build", "actions": [action]}]}).into()
         };
-        let (sent, region) = (action(json!({})), "r".parse().unwrap());
-        let filled = json!({"runOrder": 1, "region": "r", "inputArtifacts": [], "outputArtifacts": []});
+        let (sent, region) = (action(json!({})), "eu-west-1".parse().unwrap());
+        let filled = json!({"runOrder": 1, "region": "eu-west-1", "inputArtifacts": [], "outputArtifacts": []});
         for (what, more, expected) in [
             ("nothing", json!({}), true),
             ("all that AWS fills in", filled, true),
-            ("another region", json!({"region": "s"}), false),
+            ("another region", json!({"region": "us-east-1"}), false),
             ("another order", json!({"runOrder": 2}), false),
             ("artifacts", json!({"inputArtifacts": [{"name": "source"}]}), false),
             ("a namespace", json!({"namespace": "n"}), false),
