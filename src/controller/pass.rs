@@ -32,7 +32,6 @@ use crate::{
         own_writes::{OwnWrites, State},
         pipeline_edit,
         plan::{self, Situation, Staying, Stays, Step},
-        spacing::Corrected,
         spec::Declared,
         status::{self, Facts},
         validate,
@@ -341,15 +340,16 @@ impl<'a> Pass<'a> {
     pub fn removed(&mut self, role: &RoleName, policy: &ExtraPolicyName) {
         let holder = self.inventory.of(Part::InvokeRole).find(|item| item.holder.role_name().as_ref() == Some(role));
         if let Some(holder) = holder.map(|item| item.holder.clone()) {
+            self.contested = self.undone();
             self.contested.removed(&holder, &policy.to_string(), Context::now());
             self.context.memory.note_removals(&self.uid, self.contested.own());
         }
     }
 
-    /// Takes note of our action having been put back.
-    pub fn corrected(&mut self, pipeline: &Arn, declared: &Declared, corrected: Corrected) {
-        self.contested.corrected(pipeline, (&declared.stage, &declared.action), corrected);
-        self.context.memory.note_removals(&self.uid, self.contested.own());
+    /// What comes back after each correction, as the status and this process know it now.
+    #[must_use]
+    pub fn undone(&self) -> Contested {
+        Contested::of(self.object.status.as_ref(), self.context.memory.removals(&self.uid), Context::now())
     }
 
     fn remember_roles(&self, declared: &Declared, observed: &Observed) {

@@ -17,13 +17,13 @@ use super::{
 };
 use crate::{
     domain::{
-        contested,
+        contested::{self, Contested},
         fold::Claim,
         gate,
-        ids::{InstallationId, ObjectKey},
+        ids::{Arn, InstallationId, ObjectKey},
         observed::Resource,
         own_writes::Earlier,
-        spacing::Corrections,
+        spacing::{Corrected, Corrections},
         status,
     },
     shell::pipelines::{Host, PipelineKey},
@@ -118,6 +118,14 @@ impl Host for PipelineHost {
             (Ok(Some(version)), _) => writes.note_write(&resource, before, Some(version.to_string()), Context::now()),
             (Err(()), _) => writes.note_write(&resource, before, Some((base + 1).to_string()), Context::now()),
         });
+    }
+
+    fn corrected(&self, uid: &str, pipeline: &Arn, corrected: &Corrected) {
+        let Some(object) = self.caches.object(&corrected.object) else { return };
+        let status = object.0.as_ref().ok().and_then(|object| object.status.as_ref());
+        let mut undone = Contested::of(status, self.memory.removals(uid), Context::now());
+        undone.corrected(pipeline, corrected);
+        self.memory.note_removals(uid, undone.own());
     }
 
     fn updated(&self, pipeline: &PipelineKey, since_check: Duration) {

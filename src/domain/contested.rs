@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    ids::{AccountId, ActionName, Arn, PipelineName, Region, StageName},
+    ids::{AccountId, Arn, PipelineName, Region},
     spacing::{Corrected, Corrections},
 };
 use crate::api::{ContestedItem, ContestedReason, CrossAccountInvokeStatus};
@@ -124,7 +124,8 @@ impl Contested {
     }
 
     /// Our action was put back, which somebody had changed or taken out.
-    pub fn corrected(&mut self, pipeline: &Arn, (stage, action): (&StageName, &ActionName), corrected: Corrected) {
+    pub fn corrected(&mut self, pipeline: &Arn, corrected: &Corrected) {
+        let Corrected { stage, action, .. } = corrected;
         self.note((pipeline, &format!("action {stage}/{action}")), (corrected.at, corrected.next), CORRECTIONS);
     }
 
@@ -256,6 +257,7 @@ pub fn corrections(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::ObjectKey;
 
     fn role() -> Arn {
         "arn:aws:iam::222222222222:role/crossinvoke/x/validate".parse().unwrap()
@@ -362,11 +364,16 @@ mod tests {
     #[test]
     fn an_action_is_put_back_without_end_and_each_time_counted() {
         let pipeline: Arn = "arn:aws:codepipeline:eu-west-1:111111111111:release".parse().unwrap();
-        let place = ("Build".parse().unwrap(), "Check".parse().unwrap());
         let mut contested = Contested::default();
         let correct = |contested: &mut Contested, minute: i64| {
-            let corrected = Corrected { at: at(minute), next: Some(at(minute + 60)) };
-            contested.corrected(&pipeline, (&place.0, &place.1), corrected);
+            let corrected = Corrected {
+                object: ObjectKey { namespace: "team".to_owned(), name: "check".to_owned() },
+                stage: "Build".parse().unwrap(),
+                action: "Check".parse().unwrap(),
+                at: at(minute),
+                next: Some(at(minute + 60)),
+            };
+            contested.corrected(&pipeline, &corrected);
         };
         correct(&mut contested, 0);
         correct(&mut contested, 10);

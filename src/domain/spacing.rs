@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::ids::{ActionName, ObjectKey, StageName};
+
 /// How long a correction counts.
 pub const COUNTS_FOR: Duration = Duration::from_hours(24);
 
@@ -68,8 +70,14 @@ impl Corrections {
 }
 
 /// What somebody had undone was put back.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Corrected {
+    /// Whose action it is.
+    pub object: ObjectKey,
+    /// Its stage.
+    pub stage: StageName,
+    /// Its name.
+    pub action: ActionName,
     /// When that was sent.
     pub at: Timestamp,
     /// When the next correction is due at the earliest; `None` for at once.

@@ -9,7 +9,7 @@ use super::pipelines::{Clients, Host, PipelineKey, Pipelines, Times};
 use crate::{
     aws::{AccountReader, AwsError, AwsErrorKind, Known, PipelineRead, Turn},
     domain::{fold::Claim, ids::Arn, observed::Pipeline, pipeline_edit::Json, spacing::Corrections},
-    engine::pipeline::{Effect, Failure, Input, LastLook, Machine, Outcome, Permit, Settings, Waiting},
+    engine::pipeline::{Effect, Failure, Input, LastLook, Machine, Outcome, Permit, Settings, Waiting, Written},
 };
 
 /// How long a worker without claims stays, with what it knows of its own writes.
@@ -173,6 +173,9 @@ impl Worker {
                     Outcome::Waiting(Waiting::Others | Waiting::Reading) => {}
                     Outcome::Waiting(_) => _ = self.waiting.entry(uid.clone()).or_insert_with(|| self.host.now()),
                     _ => _ = self.waiting.remove(&uid),
+                }
+                if let Outcome::Written(Written { corrected: Some(corrected), pipeline, .. }) = &outcome {
+                    self.host.corrected(&uid, &pipeline.arn, corrected);
                 }
                 self.pipelines.tell(&self.key, &uid, outcome);
             }

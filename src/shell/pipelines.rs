@@ -14,8 +14,8 @@ use crate::{
     aws::{AccountReader, AwsError, CodePipeline},
     domain::{
         fold::Claim,
-        ids::{AccountId, ObjectKey, PipelineName, Region},
-        spacing::{Corrections, Window},
+        ids::{AccountId, Arn, ObjectKey, PipelineName, Region},
+        spacing::{Corrected, Corrections, Window},
     },
     engine::pipeline::Outcome,
 };
@@ -58,6 +58,8 @@ pub trait Host: Send + Sync + 'static {
     fn sends(&self, pipeline: &PipelineKey, base: i64);
     /// What became of it: the version that it made; none where it surely made none, and an error where that is not known.
     fn sent(&self, pipeline: &PipelineKey, base: i64, version: Result<Option<i64>, ()>);
+    /// What an object has in place was put back, also where the object does not wait for it any more.
+    fn corrected(&self, uid: &str, pipeline: &Arn, corrected: &Corrected);
     /// An update was answered, this long after the pipeline's executions were asked for.
     fn updated(&self, pipeline: &PipelineKey, since_check: Duration);
     /// Since when something waits for the pipeline; `None` when nothing does any more.

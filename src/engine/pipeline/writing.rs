@@ -14,6 +14,7 @@ use crate::domain::{
     observed::Pipeline,
     occupancy::Verdict,
     pipeline_edit::{self, Json},
+    plan::PipelineGoal,
     retry::STALE_READ,
     spacing::{Corrected, Corrections},
 };
@@ -223,7 +224,11 @@ impl<E: Clone> Machine<E> {
         let claims: Vec<&Claim> = flight.claims.iter().map(|(claim, _)| claim).collect();
         let again = fold::fold(&pipeline.declaration, &self.settings.region, claims.iter().copied());
         let next = Corrections::hold(self.corrections, self.settings.corrections, flight.sent);
-        let corrected = Some(Corrected { at: flight.sent, next });
+        let corrected = |claim: &Claim| {
+            let PipelineGoal::Holds(action, _) = &claim.goal else { return None };
+            let (object, stage, action) = (claim.key.clone(), action.stage.clone(), action.name.clone());
+            claim.corrects.then_some(Corrected { object, stage, action, at: flight.sent, next })
+        };
         let (count, shared) = (flight.claims.len(), Arc::new(pipeline.clone()));
         for (claim, changes) in flight.claims {
             let unreached = self.tries.note(&claim.uid, again.folded.get(&claim.uid), now);
@@ -236,7 +241,7 @@ impl<E: Clone> Machine<E> {
                     pipeline: shared.clone(),
                     changes,
                     claims: count,
-                    corrected: corrected.filter(|_| claim.corrects && flight.restores.is_none()),
+                    corrected: corrected(&claim).filter(|_| flight.restores.is_none()),
                     replaced: flight.restores,
                 }),
             };

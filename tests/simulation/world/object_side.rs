@@ -27,7 +27,7 @@ impl World<'_> {
         let Some(index) = self.objects.by_uid(uid).map(|object| object.index) else { return Ok(()) };
         *told = if matches!(outcome, Outcome::Waiting(_)) { Told::Waits } else { Told::Ended };
         if let (Outcome::Written(written), Some(object)) = (outcome, self.objects.0.get_mut(&index))
-            && let Some(corrected) = written.corrected
+            && let Some(corrected) = &written.corrected
         {
             object.corrections = Some(Corrections::and_one(object.corrections, corrected.at));
         }
