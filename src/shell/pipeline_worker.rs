@@ -174,6 +174,11 @@ impl Worker {
                     Outcome::Waiting(_) => _ = self.waiting.entry(uid.clone()).or_insert_with(|| self.host.now()),
                     _ => _ = self.waiting.remove(&uid),
                 }
+                if let Outcome::ForeignWriter { version } = &outcome {
+                    // Said here as well, since at the end of the process no object may live to say it.
+                    let PipelineKey { account, name, .. } = &self.key;
+                    tracing::warn!(pipeline = %name, %account, version, "an update replaced somebody else's version, which is not brought back");
+                }
                 if let Outcome::Written(Written { corrected: Some(corrected), pipeline, .. }) = &outcome {
                     self.host.corrected(&uid, &pipeline.arn, corrected);
                 }

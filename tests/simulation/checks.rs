@@ -129,6 +129,18 @@ impl Checks {
         self.is_excused |= self.replaced_by == Some(process.id);
     }
 
+    /// A process ends after its work: what it replaced, and knows of, it has told somebody who was there to be told.
+    pub(crate) fn ends(&self, process: &Process) -> Result<(), Failed> {
+        let knows = self.replaced_by == Some(process.id) && !self.is_excused && !process.machine.is_settling();
+        let waiting = process.claims.iter().find(|(_, (_, told))| *told == Told::Waits);
+        match waiting.filter(|_| knows) {
+            Some((uid, _)) => {
+                failed("what was replaced is told", format!("{uid} was told nothing: {:?}", process.machine))
+            }
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn one_call_at_a_time(process: &Process) -> Result<(), Failed> {
         if process.outstanding {
             return failed("one call at a time", "the answer to another call is still awaited");

@@ -313,16 +313,19 @@ impl<'a> World<'a> {
         if let Some(process) = &mut self.process {
             process.is_ending = true;
             if process.writes_in_flight == 0 {
-                self.ends();
+                self.ends()?;
             }
         }
         Ok(())
     }
 
-    fn ends(&mut self) {
-        let Some(process) = self.process.take() else { return };
+    fn ends(&mut self) -> Result<(), Failed> {
+        let Some(process) = self.process.take() else { return Ok(()) };
+        self.say(|| "the process ends".to_owned());
+        self.checks.ends(&process)?;
         self.checks.crashed(&process);
         self.put(self.now + SECOND, Event::Begins { clean: process.is_settled(self.now) });
+        Ok(())
     }
 
     /// From here on nothing goes wrong and nobody does anything.
@@ -350,7 +353,7 @@ impl<'a> World<'a> {
         }
         self.input(input)?;
         if self.process.as_ref().is_some_and(|process| process.is_ending && process.writes_in_flight == 0) {
-            self.ends();
+            self.ends()?;
         }
         Ok(())
     }

@@ -140,9 +140,30 @@ impl<E: Clone> Machine<E> {
             Input::ReadVersion(answer) => self.read_version(answer, now, &mut effects),
             Input::Checked(answer) => self.checked(answer, now, look, &mut effects),
             Input::Wrote(answer) => self.wrote(answer, now, &mut effects),
-            Input::Terminate => self.ended = true,
+            Input::Terminate => self.terminate(&mut effects),
         }
         effects
+    }
+
+    /// Nothing is begun any more. What ours replaced is not brought back then, and nobody else knows of it: whoever claims
+    /// something is told the version that holds it.
+    fn terminate(&mut self, effects: &mut Vec<Effect<E>>) {
+        self.ended = true;
+        let replaced = match &self.state {
+            State::Restoring { version } | State::Waiting { then: Next::Restore { version }, .. } => Some(*version),
+            State::Unsettled { flight, .. } => flight.restores,
+            // Its answer is waited for.
+            State::Writing(_) => None,
+            _ => self.restored.as_ref().map(|(version, _)| *version),
+        };
+        self.give_up(replaced, effects);
+    }
+
+    /// Tells that a version of somebody else is not brought back.
+    pub(super) fn give_up(&mut self, replaced: Option<i64>, effects: &mut Vec<Effect<E>>) {
+        if let Some(version) = replaced {
+            self.answer_all(&Outcome::ForeignWriter { version }, effects);
+        }
     }
 
     fn is_under_way(&self) -> bool {

@@ -45,7 +45,7 @@ pub(super) struct InFlight {
     /// What was sent.
     declaration: Json,
     /// The version of somebody else that it brings back.
-    restores: Option<i64>,
+    pub(super) restores: Option<i64>,
     /// When it was sent.
     sent: Timestamp,
     /// The corrections that were known before it.
@@ -188,6 +188,7 @@ impl<E: Clone> Machine<E> {
     pub(super) fn wrote(&mut self, answer: Result<Pipeline, Failure<E>>, now: Timestamp, effects: &mut Vec<Effect<E>>) {
         let State::Writing(flight) = std::mem::replace(&mut self.state, State::Idle) else { return };
         match answer {
+            Err(_) if self.is_ended() && flight.restores.is_some() => self.give_up(flight.restores, effects),
             Ok(pipeline) => self.settled(flight, &pipeline, now, effects),
             Err(Failure::Unknown(_)) => {
                 self.written = Some(flight.base + 1);
