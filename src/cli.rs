@@ -91,6 +91,13 @@ pub struct Run {
     /// not at all, 24h at most.
     #[arg(long, default_value = "1h", value_parser = hold)]
     pub hold_after_failure: Duration,
+    /// How far apart two corrections of one pipeline are at least, while somebody keeps undoing them; it doubles with each up to
+    /// --correction-window-max. The first one never waits. 0s for not at all.
+    #[arg(long, default_value = "10m", value_parser = window)]
+    pub correction_window: Duration,
+    /// How far apart they are at most.
+    #[arg(long, default_value = "1h", value_parser = window)]
+    pub correction_window_max: Duration,
     /// When a pipeline with a running execution is looked at again.
     #[arg(long, default_value = "15s", value_parser = duration)]
     pub idle_poll: Duration,
@@ -141,6 +148,10 @@ fn up_to_a_minute(text: &str) -> Result<Duration, String> {
 }
 
 fn hold(text: &str) -> Result<Duration, String> {
+    bounded(text, Duration::from_hours(24), "0s to 24h")
+}
+
+fn window(text: &str) -> Result<Duration, String> {
     bounded(text, Duration::from_hours(24), "0s to 24h")
 }
 
@@ -215,9 +226,11 @@ mod tests {
             run.collect_max,
             run.hold_after_failure,
             run.bulk_reads_every,
+            run.correction_window,
+            run.correction_window_max,
         ]
         .map(|duration| duration.as_secs());
-        assert_eq!(seconds, [60, 75, 10, 3600, 120, 15, 600, 1, 300, 300, 30, 3600, 3, 30, 3600, 600]);
+        assert_eq!(seconds, [60, 75, 10, 3600, 120, 15, 600, 1, 300, 300, 30, 3600, 3, 30, 3600, 600, 600, 3600]);
         assert_eq!((run.concurrency, run.grant_list_functions, run.metrics_per_object), (8, true, true));
         assert!(run.spread_looks);
     }

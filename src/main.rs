@@ -8,7 +8,7 @@ use crossinvoke::{
     aws::{Aws, AwsConfig, load_base_config},
     cli::{self, Cli, Command, Run},
     controller::{self, context::Settings, startup},
-    domain::retry::Delays,
+    domain::{retry::Delays, spacing::Window},
     http::{self, Readiness, debug},
     shell::pipelines::Times,
     telemetry::{
@@ -177,6 +177,7 @@ async fn work(
             collect_max: options.collect_max,
             idle_poll: options.idle_poll,
             hold_after_failure: options.hold_after_failure,
+            corrections: Window { first: options.correction_window, most: options.correction_window_max },
         },
         idle_poll: options.idle_poll,
         account_interval: options.account_interval,

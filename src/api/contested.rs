@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct ContestedItem {
     /// The account it is in.
     pub account: String,
-    /// The ARN of the role.
+    /// The ARN of the role or pipeline.
     pub resource: String,
-    /// What of it came back, such as a policy by its name.
+    /// What of it came back or was undone, such as a policy by its name, or an action.
     pub field: String,
     /// How often it was corrected.
     pub count: i32,
@@ -21,4 +21,7 @@ pub struct ContestedItem {
     pub first_at: Time,
     /// When it was corrected for the last time.
     pub last_at: Time,
+    /// When it is corrected again if somebody undoes it, at the earliest; absent where that is not before a day is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_correction_at: Option<Time>,
 }

@@ -38,6 +38,11 @@ pub enum Reason {
     /// The newest execution failed or was stopped lately, and after an update nobody could retry it.
     #[strum(message = "Retry the execution that the message names, or wait until the time that it names.")]
     WaitingForRetryWindow,
+    /// Somebody undid what the controller put back, so that the next correction has a time to wait for.
+    #[strum(
+        message = "Find out who changes the action and stop that. Or wait: the message names the time of the next correction."
+    )]
+    WaitingForCorrectionWindow,
     /// AWS refuses calls because there are too many.
     #[strum(
         message = "Wait: the controller slows down on its own. If it stays, look for other clients that call AWS in this account."
@@ -156,6 +161,7 @@ impl Reason {
             | Self::IamPropagating
             | Self::WaitingForIdlePipeline
             | Self::WaitingForRetryWindow
+            | Self::WaitingForCorrectionWindow
             | Self::Throttled
             | Self::AwsUnavailable
             | Self::NotChecked
@@ -203,6 +209,9 @@ pub enum ContestedReason {
     /// A policy came back to the invoke role after each of three removals within 24 hours.
     #[strum(message = "Stop what adds the policy, or list it in spec.invokeRoles.toleratedPolicies of the AwsAccount.")]
     PolicyReturns,
+    /// Somebody changed or took out the action after each of three corrections within 24 hours.
+    #[strum(message = "Find out who or what writes the pipeline, and stop that, or delete the object.")]
+    ActionUndone,
 }
 
 /// What the condition `GrantsMatched` of an `AwsAccount` says. The name is the wire form.

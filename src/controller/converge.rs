@@ -246,6 +246,7 @@ pub(super) async fn edit_pipeline(
     let there = goal.is_there(&planned_on.declaration);
     let written = pipeline_writer::write(pass, sessions, situation, &edit).await?;
     pass.wrote_pipeline(&written.pipeline.arn);
+    pass.contested = pass.undone();
     pass.deeds.push((Deed::of(step, there), pipeline_words(goal, &step.resource)));
     pass.versions.push((step.resource.clone(), written.clone()));
     let written = (*written.pipeline).clone();

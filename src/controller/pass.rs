@@ -109,6 +109,8 @@ pub struct Pass<'a> {
     pub drift: Drift,
     /// What comes back after each correction.
     pub contested: Contested,
+    /// Whether the action was in place as it is declared now, and somebody changed or took it out.
+    pub corrects_action: bool,
     /// Policies on our role that AWS did not let us remove in this reconcile, with its words.
     pub refused_removals: BTreeMap<String, String>,
     /// What was done in AWS, for the events.
@@ -180,6 +182,7 @@ impl<'a> Pass<'a> {
             facts,
             drift: Drift::of(object.status.as_ref()),
             contested,
+            corrects_action: false,
             refused_removals: BTreeMap::new(),
             deeds: Vec::new(),
             versions: Vec::new(),
@@ -350,9 +353,16 @@ impl<'a> Pass<'a> {
     pub fn removed(&mut self, role: &RoleName, policy: &ExtraPolicyName) {
         let holder = self.inventory.of(Part::InvokeRole).find(|item| item.holder.role_name().as_ref() == Some(role));
         if let Some(holder) = holder.map(|item| item.holder.clone()) {
+            self.contested = self.undone();
             self.contested.removed(&holder, &policy.to_string(), Context::now());
             self.context.memory.note_removals(&self.uid, self.contested.own());
         }
+    }
+
+    /// What comes back after each correction, as the status and this process know it now.
+    #[must_use]
+    pub fn undone(&self) -> Contested {
+        Contested::of(self.object.status.as_ref(), self.context.memory.removals(&self.uid), Context::now())
     }
 
     fn remember_roles(&self, declared: &Declared, observed: &Observed) {
@@ -416,6 +426,7 @@ impl<'a> Pass<'a> {
         };
         let own = OwnDoing { stale: &stale, written_since: &written_since };
         self.drift.look(&described, inventory, &own, now);
+        self.corrects_action = drift::is_action_undone(&described, inventory, &own);
         drift::verify(&mut self.inventory, &described);
         self.remember_action(&described, situation, observed);
     }

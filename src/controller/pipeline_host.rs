@@ -18,10 +18,12 @@ use super::{
 };
 use crate::{
     domain::{
+        contested::{self, Contested},
         fold::Claim,
-        ids::{InstallationId, ObjectKey},
+        ids::{Arn, InstallationId, ObjectKey},
         observed::Resource,
         own_writes::Earlier,
+        spacing::{Corrected, Corrections},
         status,
     },
     engine::pipeline::Stands,
@@ -35,6 +37,8 @@ pub(super) struct PipelineHost {
     memory: Arc<Memory>,
     installation: InstallationId,
     metrics: Arc<Metrics>,
+    /// When this process began: the corrections after that are its own.
+    began: Timestamp,
     /// What was remembered of pipelines before the updates that are in flight.
     sending: Mutex<HashMap<PipelineKey, Earlier>>,
 }
@@ -48,7 +52,7 @@ impl PipelineHost {
         installation: InstallationId,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { caches, memory, installation, metrics, sending: Mutex::default() }
+        Self { caches, memory, installation, metrics, began: Context::exact_now(), sending: Mutex::default() }
     }
 
     /// Whether an object may still claim something: it has not been looked at since its last edit, and its status does not
@@ -78,6 +82,15 @@ impl Host for PipelineHost {
             granted: &claim.granted,
         };
         current::holds(&self.caches, &self.installation, &planned)
+    }
+
+    fn recorded_corrections(&self, pipeline: &PipelineKey) -> Option<Corrections> {
+        let PipelineKey { account, region, name } = pipeline.clone();
+        let objects = self.caches.objects_on_pipeline(&(account.clone(), region.clone(), name.clone()));
+        let statuses = objects.iter().filter_map(|object| object.0.as_ref().ok()?.status.as_ref());
+        let recorded =
+            statuses.filter_map(|status| contested::corrections(status, (&account, &region, &name), self.began));
+        recorded.reduce(|one, other| one.and(Some(other)))
     }
 
     fn are_more_expected(&self, pipeline: &PipelineKey) -> bool {
@@ -123,9 +136,22 @@ impl Host for PipelineHost {
         });
     }
 
+    fn corrected(&self, uid: &str, pipeline: &Arn, corrected: &Corrected) {
+        let Some(object) = self.caches.object(&corrected.object) else { return };
+        let status = object.0.as_ref().ok().and_then(|object| object.status.as_ref());
+        let mut undone = Contested::of(status, self.memory.removals(uid), Context::now());
+        undone.corrected(pipeline, corrected);
+        self.memory.note_removals(uid, undone.own());
+    }
+
     fn updated(&self, pipeline: &PipelineKey, since_check: Duration) {
         let PipelineKey { account, region, name } = pipeline;
-        self.metrics.pipeline_updated(account.as_str(), region.as_str(), name.as_str(), since_check);
+        self.metrics.pipeline_updated((account.as_str(), region.as_str(), name.as_str()), since_check);
+    }
+
+    fn waits(&self, pipeline: &PipelineKey, since: Option<Timestamp>) {
+        let PipelineKey { account, region, name } = pipeline;
+        self.metrics.pipeline_waits((account.as_str(), region.as_str(), name.as_str()), since);
     }
 
     fn wake(&self, object: &ObjectKey) {

@@ -3,6 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
+
 use super::{
     context::Context,
     outcome::{Retry, Verdict},
@@ -94,6 +96,7 @@ fn claim(pass: &Pass<'_>, situation: &Situation<'_>, edit: &Edit<'_>) -> Claim {
         pipeline_role: edit.planned_on.role.clone(),
         stage_is_recorded,
         closes_gate: closes_gate(pass, situation, edit),
+        corrects: matches!(edit.goal, PipelineGoal::Holds(..)) && pass.corrects_action,
         seen_version: if edit.planned_on.unread { 0 } else { edit.planned_on.version },
     }
 }
@@ -112,7 +115,10 @@ fn closes_gate(pass: &Pass<'_>, situation: &Situation<'_>, edit: &Edit<'_>) -> b
 async fn settled(told: &mut Told, limit: Duration) -> Option<Outcome<crate::aws::AwsError>> {
     let is_settled = |outcome: &Option<Outcome<_>>| match outcome {
         Some(Outcome::Waiting(waiting)) => {
-            matches!(waiting, Waiting::Pipeline { .. } | Waiting::Reading | Waiting::Settling)
+            matches!(
+                waiting,
+                Waiting::Pipeline { .. } | Waiting::Correction { .. } | Waiting::Reading | Waiting::Settling
+            )
         }
         Some(_) => true,
         None => false,
@@ -132,6 +138,7 @@ async fn verdict(
         Outcome::Waiting(Waiting::Pipeline { verdict, changes }) => {
             waits(pass.context, situation, edit, verdict, &changes)
         }
+        Outcome::Waiting(Waiting::Correction { until, changes }) => waits_to_correct(situation, edit, until, &changes),
         Outcome::Waiting(Waiting::Reading) => stale(edit.resource),
         Outcome::Waiting(Waiting::Settling) => settling(edit),
         Outcome::Waiting(Waiting::Others) => waits_for_others(edit),
@@ -189,6 +196,20 @@ fn waits(
     // The worker asks again by itself, and wakes the object when something changes.
     let retry = Retry::After(UNLESS_WOKEN.max(context.settings.idle_poll));
     Verdict::Reconciling { reason, message, retry }
+}
+
+fn waits_to_correct(situation: &Situation<'_>, edit: &Edit<'_>, until: Timestamp, changes: &[String]) -> Verdict {
+    Verdict::Reconciling {
+        reason: Reason::WaitingForCorrectionWindow,
+        message: format!(
+            "somebody undid what was put back in pipeline {} in tools account {}; each update would cancel running executions, so              the next correction is made at {}: {}",
+            edit.name,
+            situation.declared.tools.account,
+            Context::to_the_second(until),
+            changes.join("; ")
+        ),
+        retry: Retry::After(UNLESS_WOKEN),
+    }
 }
 
 fn settling(edit: &Edit<'_>) -> Verdict {

@@ -158,7 +158,7 @@ pub async fn write(pass: &mut Pass<'_>, status: CrossAccountInvokeStatus) -> Res
     pass.object = pass.api().replace_subresource("status", &pass.key.name, &PostParams::default(), &object).await?.0?;
     pass.context.caches.learn(&pass.object);
     events::drift(pass).await;
-    if let Some(message) = contested {
+    if let Some((_, message)) = contested {
         events::contested(pass, message).await;
     }
     Ok(())

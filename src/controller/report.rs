@@ -57,7 +57,7 @@ pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> 
         let recorded = status.last_checked_at.as_ref().map(|at| at.0);
         pass.context.metrics.object(&pass.key, reason, pass.context.memory.last_look(&pass.uid).or(recorded));
         pass.context.metrics.drift_open(&pass.key, pass.drift.oldest_uncorrected());
-        pass.context.metrics.contested(&pass.key, pass.contested.count());
+        pass.context.metrics.contested(&pass.key, pass.contested.counts());
     }
     let is_news = pass.object.status.as_ref() != Some(&status);
     // The status comes first: events are for people, and may take their time.

@@ -88,7 +88,7 @@ fn count(object: &CrossAccountInvoke, context: &Context) {
     let contested = Contested::of(object.status.as_ref(), context.memory.removals(&uid), Context::now());
     context.metrics.object(&key, Reason::Converged, context.memory.last_look(&uid).or(looked));
     context.metrics.drift_open(&key, Drift::of(object.status.as_ref()).oldest_uncorrected());
-    context.metrics.contested(&key, contested.count());
+    context.metrics.contested(&key, contested.counts());
 }
 
 #[cfg(test)]

@@ -6,8 +6,11 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::ids::Arn;
-use crate::api::{ContestedItem, CrossAccountInvokeStatus};
+use super::{
+    ids::{AccountId, Arn, PipelineName, Region},
+    spacing::{Corrected, Corrections},
+};
+use crate::api::{ContestedItem, ContestedReason, CrossAccountInvokeStatus};
 
 /// Removals of one policy within [`WINDOW`]; after them it stays.
 const REMOVALS: usize = 3;
@@ -15,6 +18,8 @@ const REMOVALS: usize = 3;
 const TOLD_MAX: usize = REMOVALS - 1;
 /// How long a removal counts.
 const WINDOW: SignedDuration = SignedDuration::from_hours(24);
+/// Corrections of one action that are counted: after as many they are as far apart as they get.
+const CORRECTIONS: usize = 32;
 /// Entries of one object.
 const ENTRIES_MAX: usize = 16;
 
@@ -29,8 +34,10 @@ struct Entry {
     field: String,
     /// What the status said before this process removed it.
     told: Option<Told>,
-    /// When this process removed it, the latest last.
+    /// When this process removed it, or put it back, the latest last.
     removed: Vec<Timestamp>,
+    /// Of an action, when it is put back again at the earliest.
+    next: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,11 +48,13 @@ struct Told {
 }
 
 impl Told {
-    /// What lies in the future was not written by us, and what began a day ago is over.
+    /// What lies in the future was not written by us, and what began a day ago is over. Corrections of an action never stop,
+    /// so that these are over a day after the last one.
     fn of(item: &ContestedItem, now: Timestamp) -> Option<Self> {
         let (first, last) = (item.first_at.0, item.last_at.0);
-        let count = usize::try_from(item.count).unwrap_or_default().min(TOLD_MAX);
-        (count > 0 && first <= last && last <= now && counts(first, now)).then_some(Self { count, first, last })
+        let (most, since) = if is_pipeline(&item.resource) { (CORRECTIONS, last) } else { (TOLD_MAX, first) };
+        let count = usize::try_from(item.count).unwrap_or_default().min(most);
+        (count > 0 && first <= last && last <= now && counts(since, now)).then_some(Self { count, first, last })
     }
 }
 
@@ -54,6 +63,11 @@ fn counts(at: Timestamp, now: Timestamp) -> bool {
 }
 
 impl Entry {
+    /// Whether it is an action of a pipeline, and not a policy of a role.
+    fn is_action(&self) -> bool {
+        is_pipeline(&self.resource)
+    }
+
     fn is_over(&self) -> bool {
         self.told.is_none() && self.removed.is_empty()
     }
@@ -79,7 +93,8 @@ impl Contested {
         let mut entries = own.0;
         for entry in &mut entries {
             entry.removed.retain(|at| counts(*at, now));
-            entry.told = entry.told.filter(|told| counts(told.first, now));
+            let is_action = entry.is_action();
+            entry.told = entry.told.filter(|told| counts(if is_action { told.last } else { told.first }, now));
         }
         entries.retain(|entry| !entry.is_over());
         for item in status.map(|status| status.contested.as_slice()).unwrap_or_default() {
@@ -91,6 +106,7 @@ impl Contested {
                 field: item.field.clone(),
                 told: Some(told),
                 removed: Vec::new(),
+                next: item.next_correction_at.as_ref().map(|at| at.0).filter(|_| is_pipeline(&item.resource)),
             }));
         }
         Self(entries)
@@ -104,20 +120,33 @@ impl Contested {
 
     /// A policy was removed from a role of ours.
     pub fn removed(&mut self, role: &Arn, policy: &str, now: Timestamp) {
-        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        let known = self.0.iter_mut().find(|entry| entry.resource == role.as_str() && entry.field == policy);
+        self.note((role, policy), (now, None), REMOVALS);
+    }
+
+    /// Our action was put back, which somebody had changed or taken out.
+    pub fn corrected(&mut self, pipeline: &Arn, corrected: &Corrected) {
+        let Corrected { stage, action, .. } = corrected;
+        self.note((pipeline, &format!("action {stage}/{action}")), (corrected.at, corrected.next), CORRECTIONS);
+    }
+
+    fn note(&mut self, (resource, field): (&Arn, &str), (at, next): (Timestamp, Option<Timestamp>), most: usize) {
+        let at = to_the_second(at);
+        let next = next.map(to_the_second);
+        let known = self.0.iter_mut().find(|entry| entry.resource == resource.as_str() && entry.field == field);
         if let Some(entry) = known {
-            entry.removed.push(now);
-            let old = entry.removed.len().saturating_sub(REMOVALS);
+            entry.removed.push(at);
+            entry.next = next;
+            let old = entry.removed.len().saturating_sub(most);
             entry.removed.drain(..old);
             return;
         }
         self.0.push(Entry {
-            account: role.account().to_owned(),
-            resource: role.to_string(),
-            field: policy.to_owned(),
+            account: resource.account().to_owned(),
+            resource: resource.to_string(),
+            field: field.to_owned(),
             told: None,
-            removed: vec![now],
+            removed: vec![at],
+            next,
         });
         if self.0.len() > ENTRIES_MAX {
             // The one that was quiet for the longest time, and what was only told before that.
@@ -133,17 +162,21 @@ impl Contested {
         of_role.map(|entry| entry.field.clone()).collect()
     }
 
-    /// How many policies come back after each removal.
+    /// How many policies come back after each removal, and how many actions are undone after each correction.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.contested().count()
+    pub fn counts(&self) -> (usize, usize) {
+        let actions = self.contested().filter(|entry| entry.is_action()).count();
+        (self.contested().count() - actions, actions)
     }
 
     /// What the condition says; `None` while nothing is contested.
     #[must_use]
-    pub fn said(&self) -> Option<String> {
-        let sentences: Vec<String> = self.contested().map(sentence).collect();
-        (!sentences.is_empty()).then(|| sentences.join("; "))
+    pub fn said(&self) -> Option<(ContestedReason, String)> {
+        let (actions, policies): (Vec<&Entry>, Vec<&Entry>) = self.contested().partition(|entry| entry.is_action());
+        let reason = if policies.is_empty() { ContestedReason::ActionUndone } else { ContestedReason::PolicyReturns };
+        let of_actions = actions.into_iter().map(sentence_of_action);
+        let sentences: Vec<String> = policies.into_iter().map(sentence).chain(of_actions).collect();
+        (!sentences.is_empty()).then(|| (reason, sentences.join("; ")))
     }
 
     /// The status member.
@@ -156,6 +189,7 @@ impl Contested {
             count: i32::try_from(entry.count()).unwrap_or(i32::MAX),
             first_at: Time(entry.first()),
             last_at: Time(entry.last()),
+            next_correction_at: entry.next.map(Time),
         };
         self.0.iter().map(item).collect()
     }
@@ -178,9 +212,52 @@ fn sentence(entry: &Entry) -> String {
     )
 }
 
+fn sentence_of_action(entry: &Entry) -> String {
+    format!(
+        "{} of {} was put back {} times since {}, most recently at {}: find out who or what writes the pipeline",
+        entry.field,
+        entry.resource,
+        entry.count(),
+        entry.first(),
+        entry.last(),
+    )
+}
+
+fn is_pipeline(resource: &str) -> bool {
+    resource.parse::<Arn>().is_ok_and(|arn| arn.service() == "codepipeline")
+}
+
+fn to_the_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+/// The corrections of a pipeline that a status tells of, before a process began: after that it knows them itself, and
+/// whatever a status says of that time was forged.
+#[must_use]
+pub fn corrections(
+    status: &CrossAccountInvokeStatus,
+    (account, region, name): (&AccountId, &Region, &PipelineName),
+    began: Timestamp,
+) -> Option<Corrections> {
+    let is_it = |resource: &str| {
+        resource.parse::<Arn>().is_ok_and(|arn| {
+            let place = (arn.service(), arn.account(), arn.region(), arn.resource());
+            place == ("codepipeline", account.as_str(), region.as_str(), name.as_str())
+        })
+    };
+    let told = status.contested.iter().filter(|item| is_it(&item.resource)).filter_map(|item| Told::of(item, began));
+    // Within the second that the status says.
+    let told = told.map(|told| Corrections {
+        count: u32::try_from(told.count).unwrap_or(u32::MAX),
+        last: told.last + SignedDuration::from_secs(1),
+    });
+    told.reduce(|one, other| one.and(Some(other)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::ObjectKey;
 
     fn role() -> Arn {
         "arn:aws:iam::222222222222:role/crossinvoke/x/validate".parse().unwrap()
@@ -227,7 +304,7 @@ mod tests {
         }
         let contested = removed_at(&[0, 10, 20]);
         assert!(stays(&contested) && stays(&next_look(&contested, 21)));
-        let said = contested.said().unwrap();
+        let (_, said) = contested.said().unwrap();
         assert!(said.contains(AUDIT) && said.contains("3 times") && said.contains("toleratedPolicies"), "{said}");
         let other: Arn = "arn:aws:iam::222222222222:role/crossinvoke/x/other".parse().unwrap();
         assert_eq!(contested.returning(&other), BTreeSet::new());
@@ -271,6 +348,7 @@ mod tests {
                 count,
                 first_at: Time(at(first)),
                 last_at: Time(at(last)),
+                next_correction_at: None,
             };
             let status = CrossAccountInvokeStatus { contested: vec![item], ..CrossAccountInvokeStatus::default() };
             let read = Contested::of(Some(&status), Contested::default(), at(60));
@@ -281,6 +359,51 @@ mod tests {
             let read = Contested::of(Some(&status), own.own(), at(60));
             assert_eq!(read, own, "{what}");
         }
+    }
+
+    #[test]
+    fn an_action_is_put_back_without_end_and_each_time_counted() {
+        let pipeline: Arn = "arn:aws:codepipeline:eu-west-1:111111111111:release".parse().unwrap();
+        let mut contested = Contested::default();
+        let correct = |contested: &mut Contested, minute: i64| {
+            let corrected = Corrected {
+                object: ObjectKey { namespace: "team".to_owned(), name: "check".to_owned() },
+                stage: "Build".parse().unwrap(),
+                action: "Check".parse().unwrap(),
+                at: at(minute),
+                next: Some(at(minute + 60)),
+            };
+            contested.corrected(&pipeline, &corrected);
+        };
+        correct(&mut contested, 0);
+        correct(&mut contested, 10);
+        assert_eq!((contested.said(), contested.counts()), (None, (0, 0)));
+        correct(&mut contested, 30);
+        let (reason, said) = contested.said().unwrap();
+        assert_eq!((reason, contested.counts()), (ContestedReason::ActionUndone, (0, 1)));
+        assert!(said.contains("action Build/Check") && said.contains("3 times"), "{said}");
+        let item = contested.status().remove(0);
+        assert_eq!((item.count, item.next_correction_at.map(|next| next.0)), (3, Some(at(90))));
+        // Another process counts on, and knows when the last one was.
+        let status = status_of(&contested);
+        let known = |name: &str, began: i64| {
+            let (account, region) = ("111111111111".parse().unwrap(), "eu-west-1".parse().unwrap());
+            corrections(&status, (&account, &region, &name.parse().unwrap()), at(began))
+        };
+        assert_eq!(known("release", 40), Some(Corrections { count: 3, last: at(30) + SignedDuration::from_secs(1) }));
+        assert_eq!(known("other", 40), None);
+        assert_eq!(known("release", 20), None, "what is later than its begin was forged");
+        let mut other = next_process(&contested, 40);
+        correct(&mut other, 90);
+        assert_eq!((other.status()[0].count, other.counts()), (4, (0, 1)));
+        // It is over a day after the last one, and not after the first.
+        assert_eq!(next_process(&contested, 29 + 24 * 60).counts(), (0, 1));
+        assert_eq!(next_process(&contested, 30 + 24 * 60), Contested::default());
+        // Policies of a role are said first.
+        for minute in 0..3 {
+            other.removed(&role(), AUDIT, at(minute));
+        }
+        assert_eq!(other.said().unwrap().0, ContestedReason::PolicyReturns);
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct Claim {
     pub stage_is_recorded: bool,
     /// Whether the action had been in place, so that a gate is open that was closed.
     pub closes_gate: bool,
+    /// Whether it puts back what was in place as it is declared now, and somebody changed or took out.
+    pub corrects: bool,
     /// A version of the pipeline that the object has seen: a reading of an older one is stale.
     pub seen_version: i64,
 }
@@ -67,6 +69,7 @@ impl Claim {
             && self.granted == other.granted
             && self.leaving == other.leaving
             && self.stage_is_recorded == other.stage_is_recorded
+            && self.corrects == other.corrects
     }
 }
 

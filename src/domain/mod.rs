@@ -26,6 +26,7 @@ pub mod role_claims;
 pub mod role_fold;
 pub mod same_account;
 pub mod shared_policy;
+pub mod spacing;
 pub mod spec;
 pub mod stage_states;
 pub mod status;

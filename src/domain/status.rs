@@ -13,9 +13,7 @@ use super::{
     pipeline_edit::Note,
     plan::Situation,
 };
-use crate::api::{
-    ContestedReason, CrossAccountInvokeStatus, DevAccountStatus, InventoryItem, Reason, ToolsAccountStatus, condition,
-};
+use crate::api::{CrossAccountInvokeStatus, DevAccountStatus, InventoryItem, Reason, ToolsAccountStatus, condition};
 
 /// What was read and goes into the status.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -130,8 +128,7 @@ pub fn next(
     if let Some((reason, message)) = said {
         conditions.push(conditions::drifted(known.conditions, reason, &message, look.generation, look.now));
     }
-    if let Some(message) = contested.said() {
-        let reason = ContestedReason::PolicyReturns;
+    if let Some((reason, message)) = contested.said() {
         conditions.push(conditions::contested(known.conditions, reason, &message, look.generation, look.now));
     }
     let mut status = CrossAccountInvokeStatus {

@@ -1,6 +1,12 @@
 //! The task of one pipeline: it hands inputs to the machine and carries out what the machine asks for.
 
-use std::{collections::HashMap, future::pending, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::pending,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -14,8 +20,8 @@ use tracing::Instrument;
 use super::pipelines::{Clients, Host, PipelineKey, Pipelines, Times};
 use crate::{
     aws::{AccountReader, AwsError, AwsErrorKind, Known, PipelineRead, Turn},
-    domain::{fold::Claim, ids::Arn, observed::Pipeline, pipeline_edit::Json},
-    engine::pipeline::{Effect, Failure, Input, LastLook, Machine, Outcome, Permit, Settings, Shown},
+    domain::{fold::Claim, ids::Arn, observed::Pipeline, pipeline_edit::Json, spacing::Corrections},
+    engine::pipeline::{Effect, Failure, Input, LastLook, Machine, Outcome, Permit, Settings, Shown, Waiting, Written},
 };
 
 /// How long a worker without claims stays, with what it knows of its own writes.
@@ -82,9 +88,15 @@ pub(super) struct Worker {
     read: Option<(i64, Timestamp)>,
     /// Since when objects claim something.
     claimed: HashMap<String, Timestamp>,
+    /// The corrections that were recorded before this process began.
+    recorded: Option<Corrections>,
+    /// Since when claims wait for the pipeline.
+    waiting: BTreeMap<String, Timestamp>,
+    /// The earliest of these, as it was told.
+    told_waiting: Option<Timestamp>,
 }
 
-struct Look<'a>(&'a dyn Host, &'a PipelineKey);
+struct Look<'a>(&'a dyn Host, &'a PipelineKey, Option<Corrections>);
 
 impl LastLook for Look<'_> {
     fn holds(&self, claim: &Claim) -> bool {
@@ -93,6 +105,10 @@ impl LastLook for Look<'_> {
             self.0.refused(self.1);
         }
         holds
+    }
+
+    fn corrections(&self) -> Option<Corrections> {
+        self.2
     }
 
     fn are_more_expected(&self) -> bool {
@@ -115,7 +131,9 @@ impl Worker {
             collect_max: times.collect_max,
             idle_poll: times.idle_poll,
             hold_after_failure: times.hold_after_failure,
+            corrections: times.corrections,
         });
+        let recorded = host.recorded_corrections(&key);
         let worker = Self {
             pipelines,
             key,
@@ -129,6 +147,9 @@ impl Worker {
             declaration: None,
             read: None,
             claimed: HashMap::new(),
+            recorded,
+            waiting: BTreeMap::new(),
+            told_waiting: None,
         };
         tokio::spawn(worker.run(receiver));
         sender
@@ -166,6 +187,9 @@ impl Worker {
                     Input::Terminate
                 }
                 () = at(Some(Instant::now() + IDLE)), if idle => {
+                    if self.machine.remembers(self.host.now()) {
+                        continue;
+                    }
                     messages.close();
                     if messages.is_empty() {
                         break;
@@ -174,7 +198,8 @@ impl Worker {
                 }
             };
             self.note(&input);
-            let effects = self.machine.step(input, self.host.now(), &Look(&*self.host, &self.key));
+            let look = Look(&*self.host, &self.key, self.recorded);
+            let effects = self.machine.step(input, self.host.now(), &look);
             if !effects.is_empty() {
                 let pass = self.span();
                 for effect in effects {
@@ -182,15 +207,40 @@ impl Worker {
                 }
             }
             self.turn = None;
+            self.tell_waiting();
             self.host.stands(&self.key, self.machine.stands(), self.wake);
         }
         self.pipelines.ended(&self.key);
     }
 
+    /// Tells since when something waits, when that has changed.
+    fn tell_waiting(&mut self) {
+        let since = self.waiting.values().min().copied();
+        if since != self.told_waiting {
+            self.told_waiting = since;
+            self.host.waits(&self.key, since);
+        }
+    }
+
     fn carry_out(&mut self, effect: Effect<AwsError>) {
         match effect {
             Effect::WakeAt(time) => self.wake = Some(self.instant(time)),
-            Effect::Outcome(uid, outcome) => self.told(&uid, outcome),
+            Effect::Outcome(uid, outcome) => {
+                match &outcome {
+                    Outcome::Waiting(Waiting::Others | Waiting::Reading) => {}
+                    Outcome::Waiting(_) => _ = self.waiting.entry(uid.clone()).or_insert_with(|| self.host.now()),
+                    _ => _ = self.waiting.remove(&uid),
+                }
+                if let Outcome::ForeignWriter { version } = &outcome {
+                    // Said here as well, since at the end of the process no object may live to say it.
+                    let PipelineKey { account, name, .. } = &self.key;
+                    tracing::warn!(pipeline = %name, %account, version, "an update replaced somebody else's version, which is not brought back");
+                }
+                if let Outcome::Written(Written { corrected: Some(corrected), pipeline, .. }) = &outcome {
+                    self.host.corrected(&uid, &pipeline.arn, corrected);
+                }
+                self.told(&uid, outcome);
+            }
             Effect::Read => {
                 let (reads, key) = (self.reads(), self.key.clone());
                 self.ask(async move {
@@ -250,7 +300,10 @@ impl Worker {
                 let now = self.host.now();
                 self.claimed.entry(claim.uid.clone()).or_insert(now);
             }
-            Input::Withdraw(uid) => drop(self.claimed.remove(uid)),
+            Input::Withdraw(uid) => {
+                self.claimed.remove(uid);
+                self.waiting.remove(uid);
+            }
             Input::Checked(Ok(occupancy)) => self.looked_back = !occupancy.is_busy(),
             _ => {}
         }

@@ -18,7 +18,8 @@ use crate::{
     aws::{AccountReader, AwsError, CodePipeline},
     domain::{
         fold::Claim,
-        ids::{AccountId, ObjectKey, PipelineName, Region},
+        ids::{AccountId, Arn, ObjectKey, PipelineName, Region},
+        spacing::{Corrected, Corrections, Window},
     },
     engine::pipeline::{Outcome, Stands},
 };
@@ -66,12 +67,19 @@ pub trait Host: Send + Sync + 'static {
     fn refused(&self, pipeline: &PipelineKey);
     /// An update is about to be sent that carries so many claims.
     fn carries(&self, pipeline: &PipelineKey, claims: usize);
+    /// The corrections of the pipeline that statuses tell of, as far as they lie before this process began: later ones its
+    /// worker knows itself, and a status can be forged.
+    fn recorded_corrections(&self, pipeline: &PipelineKey) -> Option<Corrections>;
     /// An update is about to be sent that was planned on this version.
     fn sends(&self, pipeline: &PipelineKey, base: i64);
     /// What became of it: the version that it made; none where it surely made none, and an error where that is not known.
     fn sent(&self, pipeline: &PipelineKey, base: i64, version: Result<Option<i64>, ()>);
+    /// What an object has in place was put back, also where the object does not wait for it any more.
+    fn corrected(&self, uid: &str, pipeline: &Arn, corrected: &Corrected);
     /// An update was answered, this long after the pipeline's executions were asked for.
     fn updated(&self, pipeline: &PipelineKey, since_check: Duration);
+    /// Since when something waits for the pipeline; `None` when nothing does any more.
+    fn waits(&self, pipeline: &PipelineKey, since: Option<Timestamp>);
     /// Something came of the claim of this object, and nobody waits for it.
     fn wake(&self, object: &ObjectKey);
 }
@@ -87,6 +95,8 @@ pub struct Times {
     pub idle_poll: Duration,
     /// As `--hold-after-failure`.
     pub hold_after_failure: Duration,
+    /// As `--correction-window` and `--correction-window-max`.
+    pub corrections: Window,
 }
 
 struct Registered {

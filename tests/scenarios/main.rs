@@ -51,6 +51,7 @@ mod serving;
 mod sharing;
 mod showing;
 mod slowing;
+mod spacing;
 mod suite;
 mod support;
 mod trusting;
@@ -106,6 +107,7 @@ fn main() -> ExitCode {
         folding::scenarios(),
         watching::scenarios(),
         slowing::scenarios(),
+        spacing::scenarios(),
         replaying::scenarios(),
         forging::scenarios(),
     ])

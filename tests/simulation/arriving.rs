@@ -9,6 +9,7 @@ use crossinvoke::{
         occupancy::Occupancy,
         pipeline_edit::Json,
         plan::PipelineGoal,
+        spacing::Window,
     },
     engine::pipeline::{Effect, Failure, Input, Machine, Outcome, Settings},
 };
@@ -48,6 +49,7 @@ fn checking() -> Late {
         collect_max: Duration::ZERO,
         idle_poll: Duration::from_secs(30),
         hold_after_failure: Duration::ZERO,
+        corrections: Window { first: Duration::ZERO, most: Duration::ZERO },
     });
     let mut objects = Objects::default();
     for index in 0..2 {

@@ -10,7 +10,7 @@ use crossinvoke::domain::{
     stage_states::StageState,
 };
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::history::{Edit, Millis};
 
@@ -95,11 +95,17 @@ pub(crate) struct Aws {
     added: u32,
 }
 
-fn action(name: &str, category: &str) -> serde_json::Value {
+fn action(name: &str, category: &str) -> Value {
     json!({
         "name": name, "actionTypeId": {"category": category, "owner": "AWS", "provider": "CodeBuild", "version": "1"},
-        "runOrder": 1, "configuration": {"Setting": "0"}
+        "configuration": {"Setting": "0"}
     })
+}
+
+/// An action that comes after others of its stage, and so after what is put into the stage later.
+fn later(mut action: Value) -> Value {
+    action["runOrder"] = json!(2);
+    action
 }
 
 fn first_declaration() -> Json {
@@ -107,8 +113,8 @@ fn first_declaration() -> Json {
         "name": "release", "roleArn": PIPELINE_ROLE,
         "stages": [
             {"name": "Source", "actions": [action("Pull", "Source")]},
-            {"name": "Build", "actions": [action("Make", "Build")]},
-            {"name": "Deploy", "actions": [action("Ship", "Deploy")]},
+            {"name": "Build", "actions": [later(action("Make", "Build"))]},
+            {"name": "Deploy", "actions": [later(action("Ship", "Deploy"))]},
         ],
         "version": 1,
     })
@@ -159,6 +165,7 @@ impl Aws {
     fn put(&mut self, mut declaration: Json, now: Millis) -> Rc<Version> {
         let number = self.newest().map_or(1, |newest| newest.number + 1);
         set(&mut declaration, "version", json!(number).into());
+        let declaration = normalised(&declaration);
         let version = Rc::new(Version { number, declaration });
         self.versions.push_back(version.clone());
         if self.versions.len() > KEPT {
@@ -243,6 +250,22 @@ impl Aws {
         };
         Occupancy { stages: stages.iter().map(state).collect(), executions: listed.collect() }
     }
+}
+
+/// CodePipeline orders the actions of a stage by their run order, and fills in what is left out.
+fn normalised(declaration: &Json) -> Json {
+    let mut declaration: Value = serde_json::from_str(&declaration.canonical()).expect("it is JSON");
+    for stage in declaration["stages"].as_array_mut().expect("it has stages") {
+        let actions = stage["actions"].as_array_mut().expect("it has actions");
+        for action in actions.iter_mut().filter_map(Value::as_object_mut) {
+            action.entry("runOrder").or_insert(json!(1));
+            action.entry("region").or_insert(json!("eu-west-1"));
+            action.entry("inputArtifacts").or_insert(json!([]));
+            action.entry("outputArtifacts").or_insert(json!([]));
+        }
+        actions.sort_by_key(|action| action["runOrder"].as_i64());
+    }
+    declaration.into()
 }
 
 /// Sets a member that is there.

@@ -1,13 +1,16 @@
 //! What has to hold: at every update that is sent, at every one that AWS takes, and when all is quiet.
 
-use crossinvoke::engine::pipeline::{Outcome, Update};
+use crossinvoke::{
+    domain::{pipeline_edit::Json, spacing::Corrections},
+    engine::pipeline::{Outcome, Update},
+};
 
 use super::{
-    aws::{Aws, Status, Version, foreign, ours, role_of},
+    aws::{Aws, Status, Version, foreign, ours, role_of, time},
     history::{MINUTE, Millis},
     objects::{Object, Objects},
     process::{Process, Told},
-    world::{Error, HOLD},
+    world::{Error, HOLD, WINDOW},
 };
 
 /// An invariant that was broken.
@@ -64,6 +67,10 @@ pub(crate) struct Checks {
     crashes: usize,
     pub(crate) versions: usize,
     last_sent: Millis,
+    /// The corrections that the present process sent.
+    corrections: Option<Corrections>,
+    /// And those before the last update.
+    corrections_before: Option<Corrections>,
     /// What is not ours, as somebody else left it.
     truth: String,
     /// The process whose update replaced that.
@@ -88,6 +95,8 @@ impl Checks {
             crashes: 0,
             versions: 0,
             last_sent: 0,
+            corrections: None,
+            corrections_before: None,
             truth: aws.newest().map(|newest| foreign(&newest.declaration)).unwrap_or_default(),
             replaced_by: None,
             is_excused: false,
@@ -114,9 +123,22 @@ impl Checks {
     /// A process is gone, and with it what it knew.
     pub(crate) fn crashed(&mut self, process: &Process) {
         self.crashes += 1;
+        self.corrections = None;
         self.ended.push(process.id);
         self.ambiguous_until = self.late_until + 5 * MINUTE;
         self.is_excused |= self.replaced_by == Some(process.id);
+    }
+
+    /// A process ends after its work: what it replaced, and knows of, it has told somebody who was there to be told.
+    pub(crate) fn ends(&self, process: &Process) -> Result<(), Failed> {
+        let knows = self.replaced_by == Some(process.id) && !self.is_excused && !process.machine.is_settling();
+        let waiting = process.claims.iter().find(|(_, (_, told))| *told == Told::Waits);
+        match waiting.filter(|_| knows) {
+            Some((uid, _)) => {
+                failed("what was replaced is told", format!("{uid} was told nothing: {:?}", process.machine))
+            }
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn one_call_at_a_time(process: &Process) -> Result<(), Failed> {
@@ -187,8 +209,39 @@ impl Checks {
                 return failed("held is held", format!("object {index} closes no gate"));
             }
         }
+        self.corrections_are_apart(&read.declaration, update, (objects, count), now)?;
         self.last_sent = now;
         Ok(Sent { base: update.base, process: process.id, checked: checked.sampled, at: now })
+    }
+
+    /// Nothing but corrections is sent before their time. The first is due at once; the times double up to a most, and whoever
+    /// begins knows what was recorded.
+    fn corrections_are_apart(
+        &mut self,
+        read: &Json,
+        update: &Update,
+        (objects, count): (&Objects, usize),
+        now: Millis,
+    ) -> Result<(), Failed> {
+        self.corrections_before = self.corrections;
+        let changed = || (0..count).filter(|index| ours(read, *index) != ours(&update.declaration, *index));
+        let corrects = |index: &usize| objects.0.get(index).is_some_and(Object::corrects);
+        let is_only = changed().all(|index| corrects(&index)) && foreign(read) == foreign(&update.declaration);
+        if !changed().any(|index| corrects(&index)) {
+            return Ok(());
+        }
+        let known =
+            [self.corrections, objects.recorded()].into_iter().flatten().reduce(|one, other| one.and(Some(other)));
+        if let Some(known) = known.filter(|_| is_only) {
+            let doubled = WINDOW.first.saturating_mul(1 << (known.count - 1).min(10)).min(WINDOW.most);
+            let due = known.last + doubled;
+            if time(now) < due {
+                return failed("corrections are apart", format!("one is sent before {due}: {known:?}"));
+            }
+        }
+        let count = known.map_or(0, |known| known.count) + 1;
+        self.corrections = Some(Corrections { count, last: time(now) });
+        Ok(())
     }
 
     /// An update reaches AWS and will be applied.
@@ -200,8 +253,18 @@ impl Checks {
         }
     }
 
-    pub(crate) fn applied(&mut self, sent: &Sent, before: Option<&Version>, made: &Version) {
+    /// AWS did not take the last update: it corrected nothing.
+    pub(crate) fn refused(&mut self) {
+        self.corrections = self.corrections_before;
+    }
+
+    pub(crate) fn applied(&mut self, sent: &Sent, before: Option<&Version>, made: &Version) -> Result<(), Failed> {
         self.versions += 1;
+        let is_same =
+            |before: &&Version| before.number == sent.base && without_version(before) == without_version(made);
+        if let Some(before) = before.filter(is_same) {
+            return failed("no version for nothing", format!("version {} is as {} was", made.number, before.number));
+        }
         let after = foreign(&made.declaration);
         if after == self.truth {
             (self.replaced_by, self.is_excused) = (None, false);
@@ -212,6 +275,7 @@ impl Checks {
                 || sent.at < self.ambiguous_until.max(self.made)
                 || before.is_some_and(|before| before.number == sent.base);
         }
+        Ok(())
     }
 
     pub(crate) fn told(&mut self, outcome: &Outcome<Error>) {
@@ -262,6 +326,10 @@ impl Checks {
         }
         Ok(())
     }
+}
+
+fn without_version(version: &Version) -> String {
+    version.declaration.canonical().replacen(&format!("\"version\":{}", version.number), "", 1)
 }
 
 /// Whether these actions are what the object wants now.

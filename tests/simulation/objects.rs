@@ -13,6 +13,7 @@ use crossinvoke::{
         observed::Pipeline,
         pipeline_edit::{DesiredAction, Owned, Position},
         plan::PipelineGoal,
+        spacing::Corrections,
         spec::{Access, Declared, Granted, Location, Trust},
     },
     engine::pipeline::LastLook,
@@ -37,6 +38,10 @@ pub(crate) struct Object {
     actions: BTreeSet<String>,
     stages: BTreeSet<String>,
     made: BTreeSet<String>,
+    /// Recorded: the generation that was last seen in place.
+    pub(crate) in_place: Option<i64>,
+    /// Recorded: how often its action was put back.
+    pub(crate) corrections: Option<Corrections>,
     /// The generation that was looked at last.
     pub(crate) looked: i64,
 }
@@ -54,6 +59,8 @@ impl Object {
             actions: BTreeSet::new(),
             stages: BTreeSet::new(),
             made: BTreeSet::new(),
+            in_place: None,
+            corrections: None,
             looked: 0,
         };
         object.declare(wish);
@@ -89,6 +96,11 @@ impl Object {
 
     pub(crate) fn made(&self) -> &BTreeSet<String> {
         &self.made
+    }
+
+    /// Whether what it wants had been in place, so that a claim puts it back.
+    pub(crate) fn corrects(&self) -> bool {
+        !self.leaving && self.in_place == Some(self.generation)
     }
 
     fn stage_is_recorded(&self) -> bool {
@@ -144,6 +156,7 @@ impl Object {
             pipeline_role: read.role.clone(),
             stage_is_recorded: self.stage_is_recorded(),
             closes_gate,
+            corrects: self.corrects(),
             seen_version: read.version,
         }
     }
@@ -199,11 +212,18 @@ fn granted(today: bool) -> Granted {
     }
 }
 
-/// All objects that there are.
+/// All objects that there are, and when the process began that looks at them.
 #[derive(Debug, Default)]
-pub(crate) struct Objects(pub(crate) BTreeMap<usize, Object>);
+pub(crate) struct Objects(pub(crate) BTreeMap<usize, Object>, pub(crate) Millis);
 
 impl Objects {
+    /// The corrections that they recorded before the process began.
+    pub(crate) fn recorded(&self) -> Option<Corrections> {
+        let recorded = self.0.values().filter_map(|object| object.corrections);
+        let before = recorded.filter(|known| known.last <= time(self.1));
+        before.reduce(|one, other| one.and(Some(other)))
+    }
+
     pub(crate) fn others(&self, object: &Object) -> Vec<&Object> {
         self.0.values().filter(|other| other.index != object.index).collect()
     }
@@ -218,6 +238,10 @@ impl LastLook for Objects {
         let Some(object) = self.by_uid(&claim.uid) else { return false };
         let same = object.generation <= claim.generation && (claim.leaving || !object.leaving);
         same && (claim.leaving || object.is_granted && claim.granted.today)
+    }
+
+    fn corrections(&self) -> Option<Corrections> {
+        self.recorded()
     }
 
     fn are_more_expected(&self) -> bool {

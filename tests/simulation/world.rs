@@ -7,7 +7,7 @@ mod object_side;
 use std::{collections::BTreeMap, rc::Rc};
 
 use crossinvoke::{
-    domain::{observed::Resource, own_writes::OwnWrites, pipeline_edit::Json},
+    domain::{observed::Resource, own_writes::OwnWrites, pipeline_edit::Json, spacing::Window},
     engine::pipeline::{Effect, Failure, Input, Machine, Permit, Settings},
 };
 
@@ -20,6 +20,9 @@ use super::{
 };
 
 pub(crate) const HOLD: Millis = 10 * MINUTE;
+/// How far apart corrections are.
+pub(crate) const WINDOW: Window =
+    Window { first: std::time::Duration::from_mins(2), most: std::time::Duration::from_mins(15) };
 /// When the answer to a call that brings none is given up.
 const TIMES_OUT: Millis = 10 * SECOND;
 /// After all trouble is over the world goes on for this long.
@@ -209,7 +212,9 @@ impl<'a> World<'a> {
             collect_max: std::time::Duration::from_secs(30),
             idle_poll: std::time::Duration::from_secs(30),
             hold_after_failure: std::time::Duration::from_millis(HOLD),
+            corrections: WINDOW,
         });
+        self.objects.1 = self.now;
         self.process = Some(Process::new(self.processes, machine, self.now, clean));
         self.say(|| "a process begins".to_owned());
         for object in self.objects.0.values_mut() {
@@ -308,16 +313,19 @@ impl<'a> World<'a> {
         if let Some(process) = &mut self.process {
             process.is_ending = true;
             if process.writes_in_flight == 0 {
-                self.ends();
+                self.ends()?;
             }
         }
         Ok(())
     }
 
-    fn ends(&mut self) {
-        let Some(process) = self.process.take() else { return };
+    fn ends(&mut self) -> Result<(), Failed> {
+        let Some(process) = self.process.take() else { return Ok(()) };
+        self.say(|| "the process ends".to_owned());
+        self.checks.ends(&process)?;
         self.checks.crashed(&process);
         self.put(self.now + SECOND, Event::Begins { clean: process.is_settled(self.now) });
+        Ok(())
     }
 
     /// From here on nothing goes wrong and nobody does anything.
@@ -340,9 +348,12 @@ impl<'a> World<'a> {
         let Some(process) = &mut self.process else { return Ok(()) };
         process.outstanding = false;
         process.note(&input, checked, now);
+        if matches!(input, Input::Wrote(Err(Failure::Refused { .. }))) {
+            self.checks.refused();
+        }
         self.input(input)?;
         if self.process.as_ref().is_some_and(|process| process.is_ending && process.writes_in_flight == 0) {
-            self.ends();
+            self.ends()?;
         }
         Ok(())
     }

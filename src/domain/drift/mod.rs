@@ -419,6 +419,18 @@ pub(super) fn shortened(value: &str) -> String {
     value.chars().take(VALUE_MAX - 1).chain(['…']).collect()
 }
 
+/// Whether our action was last seen in place as it is declared now, and is there no more, or is something that neither we
+/// wrote nor a spec asked for.
+pub fn is_action_undone(described: &[Described], inventory: &Inventory, own: &OwnDoing<'_>) -> bool {
+    let parts = described.iter().filter(|part| part.item.part == Part::PipelineAction && !part.in_place());
+    parts.filter(|part| !(own.stale)(part)).any(|part| {
+        let known = inventory.0.iter().find(|item| item.same_thing(&part.item));
+        let Some(digest) = known.and_then(|item| item.digest.as_ref()) else { return false };
+        let was = part.desired.iter().all(|(field, value)| digest.says(field, Some(&value.meaning)));
+        was && differences(part).iter().any(|difference| difference.is_drift(inventory))
+    })
+}
+
 /// Notes in the inventory what was just seen in place. What is only tolerated keeps the digest it had.
 pub fn verify(inventory: &mut Inventory, described: &[Described]) {
     for part in described.iter().filter(|part| part.in_place()) {

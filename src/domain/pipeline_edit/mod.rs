@@ -20,7 +20,7 @@ pub use self::{
     json::{Fragment, Json, Property},
     members::{Member, desired_members, found_members},
     order::{Earlier, Note, NoteKind, Placed, notes, place_of_ours, placed},
-    sent::is_made_of,
+    sent::{is_kept_as, is_made_of},
     stage::{renamed, stage_is_only_ours},
     untold::{UNTOLD, Untold},
     users::foreign_users,
@@ -325,16 +325,6 @@ pub fn stages_that_roll_back(declaration: &Json) -> Vec<&str> {
 pub fn invoke_role_at(declaration: &Json, stage: &str, name: &str) -> Option<RoleId> {
     let found = action_at(declaration, stage, name).filter(|found| action::is_invoke(found))?;
     action::role_of(found)?.parse::<Arn>().ok()?.role()
-}
-
-/// Whether two declarations mean the same but for their version, which AWS sets.
-#[must_use]
-pub fn is_same_but_version(one: &Json, other: &Json) -> bool {
-    let (mut one, version) = (one.clone(), other.get("version").cloned());
-    if let (Some(member), Some(version)) = (one.get_mut("version"), version) {
-        *member = version;
-    }
-    one.means(other)
 }
 
 /// Every role that anything in the stages names, be it an action or a rule of a stage's conditions.

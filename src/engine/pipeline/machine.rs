@@ -18,6 +18,7 @@ use crate::domain::{
     own_writes::FORGIVEN_FOR,
     pipeline_edit::{self, Json},
     retry::STALE_READ,
+    spacing::{Corrections, Pace},
 };
 
 /// How soon it is asked again whether everything that is expected has come.
@@ -49,7 +50,11 @@ pub(super) enum State {
 pub(super) enum Next {
     Read,
     Check,
-    Restore { version: i64 },
+    /// Reads when the next correction is due.
+    Correct,
+    Restore {
+        version: i64,
+    },
 }
 
 /// One pipeline.
@@ -70,6 +75,10 @@ pub struct Machine<E> {
     /// Somebody's version that ours replaced: its declaration is what ours is applied to.
     pub(super) restored: Option<(i64, Json)>,
     pub(super) tries: Tries<E>,
+    /// The corrections that this machine sent.
+    pub(super) corrections: Option<Corrections>,
+    /// The versions that it made for something new.
+    pub(super) pace: Pace,
     ended: bool,
 }
 
@@ -88,6 +97,8 @@ impl<E: Clone> Machine<E> {
             stale_since: None,
             restored: None,
             tries: Tries::default(),
+            corrections: None,
+            pace: Pace::default(),
             ended: false,
         }
     }
@@ -96,6 +107,12 @@ impl<E: Clone> Machine<E> {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle) && self.claims.is_empty()
+    }
+
+    /// Whether it knows of corrections that count: dropped, it would forget how far apart the next ones are.
+    #[must_use]
+    pub fn remembers(&self, now: Timestamp) -> bool {
+        self.corrections.is_some_and(|known| known.counts(now))
     }
 
     /// Whether it looks for an update whose answer was lost.
@@ -119,11 +136,11 @@ impl<E: Clone> Machine<E> {
                 }
             }
             Input::Woken => self.woken(now, look, &mut effects),
-            Input::Read(answer) => self.read(answer, now, &mut effects),
+            Input::Read(answer) => self.read(answer, now, look, &mut effects),
             Input::ReadVersion(answer) => self.read_version(answer, now, &mut effects),
             Input::Checked(answer) => self.checked(answer, now, look, &mut effects),
             Input::Wrote(answer) => self.wrote(answer, now, &mut effects),
-            Input::Terminate => self.ended = true,
+            Input::Terminate => self.terminate(&mut effects),
         }
         effects
     }
@@ -131,6 +148,27 @@ impl<E: Clone> Machine<E> {
     /// What the claims were last told to wait for.
     pub(super) fn said(&self) -> impl Iterator<Item = &Waiting> {
         self.said.values()
+    }
+
+    /// Nothing is begun any more. What ours replaced is not brought back then, and nobody else knows of it: whoever claims
+    /// something is told the version that holds it.
+    fn terminate(&mut self, effects: &mut Vec<Effect<E>>) {
+        self.ended = true;
+        let replaced = match &self.state {
+            State::Restoring { version } | State::Waiting { then: Next::Restore { version }, .. } => Some(*version),
+            State::Unsettled { flight, .. } => flight.restores,
+            // Its answer is waited for.
+            State::Writing(_) => None,
+            _ => self.restored.as_ref().map(|(version, _)| *version),
+        };
+        self.give_up(replaced, effects);
+    }
+
+    /// Tells that a version of somebody else is not brought back.
+    pub(super) fn give_up(&mut self, replaced: Option<i64>, effects: &mut Vec<Effect<E>>) {
+        if let Some(version) = replaced {
+            self.answer_all(&Outcome::ForeignWriter { version }, effects);
+        }
     }
 
     fn is_under_way(&self) -> bool {
@@ -149,6 +187,8 @@ impl<E: Clone> Machine<E> {
         match &mut self.state {
             State::Idle => self.state = State::Collecting { since: now, last: now },
             State::Collecting { last, .. } => *last = now,
+            // What is new does not wait for the time of a correction.
+            State::Waiting { then: Next::Correct, .. } => self.state = State::Collecting { since: now, last: now },
             _ => {}
         }
         self.say(&uid, if self.is_settling() { Waiting::Settling } else { Waiting::Others }, effects);
@@ -160,7 +200,11 @@ impl<E: Clone> Machine<E> {
     fn woken(&mut self, now: Timestamp, look: &impl LastLook, effects: &mut Vec<Effect<E>>) {
         match &mut self.state {
             State::Collecting { since, last } => {
-                let (quiet, end) = (*last + self.settings.collect, *since + self.settings.collect_max);
+                let (mut quiet, mut end) = (*last + self.settings.collect, *since + self.settings.collect_max);
+                let is_new = self.claims.values().any(|claim| !claim.corrects);
+                if let Some(next) = self.pace.next(self.settings.collect, now).filter(|_| is_new) {
+                    (quiet, end) = (quiet.max(next), end.max(next));
+                }
                 if now >= end || (now >= quiet && !look.are_more_expected()) {
                     self.begin_reading(effects);
                 } else {
@@ -168,7 +212,7 @@ impl<E: Clone> Machine<E> {
                 }
             }
             State::Waiting { until, then } if now >= *until => match *then {
-                Next::Read => self.begin_reading(effects),
+                Next::Read | Next::Correct => self.begin_reading(effects),
                 Next::Check => {
                     self.state = State::Checking { planned: false };
                     effects.push(Effect::Check);
@@ -191,7 +235,13 @@ impl<E: Clone> Machine<E> {
         effects.push(Effect::Read);
     }
 
-    fn read(&mut self, answer: Result<Option<Pipeline>, E>, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+    fn read(
+        &mut self,
+        answer: Result<Option<Pipeline>, E>,
+        now: Timestamp,
+        look: &impl LastLook,
+        effects: &mut Vec<Effect<E>>,
+    ) {
         if matches!(self.state, State::Unsettled { .. }) {
             return self.read_unsettled(answer, now, effects);
         }
@@ -216,6 +266,8 @@ impl<E: Clone> Machine<E> {
                 // What ours replaced comes back even if nobody wants anything any more.
                 if self.claims.is_empty() && self.restored.is_none() {
                     self.finish(now, effects);
+                } else if let Some(until) = self.hold_of_corrections(self.claims.values(), now, look) {
+                    self.wait_to_correct(until, None, effects);
                 } else {
                     self.state = State::Checking { planned: true };
                     effects.push(Effect::Check);
@@ -256,7 +308,7 @@ impl<E: Clone> Machine<E> {
             return;
         }
         let (Some(fold), Some(reading)) = (self.fold(|_| true), &self.reading) else { return };
-        if pipeline_edit::is_same_but_version(&fold.declaration, &reading.declaration) {
+        if pipeline_edit::is_kept_as(&fold.declaration, &reading.declaration, &self.settings.region) {
             self.restored = None;
         }
     }
@@ -330,16 +382,58 @@ impl<E: Clone> Machine<E> {
             Verdict::Held { until, .. } => (*until).min(now + self.settings.idle_poll),
             _ => now + self.settings.idle_poll,
         };
-        let fold = self.fold(|_| true);
-        let uids: Vec<String> = self.claims.keys().cloned().collect();
-        for uid in uids {
-            let changes = match fold.as_ref().and_then(|fold| fold.folded.get(&uid)) {
-                Some(Folded::Changed(changes)) => changes.clone(),
-                _ => Vec::new(),
-            };
+        for (uid, changes) in self.changes() {
             self.say(&uid, Waiting::Pipeline { verdict: verdict.clone(), changes }, effects);
         }
         self.wait(until, Next::Check, effects);
+    }
+
+    /// When the next correction is due, if these claims are nothing but corrections and that is later than now. What ours
+    /// replaced comes back at once, with all that is in ours.
+    pub(super) fn hold_of_corrections<'a>(
+        &self,
+        claims: impl IntoIterator<Item = &'a Claim>,
+        now: Timestamp,
+        look: &impl LastLook,
+    ) -> Option<Timestamp> {
+        if self.restored.is_some() || claims.into_iter().any(|claim| !claim.corrects) {
+            return None;
+        }
+        Corrections::hold(self.known_corrections(look), self.settings.corrections, now)
+    }
+
+    pub(super) fn known_corrections(&self, look: &impl LastLook) -> Option<Corrections> {
+        let told = look.corrections();
+        self.corrections.map(|own| own.and(told)).or(told)
+    }
+
+    /// What is no correction waits for the pipeline, if for anything, and is asked about as often as ever.
+    pub(super) fn wait_to_correct(
+        &mut self,
+        until: Timestamp,
+        others: Option<(&Verdict, Timestamp)>,
+        effects: &mut Vec<Effect<E>>,
+    ) {
+        for (uid, changes) in self.changes() {
+            let waiting = match others.filter(|_| self.claims.get(&uid).is_some_and(|claim| !claim.corrects)) {
+                Some((verdict, _)) => Waiting::Pipeline { verdict: verdict.clone(), changes },
+                None => Waiting::Correction { until, changes },
+            };
+            self.say(&uid, waiting, effects);
+        }
+        let is_all = self.claims.values().all(|claim| claim.corrects);
+        let next = others.filter(|_| !is_all).map_or(until, |(_, next)| until.min(next));
+        self.wait(next, Next::Correct, effects);
+    }
+
+    /// What would change for each claim.
+    fn changes(&self) -> Vec<(String, Vec<String>)> {
+        let fold = self.fold(|_| true);
+        let of = |uid: &String| match fold.as_ref().and_then(|fold| fold.folded.get(uid)) {
+            Some(Folded::Changed(changes)) => changes.clone(),
+            _ => Vec::new(),
+        };
+        self.claims.keys().map(|uid| (uid.clone(), of(uid))).collect()
     }
 
     pub(super) fn wait(&mut self, until: Timestamp, then: Next, effects: &mut Vec<Effect<E>>) {

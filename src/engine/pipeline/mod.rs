@@ -10,6 +10,8 @@
 //!             └───────── Writing ── no answer ─► Unsettled: reads only, until it is known
 //! ```
 //!
+//! Corrections wait in the same way for their time, once somebody undoes them again and again (`domain/spacing.rs`).
+//!
 //! Whatever waits holds nothing but a time to be woken at. A write is one step from the check that allows it; between the
 //! two there is no other call.
 
@@ -33,6 +35,7 @@ use crate::domain::{
     observed::Pipeline,
     occupancy::{self, Occupancy},
     pipeline_edit::{Json, Refusal},
+    spacing::{Corrected, Window},
 };
 
 /// Times of the machine.
@@ -48,6 +51,8 @@ pub struct Settings {
     pub idle_poll: Duration,
     /// How long a failed or stopped execution is kept retryable; zero for not at all.
     pub hold_after_failure: Duration,
+    /// How far apart corrections are.
+    pub corrections: Window,
 }
 
 /// What happens to a machine.
@@ -152,6 +157,13 @@ pub enum Waiting {
         /// What would be changed.
         changes: Vec<String>,
     },
+    /// The time at which the next correction is due: somebody keeps undoing what is put back.
+    Correction {
+        /// When that is.
+        until: Timestamp,
+        /// What would be changed.
+        changes: Vec<String>,
+    },
     /// What became of an update whose answer was lost.
     Settling,
 }
@@ -165,6 +177,8 @@ pub struct Written {
     pub changes: Vec<String>,
     /// How many claims went into it.
     pub claims: usize,
+    /// If it corrects what this claim is about.
+    pub corrected: Option<Corrected>,
     /// Versions of somebody else that ours replaced: they were made between our reading and our write.
     pub replaced: Option<i64>,
 }

@@ -150,6 +150,7 @@ fn why(waiting: &Waiting) -> String {
         Waiting::Pipeline { verdict: Verdict::Free, .. } => "the pipeline".to_owned(),
         Waiting::Others => "further claims, so that one version carries all".to_owned(),
         Waiting::Reading => "a reading of a version that has been seen".to_owned(),
+        Waiting::Correction { until, .. } => format!("the next correction, since somebody keeps undoing them: {until}"),
         Waiting::Settling => "what became of an update whose answer was lost".to_owned(),
     }
 }

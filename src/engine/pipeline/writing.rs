@@ -14,7 +14,9 @@ use crate::domain::{
     observed::Pipeline,
     occupancy::Verdict,
     pipeline_edit::{self, Json},
+    plan::PipelineGoal,
     retry::STALE_READ,
+    spacing::{Corrected, Corrections},
 };
 
 /// Refused updates of one pass at most; each has a check of its own.
@@ -43,7 +45,11 @@ pub(super) struct InFlight {
     /// What was sent.
     declaration: Json,
     /// The version of somebody else that it brings back.
-    restores: Option<i64>,
+    pub(super) restores: Option<i64>,
+    /// When it was sent.
+    sent: Timestamp,
+    /// The corrections that were known before it.
+    corrections: Option<Corrections>,
 }
 
 impl InFlight {
@@ -161,11 +167,19 @@ impl<E: Clone> Machine<E> {
             }
             return self.finish(now, effects);
         }
+        let changing = || claims.iter().filter(|(_, changes)| !changes.is_empty()).map(|(claim, _)| claim);
+        if let Some(until) = self.hold_of_corrections(changing(), now, look) {
+            return self.wait_to_correct(until, Some((verdict, now + self.settings.idle_poll)), effects);
+        }
         let restores = self.restored.as_ref().map(|(version, _)| *version);
+        let corrections = self.corrections;
+        if changing().any(|claim| claim.corrects) {
+            self.corrections = Some(Corrections::and_one(self.known_corrections(look), now));
+        }
         let objects = claims.iter().map(|(claim, _)| claim.key.clone()).collect();
         self.sent.extend(claims.iter().map(|(claim, _)| claim.uid.clone()));
         let permit = Permit::new(Update { base, declaration: declaration.clone() }, objects);
-        self.state = State::Writing(InFlight { base, claims, declaration, restores });
+        self.state = State::Writing(InFlight { base, claims, declaration, restores, sent: now, corrections });
         effects.push(Effect::Write(permit));
     }
 
@@ -181,6 +195,7 @@ impl<E: Clone> Machine<E> {
     pub(super) fn wrote(&mut self, answer: Result<Pipeline, Failure<E>>, now: Timestamp, effects: &mut Vec<Effect<E>>) {
         let State::Writing(flight) = std::mem::replace(&mut self.state, State::Idle) else { return };
         match answer {
+            Err(_) if self.is_ended() && flight.restores.is_some() => self.give_up(flight.restores, effects),
             Ok(pipeline) => self.settled(flight, &pipeline, now, effects),
             Err(Failure::Unknown(_)) => {
                 self.written = Some(flight.base + 1);
@@ -190,6 +205,7 @@ impl<E: Clone> Machine<E> {
                 effects.push(Effect::WakeAt(next));
             }
             Err(Failure::Refused { role, of_declaration, error }) => {
+                self.corrections = flight.corrections;
                 self.refused(&flight, (role, of_declaration, error), now, effects);
             }
         }
@@ -197,6 +213,9 @@ impl<E: Clone> Machine<E> {
 
     /// AWS took the update.
     fn settled(&mut self, flight: InFlight, pipeline: &Pipeline, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+        if flight.claims.iter().any(|(claim, changes)| !claim.corrects && !changes.is_empty()) {
+            self.pace.note(flight.sent);
+        }
         self.written = Some(pipeline.version);
         self.restored = None;
         let others = pipeline.version - 1;
@@ -212,6 +231,12 @@ impl<E: Clone> Machine<E> {
         let foreign = has_replaced.then_some(others);
         let claims: Vec<&Claim> = flight.claims.iter().map(|(claim, _)| claim).collect();
         let again = fold::fold(&pipeline.declaration, &self.settings.region, claims.iter().copied());
+        let next = Corrections::hold(self.corrections, self.settings.corrections, flight.sent);
+        let corrected = |claim: &Claim| {
+            let PipelineGoal::Holds(action, _) = &claim.goal else { return None };
+            let (object, stage, action) = (claim.key.clone(), action.stage.clone(), action.name.clone());
+            claim.corrects.then_some(Corrected { object, stage, action, at: flight.sent, next })
+        };
         let (count, shared) = (flight.claims.len(), Arc::new(pipeline.clone()));
         for (claim, changes) in flight.claims {
             let unreached = self.tries.note(&claim.uid, again.folded.get(&claim.uid), now);
@@ -224,6 +249,7 @@ impl<E: Clone> Machine<E> {
                     pipeline: shared.clone(),
                     changes,
                     claims: count,
+                    corrected: corrected(&claim).filter(|_| flight.restores.is_none()),
                     replaced: flight.restores,
                 }),
             };

@@ -89,8 +89,9 @@ pub struct Metrics {
     oldest_drift: Gauge,
     granting_nothing: Gauge,
     granting_nothing_of: Mutex<BTreeSet<String>>,
-    contested: Gauge,
-    contested_of: Mutex<HashMap<ObjectKey, usize>>,
+    /// Policies that come back, and actions that are undone.
+    contested: [Gauge; 2],
+    contested_of: Mutex<HashMap<ObjectKey, (usize, usize)>>,
     namespaces_unlistable: Gauge,
     read_singly: Counter,
     pipelines: PipelineMetrics,
@@ -135,7 +136,8 @@ impl Metrics {
         );
         // A closed set: of other parts nothing is counted yet.
         let of_contested: Family<ContestedLabels, Gauge> = Family::default();
-        let contested = of_contested.get_or_create(&ContestedLabels { resource: "InvokeRole" }).clone();
+        let contested = ["InvokeRole", "PipelineAction"]
+            .map(|resource| of_contested.get_or_create(&ContestedLabels { resource }).clone());
         registry.register("contested", "What comes back after each correction, by resource", of_contested);
         let build_info = Family::default();
         registry.register("build_info", "What runs, and for which installation", build_info.clone());
@@ -198,8 +200,14 @@ impl Metrics {
     }
 
     /// A version of a pipeline was made; `since_check` is the time since its executions were asked for.
-    pub fn pipeline_updated(&self, account: &str, region: &str, pipeline: &str, since_check: Duration) {
-        self.pipelines.updated(account, region, pipeline, since_check);
+    /// A pipeline is named by account, region and name.
+    pub fn pipeline_updated(&self, place: (&str, &str, &str), since_check: Duration) {
+        self.pipelines.updated(place, since_check);
+    }
+
+    /// Since when something waits for a pipeline; `None` when nothing does any more.
+    pub fn pipeline_waits(&self, place: (&str, &str, &str), since: Option<Timestamp>) {
+        self.pipelines.waits(place, since);
     }
 
     /// An update of a pipeline that is about to be sent carries so many claims, all of which hold.
@@ -280,9 +288,10 @@ impl Metrics {
         self.granting_nothing.set(i64::try_from(accounts.len()).unwrap_or(i64::MAX));
     }
 
-    /// How many policies on an object's invoke role come back after each removal.
-    pub fn contested(&self, key: &ObjectKey, policies: usize) {
-        self.contested_of.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), policies);
+    /// How many policies on an object's invoke role come back after each removal, and how many of its actions are undone after
+    /// each correction.
+    pub fn contested(&self, key: &ObjectKey, counts: (usize, usize)) {
+        self.contested_of.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), counts);
     }
 
     /// How many watched namespaces cannot be listed or watched.
@@ -327,8 +336,13 @@ impl Metrics {
     pub fn render(&self, now: Timestamp) -> String {
         let oldest = self.drifted.lock().unwrap_or_else(PoisonError::into_inner).values().min().copied();
         self.oldest_drift.set(oldest.map_or(0, |since| now.duration_since(since).as_secs().max(0)));
-        let contested: usize = self.contested_of.lock().unwrap_or_else(PoisonError::into_inner).values().sum();
-        self.contested.set(i64::try_from(contested).unwrap_or(i64::MAX));
+        let contested = self.contested_of.lock().unwrap_or_else(PoisonError::into_inner);
+        let sums = contested.values().fold([0, 0], |[policies, actions], of| [policies + of.0, actions + of.1]);
+        drop(contested);
+        for (gauge, sum) in self.contested.iter().zip(sums) {
+            gauge.set(i64::try_from(sum).unwrap_or(i64::MAX));
+        }
+        self.pipelines.at(now);
         let mut text = String::new();
         if let Err(error) = encode(&mut text, &self.registry) {
             tracing::warn!(%error, "metrics could not be rendered");

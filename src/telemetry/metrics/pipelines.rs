@@ -1,12 +1,19 @@
 //! Updates of pipelines: how many versions were made, and how long the window is in which a run can begin unseen.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
         counter::Counter,
         family::Family,
+        gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
     },
     registry::Registry,
@@ -25,7 +32,18 @@ pub(super) struct PipelineMetrics {
     updates: Family<PipelineLabels, Counter>,
     check_to_write: Histogram,
     claims: Histogram,
+    waiting: Family<PipelineLabels, Gauge>,
+    waiting_since: Arc<Mutex<HashMap<PipelineLabels, Timestamp>>>,
 }
+
+impl PipelineLabels {
+    fn of((account, region, pipeline): Place<'_>) -> Self {
+        Self { account: account.to_owned(), region: region.to_owned(), pipeline: pipeline.to_owned() }
+    }
+}
+
+/// An account, a region and a pipeline's name.
+pub(super) type Place<'a> = (&'a str, &'a str, &'a str);
 
 impl PipelineMetrics {
     pub(super) fn registered(registry: &mut Registry) -> Self {
@@ -43,7 +61,13 @@ impl PipelineMetrics {
             "Claims that went into one update of a pipeline",
             claims.clone(),
         );
-        Self { updates, check_to_write, claims }
+        let waiting = Family::default();
+        registry.register(
+            "pipeline_waiting_seconds",
+            "How long what objects want of a pipeline has waited for it; only while something waits",
+            waiting.clone(),
+        );
+        Self { updates, check_to_write, claims, waiting, waiting_since: Arc::default() }
     }
 
     /// An update carries so many claims.
@@ -51,10 +75,25 @@ impl PipelineMetrics {
         self.claims.observe(f64::from(claims));
     }
 
-    pub(super) fn updated(&self, account: &str, region: &str, pipeline: &str, since_check: Duration) {
-        let labels =
-            PipelineLabels { account: account.to_owned(), region: region.to_owned(), pipeline: pipeline.to_owned() };
-        self.updates.get_or_create(&labels).inc();
+    pub(super) fn updated(&self, place: Place<'_>, since_check: Duration) {
+        self.updates.get_or_create(&PipelineLabels::of(place)).inc();
         self.check_to_write.observe(since_check.as_secs_f64());
+    }
+
+    /// Since when something waits; `None` for nothing.
+    pub(super) fn waits(&self, place: Place<'_>, since: Option<Timestamp>) {
+        let mut waiting = self.waiting_since.lock().unwrap_or_else(PoisonError::into_inner);
+        match since {
+            Some(since) => waiting.insert(PipelineLabels::of(place), since),
+            None => waiting.remove(&PipelineLabels::of(place)),
+        };
+    }
+
+    /// Brings what depends on the time up to now.
+    pub(super) fn at(&self, now: Timestamp) {
+        self.waiting.clear();
+        for (labels, since) in self.waiting_since.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            self.waiting.get_or_create(labels).set(now.duration_since(*since).as_secs().max(0));
+        }
     }
 }

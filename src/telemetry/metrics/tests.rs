@@ -84,10 +84,11 @@ fn what_is_contested_is_counted_over_all_objects_from_the_start() {
     let line = |count: usize| format!("crossinvoke_contested{{resource=\"InvokeRole\"}} {count}");
     let rendered = || metrics.render(Timestamp::UNIX_EPOCH);
     assert!(rendered().contains(&line(0)), "{}", rendered());
-    metrics.contested(&key("a"), 2);
-    metrics.contested(&key("b"), 1);
+    metrics.contested(&key("a"), (2, 1));
+    metrics.contested(&key("b"), (1, 0));
     assert!(rendered().contains(&line(3)), "{}", rendered());
-    metrics.contested(&key("a"), 0);
+    assert!(rendered().contains("crossinvoke_contested{resource=\"PipelineAction\"} 1"), "{}", rendered());
+    metrics.contested(&key("a"), (0, 0));
     metrics.forget(&key("b"));
     assert!(rendered().contains(&line(0)), "{}", rendered());
 }
@@ -173,7 +174,7 @@ fn keys_are_counted_by_where_they_stand_and_the_oldest_due_one_by_account() {
 fn every_metric_is_documented() {
     let metrics = Metrics::default();
     metrics.called("iam", "GetRole", "ok", Duration::ZERO);
-    metrics.pipeline_updated("1", "r", "p", Duration::ZERO);
+    metrics.pipeline_updated(("1", "r", "p"), Duration::ZERO);
     metrics.build_info("1", "i");
     metrics.object(&key("o"), Reason::Converged, at(1));
     metrics.account("dev", Reason::Converged, at(1));

@@ -280,6 +280,10 @@ fn arguments(options: &ControllerOptions) -> Vec<OsString> {
     if !options.flags.iter().any(|flag| flag.starts_with("--collect")) {
         arguments.push("--collect=0s".into());
     }
+    // Nearly every scenario of drift undoes something more than once.
+    if !options.flags.iter().any(|flag| flag.starts_with("--correction-window")) {
+        arguments.push("--correction-window=0s".into());
+    }
     // A look that many objects have a reason for is waited for by most scenarios that cause one.
     if !options.flags.iter().any(|flag| flag.starts_with("--spread-looks")) {
         arguments.push("--spread-looks=false".into());

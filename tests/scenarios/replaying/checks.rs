@@ -1,6 +1,6 @@
 //! What has to hold of a seed: the invariants of the simulation, as far as the double shows them.
 
-use crossinvoke_harness::{Error, Result, objects::has_reason};
+use crossinvoke_harness::{Calls, Error, Result, objects::has_reason};
 use fakeaws::Call;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -115,12 +115,21 @@ impl Replay {
         Err(Error::new(format!("seed {}: {left:?} is left, stage Made: {has_stage}", self.seed)))
     }
 
+    fn of_pipeline<'a>(&self, calls: &'a [Call]) -> impl Iterator<Item = &'a Call> {
+        let suffix = format!(":{}", self.pipeline);
+        calls.iter().filter(move |call| call.resource.as_ref().is_some_and(|arn| arn.ends_with(&suffix)))
+    }
+
+    /// The calls on its pipeline, to be read.
+    pub(super) fn calls(&self, calls: &[Call]) -> Calls {
+        Calls(self.of_pipeline(calls).cloned().collect())
+    }
+
     /// No update came between the begin and the end of an execution, unless the execution began after the list of
     /// executions that the update followed.
     pub(super) fn nothing_was_cancelled(&self, calls: &[Call]) -> Result<()> {
-        let suffix = format!(":{}", self.pipeline);
         let mut listed: Option<Timestamp> = None;
-        for call in calls.iter().filter(|call| call.resource.as_ref().is_some_and(|arn| arn.ends_with(&suffix))) {
+        for call in self.of_pipeline(calls) {
             match call.operation.as_str() {
                 "ListPipelineExecutions" => listed = Some(call.time),
                 "UpdatePipeline" if ["OK", "Dropped"].contains(&call.outcome.as_str()) => {

@@ -10,12 +10,23 @@ use kube::{
     api::{DeleteParams, DynamicObject, Patch, PatchParams},
 };
 use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     checks::{Span, foreign},
     history::{Edit, History, Step, Wish, WriteFault},
     pipeline,
 };
+
+/// Together these take less than an attempt may: an answer that takes longer is lost, and its update is made after that.
+const DELAYS: u8 = 3;
+
+/// How the controller ends, before another one begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    Killed,
+    Stopped,
+}
 
 pub(super) struct Replay {
     pub(super) seed: u64,
@@ -24,6 +35,9 @@ pub(super) struct Replay {
     namespace: String,
     pub(super) aws: Admin,
     pub(super) objects: Api<DynamicObject>,
+    ends: UnboundedSender<End>,
+    /// How many updates were delayed.
+    delays: u8,
     /// What each existing object declares.
     pub(super) wishes: BTreeMap<usize, Wish>,
     /// The execution that runs, if one does.
@@ -35,7 +49,7 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    pub(super) fn new(scenario: &Scenario<'_>, seed: u64) -> Self {
+    pub(super) fn new(scenario: &Scenario<'_>, seed: u64, ends: UnboundedSender<End>) -> Self {
         Self {
             seed,
             pipeline: pipeline(seed),
@@ -43,6 +57,8 @@ impl Replay {
             namespace: scenario.namespace.clone(),
             aws: scenario.aws().clone(),
             objects: scenario.invokes(),
+            ends,
+            delays: 0,
             wishes: BTreeMap::new(),
             running: None,
             spans: Vec::new(),
@@ -71,12 +87,10 @@ impl Replay {
             Step::Person(edit) => self.edit(edit),
             Step::Start | Step::Finish | Step::Fail { .. } | Step::Stop | Step::Stopped => self.execute(step),
             Step::NextWrite(fault) => self.fault_of_a_write(fault),
-            Step::NextCallFails => {
-                self.aws.fail_next("GetPipeline", "InternalFailure", "internal failure", 500).context("a failing call")
-            }
-            Step::Crash
-            | Step::Restart
-            | Step::DeletePipeline
+            Step::NextCallFails => self.fault("GetPipeline", Effect::fail("InternalFailure", "internal failure", 500)),
+            Step::Crash => self.ends.send(End::Killed).context("killing the controller"),
+            Step::Restart => self.ends.send(End::Stopped).context("stopping the controller"),
+            Step::DeletePipeline
             | Step::MakePipeline
             | Step::Grant(..)
             | Step::Lag { .. }
@@ -247,18 +261,24 @@ impl Replay {
     }
 
     /// An update that AWS never took is looked for during seven minutes, which is left to the simulation.
-    fn fault_of_a_write(&self, fault: WriteFault) -> Result<()> {
-        match fault {
-            WriteFault::LostBefore => Ok(()),
-            WriteFault::LostAfter => self.aws.drop_next("UpdatePipeline").context("a fault"),
+    fn fault_of_a_write(&mut self, fault: WriteFault) -> Result<()> {
+        let effect = match fault {
+            WriteFault::LostBefore => return Ok(()),
+            WriteFault::LostAfter => Effect::DropAfterApplying,
+            // All that is set before the next update hits that one, and delays add up.
+            WriteFault::Late(_) if self.delays == DELAYS => return Ok(()),
             WriteFault::Late(_) => {
-                let late = Effect::Delay { milliseconds: 1_500 };
-                self.aws.fault(Fault::next("UpdatePipeline", late)).context("a fault")
+                self.delays += 1;
+                Effect::Delay { milliseconds: 1_500 }
             }
-            WriteFault::Throttled => {
-                self.aws.fail_next("UpdatePipeline", "ThrottlingException", "Rate exceeded", 400).context("a fault")
-            }
-        }
+            WriteFault::Throttled => Effect::fail("ThrottlingException", "Rate exceeded", 400),
+        };
+        self.fault("UpdatePipeline", effect)
+    }
+
+    /// Something goes wrong with the next such call on its pipeline.
+    fn fault(&self, operation: &str, effect: Effect) -> Result<()> {
+        self.aws.fault(Fault::next(operation, effect).containing(&self.pipeline)).context("a fault")
     }
 }
 

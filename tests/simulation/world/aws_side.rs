@@ -103,7 +103,7 @@ impl World<'_> {
         let before = self.aws.newest().cloned();
         Checks::arrives(sent, &self.aws, self.now)?;
         let Some(made) = self.aws.update(declaration, self.now) else { return refused(None, false) };
-        self.checks.applied(sent, before.as_deref(), &made);
+        self.checks.applied(sent, before.as_deref(), &made)?;
         let is_lost = before.is_some_and(|before| foreign(&before.declaration) != foreign(&made.declaration));
         self.say(|| {
             format!(

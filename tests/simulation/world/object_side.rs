@@ -1,7 +1,7 @@
 //! The side of the objects: what they are told, how they look, and what they claim.
 
 use crossinvoke::{
-    domain::observed::Pipeline,
+    domain::{observed::Pipeline, spacing::Corrections},
     engine::pipeline::{Input, Outcome},
 };
 
@@ -26,6 +26,11 @@ impl World<'_> {
         let Some((_, told)) = process.claims.get_mut(uid) else { return Ok(()) };
         let Some(index) = self.objects.by_uid(uid).map(|object| object.index) else { return Ok(()) };
         *told = if matches!(outcome, Outcome::Waiting(_)) { Told::Waits } else { Told::Ended };
+        if let (Outcome::Written(written), Some(object)) = (outcome, self.objects.0.get_mut(&index))
+            && let Some(corrected) = &written.corrected
+        {
+            object.corrections = Some(Corrections::and_one(object.corrections, corrected.at));
+        }
         let after = match outcome {
             Outcome::Waiting(_) => return Ok(()),
             Outcome::InPlace | Outcome::Written(_) | Outcome::Stale => SECOND,
@@ -72,6 +77,10 @@ impl World<'_> {
             }
             Ok(None) => {
                 process.settled.insert(uid.clone(), object.place());
+                let generation = object.generation;
+                if let Some(object) = self.objects.0.get_mut(&index) {
+                    object.in_place = Some(generation);
+                }
                 self.look_soon(index, 5 * MINUTE);
                 self.withdraw(&uid)
             }

@@ -35,6 +35,7 @@ local health_of = {
   IamPropagating = "Progressing",
   WaitingForIdlePipeline = "Progressing",
   WaitingForRetryWindow = "Progressing",
+  WaitingForCorrectionWindow = "Progressing",
   Throttled = "Progressing",
   AwsUnavailable = "Progressing",
   NotChecked = "Progressing",
