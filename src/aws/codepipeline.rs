@@ -1,5 +1,7 @@
 //! `CodePipeline`: the declaration as raw JSON, and whether a pipeline is idle.
 
+use std::sync::Arc;
+
 use super::{
     AwsError, AwsErrorKind, Turn,
     call::{Call, Subject},
@@ -27,8 +29,8 @@ use crate::engine::pipeline::Permit;
 /// A pipeline as CodePipeline sent it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PipelineRead {
-    /// The raw `pipeline` member.
-    pub declaration: Json,
+    /// The raw `pipeline` member. Whoever reads the same shares it: it is the largest thing that a look holds.
+    pub declaration: Arc<Json>,
     /// Its version.
     pub version: i64,
     /// Its service role.
@@ -325,5 +327,5 @@ fn read(call: &Call, body: Result<Json, Unusable>) -> Result<PipelineRead, AwsEr
     let declaration = body.get("pipeline").ok_or_else(|| missing("pipeline"))?;
     let version = declaration.get("version").and_then(Json::as_i64).ok_or_else(|| missing("pipeline.version"))?;
     let role = declaration.text("roleArn").parse().map_err(|_| missing("pipeline.roleArn"))?;
-    Ok(PipelineRead { version, role, arn, created, declaration: declaration.clone() })
+    Ok(PipelineRead { version, role, arn, created, declaration: Arc::new(declaration.clone()) })
 }

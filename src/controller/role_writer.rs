@@ -74,10 +74,10 @@ pub async fn write(
             () = pass.context.roles.stopped() => None,
         };
         pass.claimed_of_roles.insert(place.clone(), told);
-        if let Err(halt) = took(pass, situation, step, place, outcome) {
-            if worst.as_ref().is_none_or(|known| rank(known) < rank(&halt)) {
-                worst = Some(halt);
-            }
+        if let Err(halt) = took(pass, situation, step, &place, outcome)
+            && worst.as_ref().is_none_or(|known| rank(known) < rank(&halt))
+        {
+            worst = Some(halt);
         }
     }
     worst.map_or(Ok(()), Err)
@@ -157,7 +157,7 @@ fn took(
     pass: &mut Pass<'_>,
     situation: &Situation<'_>,
     step: &Step,
-    place: Place,
+    place: &Place,
     outcome: Option<Outcome<AwsError>>,
 ) -> Result<(), Halt> {
     let verdict = match outcome {

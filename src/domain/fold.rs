@@ -20,6 +20,7 @@ use super::{
 
 /// What one object wants of one pipeline.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combinations occur")]
 pub struct Claim {
     /// The object's UID.
     pub uid: String,

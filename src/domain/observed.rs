@@ -1,7 +1,10 @@
 //! What was read from AWS, as plain data. A resource that was not looked at is absent from its map; one that was looked
 //! at and is not there is `None`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::Value;
 
@@ -101,7 +104,7 @@ pub struct Function {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pipeline {
     /// The raw `pipeline` member.
-    pub declaration: Json,
+    pub declaration: Arc<Json>,
     /// Its version.
     pub version: i64,
     /// Its service role.

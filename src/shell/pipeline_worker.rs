@@ -293,7 +293,7 @@ impl Worker {
     fn note(&mut self, input: &Input<AwsError>) {
         match input {
             Input::Read(Ok(Some(pipeline))) => {
-                self.declaration = Some(Arc::new(pipeline.declaration.clone()));
+                self.declaration = Some(pipeline.declaration.clone());
                 self.read = Some((pipeline.version, self.host.now()));
             }
             Input::Claim(claim) => {

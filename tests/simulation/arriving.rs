@@ -124,7 +124,8 @@ fn beneath_a_later_one() -> Result<(), Failed> {
     let newest = Pipeline { version: update.base + 2, ..late.read.clone() };
     let effects = late.step(Input::Read(Ok(Some(newest))));
     let asked = matches!(effects.as_slice(), [Effect::ReadVersion(version)] if *version == update.base + 1);
-    let ours = Pipeline { version: update.base + 1, declaration: update.declaration.clone(), ..late.read.clone() };
+    let ours =
+        Pipeline { version: update.base + 1, declaration: update.declaration.clone().into(), ..late.read.clone() };
     let answered = late.step(Input::ReadVersion(Ok(Some(ours))));
     let told = answered.iter().any(|effect| matches!(effect, Effect::Outcome(_, Outcome::Written(_))));
     if asked && told { Ok(()) } else { Err(format!("{effects:?}, then {answered:?}").into()) }
@@ -144,7 +145,7 @@ fn withdrawn_meanwhile() -> Result<(), Failed> {
     for uid in [&first.uid, &second.uid] {
         late.step(Input::Withdraw(uid.clone()));
     }
-    let ours = Pipeline { version: update.base + 1, declaration: update.declaration, ..late.read.clone() };
+    let ours = Pipeline { version: update.base + 1, declaration: update.declaration.into(), ..late.read.clone() };
     let answered = late.step(Input::Read(Ok(Some(ours))));
     let tells = |of: &str| answered.iter().any(|effect| matches!(effect, Effect::Outcome(uid, _) if uid == of));
     if tells(&first.uid) && !tells(&second.uid) && late.machine.is_idle() {

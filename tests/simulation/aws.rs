@@ -39,7 +39,7 @@ pub(crate) struct Version {
 impl Version {
     pub(crate) fn read(&self) -> Pipeline {
         Pipeline {
-            declaration: self.declaration.clone(),
+            declaration: self.declaration.clone().into(),
             version: self.number,
             role: PIPELINE_ROLE.parse().expect("a role"),
             arn: PIPELINE.parse().expect("a pipeline"),

@@ -44,7 +44,7 @@ fn case_of(case: u64) -> (Pipeline, Vec<Claim>) {
     }
     let mut read = Aws::new().newest().expect("it was just made").read();
     let there: Vec<Claim> = claims(&objects, &read).into_iter().filter(|_| random.one_in(2)).collect();
-    read.declaration = fold::fold(&read.declaration, &region(), &there).declaration;
+    read.declaration = fold::fold(&read.declaration, &region(), &there).declaration.into();
     for object in objects.0.values_mut() {
         match random.below(4) {
             0 => object.leaving = true,

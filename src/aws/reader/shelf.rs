@@ -215,7 +215,9 @@ where
         };
         let goes_back = |last: &&Arc<V>| self.goes_back.is_some_and(|goes_back| goes_back(last, &value));
         let before = entry.last.as_ref().filter(goes_back).cloned();
-        let value = before.unwrap_or_else(|| Arc::new(value));
+        // What is as it was held is shared with whoever has read it.
+        let held = || entry.held.as_ref().filter(|held| *held.value == value).map(|held| held.value.clone());
+        let value = before.or_else(held).unwrap_or_else(|| Arc::new(value));
         let is_outdated = entry.usable_from.is_some_and(|usable_from| sent < usable_from)
             || entry.held.as_ref().is_some_and(|held| held.sent > sent);
         if is_outdated {

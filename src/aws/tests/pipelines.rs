@@ -40,7 +40,7 @@ async fn a_declaration_comes_and_goes_byte_for_byte_but_for_the_edit() {
     let mut read = pipelines.get_pipeline(&"payments".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((read.version, read.role.as_str()), (7, "arn:aws:iam::111111111111:role/service-role/R"));
     assert_eq!(read.arn.unwrap().as_str(), "arn:aws:codepipeline:us-east-1:111111111111:payments");
-    let stages = read.declaration.get_mut("stages").and_then(Json::as_list_mut).unwrap();
+    let stages = std::sync::Arc::make_mut(&mut read.declaration).get_mut("stages").and_then(Json::as_list_mut).unwrap();
     stages[1].get_mut("actions").and_then(Json::as_list_mut).unwrap().push(json!({"name": "Ours"}).into());
     let written = update(&pipelines, &read.declaration).await.unwrap();
     assert_eq!((written.version, written.arn), (8, None));

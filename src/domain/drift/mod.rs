@@ -421,6 +421,7 @@ pub(super) fn shortened(value: &str) -> String {
 
 /// Whether our action was last seen in place as it is declared now, and is there no more, or is something that neither we
 /// wrote nor a spec asked for.
+#[must_use]
 pub fn is_action_undone(described: &[Described], inventory: &Inventory, own: &OwnDoing<'_>) -> bool {
     let parts = described.iter().filter(|part| part.item.part == Part::PipelineAction && !part.in_place());
     parts.filter(|part| !(own.stale)(part)).any(|part| {

@@ -155,5 +155,5 @@ pub fn used(observed: &Observed, holder: &RoleId) -> BTreeSet<Arn> {
     let pipelines = observed.pipelines.values().flatten();
     let of_holder = pipelines.filter(|pipeline| pipeline.role.role().as_ref() == Some(holder));
     let declarations = of_holder.map(|pipeline| &pipeline.declaration);
-    declarations.flat_map(pipeline_edit::roles_named).collect()
+    declarations.flat_map(|declaration| pipeline_edit::roles_named(declaration)).collect()
 }

@@ -75,6 +75,8 @@ fn additions_only(step: Step, observed: &Observed) -> Option<Step> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -165,7 +167,7 @@ mod tests {
                 arn: format!("arn:aws:codepipeline:us-east-1:{TOOLS}:p").parse().unwrap(),
                 version: 1,
                 role: format!("arn:aws:iam::{TOOLS}:role/pipeline").parse().unwrap(),
-                declaration: declaration.into(),
+                declaration: Arc::new(declaration.into()),
                 unread: false,
             };
             let name: PipelineName = "p".parse().unwrap();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -73,7 +74,7 @@ pub struct Machine<E> {
     /// Since when readings show an older version than has been seen.
     stale_since: Option<Timestamp>,
     /// Somebody's version that ours replaced: its declaration is what ours is applied to.
-    pub(super) restored: Option<(i64, Json)>,
+    pub(super) restored: Option<(i64, Arc<Json>)>,
     pub(super) tries: Tries<E>,
     /// The corrections that this machine sent.
     pub(super) corrections: Option<Corrections>,
@@ -185,10 +186,11 @@ impl<E: Clone> Machine<E> {
         self.said.remove(&uid);
         self.claims.insert(uid.clone(), claim);
         match &mut self.state {
-            State::Idle => self.state = State::Collecting { since: now, last: now },
-            State::Collecting { last, .. } => *last = now,
             // What is new does not wait for the time of a correction.
-            State::Waiting { then: Next::Correct, .. } => self.state = State::Collecting { since: now, last: now },
+            State::Idle | State::Waiting { then: Next::Correct, .. } => {
+                self.state = State::Collecting { since: now, last: now };
+            }
+            State::Collecting { last, .. } => *last = now,
             _ => {}
         }
         self.say(&uid, if self.is_settling() { Waiting::Settling } else { Waiting::Others }, effects);

@@ -80,6 +80,9 @@ pub struct Targets {
     permits: Family<PermitLabels, Counter>,
 }
 
+/// Keys by kind and state.
+type Counts = BTreeMap<(&'static str, &'static str), i64>;
+
 impl Targets {
     pub(super) fn registered(registry: &mut Registry) -> Arc<Self> {
         let (passes, permits) = (Family::<KindLabels, Counter>::default(), Family::<PermitLabels, Counter>::default());
@@ -130,7 +133,7 @@ impl Targets {
     }
 
     /// How many keys of each kind stand where, and since how many seconds the oldest one of each account is due.
-    fn counted(&self, now: Instant) -> (BTreeMap<(&'static str, &'static str), i64>, BTreeMap<String, i64>) {
+    fn counted(&self, now: Instant) -> (Counts, BTreeMap<String, i64>) {
         let (mut counts, mut oldest) = (BTreeMap::new(), BTreeMap::new());
         for ((kind, _), standing) in self.known().iter() {
             *counts.entry((*kind, standing.phase.state(now))).or_default() += 1;

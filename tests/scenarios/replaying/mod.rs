@@ -35,6 +35,7 @@ use crate::{
 const SEEDS: u64 = 25;
 
 /// The seeds that are replayed.
+#[allow(clippy::disallowed_methods, reason = "the suite's command line has a filter and nothing else")]
 fn seeds() -> Range<u64> {
     let asked = std::env::var("REPLAY").ok();
     let bounds = asked.as_deref().and_then(|asked| asked.split_once(".."));

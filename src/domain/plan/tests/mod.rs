@@ -5,7 +5,7 @@ mod other_hands;
 mod role_change;
 mod run_order;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -120,7 +120,7 @@ fn change(world: &mut World, pipeline: &str, by: impl FnOnce(&mut Value)) {
     let pipeline = world.observed.pipelines.get_mut(&name).unwrap().as_mut().unwrap();
     let mut value: Value = serde_json::from_str(&pipeline.declaration.to_string()).unwrap();
     by(&mut value);
-    pipeline.declaration = value.into();
+    pipeline.declaration = Arc::new(value.into());
     pipeline.version += 1;
 }
 
@@ -135,7 +135,7 @@ impl World {
                     {"name": "Build", "actions": [action("Build", "Build")]},
                 ],
             });
-            let declaration = declaration.into();
+            let declaration = Arc::new(declaration.into());
             let pipeline =
                 Pipeline { declaration, version: 1, role: pipeline_role(name), arn: pipeline_arn(name), unread: false };
             (name.parse().unwrap(), Some(pipeline))
@@ -200,7 +200,7 @@ impl World {
             (Resource::Pipeline { name, .. }, Change::EditPipeline(goal)) => {
                 let pipeline = self.observed.pipelines.get_mut(name).unwrap().as_mut().unwrap();
                 let edited = goal.edit(&pipeline.declaration, &"us-east-1".parse().unwrap()).unwrap().unwrap();
-                pipeline.declaration = edited.declaration;
+                pipeline.declaration = Arc::new(edited.declaration);
                 pipeline.version += 1;
             }
             other => panic!("{other:?}"),
