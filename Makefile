@@ -10,7 +10,7 @@ SEED ?=
 SEEDS ?= 5000
 export TOOLS_PROFILE DEV_PROFILE REGION ENDPOINT YES SEEDS
 
-.PHONY: bench simulate simulate-mutations aws-facts aws-facts-clean help tools demo recording test test-argocd lint crds iam conditions goldens cluster fakeaws figures clean build deny chart-lint image-check
+.PHONY: bench replay simulate simulate-mutations aws-facts aws-facts-clean help tools demo recording test test-argocd lint crds iam conditions goldens cluster fakeaws figures clean build deny chart-lint image-check
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
