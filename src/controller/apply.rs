@@ -62,6 +62,8 @@ async fn own(pass: &mut Pass<'_>, writes: &Writes, situation: &Situation<'_>, st
     // Before the last look, since it may be waited for.
     let turn = iam.turn().await;
     current::still_holds(pass, situation)?;
+    // At the end of the process the next one does it.
+    let Some(under_way) = pass.context.own_writes.begin() else { return Err(Halt::Conflict) };
     tracing::info!(resource = %step.resource, change = %summary(&step.change), "writing");
     if matches!(step.resource, Resource::Pipeline { .. }) {
         return Ok(());
@@ -76,7 +78,7 @@ async fn own(pass: &mut Pass<'_>, writes: &Writes, situation: &Situation<'_>, st
         Resource::AttachedPolicy { role, policy, .. } => iam.detach_role_policy(&turn, role, policy).await.map(drop),
         Resource::Pipeline { .. } => Ok(()),
     };
-    drop(turn);
+    drop((turn, under_way));
     let written = written.map_err(|error| AwsError { also_missing: plan::lacks_boundary(situation, step), ..error });
     match &written {
         Err(error) if !error.outcome_unknown => {

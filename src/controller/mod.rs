@@ -20,6 +20,7 @@ pub mod memory;
 pub mod observe;
 pub mod others;
 pub mod outcome;
+mod own_writes_under_way;
 pub mod pass;
 mod pipeline_host;
 pub mod pipeline_refusals;
@@ -62,6 +63,7 @@ use self::{
     },
     context::{Context, Settings},
     memory::Memory,
+    own_writes_under_way::OwnWritesUnderWay,
     pipeline_host::PipelineHost,
     role_host::RoleHost,
     slots::Slots,
@@ -134,6 +136,7 @@ pub async fn run(
         memory,
         pipelines,
         roles,
+        own_writes: OwnWritesUnderWay::new(stop.clone()),
         slots: Slots::new(settings.concurrency),
         settings,
         metrics,
@@ -152,7 +155,7 @@ pub async fn run(
     tokio::select! {
         () = controllers(feeds, &context, &stop) => {}
         () = synced => {}
-        () = out_of_grace(stop.clone()) => {
+        () = out_of_grace(stop.clone(), &context.own_writes) => {
             tracing::warn!("a reconcile was still running; what it left half done is found again at the next start");
         }
     }
@@ -166,10 +169,11 @@ pub async fn run(
     }
 }
 
-/// Resolves when reconciles have gone on for long enough after the process was asked to end.
-async fn out_of_grace(stop: watch::Receiver<bool>) {
+/// Resolves when reconciles have gone on for long enough after the process was asked to end, and what they sent is answered.
+async fn out_of_grace(stop: watch::Receiver<bool>, own_writes: &OwnWritesUnderWay) {
     asked_to_stop(stop).await;
     tokio::time::sleep_until(tokio::time::Instant::now() + GRACE).await;
+    own_writes.answered().await;
 }
 
 /// Resolves when the process is asked to end.

@@ -35,7 +35,7 @@ use crate::{
         inventory::{Item, Part},
         names,
         observed::{Observed, Resource},
-        own_writes::{APPLIED_WITHIN, FORGIVEN_FOR, State},
+        own_writes::{FORGIVEN_FOR, State},
         plan::{self, Phase, Situation},
         retry,
     },
@@ -230,14 +230,14 @@ pub fn invisible(pass: &Pass<'_>, situation: &Situation<'_>, observed: &Observed
         !item.read_back
             && !written_here(context, situation, item)
             && item.written_at < context.started
-            && age(item.written_at, now) < APPLIED_WITHIN + FORGIVEN_FOR
+            && age(item.written_at, now) < FORGIVEN_FOR
             && !is_seen(observed, item)
     });
     match young {
         Some(item) => Err(Verdict::Reconciling {
             reason: Reason::Deleting,
             message: format!(
-                "{} may have been written just before this controller started and is not to be seen yet; it is looked for until seven minutes have passed, since AWS may apply a write for five and hide it for two more",
+                "{} may have been written just before this controller started and is not to be seen yet; it is looked for until two minutes have passed",
                 item.holder
             ),
             retry: Retry::After(retry::STALE_READ),

@@ -25,6 +25,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("a_release_that_our_own_gate_stopped_holds_nothing", || quick("1h"), stopped_by_ours),
         case("a_console_save_between_read_and_write_is_brought_back", Setup::default, brought_back),
         case("an_update_in_flight_is_settled_before_the_process_ends", Setup::default, settled_at_the_end),
+        case("a_role_that_is_being_made_is_answered_before_the_process_ends", Setup::default, role_settled_at_the_end),
         case("a_shared_policy_in_flight_is_settled_before_the_process_ends", a_second, policy_settled_at_the_end),
         case("a_lost_answer_leaves_one_shared_policy_for_all", a_second, policy_without_an_answer),
         case("what_only_waits_for_others_does_not_hold_up_the_end", collecting, ends_while_collecting),
@@ -252,6 +253,27 @@ async fn settled_at_the_end(scenario: &mut Scenario<'_>) -> Result<()> {
     scenario.start_controller().await?;
     scenario.until_reason("validate", "Converged").await?;
     assert_eq!((scenario.calls_since(mark)?.of("UpdatePipeline"), version(scenario)?), (1, 2));
+    Ok(())
+}
+
+/// It takes longer than reconciles may go on.
+async fn role_settled_at_the_end(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    scenario.aws().fault(Fault::next("CreateRole", Effect::Delay { milliseconds: 4_000 })).context("slow")?;
+    let mark = scenario.mark()?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    let controller = scenario.controller()?;
+    eventually("the role is being made", DEADLINE, async || {
+        let is_it = |line: &String| line.contains("writing") && line.contains("create role");
+        if controller.log().iter().any(is_it) { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await?;
+    scenario.controller()?.stop().await?;
+    let calls = scenario.calls_since(mark)?;
+    assert_eq!((calls.of("CreateRole"), calls.of("PutRolePolicy")), (1, 0), "answered, and nothing begun after it");
+    scenario.start_controller().await?;
+    scenario.until_reason("validate", "Converged").await?;
+    assert_eq!(scenario.calls_since(mark)?.of("CreateRole"), 1);
     Ok(())
 }
 

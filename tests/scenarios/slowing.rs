@@ -126,6 +126,8 @@ async fn beside(scenario: &mut Scenario<'_>, effect: Effect) -> Result<()> {
     scenario.aws().clear_faults().context("the end of it")?;
     for name in &names {
         scenario.touch(name, "again").await?;
+    }
+    for name in &names {
         scenario.until_reason(name, "Converged").await?;
     }
     Ok(())
