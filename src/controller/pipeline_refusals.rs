@@ -152,15 +152,15 @@ fn refused_for_another(situation: &Situation<'_>, pipeline: &Pipeline, edit: &Ed
 fn refused_for_its_own(situation: &Situation<'_>, edit: &Edit<'_>, role: &Arn) -> Verdict {
     let goes = matches!(edit.goal, PipelineGoal::HoldsNone(_));
     // With another role CodePipeline checks again whether that one may assume the role of every action, ours too.
-    let after = if goes { "this continues automatically" } else { "the action is put in again automatically" };
+    let after = if goes { "" } else { ", which is put in again" };
     let declared = situation.declared;
     Verdict::Stalled {
         reason: Reason::PipelineRefused,
         message: format!(
             "CodePipeline refuses any update of pipeline {} in tools account {}, because it may not assume the pipeline's own role \
-             {role}: the role is gone, or its trust policy does not name codepipeline.amazonaws.com; make it again, and this \
-             continues automatically, or give the pipeline another role in an update that leaves out action {} of stage {}, \
-             and {after}",
+             {role}: the role is gone, or its trust policy does not name codepipeline.amazonaws.com; make it again, or give \
+             the pipeline another role in an update that leaves out action {} of stage {}{after}; either way this continues \
+             automatically",
             edit.name, declared.tools.account, declared.action, declared.stage
         ),
     }

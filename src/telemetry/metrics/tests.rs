@@ -175,6 +175,7 @@ fn every_metric_is_documented() {
     let metrics = Metrics::default();
     metrics.called("iam", "GetRole", "ok", Duration::ZERO);
     metrics.pipeline_updated(("1", "r", "p"), Duration::ZERO);
+    metrics.pipeline_waits(("1", "r", "p"), at(0));
     metrics.build_info("1", "i");
     metrics.object(&key("o"), Reason::Converged, at(1));
     metrics.account("dev", Reason::Converged, at(1));
@@ -191,4 +192,16 @@ fn every_metric_is_documented() {
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let documented: BTreeSet<String> = rows.map(str::to_owned).collect();
     assert_eq!(documented, told);
+}
+
+#[test]
+fn how_long_a_pipeline_is_waited_for_is_told_while_it_is() {
+    let metrics = Metrics::default();
+    let rendered = || metrics.render(Timestamp::from_second(90).unwrap());
+    metrics.pipeline_waits(("111111111111", "us-east-1", "release"), at(30));
+    let line =
+        r#"crossinvoke_pipeline_waiting_seconds{account="111111111111",region="us-east-1",pipeline="release"} 60"#;
+    assert!(rendered().contains(line), "{}", rendered());
+    metrics.pipeline_waits(("111111111111", "us-east-1", "release"), None);
+    assert!(!rendered().contains("pipeline_waiting_seconds{"), "{}", rendered());
 }
