@@ -176,8 +176,8 @@ impl Checks {
         let Some(read) = process.read.as_ref().filter(|read| read.version == update.base) else {
             return failed("planned on a reading", format!("version {} was not the last reading", update.base));
         };
-        let restored = process.restored.as_ref().map(|restored| &restored.declaration);
-        let known: Vec<_> = std::iter::once(&read.declaration).chain(restored).collect();
+        let restored: Option<&Json> = process.restored.as_ref().map(|restored| &*restored.declaration);
+        let known: Vec<&Json> = std::iter::once(&*read.declaration).chain(restored).collect();
         let is_foreign_kept = known.iter().any(|known| foreign(known) == foreign(&update.declaration));
         if !is_foreign_kept {
             return failed("foreign members stay", "they are neither as read nor as somebody else left them");
@@ -209,7 +209,7 @@ impl Checks {
                 return failed("held is held", format!("object {index} closes no gate"));
             }
         }
-        self.corrections_are_apart(&read.declaration, update, (objects, count), now)?;
+        self.corrections_are_apart((&read.declaration, restored), update, (objects, count), now)?;
         self.last_sent = now;
         Ok(Sent { base: update.base, process: process.id, checked: checked.sampled, at: now })
     }
@@ -218,13 +218,17 @@ impl Checks {
     /// begins knows what was recorded.
     fn corrections_are_apart(
         &mut self,
-        read: &Json,
+        (read, restored): (&Json, Option<&Json>),
         update: &Update,
         (objects, count): (&Objects, usize),
         now: Millis,
     ) -> Result<(), Failed> {
         self.corrections_before = self.corrections;
-        let changed = || (0..count).filter(|index| ours(read, *index) != ours(&update.declaration, *index));
+        // What ours replaced is brought back at once; it may hold an action that a process made before this one.
+        let is_brought_back =
+            |index: usize| restored.is_some_and(|restored| ours(restored, index) == ours(&update.declaration, index));
+        let is_changed = |index: usize| ours(read, index) != ours(&update.declaration, index);
+        let changed = || (0..count).filter(|index| is_changed(*index) && !is_brought_back(*index));
         let corrects = |index: &usize| objects.0.get(index).is_some_and(Object::corrects);
         let is_only = changed().all(|index| corrects(&index)) && foreign(read) == foreign(&update.declaration);
         if !changed().any(|index| corrects(&index)) {
