@@ -129,6 +129,11 @@ async fn read_again(scenario: &mut Scenario<'_>) -> Result<()> {
     two(scenario, "40s").await?;
     let complete = pipeline(scenario)?;
     save(scenario, without_second(scenario)?)?;
+    // Whoever the first one's look wakes reads only after the pipeline was put back.
+    for nth in [2, 3] {
+        let delay = fakeaws::Effect::Delay { milliseconds: 3_000 };
+        scenario.aws().fault(fakeaws::Fault::next("GetPipeline", delay).nth(nth)).context("a slow read")?;
+    }
     asked(scenario, "first", "find").await?;
     save(scenario, complete)?;
     let mark = scenario.mark()?;
