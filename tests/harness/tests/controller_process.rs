@@ -109,9 +109,9 @@ async fn command_line() -> Result<()> {
     let controller = ControllerProcess::start(&options(&["--concurrency=1"])).await?;
     let log = controller.log();
     let expected = "arguments: run --installation-id abc --watch-namespace one --watch-namespace two \
-                    --http-addr 127.0.0.1:0 --collect=0s --spread-looks=false --aws-budget=iam=1000/10000 \
-                    --aws-budget=lambda=1000/10000 --aws-budget=codepipeline=1000/10000 --aws-budget=sts=1000/10000 \
-                    --concurrency=1";
+                    --http-addr 127.0.0.1:0 --collect=0s --correction-window=0s --spread-looks=false \
+                    --aws-budget=iam=1000/10000 --aws-budget=lambda=1000/10000 --aws-budget=codepipeline=1000/10000 \
+                    --aws-budget=sts=1000/10000 --concurrency=1";
     assert_eq!(log[0], expected);
     let mut names: Vec<&str> = log
         .iter()
