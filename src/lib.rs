@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`api`] | the contract with users: the two kinds, conditions, reasons; nothing is done |
 //! | [`domain`] | pure decisions: no client, no SDK, no clock, no environment |
-//! | [`engine`] | state machines: inputs and the time go in, effects come out; so far that of a pipeline |
-//! | [`shell`] | carries out the effects: one task for each pipeline, with the SDK and the clock |
+//! | [`engine`] | state machines: inputs and the time go in, effects come out; so far those of a pipeline and of a role |
+//! | [`shell`] | carries out the effects: one task for each of them, with the SDK and the clock |
 //! | [`aws`] | everything that speaks to AWS; SDK types end here |
 //! | [`cluster`] | everything that decodes Kubernetes objects |
 //! | [`controller`] | watches, the reconcile and its stages, Kubernetes writes |

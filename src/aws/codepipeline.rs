@@ -1,24 +1,27 @@
 //! `CodePipeline`: the declaration as raw JSON, and whether a pipeline is idle.
 
+mod sdk;
+
 use std::sync::Arc;
 
 use super::{
     AwsError, AwsErrorKind, Turn,
     call::{Call, Subject},
-    raw_json::{CaptureBody, ReplaceBody, Unusable},
+    permitted::Spent,
+    raw_json::{CaptureBody, Unusable},
     reader::{Readers, Sent, Thing},
     session::Clients,
-    settings::{struck_from, without_settings},
+    settings::struck_from,
 };
 use crate::domain::{
-    ids::{Arn, PipelineName, Region},
+    ids::{Arn, InvalidId, PipelineKey, PipelineName, Region},
     occupancy::{Execution, Occupancy, Standing},
     pipeline_edit::Json,
     stage_states::{ActionInProgress, Disabled, StageState},
 };
 use aws_sdk_codepipeline::types::{
-    ActionExecutionStatus, ActionState, PipelineDeclaration, PipelineExecutionStatus, PipelineExecutionSummary,
-    StageExecution, StageExecutionStatus, StageState as Shown,
+    ActionExecutionStatus, ActionState, PipelineExecutionStatus, PipelineExecutionSummary, StageExecution,
+    StageExecutionStatus, StageState as Shown,
 };
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::DateTime;
@@ -63,8 +66,8 @@ pub struct Known<'a> {
 /// [`Reader`](super::Reader).
 #[derive(Clone, Debug)]
 pub struct CodePipeline {
-    reading: aws_sdk_codepipeline::Client,
-    writing: aws_sdk_codepipeline::Client,
+    reading: sdk::Reads,
+    writing: sdk::Writes,
     subject: Subject,
     region: Region,
     readers: Readers,
@@ -79,8 +82,8 @@ impl CodePipeline {
             aws_sdk_codepipeline::Client::from_conf(config.build())
         };
         Self {
-            reading: client(&clients.reading(region)),
-            writing: client(&clients.writing(region)),
+            reading: sdk::Reads::new(client(&clients.reading(region))),
+            writing: sdk::Writes::new(client(&clients.writing(region))),
             subject: clients.subject().clone(),
             region: region.clone(),
             readers: clients.readers().clone(),
@@ -90,6 +93,11 @@ impl CodePipeline {
     /// The same client, which says when its first call leaves.
     pub(super) fn marking(&self, sent: Sent) -> Self {
         Self { subject: self.subject.marking(sent), ..self.clone() }
+    }
+
+    /// A pipeline of this name, where this client reads and writes.
+    pub(super) fn pipeline(&self, name: PipelineName) -> PipelineKey {
+        PipelineKey { account: self.subject.account.clone(), region: self.region.clone(), name }
     }
 
     fn call(&self, operation: &'static str, name: &str) -> Call {
@@ -139,33 +147,18 @@ impl CodePipeline {
     /// Replaces the pipeline's structure, with one attempt: a second one would be a second version.
     ///
     /// # Errors
-    /// As AWS answers, without the settings of the pipeline that it may quote.
+    /// As AWS answers, without the settings of the pipeline that it may quote. Nothing was sent where the permit is for another
+    /// pipeline, or too old.
     pub async fn update_pipeline(&self, turn: Turn, permit: Permit) -> Result<PipelineRead, AwsError> {
-        let declaration = &permit.into_update().declaration;
-        let call = self.call("UpdatePipeline", declaration.text("name"));
-        let (account, region, name) = (self.subject.account.clone(), self.region.clone(), declaration.text("name"));
-        let _writing = self.readers.writing(Thing::Pipeline(account, region, name.to_owned()));
-        // Only what the builder demands: the body that is sent is the raw declaration.
-        let typed = PipelineDeclaration::builder()
-            .name(declaration.text("name"))
-            .role_arn(declaration.text("roleArn"))
-            .set_stages(Some(Vec::new()))
-            .build()
-            .map_err(|error| call.failed(AwsErrorKind::Other, error.to_string()))?;
-        let captured = CaptureBody::default();
-        call.leaves(&turn);
-        let sent = self
-            .writing
-            .update_pipeline()
-            .pipeline(typed)
-            .customize()
-            .interceptor(ReplaceBody::new(format!("{{\"pipeline\":{declaration}}}")))
-            .interceptor(captured.clone())
-            .send()
-            .await;
-        drop(turn);
-        answered(sent, |error| without_settings(call.classify(error), declaration))?;
-        read(&call, captured.take())
+        let name = permit.write().declaration.text("name");
+        let call = self.call("UpdatePipeline", name);
+        // The declaration has a name of its own, which CodePipeline goes by.
+        let name = name.parse().map_err(|error: InvalidId| call.failed(AwsErrorKind::Other, error.to_string()))?;
+        let pipeline = self.pipeline(name);
+        let permitted = Spent::on(&call, &pipeline, permit)?;
+        let _writing = self.readers.writing(Thing::Pipeline(pipeline));
+        let body = self.writing.update_pipeline(&call, turn, permitted).await?;
+        read(&call, body)
     }
 
     /// What may keep a pipeline from being updated: its state by stages and, as the last call, one page of its newest

@@ -78,6 +78,10 @@ pub enum AwsErrorKind {
     PipelineUnreadable,
     /// Only AWS itself may change the role.
     Unmodifiable,
+    /// The last look before a write was too long ago when it was to be sent; it was not.
+    PermitExpired,
+    /// A write was not sent, since it would have gone where nothing permits it.
+    NotPermitted,
     /// Anything else.
     Other,
 }
@@ -286,6 +290,10 @@ fn remedy(kind: &AwsErrorKind) -> &'static str {
             "what is to be written to is not there: if the role of the function or pipeline was deleted, make it again or give them another one"
         }
         AwsErrorKind::ExpiredToken => "the session has ended early: a new one is opened automatically",
+        AwsErrorKind::PermitExpired => "nothing was sent: what it rests on is looked at again automatically",
+        AwsErrorKind::NotPermitted => {
+            "nothing was sent: it is tried again automatically, and if it stays so, crossinvoke itself is at fault"
+        }
         AwsErrorKind::ConcurrentModification => "somebody else is changing it: it is tried again automatically",
         _ => "it is tried again automatically; if it stays so, look up what AWS says",
     }
@@ -406,6 +414,8 @@ mod tests {
             AwsErrorKind::NotFound,
             AwsErrorKind::ExpiredToken,
             AwsErrorKind::ConcurrentModification,
+            AwsErrorKind::PermitExpired,
+            AwsErrorKind::NotPermitted,
             AwsErrorKind::Other,
         ] {
             let text = error(kind).to_string();

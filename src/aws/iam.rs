@@ -1,22 +1,23 @@
 //! IAM: roles and their inline policies.
 
 pub(super) mod account;
+mod sdk;
 
 use std::collections::BTreeMap;
 
-use aws_sdk_iam::types::Tag;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::{
     AwsError, AwsErrorKind, Turn,
     call::{Call, Subject},
+    permitted::Spent,
     reader::{Readers, Sent, Thing, Writing},
     session::Clients,
 };
 use crate::{
     domain::ids::{Arn, Region, RoleName, RolePath},
-    engine::role::{Permit, Write},
+    engine::role::{Change, Permit, Write},
 };
 
 /// A role as IAM describes it.
@@ -43,42 +44,22 @@ pub struct RoleListed {
     pub trust: Value,
 }
 
-/// A role to be made.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NewRole {
-    /// Its name.
-    pub name: RoleName,
-    /// Its path.
-    pub path: RolePath,
-    /// Its trust policy.
-    pub trust: Value,
-    /// Its tags.
-    pub tags: BTreeMap<String, String>,
-    /// Its permissions boundary.
-    pub boundary: Option<Arn>,
-    /// What it is for.
-    pub description: Option<String>,
-}
-
 /// The most that IAM returns of a list at a time (IAM API reference, `ListRoles`).
 const ROLES_A_PAGE: i32 = 1_000;
 
 /// IAM in one account. Outside of this room it only writes; what is read goes through a [`Reader`](super::Reader).
 #[derive(Clone, Debug)]
 pub struct Iam {
-    reading: aws_sdk_iam::Client,
-    writing: aws_sdk_iam::Client,
+    reading: sdk::Reads,
+    writing: sdk::Writes,
     subject: Subject,
     readers: Readers,
 }
 
-/// Sends a request in a turn, given or its own; a failure is classified with what the call was about.
+/// Sends a request in a turn of its own; a failure is classified with what the call was about.
 macro_rules! send {
     ($call:expr, $request:expr) => {
         $call.send($request.send()).await
-    };
-    ($call:expr, $turn:expr, $request:expr) => {
-        $call.send_in($turn, $request.send()).await
     };
 }
 
@@ -89,8 +70,8 @@ impl Iam {
             aws_sdk_iam::Client::from_conf(config.build())
         };
         Self {
-            reading: client(&clients.reading(region)),
-            writing: client(&clients.writing(region)),
+            reading: sdk::Reads::new(client(&clients.reading(region))),
+            writing: sdk::Writes::new(client(&clients.writing(region))),
             subject: clients.subject().clone(),
             readers: clients.readers().clone(),
         }
@@ -242,130 +223,20 @@ impl Iam {
         text.map(|text| document(&call, "document", text)).transpose()
     }
 
-    /// Makes a role, with one attempt, and returns its ARN.
+    /// Makes the write that this permits, with one attempt. What is gone already is deleted.
     ///
     /// # Errors
-    /// As AWS answers; `AlreadyExists` where a role of that name exists, whatever its path.
-    pub async fn create_role(&self, turn: &Turn, role: &NewRole) -> Result<Arn, AwsError> {
-        let _writing = self.changes(&role.name);
-        let call = self.on_role("CreateRole", &role.name);
-        let request = self
-            .writing
-            .create_role()
-            .role_name(role.name.as_str())
-            .path(role.path.as_str())
-            .assume_role_policy_document(role.trust.to_string())
-            .set_tags(Some(tags(&call, &role.tags)?))
-            .set_permissions_boundary(role.boundary.as_ref().map(ToString::to_string))
-            .set_description(role.description.clone());
-        let made = send!(call, turn, request)?;
-        let arn = made.role().and_then(|role| role.arn().parse().ok());
-        arn.ok_or_else(|| call.unusable("the answer has no usable Arn"))
-    }
-
-    /// Replaces a role's trust policy.
-    ///
-    /// # Errors
-    /// As AWS answers.
-    pub async fn update_trust(&self, turn: &Turn, role: &RoleName, trust: &Value) -> Result<(), AwsError> {
-        let _writing = self.changes(role);
-        let call = self.on_role("UpdateAssumeRolePolicy", role);
-        let request =
-            self.writing.update_assume_role_policy().role_name(role.as_str()).policy_document(trust.to_string());
-        send!(call, turn, request).map(drop)
-    }
-
-    /// Writes or deletes a policy that objects share, with one attempt. One that is gone already is success.
-    ///
-    /// # Errors
-    /// As AWS answers.
-    pub async fn write_shared_policy(&self, turn: Turn, permit: Permit) -> Result<(), AwsError> {
-        let Write { role, policy, document } = permit.into_write();
-        match document {
-            Some(document) => self.put_role_policy(&turn, &role.name, &policy, &document).await,
-            None => self.delete_role_policy(&turn, &role.name, &policy).await.map(drop),
-        }
-    }
-
-    /// Writes an inline policy, whether or not it exists.
-    ///
-    /// # Errors
-    /// As AWS answers.
-    pub async fn put_role_policy(
-        &self,
-        turn: &Turn,
-        role: &RoleName,
-        policy: &str,
-        document: &Value,
-    ) -> Result<(), AwsError> {
-        let _writing = self.changes(role);
-        let call = self.on_policy("PutRolePolicy", role, policy);
-        let request = self.writing.put_role_policy().role_name(role.as_str()).policy_name(policy);
-        send!(call, turn, request.policy_document(document.to_string())).map(drop)
-    }
-
-    /// Deletes an inline policy; one that is gone already is `Ok(false)`.
-    ///
-    /// # Errors
-    /// As AWS answers.
-    pub async fn delete_role_policy(&self, turn: &Turn, role: &RoleName, policy: &str) -> Result<bool, AwsError> {
-        let _writing = self.changes(role);
-        let call = self.on_policy("DeleteRolePolicy", role, policy);
-        let request = self.writing.delete_role_policy().role_name(role.as_str()).policy_name(policy);
-        Ok(absent(send!(call, turn, request))?.is_some())
-    }
-
-    /// Detaches a managed policy; one that is detached already is `Ok(false)`.
-    ///
-    /// # Errors
-    /// As AWS answers.
-    pub async fn detach_role_policy(&self, turn: &Turn, role: &RoleName, policy: &Arn) -> Result<bool, AwsError> {
-        let _writing = self.changes(role);
-        let call = self.on_role("DetachRolePolicy", role);
-        let request = self.writing.detach_role_policy().role_name(role.as_str()).policy_arn(policy.as_str());
-        Ok(absent(send!(call, turn, request))?.is_some())
-    }
-
-    /// Deletes a role; one that is gone already is `Ok(false)`.
-    ///
-    /// # Errors
-    /// As AWS answers.
-    pub async fn delete_role(&self, turn: &Turn, role: &RoleName) -> Result<bool, AwsError> {
-        let _writing = self.changes(role);
-        let call = self.on_role("DeleteRole", role);
-        Ok(absent(send!(call, turn, self.writing.delete_role().role_name(role.as_str())))?.is_some())
-    }
-
-    /// Sets tags; others stay.
-    ///
-    /// # Errors
-    /// As AWS answers.
-    pub async fn tag_role(&self, turn: &Turn, role: &RoleName, set: &BTreeMap<String, String>) -> Result<(), AwsError> {
-        let _writing = self.changes(role);
-        let call = self.on_role("TagRole", role);
-        send!(call, turn, self.writing.tag_role().role_name(role.as_str()).set_tags(Some(tags(&call, set)?))).map(drop)
-    }
-
-    /// Removes tags.
-    ///
-    /// # Errors
-    /// As AWS answers.
-    pub async fn untag_role(&self, turn: &Turn, role: &RoleName, keys: &[String]) -> Result<(), AwsError> {
-        let _writing = self.changes(role);
-        let call = self.on_role("UntagRole", role);
-        send!(call, turn, self.writing.untag_role().role_name(role.as_str()).set_tag_keys(Some(keys.to_vec())))
-            .map(drop)
-    }
-
-    /// Sets the permissions boundary.
-    ///
-    /// # Errors
-    /// As AWS answers.
-    pub async fn put_boundary(&self, turn: &Turn, role: &RoleName, boundary: &Arn) -> Result<(), AwsError> {
-        let _writing = self.changes(role);
-        let call = self.on_role("PutRolePermissionsBoundary", role);
-        let request = self.writing.put_role_permissions_boundary().role_name(role.as_str());
-        send!(call, turn, request.permissions_boundary(boundary.as_str())).map(drop)
+    /// As AWS answers. Nothing was sent where the permit is for a role of another account, or too old.
+    pub async fn write(&self, turn: Turn, permit: Permit) -> Result<(), AwsError> {
+        let Write { role, change } = permit.write();
+        let (role, operation) = (role.name.clone(), sdk::operation(change));
+        let call = match change {
+            Change::PutPolicy(policy, _) | Change::DeletePolicy(policy) => self.on_policy(operation, &role, policy),
+            _ => self.on_role(operation, &role),
+        };
+        let permitted = Spent::on(&call, &self.subject.account, permit)?;
+        let _writing = self.changes(&role);
+        self.writing.send(&call, &turn, permitted).await
     }
 }
 
@@ -383,13 +254,6 @@ fn document(call: &Call, what: &str, encoded: &str) -> Result<Value, AwsError> {
     let text = percent_decode_str(encoded).decode_utf8();
     let text = text.map_err(|error| call.unusable(format!("its {what} is no text: {error}")))?;
     serde_json::from_str(&text).map_err(|error| call.unusable(format!("its {what} is no JSON: {error}")))
-}
-
-fn tags(call: &Call, tags: &BTreeMap<String, String>) -> Result<Vec<Tag>, AwsError> {
-    tags.iter()
-        .map(|(key, value)| Tag::builder().key(key).value(value).build())
-        .collect::<Result<_, _>>()
-        .map_err(|error| call.failed(AwsErrorKind::Other, format!("a tag cannot be sent: {error}")))
 }
 
 #[cfg(test)]

@@ -12,12 +12,13 @@ use super::{
 };
 use crate::{
     api::Reason,
-    aws::{AwsError, Iam, NewRole, Turn},
+    aws::AwsError,
     domain::{
-        ids::RoleName,
-        observed::{Observed, Resource},
-        plan::{self, Change, Phase, Situation, Step},
+        basis::Basis,
+        observed::Observed,
+        plan::{self, Phase, Situation, Step},
     },
+    engine::role::{Permit, Write},
 };
 
 /// Takes the IAM steps in their order and remembers each one that AWS has applied, or may have. What objects share is claimed.
@@ -58,27 +59,23 @@ fn shared_together(steps: &[Step]) -> &[Step] {
 /// Takes one step on something of the object's own.
 async fn own(pass: &mut Pass<'_>, writes: &Writes, situation: &Situation<'_>, step: &Step) -> Result<(), Halt> {
     held(pass.context, step)?;
-    let iam = &writes.dev_iam;
+    // Pipelines have workers, to which each object says what it wants.
+    let Some(write) = Write::of(step) else { return Ok(()) };
+    let (context, iam) = (pass.context, &writes.dev_iam);
     // Before the last look, since it may be waited for.
     let turn = iam.turn().await;
-    current::still_holds(pass, situation)?;
+    let (caches, installation) = (&context.caches, &context.settings.installation);
+    let look = |basis: &Basis| current::look(caches, installation, basis);
+    let permit = Permit::after_look(write, current::basis(pass, situation), Context::exact_now(), look)?;
     // At the end of the process the next one does it.
-    let Some(under_way) = pass.context.own_writes.begin() else { return Err(Halt::Conflict) };
-    tracing::info!(resource = %step.resource, change = %summary(&step.change), "writing");
-    if matches!(step.resource, Resource::Pipeline { .. }) {
-        return Ok(());
-    }
-    let memory = &pass.context.memory;
+    let Some(under_way) = context.own_writes.begin() else { return Err(Halt::Conflict) };
+    tracing::info!(resource = %step.resource, change = %permit.write().summary(), "writing");
+    let memory = &context.memory;
     let (before, after) = (step.before.clone(), step.after.clone());
     let earlier = memory.own_writes(|writes| writes.note_sent(&step.resource, before, after, Context::now()));
     let unsettled = memory.sending(&pass.uid, Context::now());
-    let written = match &step.resource {
-        Resource::InvokeRole { role, .. } => role_step(iam, &turn, role, &step.change).await,
-        Resource::RolePolicy { role, policy, .. } => policy_step(iam, &turn, role, policy, &step.change).await,
-        Resource::AttachedPolicy { role, policy, .. } => iam.detach_role_policy(&turn, role, policy).await.map(drop),
-        Resource::Pipeline { .. } => Ok(()),
-    };
-    drop((turn, under_way));
+    let written = iam.write(turn, permit).await;
+    drop(under_way);
     let written = written.map_err(|error| AwsError { also_missing: plan::lacks_boundary(situation, step), ..error });
     match &written {
         Err(error) if !error.outcome_unknown => {
@@ -94,9 +91,9 @@ async fn own(pass: &mut Pass<'_>, writes: &Writes, situation: &Situation<'_>, st
         return Ok(());
     }
     // A new change of ours starts the waiting for its spreading anew.
-    pass.context.memory.attempts(&pass.uid, |attempts| attempts.propagation = 0);
+    context.memory.attempts(&pass.uid, |attempts| attempts.propagation = 0);
     pass.deeds.push((Deed::of(step, false), step.resource.to_string()));
-    pass.context.memory.own_writes(|writes| {
+    context.memory.own_writes(|writes| {
         writes.note_write(&step.resource, step.before.clone(), step.after.clone(), Context::now());
     });
     Ok(())
@@ -135,54 +132,5 @@ fn removal_was_refused(pass: &mut Pass<'_>, step: &Step, written: Result<(), Aws
             Ok(true)
         }
         Err(error) => Err(error),
-    }
-}
-
-async fn role_step(iam: &Iam, turn: &Turn, role: &RoleName, change: &Change) -> Result<(), AwsError> {
-    match change {
-        Change::CreateRole(new) => {
-            let new = NewRole {
-                name: role.clone(),
-                path: new.path.clone(),
-                trust: new.trust.clone(),
-                tags: new.tags.clone(),
-                boundary: new.boundary.clone(),
-                description: Some(
-                    "Lets a CodePipeline in another account invoke a function; kept by crossinvoke".to_owned(),
-                ),
-            };
-            iam.create_role(turn, &new).await.map(drop)
-        }
-        Change::SetTrust(document) => iam.update_trust(turn, role, document).await,
-        Change::SetTags(tags) => iam.tag_role(turn, role, tags).await,
-        Change::RemoveTags(keys) => iam.untag_role(turn, role, keys).await,
-        Change::SetBoundary(boundary) => iam.put_boundary(turn, role, boundary).await,
-        Change::DeleteRole => iam.delete_role(turn, role).await.map(drop),
-        Change::PutPolicy(_) | Change::DeletePolicy | Change::DetachPolicy | Change::EditPipeline(_) => Ok(()),
-    }
-}
-
-async fn policy_step(iam: &Iam, turn: &Turn, role: &RoleName, policy: &str, change: &Change) -> Result<(), AwsError> {
-    match change {
-        Change::PutPolicy(document) => iam.put_role_policy(turn, role, policy, document).await,
-        Change::DeletePolicy => iam.delete_role_policy(turn, role, policy).await.map(drop),
-        _ => Ok(()),
-    }
-}
-
-/// What a step does, in a word or two.
-#[must_use]
-pub fn summary(change: &Change) -> &'static str {
-    match change {
-        Change::CreateRole(_) => "create role",
-        Change::SetTrust(_) => "set trust policy",
-        Change::SetTags(_) => "set tags",
-        Change::RemoveTags(_) => "remove tags",
-        Change::SetBoundary(_) => "set permissions boundary",
-        Change::PutPolicy(_) => "put policy",
-        Change::DeletePolicy => "delete policy",
-        Change::DetachPolicy => "detach policy",
-        Change::DeleteRole => "delete role",
-        Change::EditPipeline(_) => "edit pipeline",
     }
 }

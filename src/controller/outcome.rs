@@ -109,10 +109,11 @@ fn classify(kind: &AwsErrorKind) -> (Reason, Retry) {
         AwsErrorKind::AlreadyExists
         | AwsErrorKind::NotFound
         | AwsErrorKind::DeleteConflict
-        | AwsErrorKind::ConcurrentModification => (Reason::Progressing, Retry::Backoff),
+        | AwsErrorKind::ConcurrentModification
+        | AwsErrorKind::PermitExpired => (Reason::Progressing, Retry::Backoff),
         AwsErrorKind::InvalidPrincipal => (Reason::IamPropagating, Retry::Backoff),
         // After an expired token the next look opens a new session; with backoff, in case AWS ends that as soon.
-        AwsErrorKind::ExpiredToken | AwsErrorKind::Unavailable | AwsErrorKind::Other => {
+        AwsErrorKind::ExpiredToken | AwsErrorKind::Unavailable | AwsErrorKind::NotPermitted | AwsErrorKind::Other => {
             (Reason::AwsUnavailable, Retry::Backoff)
         }
     }

@@ -27,7 +27,7 @@ use crate::{
         conditions::{self, Look},
         contested::Contested,
         drift::{self, Drift, OwnDoing},
-        ids::{Arn, ObjectKey, PipelineName, RoleName, StageName},
+        ids::{Arn, ObjectKey, PipelineKey, PipelineName, RoleName, StageName},
         inventory::{Inventory, Part},
         observed::{ExtraPolicyName, Observed, Pipeline, Resource},
         own_writes::{OwnWrites, State},
@@ -38,10 +38,7 @@ use crate::{
         validate,
     },
     engine::pipeline::Written,
-    shell::{
-        pipelines::{PipelineKey, Told},
-        roles,
-    },
+    shell::{pipelines::Told, roles},
     telemetry::metrics::{OBJECT, Phase},
 };
 

@@ -20,14 +20,14 @@ use crate::{
     domain::{
         contested::{self, Contested},
         fold::Claim,
-        ids::{Arn, InstallationId, ObjectKey},
+        ids::{Arn, InstallationId, ObjectKey, PipelineKey},
         observed::Resource,
         own_writes::Earlier,
         spacing::{Corrected, Corrections},
         status,
     },
     engine::pipeline::Stands,
-    shell::pipelines::{Host, PipelineKey},
+    shell::pipelines::Host,
     telemetry::metrics::{Metrics, PIPELINE, Phase},
 };
 
@@ -73,15 +73,7 @@ impl Host for PipelineHost {
     }
 
     fn holds(&self, claim: &Claim) -> bool {
-        let planned = current::Planned {
-            key: &claim.key,
-            uid: &claim.uid,
-            generation: claim.generation,
-            leaving: claim.leaving,
-            declared: &claim.declared,
-            granted: &claim.granted,
-        };
-        current::holds(&self.caches, &self.installation, &planned)
+        current::holds(&self.caches, &self.installation, &claim.basis())
     }
 
     fn recorded_corrections(&self, pipeline: &PipelineKey) -> Option<Corrections> {

@@ -16,14 +16,14 @@ use crate::{
     api::Reason,
     domain::{
         fold::Claim,
-        ids::PipelineName,
+        ids::{PipelineKey, PipelineName},
         observed::{Pipeline, Resource},
         occupancy,
         plan::{PipelineGoal, Situation, blocked_edit},
         retry,
     },
     engine::pipeline::{Outcome, Waiting, Written},
-    shell::pipelines::{Clients, PipelineKey, Told},
+    shell::pipelines::{Clients, Told},
 };
 
 /// How long before its end a reconcile stops waiting for others: enough to report.

@@ -62,15 +62,7 @@ impl Host for RoleHost {
     }
 
     fn holds(&self, claim: &Claim) -> bool {
-        let planned = current::Planned {
-            key: &claim.key,
-            uid: &claim.uid,
-            generation: claim.generation,
-            leaving: claim.leaving,
-            declared: &claim.declared,
-            granted: &claim.granted,
-        };
-        current::holds(&self.caches, &self.installation, &planned)
+        current::holds(&self.caches, &self.installation, &claim.basis())
     }
 
     fn users(&self, role: &RoleId, entries: &BTreeSet<Arn>, claiming: &BTreeSet<(String, Facet)>) -> Users {

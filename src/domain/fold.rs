@@ -12,6 +12,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
+    basis::Basis,
     ids::{Arn, ObjectKey, Region, RoleId, StageName},
     pipeline_edit::{self, Edited, Json, Refusal},
     plan::PipelineGoal,
@@ -57,6 +58,19 @@ impl Claim {
         match &self.goal {
             PipelineGoal::Holds(action, _) => Some(&action.role),
             PipelineGoal::HoldsNone(_) => None,
+        }
+    }
+
+    /// What a write for it rests on.
+    #[must_use]
+    pub fn basis(&self) -> Basis {
+        Basis {
+            key: self.key.clone(),
+            uid: self.uid.clone(),
+            generation: self.generation,
+            leaving: self.leaving,
+            declared: self.declared.clone(),
+            granted: self.granted.clone(),
         }
     }
 

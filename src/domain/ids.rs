@@ -160,6 +160,23 @@ impl fmt::Display for RoleId {
     }
 }
 
+/// Where a pipeline is.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct PipelineKey {
+    /// The tools account.
+    pub account: AccountId,
+    /// The pipeline's region.
+    pub region: Region,
+    /// The pipeline.
+    pub name: PipelineName,
+}
+
+impl fmt::Display for PipelineKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.account, self.region, self.name)
+    }
+}
+
 /// A parsed ARN. `region` is empty for IAM, as on the wire.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Arn {

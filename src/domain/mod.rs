@@ -2,6 +2,7 @@
 
 pub mod absence;
 pub mod account_status;
+pub mod basis;
 pub mod budget;
 pub mod bulk_reads;
 pub mod conditions;

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
+    basis::Basis,
     ids::{Arn, InstallationId, ObjectKey},
     names,
     own_writes::State,
@@ -109,6 +110,19 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// What a write for it rests on.
+    #[must_use]
+    pub fn basis(&self) -> Basis {
+        Basis {
+            key: self.key.clone(),
+            uid: self.uid.clone(),
+            generation: self.generation,
+            leaving: self.leaving,
+            declared: self.declared.clone(),
+            granted: self.granted.clone(),
+        }
+    }
+
     /// Whether it asks for the same as another claim of the same object.
     #[must_use]
     pub fn asks_the_same(&self, other: &Self) -> bool {

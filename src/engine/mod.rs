@@ -1,5 +1,6 @@
 //! State machines: inputs and the time go in, effects come out. No client, no SDK, no clock, no tokio.
 
 pub mod index;
+pub mod permit;
 pub mod pipeline;
 pub mod role;

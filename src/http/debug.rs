@@ -17,7 +17,7 @@ use axum::{
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::shell::pipelines::{PipelineKey, Pipelines};
+use crate::{domain::ids::PipelineKey, shell::pipelines::Pipelines};
 
 /// The workers, once there are any.
 #[derive(Clone, Default)]

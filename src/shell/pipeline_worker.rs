@@ -17,10 +17,16 @@ use tokio::{
 
 use tracing::Instrument;
 
-use super::pipelines::{Clients, Host, PipelineKey, Pipelines, Times};
+use super::pipelines::{Clients, Host, Pipelines, Times};
 use crate::{
     aws::{AccountReader, AwsError, AwsErrorKind, Known, PipelineRead, Turn},
-    domain::{fold::Claim, ids::Arn, observed::Pipeline, pipeline_edit::Json, spacing::Corrections},
+    domain::{
+        fold::Claim,
+        ids::{Arn, PipelineKey},
+        observed::Pipeline,
+        pipeline_edit::Json,
+        spacing::Corrections,
+    },
     engine::pipeline::{Effect, Failure, Input, LastLook, Machine, Outcome, Permit, Settings, Shown, Waiting, Written},
 };
 
@@ -126,7 +132,7 @@ impl Worker {
     ) -> mpsc::UnboundedSender<Message> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let machine = Machine::new(Settings {
-            region: key.region.clone(),
+            pipeline: key.clone(),
             collect: times.collect,
             collect_max: times.collect_max,
             idle_poll: times.idle_poll,
@@ -331,8 +337,8 @@ impl Worker {
     fn write(&mut self, permit: Permit) {
         let (client, key, host) = (self.clients.writes.clone(), self.key.clone(), self.host.clone());
         let pipelines = self.pipelines.clone();
-        let (base, checked) = (permit.base(), self.turn.take());
-        let objects: Vec<String> = permit.objects().iter().map(ToString::to_string).collect();
+        let (base, checked) = (permit.write().base, self.turn.take());
+        let objects: Vec<String> = permit.objects().map(ToString::to_string).collect();
         tracing::info!(pipeline = %key.name, account = %key.account, version = base, "updating pipeline");
         host.carries(&key, objects.len());
         host.sends(&key, base);
@@ -390,6 +396,9 @@ async fn at(time: Option<Instant>) {
 }
 
 fn failure(error: AwsError) -> Failure<AwsError> {
+    if error.kind == AwsErrorKind::PermitExpired {
+        return Failure::NotSent;
+    }
     if error.outcome_unknown {
         return Failure::Unknown(error);
     }

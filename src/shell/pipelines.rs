@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -18,28 +17,11 @@ use crate::{
     aws::{AccountReader, AwsError, CodePipeline},
     domain::{
         fold::Claim,
-        ids::{AccountId, Arn, ObjectKey, PipelineName, Region},
+        ids::{Arn, ObjectKey, PipelineKey},
         spacing::{Corrected, Corrections, Window},
     },
     engine::pipeline::{Outcome, Stands},
 };
-
-/// Where a pipeline is.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct PipelineKey {
-    /// The tools account.
-    pub account: AccountId,
-    /// The pipeline's region.
-    pub region: Region,
-    /// The pipeline.
-    pub name: PipelineName,
-}
-
-impl fmt::Display for PipelineKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.account, self.region, self.name)
-    }
-}
 
 /// How a pipeline is read, and how it is written.
 #[derive(Clone, Debug)]

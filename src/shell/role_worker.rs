@@ -198,23 +198,23 @@ impl Worker {
         let (client, role, host, roles) =
             (self.clients.writes.clone(), self.role.clone(), self.host.clone(), self.roles.clone());
         let turn = self.turn.take();
-        let write = permit.write();
-        let is_it = |facet: &Facet| facet.policy(&self.installation) == write.policy;
+        let Some((policy, document)) = permit.write().as_policy() else { return };
+        let is_it = |facet: &Facet| facet.policy(&self.installation) == policy;
         let Some(facet) = Facet::ALL.into_iter().find(is_it) else { return };
-        let objects: Vec<String> = permit.objects().iter().map(ToString::to_string).collect();
+        let objects: Vec<String> = permit.objects().map(ToString::to_string).collect();
         tracing::info!(
-            %role, policy = %write.policy, objects = objects.join(","), deletes = write.document.is_none(), "writing shared policy"
+            %role, %policy, objects = objects.join(","), deletes = document.is_none(), "writing shared policy"
         );
-        let size = write.document.as_ref().map_or(0, policy::size);
+        let size = document.map_or(0, policy::size);
         let place = (role.clone(), facet);
-        host.sends(&place, self.reading.state(facet), policy_state(write.document.as_ref()));
+        host.sends(&place, self.reading.state(facet), policy_state(document));
         let sending = tokio::spawn(async move {
             let _slot = roles.write_slot().await;
             let turn = match turn {
                 Some(turn) => turn,
                 None => client.turn().await,
             };
-            let answer = client.write_shared_policy(turn, permit).await;
+            let answer = client.write(turn, permit).await;
             let became = match &answer {
                 Ok(()) => Became::Written,
                 Err(error) if error.is_unanswered() => Became::Unknown,
@@ -257,6 +257,9 @@ async fn at(time: Option<Instant>) {
 }
 
 fn failure(error: AwsError) -> Failure<AwsError> {
+    if error.kind == AwsErrorKind::PermitExpired {
+        return Failure::NotSent;
+    }
     if error.is_unanswered() {
         return Failure::Unknown(error);
     }

@@ -11,7 +11,7 @@ use crossinvoke::{
         plan::PipelineGoal,
         spacing::Window,
     },
-    engine::pipeline::{Effect, Failure, Input, Machine, Outcome, Settings},
+    engine::pipeline::{Effect, Failure, Input, Machine, Outcome, Settings, Update},
 };
 use libtest_mimic::{Failed, Trial};
 use serde_json::json;
@@ -20,6 +20,7 @@ use super::{
     aws::{Aws, time},
     history::Wish,
     objects::{Object, Objects},
+    world::pipeline,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -31,6 +32,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             "an action counts as ours by a role that was planned, and not by one that is named",
             named_and_planned,
         ),
+        Trial::test("an update that was not sent in time is made anew", not_sent_in_time),
         Trial::test("a claim that has seen a later version has the pipeline read again", a_later_version),
     ]
 }
@@ -44,7 +46,7 @@ struct Late {
 /// A machine that has read the pipeline for one object and asks whether it is idle.
 fn checking() -> Late {
     let machine = Machine::new(Settings {
-        region: "eu-west-1".parse().expect("a region"),
+        pipeline: pipeline(),
         collect: Duration::ZERO,
         collect_max: Duration::ZERO,
         idle_poll: Duration::from_secs(30),
@@ -83,6 +85,37 @@ impl Late {
     }
 }
 
+/// The update that is asked for, if one is.
+fn sent(effects: Vec<Effect<String>>) -> Option<Update> {
+    effects.into_iter().find_map(|effect| match effect {
+        Effect::Write(permit) => permit.spend(&pipeline(), time(1_000)).ok(),
+        _ => None,
+    })
+}
+
+/// Its permit was void: nothing is answered, and all is read and asked for again before the next one.
+fn not_sent_in_time() -> Result<(), Failed> {
+    let mut late = checking();
+    let Some(first) = sent(late.is_idle()) else { return Err("nothing was written".into()) };
+    let waits = late.step(Input::Wrote(Err(Failure::NotSent)));
+    let later = time(20_000);
+    let reads = late.machine.step(Input::Woken, later, &late.objects);
+    let asks = late.machine.step(Input::Read(Ok(Some(late.read.clone()))), later, &late.objects);
+    let again = late.machine.step(Input::Checked(Ok(Occupancy::default())), later, &late.objects);
+    let is_permitted_then = again.iter().any(|effect| match effect {
+        Effect::Write(permit) => *permit.write() == first,
+        _ => false,
+    });
+    let is_in_order = matches!(waits.as_slice(), [Effect::WakeAt(_)])
+        && matches!(reads.as_slice(), [Effect::Read])
+        && matches!(asks.as_slice(), [Effect::Check]);
+    if is_in_order && is_permitted_then {
+        Ok(())
+    } else {
+        Err(format!("{waits:?} {reads:?} {asks:?} {again:?}").into())
+    }
+}
+
 fn another_role() -> Result<(), Failed> {
     let mut late = checking();
     let mut claim = late.claim(1);
@@ -114,12 +147,7 @@ fn a_later_version() -> Result<(), Failed> {
 /// Somebody wrote after our update, whose answer was lost: the newest version does not tell, the one before it does.
 fn beneath_a_later_one() -> Result<(), Failed> {
     let mut late = checking();
-    let effects = late.is_idle();
-    let sent = effects.into_iter().find_map(|effect| match effect {
-        Effect::Write(permit) => Some(permit.into_update()),
-        _ => None,
-    });
-    let Some(update) = sent else { return Err("nothing was written".into()) };
+    let Some(update) = sent(late.is_idle()) else { return Err("nothing was written".into()) };
     late.step(Input::Wrote(Err(Failure::Unknown("no answer".to_owned()))));
     let newest = Pipeline { version: update.base + 2, ..late.read.clone() };
     let effects = late.step(Input::Read(Ok(Some(newest))));
@@ -135,11 +163,7 @@ fn beneath_a_later_one() -> Result<(), Failed> {
 fn withdrawn_meanwhile() -> Result<(), Failed> {
     let mut late = checking();
     let (first, second) = (late.claim(0), late.claim(1));
-    let sent = late.is_idle().into_iter().find_map(|effect| match effect {
-        Effect::Write(permit) => Some(permit.into_update()),
-        _ => None,
-    });
-    let Some(update) = sent else { return Err("nothing was written".into()) };
+    let Some(update) = sent(late.is_idle()) else { return Err("nothing was written".into()) };
     late.step(Input::Wrote(Err(Failure::Unknown("no answer".to_owned()))));
     late.step(Input::Claim(Box::new(second.clone())));
     for uid in [&first.uid, &second.uid] {

@@ -50,6 +50,8 @@ pub(crate) enum WriteFault {
     Late(u16),
     /// It is throttled.
     Throttled,
+    /// It is not sent: its permit is void by then.
+    Void,
 }
 
 /// One thing that happens.

@@ -7,7 +7,7 @@ mod object_side;
 use std::{collections::BTreeMap, rc::Rc};
 
 use crossinvoke::{
-    domain::{observed::Resource, own_writes::OwnWrites, pipeline_edit::Json, spacing::Window},
+    domain::{ids::PipelineKey, observed::Resource, own_writes::OwnWrites, pipeline_edit::Json, spacing::Window},
     engine::pipeline::{Effect, Failure, Input, Machine, Permit, Settings},
 };
 
@@ -207,7 +207,7 @@ impl<'a> World<'a> {
     fn begins(&mut self, clean: bool) {
         self.processes += 1;
         let machine = Machine::new(Settings {
-            region: "eu-west-1".parse().expect("a region"),
+            pipeline: pipeline(),
             collect: std::time::Duration::from_secs(3),
             collect_max: std::time::Duration::from_secs(30),
             idle_poll: std::time::Duration::from_secs(30),
@@ -410,7 +410,9 @@ impl<'a> World<'a> {
     fn send(&mut self, permit: Permit) -> Result<(), Failed> {
         let Some(process) = &mut self.process else { return Ok(()) };
         Checks::one_call_at_a_time(process)?;
-        let update = permit.into_update();
+        let update = permit
+            .spend(&pipeline(), time(self.now))
+            .map_err(|void| Failed { invariant: "a permit holds when the update is sent", detail: void.to_string() })?;
         let sent =
             Rc::new(self.checks.sends(&update, process, (&self.aws, &self.objects), self.history.objects, self.now)?);
         process.outstanding = true;
@@ -423,7 +425,7 @@ impl<'a> World<'a> {
             None => Some((self.latency, true)),
             Some(WriteFault::LostAfter) => Some((self.latency, false)),
             Some(WriteFault::Late(seconds)) => Some((Millis::from(seconds) * SECOND, false)),
-            Some(WriteFault::LostBefore | WriteFault::Throttled) => None,
+            Some(WriteFault::LostBefore | WriteFault::Throttled | WriteFault::Void) => None,
         };
         if let Some((after, is_answered)) = arrives {
             self.checks.late_until = self.checks.late_until.max(self.now + after);
@@ -435,6 +437,10 @@ impl<'a> World<'a> {
                 let failure = Failure::Refused { role: None, of_declaration: false, error: "throttled" };
                 self.put(self.now + self.latency, Event::Answered(id, Box::new(Input::Wrote(Err(failure))), None));
             }
+            Some(WriteFault::Void) => {
+                let answer = Box::new(Input::Wrote(Err(Failure::NotSent)));
+                self.put(self.now, Event::Answered(id, answer, None));
+            }
             Some(_) => {
                 self.checks.lost += 1;
                 self.put(self.now + TIMES_OUT, Event::Answered(id, unknown("no answer"), None));
@@ -444,12 +450,17 @@ impl<'a> World<'a> {
     }
 }
 
-pub(crate) fn resource() -> Resource {
-    Resource::Pipeline {
+pub(crate) fn pipeline() -> PipelineKey {
+    PipelineKey {
         account: "111111111111".parse().expect("an account"),
         region: "eu-west-1".parse().expect("a region"),
         name: "release".parse().expect("a name"),
     }
+}
+
+pub(crate) fn resource() -> Resource {
+    let PipelineKey { account, region, name } = pipeline();
+    Resource::Pipeline { account, region, name }
 }
 
 /// What a process that has just begun remembers.

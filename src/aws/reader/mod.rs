@@ -40,7 +40,9 @@ use self::{
     shelf::Shelf,
 };
 use super::{CallObserver, FunctionRead, PipelineRead, RoleListed, RoleRead, Session, codepipeline::is_earlier};
-use crate::domain::ids::{AccountId, Arn, FunctionName, ObjectKey, PipelineName, Region, RoleName, RolePath};
+use crate::domain::ids::{
+    AccountId, Arn, FunctionName, ObjectKey, PipelineKey, PipelineName, Region, RoleName, RolePath,
+};
 
 /// For how long an answer is of interest to somebody who does not say how often it looks.
 const KEEP: Duration = Duration::from_mins(30);
@@ -119,7 +121,7 @@ pub(super) enum Thing {
     /// A role with everything that hangs on it.
     Role(AccountId, RoleName),
     /// A pipeline.
-    Pipeline(AccountId, Region, String),
+    Pipeline(PipelineKey),
 }
 
 impl Readers {
@@ -140,10 +142,8 @@ impl Readers {
                 shelves.roles_at.outdate_all((account.clone(), None), |(of, _)| of == account);
                 shelves.role_policies.outdate_all((role.clone(), String::new()), |(of, _)| *of == role);
             }
-            Thing::Pipeline(account, region, name) => {
-                if let Ok(name) = name.parse() {
-                    shelves.pipelines.outdate(&(account.clone(), region.clone(), name));
-                }
+            Thing::Pipeline(PipelineKey { account, region, name }) => {
+                shelves.pipelines.outdate(&(account.clone(), region.clone(), name.clone()));
             }
         }
     }

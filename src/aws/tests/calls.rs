@@ -5,14 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{
-    DEV, aws, dev_session, key, region,
+    DEV, aws, change, dev_session, key, put, region,
     rights::{OPERATIONS, WITHOUT_OPERATION},
     stub::{Answer, Asked, Stub},
     update,
 };
 use crate::{
-    aws::{AwsErrorKind, FunctionRead, Iam, NewRole},
-    domain::ids::{Arn, RoleName},
+    aws::{AwsErrorKind, FunctionRead, Iam},
+    domain::{
+        ids::{Arn, RoleName},
+        plan::NewRole,
+    },
+    engine::role::Change,
 };
 
 const ROLE: &str = "<Role><Path>/crossinvoke/x/</Path><RoleName>r</RoleName><RoleId>AROA1</RoleId>\
@@ -71,12 +75,10 @@ fn role() -> RoleName {
 
 fn new_role() -> NewRole {
     NewRole {
-        name: role(),
         path: "/crossinvoke/x/".parse().unwrap(),
         trust: json!({"Version": "2012-10-17", "Statement": []}),
         tags: BTreeMap::from([("team".to_owned(), "a+b".to_owned())]),
         boundary: Some("arn:aws:iam::222222222222:policy/b".parse().unwrap()),
-        description: Some("what for".to_owned()),
     }
 }
 
@@ -99,8 +101,7 @@ async fn a_role_is_read_whole() {
 async fn a_role_is_made_with_all_that_it_needs() {
     let stub = Stub::start(iam_answer).await;
     let iam = iam(&stub).await;
-    let arn = iam.create_role(&iam.turn().await, &new_role()).await.unwrap();
-    assert_eq!(arn.as_str(), "arn:aws:iam::222222222222:role/crossinvoke/x/r");
+    change(&iam, Change::Create(new_role())).await.unwrap();
     let asked = stub.one("CreateRole");
     for (name, value) in [
         ("RoleName", "r"),
@@ -109,7 +110,7 @@ async fn a_role_is_made_with_all_that_it_needs() {
         ("Tags.member.1.Key", "team"),
         ("Tags.member.1.Value", "a+b"),
         ("PermissionsBoundary", "arn:aws:iam::222222222222:policy/b"),
-        ("Description", "what for"),
+        ("Description", "Lets a CodePipeline in another account invoke a function; kept by crossinvoke"),
     ] {
         assert_eq!(asked.value(name).as_deref(), Some(value), "{name}");
     }
@@ -143,11 +144,11 @@ async fn what_does_not_exist_is_absent_and_its_deletion_done() {
     assert!(iam.list_role_policies(&role()).await.unwrap().is_empty());
     assert!(iam.list_attached_role_policies(&role()).await.unwrap().is_empty());
     assert_eq!(iam.managed_policy(&policy).await.unwrap(), None);
-    assert!(!iam.delete_role_policy(&iam.turn().await, &role(), "p").await.unwrap());
-    assert!(!iam.detach_role_policy(&iam.turn().await, &role(), &policy).await.unwrap());
-    assert!(!iam.delete_role(&iam.turn().await, &role()).await.unwrap());
+    for gone in [Change::DeletePolicy("p".to_owned()), Change::Detach(policy), Change::Delete] {
+        change(&iam, gone).await.unwrap();
+    }
     // A write to what is gone is no success.
-    let error = iam.put_role_policy(&iam.turn().await, &role(), "p", &json!({})).await.unwrap_err();
+    let error = change(&iam, put()).await.unwrap_err();
     assert_eq!(error.kind, AwsErrorKind::NotFound);
 }
 
@@ -155,9 +156,14 @@ async fn what_does_not_exist_is_absent_and_its_deletion_done() {
 async fn what_exists_is_deleted() {
     let stub = Stub::start(iam_answer).await;
     let (iam, policy) = (iam(&stub).await, "arn:aws:iam::aws:policy/p".parse().unwrap());
-    assert!(iam.delete_role_policy(&iam.turn().await, &role(), "p").await.unwrap());
-    assert!(iam.detach_role_policy(&iam.turn().await, &role(), &policy).await.unwrap());
-    assert!(iam.delete_role(&iam.turn().await, &role()).await.unwrap());
+    for (goes, operation) in [
+        (Change::DeletePolicy("p".to_owned()), "DeleteRolePolicy"),
+        (Change::Detach(policy), "DetachRolePolicy"),
+        (Change::Delete, "DeleteRole"),
+    ] {
+        change(&iam, goes).await.unwrap();
+        assert_eq!(stub.one(operation).value("RoleName").as_deref(), Some("r"));
+    }
 }
 
 #[tokio::test]
@@ -199,6 +205,22 @@ async fn clients_sign_for_their_region() {
     assert_eq!(stub.one("GetPipeline").region, "eu-north-1");
 }
 
+/// One of each.
+pub(super) fn changes() -> [Change; 9] {
+    let arn = || "arn:aws:iam::222222222222:policy/b".parse().unwrap();
+    [
+        Change::Create(new_role()),
+        Change::SetTrust(json!({})),
+        Change::SetTags(new_role().tags),
+        Change::RemoveTags(vec!["team".to_owned()]),
+        Change::SetBoundary(arn()),
+        put(),
+        Change::DeletePolicy("p".to_owned()),
+        Change::Detach(arn()),
+        Change::Delete,
+    ]
+}
+
 /// Sends every operation there is; the answers do not matter.
 async fn send_everything(stub: &Stub) -> BTreeSet<String> {
     let (aws, observed) = aws(stub);
@@ -214,15 +236,9 @@ async fn send_everything(stub: &Stub) -> BTreeSet<String> {
     let _ = iam.list_role_policies(&role).await;
     let _ = iam.list_attached_role_policies(&role).await;
     let _ = iam.managed_policy(&arn).await;
-    let _ = iam.create_role(&iam.turn().await, &new_role()).await;
-    let _ = iam.update_trust(&iam.turn().await, &role, &json!({})).await;
-    let _ = iam.put_role_policy(&iam.turn().await, &role, "p", &json!({})).await;
-    let _ = iam.delete_role_policy(&iam.turn().await, &role, "p").await;
-    let _ = iam.detach_role_policy(&iam.turn().await, &role, &arn).await;
-    let _ = iam.delete_role(&iam.turn().await, &role).await;
-    let _ = iam.tag_role(&iam.turn().await, &role, &new_role().tags).await;
-    let _ = iam.untag_role(&iam.turn().await, &role, &["team".to_owned()]).await;
-    let _ = iam.put_boundary(&iam.turn().await, &role, &arn).await;
+    for each in changes() {
+        let _ = change(&iam, each).await;
+    }
     let _ = pipelines.get_pipeline(&"p".parse().unwrap()).await;
     let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
     let _ = update(&pipelines, &declaration).await;

@@ -10,13 +10,14 @@ use tokio::{
 };
 
 use super::{
-    DEV, Observed, aws, base, config, dev_session, key, region,
+    DEV, Observed, aws, base, change, config, dev_session, key, put, region,
     stub::{Answer, Stub},
     update,
 };
 use crate::{
     aws::{Aws, AwsError, AwsErrorKind, CertificateFault, Iam, Session},
     domain::ids::RoleName,
+    engine::role::Change,
 };
 
 fn role() -> RoleName {
@@ -27,15 +28,9 @@ async fn iam(stub: &Stub) -> Iam {
     dev_session(stub).await.iam(&region())
 }
 
-/// Puts a policy in a turn of its own.
-async fn put(iam: &Iam) -> Result<(), AwsError> {
-    iam.put_role_policy(&iam.turn().await, &role(), "p", &json!({})).await
-}
-
 /// Deletes the role in a turn of its own.
-async fn delete(session: &Session) -> Result<bool, AwsError> {
-    let iam = session.iam(&region());
-    iam.delete_role(&iam.turn().await, &role()).await
+async fn delete(session: &Session) -> Result<(), AwsError> {
+    change(&session.iam(&region()), Change::Delete).await
 }
 
 #[tokio::test]
@@ -45,9 +40,9 @@ async fn a_change_is_sent_once_and_a_read_twice() {
     let (iam, pipelines) = (session.iam(&region()), session.codepipeline(&region()));
     let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
     let changes = [
-        iam.update_trust(&iam.turn().await, &role(), &json!({})).await.unwrap_err(),
-        iam.put_role_policy(&iam.turn().await, &role(), "p", &json!({})).await.unwrap_err(),
-        iam.delete_role(&iam.turn().await, &role()).await.unwrap_err(),
+        change(&iam, Change::SetTrust(json!({}))).await.unwrap_err(),
+        change(&iam, put()).await.unwrap_err(),
+        change(&iam, Change::Delete).await.unwrap_err(),
         update(&pipelines, &declaration).await.unwrap_err(),
     ];
     for error in changes {
@@ -62,7 +57,7 @@ async fn a_change_is_sent_once_and_a_read_twice() {
 #[tokio::test]
 async fn a_throttled_change_is_not_repeated() {
     let stub = Stub::start(|asked| Answer::error(asked, 400, "Throttling", "Rate exceeded")).await;
-    let error = put(&iam(&stub).await).await.unwrap_err();
+    let error = change(&iam(&stub).await, put()).await.unwrap_err();
     assert_eq!((error.kind, error.outcome_unknown), (AwsErrorKind::Throttled, false));
     assert_eq!(stub.count("PutRolePolicy"), 1);
 }
@@ -172,9 +167,7 @@ async fn a_certificate_that_is_not_trusted_is_told_by_its_host_and_asked_for_onc
         stub.asked().len(),
         AwsErrorKind::CertificateNotTrusted { host: host.clone(), fault: CertificateFault::Authority },
     );
-    for error in
-        [iam.get_role(&role()).await.err().unwrap(), iam.delete_role(&iam.turn().await, &role()).await.unwrap_err()]
-    {
+    for error in [iam.get_role(&role()).await.err().unwrap(), change(&iam, Change::Delete).await.unwrap_err()] {
         assert_eq!((&error.kind, error.outcome_unknown), (&kind, false), "{error:?}");
         let text = error.to_string();
         assert!([DEV, &host, "UnknownIssuer", "SSL_CERT_FILE"].iter().all(|word| text.contains(word)), "{text}");

@@ -4,6 +4,7 @@ mod account;
 mod budgets;
 mod calls;
 mod failures;
+mod permits;
 mod pipelines;
 mod rights;
 mod sessions;
@@ -16,12 +17,19 @@ use std::{
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use jiff::Timestamp;
 
 use self::stub::Stub;
-use super::{Aws, AwsConfig, AwsError, CallObserver, CodePipeline, PipelineRead, Session, SessionKey};
+use super::{Aws, AwsConfig, AwsError, CallObserver, CodePipeline, Iam, PipelineRead, Session, SessionKey};
 use crate::{
-    domain::{ids::Region, pipeline_edit::Json},
-    engine::pipeline::Permit,
+    domain::{
+        ids::{PipelineKey, Region, RoleId},
+        pipeline_edit::Json,
+    },
+    engine::{
+        pipeline::{self, Update},
+        role::{self, Change, Write},
+    },
 };
 
 const DEV: &str = "222222222222";
@@ -83,7 +91,34 @@ fn region() -> Region {
     "us-east-1".parse().unwrap()
 }
 
+/// The right to make this change of the role `r`, found at that time.
+fn permit(account: &str, change: Change, at: Timestamp) -> role::Permit {
+    let role = RoleId { account: account.parse().unwrap(), name: "r".parse().unwrap() };
+    role::Permit::for_tests(Write { role, change }, Vec::new(), at)
+}
+
+#[allow(clippy::disallowed_methods, reason = "permits are compared with the clock")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// Changes the role `r` of the dev account in a turn of its own.
+async fn change(iam: &Iam, change: Change) -> Result<(), AwsError> {
+    iam.write(iam.turn().await, permit(DEV, change, now())).await
+}
+
+/// Gives it an inline policy.
+fn put() -> Change {
+    Change::PutPolicy("p".to_owned(), serde_json::json!({}))
+}
+
+/// The right to update a pipeline, found at that time.
+fn update_of(pipeline: PipelineKey, declaration: &Json, at: Timestamp) -> pipeline::Permit {
+    pipeline::Permit::for_tests(Update { pipeline, base: 1, declaration: declaration.clone() }, Vec::new(), at)
+}
+
 /// Updates a pipeline in a turn of its own.
 async fn update(pipelines: &CodePipeline, declaration: &Json) -> Result<PipelineRead, AwsError> {
-    pipelines.update_pipeline(pipelines.turn().await, Permit::for_tests(declaration)).await
+    let pipeline = pipelines.pipeline(declaration.text("name").parse().unwrap());
+    pipelines.update_pipeline(pipelines.turn().await, update_of(pipeline, declaration, now())).await
 }

@@ -301,7 +301,7 @@ impl<E: Clone> Machine<E> {
         // A claim for another pipeline role has no access in place for this one, also if it came after the reading.
         let role = self.reading.as_ref().map(|reading| &reading.role);
         let claims = self.claims.values().filter(|claim| Some(&claim.pipeline_role) == role && may(claim));
-        Some(fold::fold(declaration, &self.settings.region, claims))
+        Some(fold::fold(declaration, &self.settings.pipeline.region, claims))
     }
 
     /// Somebody's version that ours replaced, and that ours holds all the same, need not be brought back.
@@ -310,7 +310,7 @@ impl<E: Clone> Machine<E> {
             return;
         }
         let (Some(fold), Some(reading)) = (self.fold(|_| true), &self.reading) else { return };
-        if pipeline_edit::is_kept_as(&fold.declaration, &reading.declaration, &self.settings.region) {
+        if pipeline_edit::is_kept_as(&fold.declaration, &reading.declaration, &self.settings.pipeline.region) {
             self.restored = None;
         }
     }

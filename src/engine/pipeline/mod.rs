@@ -15,8 +15,8 @@
 //! Whatever waits holds nothing but a time to be woken at. A write is one step from the check that allows it; between the
 //! two there is no other call.
 
+mod look;
 mod machine;
-mod permit;
 mod shown;
 mod writing;
 
@@ -25,24 +25,25 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 pub use self::{
+    look::LastLook,
     machine::Machine,
-    permit::{LastLook, Permit},
     shown::{Shown, ShownClaim, ShownWrite, Stands},
 };
+use super::permit::{self, Addressed};
 use crate::domain::{
     fold::Claim,
-    ids::Region,
+    ids::{AccountId, PipelineKey},
     observed::Pipeline,
     occupancy::{self, Occupancy},
     pipeline_edit::{Json, Refusal},
     spacing::{Corrected, Window},
 };
 
-/// Times of the machine.
+/// What a machine is about, and its times.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The pipeline's region.
-    pub region: Region,
+    /// The pipeline.
+    pub pipeline: PipelineKey,
     /// How long after the last new claim the collecting ends.
     pub collect: Duration,
     /// How long it lasts at most.
@@ -88,6 +89,8 @@ pub enum Failure<E> {
         /// What AWS said.
         error: E,
     },
+    /// It was not sent: the last look was too long ago.
+    NotSent,
     /// It may have been applied, or may be yet.
     Unknown(E),
 }
@@ -183,11 +186,28 @@ pub struct Written {
     pub replaced: Option<i64>,
 }
 
+/// The right to make one update.
+pub type Permit = permit::Permit<Update>;
+
 /// What is sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Update {
+    /// The pipeline.
+    pub pipeline: PipelineKey,
     /// The version that it was planned on.
     pub base: i64,
     /// The declaration.
     pub declaration: Json,
+}
+
+impl Addressed for Update {
+    type Place = PipelineKey;
+
+    fn place(&self) -> PipelineKey {
+        self.pipeline.clone()
+    }
+
+    fn account(&self) -> &AccountId {
+        &self.pipeline.account
+    }
 }

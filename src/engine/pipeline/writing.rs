@@ -176,9 +176,10 @@ impl<E: Clone> Machine<E> {
         if changing().any(|claim| claim.corrects) {
             self.corrections = Some(Corrections::and_one(self.known_corrections(look), now));
         }
-        let objects = claims.iter().map(|(claim, _)| claim.key.clone()).collect();
+        let bases = claims.iter().map(|(claim, _)| claim.basis()).collect();
         self.sent.extend(claims.iter().map(|(claim, _)| claim.uid.clone()));
-        let permit = Permit::new(Update { base, declaration: declaration.clone() }, objects);
+        let pipeline = self.settings.pipeline.clone();
+        let permit = Permit::new(Update { pipeline, base, declaration: declaration.clone() }, bases, now);
         self.state = State::Writing(InFlight { base, claims, declaration, restores, sent: now, corrections });
         effects.push(Effect::Write(permit));
     }
@@ -187,7 +188,9 @@ impl<E: Clone> Machine<E> {
     fn may_be_in(&self, claim: &Claim, held: bool) -> bool {
         let is_in_ours = || {
             let reading = self.reading.as_ref().filter(|_| self.restored.is_some());
-            reading.is_some_and(|read| matches!(claim.goal.edit(&read.declaration, &self.settings.region), Ok(None)))
+            reading.is_some_and(|read| {
+                matches!(claim.goal.edit(&read.declaration, &self.settings.pipeline.region), Ok(None))
+            })
         };
         !self.tries.left_out.contains_key(&claim.uid) && (!held || claim.closes_gate || is_in_ours())
     }
@@ -203,6 +206,11 @@ impl<E: Clone> Machine<E> {
                 let next = now + STALE_READ;
                 self.state = State::Unsettled { flight, since: now, next };
                 effects.push(Effect::WakeAt(next));
+            }
+            Err(Failure::NotSent) => {
+                self.corrections = flight.corrections;
+                let then = flight.restores.map_or(Next::Read, |version| Next::Restore { version });
+                self.wait(now + STALE_READ, then, effects);
             }
             Err(Failure::Refused { role, of_declaration, error }) => {
                 self.corrections = flight.corrections;
@@ -230,7 +238,7 @@ impl<E: Clone> Machine<E> {
         }
         let foreign = has_replaced.then_some(others);
         let claims: Vec<&Claim> = flight.claims.iter().map(|(claim, _)| claim).collect();
-        let again = fold::fold(&pipeline.declaration, &self.settings.region, claims.iter().copied());
+        let again = fold::fold(&pipeline.declaration, &self.settings.pipeline.region, claims.iter().copied());
         let next = Corrections::hold(self.corrections, self.settings.corrections, flight.sent);
         let corrected = |claim: &Claim| {
             let PipelineGoal::Holds(action, _) = &claim.goal else { return None };
@@ -397,7 +405,8 @@ impl<E: Clone> Machine<E> {
     /// Whether a version is what became of an update.
     fn is_made_by(&self, flight: &InFlight, read: &Pipeline) -> bool {
         let claims = flight.claims.iter().map(|(claim, _)| claim);
-        let has_all = || fold::fold(&read.declaration, &self.settings.region, claims).changed().next().is_none();
+        let has_all =
+            || fold::fold(&read.declaration, &self.settings.pipeline.region, claims).changed().next().is_none();
         // What is only brought back has all of that before.
         let is_next = read.version == flight.base + 1 && flight.restores.is_none();
         read.version != flight.base

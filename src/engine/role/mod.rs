@@ -15,8 +15,9 @@
 //! role is read again once a minute for that long, and until then nothing counts as in place that the lost write would take
 //! away, nor as gone that it would bring back. At first, while that is likely, nothing else is written to the policy either.
 
+mod look;
 mod machine;
-mod permit;
+mod write;
 mod writing;
 
 use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc, time::Duration};
@@ -24,8 +25,9 @@ use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc, time::Duratio
 use jiff::Timestamp;
 
 pub use self::{
+    look::LastLook,
     machine::Machine,
-    permit::{LastLook, Permit, Write},
+    write::{Change, Permit, Write},
 };
 use crate::domain::{
     ids::{Arn, InstallationId, RoleId},
@@ -82,6 +84,8 @@ pub enum Failure<E> {
         /// What AWS said.
         error: E,
     },
+    /// It was not sent: the last look was too long ago.
+    NotSent,
     /// AWS answered with a fault of its own: it may have been applied, and is not applied any more.
     Fault(E),
     /// It may have been applied, or may be yet.

@@ -13,6 +13,7 @@ use crate::domain::{
     ids::Arn,
     own_writes::{self, FORGIVEN_FOR},
     policy,
+    retry::STALE_READ,
     role_claims::{Claim, Edit, Facet, Fold, Folded, Goal, Reading},
     role_fold::INLINE_MAX,
 };
@@ -105,11 +106,11 @@ impl<E: Clone> Machine<E> {
             keys.iter().any(is_due).then_some((edit, keys))
         });
         let Some((Edit { facet, document, .. }, keys)) = due else { return self.finish(now, effects) };
-        let mut objects = Vec::new();
+        let mut bases = Vec::new();
         for key in &keys {
             if let Some(claimed) = self.claims.get_mut(key) {
                 claimed.writes += 1;
-                objects.push(claimed.claim.key.clone());
+                bases.push(claimed.claim.basis());
             }
         }
         let named = document.as_ref().map(policy::assume_entries_of_any_form).unwrap_or_default();
@@ -119,7 +120,7 @@ impl<E: Clone> Machine<E> {
             lost.is_followed = true;
         }
         let (role, policy) = (self.settings.role.clone(), facet.policy(&self.settings.installation));
-        let permit = Permit::new(Write { role, policy, document: document.clone() }, objects);
+        let permit = Permit::new(Write::policy(role, policy, document.clone()), bases, now);
         self.state = State::Writing(InFlight { facet, keys, before, document, adds, sent: now });
         effects.push(Effect::Write(permit));
     }
@@ -148,6 +149,10 @@ impl<E: Clone> Machine<E> {
                 self.lost = Some(error);
                 self.begin_reading(effects);
             }
+            Err(Failure::NotSent) => {
+                self.uncount(&flight);
+                self.wait(now + STALE_READ, effects);
+            }
             Err(Failure::Refused { too_large: true, .. }) if flight.adds > 0 => self.too_large(&flight, now, effects),
             Err(Failure::Refused { error, .. }) => self.fail(&flight.keys, &error, now, effects),
         }
@@ -159,12 +164,17 @@ impl<E: Clone> Machine<E> {
         self.room.characters = size.saturating_sub(1);
         self.room.additions = if flight.adds > 1 { flight.adds.div_ceil(2) } else { usize::MAX };
         self.refused_at = Some(now);
+        self.uncount(flight);
+        self.begin_reading(effects);
+    }
+
+    /// A write that changed nothing does not count.
+    fn uncount(&mut self, flight: &InFlight) {
         for key in &flight.keys {
             if let Some(claimed) = self.claims.get_mut(key) {
                 claimed.writes = claimed.writes.saturating_sub(1);
             }
         }
-        self.begin_reading(effects);
     }
 
     pub(super) fn forget_old_refusal(&mut self, now: Timestamp) {

@@ -263,7 +263,8 @@ impl Replay {
     /// An update that AWS never took is looked for during seven minutes, which is left to the simulation.
     fn fault_of_a_write(&mut self, fault: WriteFault) -> Result<()> {
         let effect = match fault {
-            WriteFault::LostBefore => return Ok(()),
+            // What reaches nobody cannot be caused from here.
+            WriteFault::LostBefore | WriteFault::Void => return Ok(()),
             WriteFault::LostAfter => Effect::DropAfterApplying,
             // All that is set before the next update hits that one, and delays add up.
             WriteFault::Late(_) if self.delays == DELAYS => return Ok(()),

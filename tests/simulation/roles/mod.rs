@@ -49,6 +49,7 @@ fn worlds() -> Vec<History> {
         Some(WriteFault::LostAfter),
         Some(WriteFault::Late(200)),
         Some(WriteFault::Throttled),
+        Some(WriteFault::Void),
     ];
     let stories: [&[(Millis, Step)]; 5] = [
         &[(MINUTE, Step::Delete(0)), (MINUTE, Step::Look(1))],

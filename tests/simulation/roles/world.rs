@@ -517,29 +517,32 @@ impl<'a> World<'a> {
         let Some(process) = &mut self.process else { return Ok(()) };
         process.is_writing = true;
         let (id, shown) = (process.id, process.shown.clone());
-        let write = permit.into_write();
-        let is_callback = write.policy.contains("callback");
+        let account = permit.write().role.account.clone();
+        let write = permit
+            .spend(&account, time(self.now))
+            .map_err(|void| Failed { invariant: "a permit holds when the write is sent", detail: void.to_string() })?;
+        let (name, document) = write.as_policy().expect("shared policies alone are written");
+        let (is_callback, document) = (name.contains("callback"), document.cloned());
         let facet = if is_callback { Facet::CallbackPolicy } else { Facet::AssumePolicy };
         let fault = self.next_write.take();
-        let entries = write.document.as_ref().map(policy::assume_entries_of_any_form).unwrap_or_default();
+        let entries = document.as_ref().map(policy::assume_entries_of_any_form).unwrap_or_default();
         self.say(|| format!("  writes {facet:?}: {}, {fault:?}", words(&entries)));
         Checks::demand(
             "nothing is begun at the end",
             !self.process.as_ref().is_some_and(|it| it.is_ending),
             String::new,
         )?;
-        self.checks.sends(facet, write.document.as_ref(), &shown, (&self.role, &self.objects))?;
+        self.checks.sends(facet, document.as_ref(), &shown, (&self.role, &self.objects))?;
         let (arrives, answered) = match fault {
             None => (Some(self.latency), true),
             Some(WriteFault::LostAfter) => (Some(self.latency), false),
             Some(WriteFault::Late(seconds)) => (Some(Millis::from(seconds) * SECOND), false),
-            Some(WriteFault::LostBefore | WriteFault::Throttled) => (None, false),
+            Some(WriteFault::LostBefore | WriteFault::Throttled | WriteFault::Void) => (None, false),
         };
         if let Some(after) = arrives {
             if !answered {
-                self.checks.pending(id, facet, write.document.clone(), self.now + after);
+                self.checks.pending(id, facet, document.clone(), self.now + after);
             }
-            let document = write.document;
             self.put(
                 self.now + after,
                 Event::WriteArrives { process: id, facet, document, is_answered: answered, shown },
@@ -548,9 +551,14 @@ impl<'a> World<'a> {
         let failure = match fault {
             None => return Ok(()),
             Some(WriteFault::Throttled) => Failure::Refused { too_large: false, error: "throttled" },
+            Some(WriteFault::Void) => Failure::NotSent,
             Some(_) => Failure::Unknown("no answer"),
         };
-        let after = if fault == Some(WriteFault::Throttled) { self.latency } else { TIMES_OUT };
+        let after = match fault {
+            Some(WriteFault::Void) => 0,
+            Some(WriteFault::Throttled) => self.latency,
+            _ => TIMES_OUT,
+        };
         self.put(self.now + after, Event::Answered(id, Input::Wrote(Err(failure))));
         Ok(())
     }
