@@ -461,7 +461,7 @@ pub(super) fn role_path_immutable() -> Rule {
          (has(oldSelf.invokeRoles) && dyn(oldSelf.invokeRoles) != null && has(oldSelf.invokeRoles.path) && \
          dyn(oldSelf.invokeRoles.path) != null ? oldSelf.invokeRoles.path : '')",
         "must stay as it was created, an absent one too: IAM cannot move a role; for another path, \
-         for example /crossinvoke/, delete the CrossAccountInvokes of the account and this object, and create it anew",
+         for example /crossinvoke/, delete the CrossAccountInvokes of the account and this object, and create it again",
     )
     .field_path(".invokeRoles.path")
 }

@@ -30,7 +30,7 @@ use crate::domain::{
     ids::{AccountId, Arn, InvalidId, Region},
 };
 
-/// A session is opened anew this long before its credentials would end.
+/// A session is opened again this long before its credentials would end.
 const RENEW_BEFORE: Duration = Duration::from_mins(5);
 /// Attempts of a call that only reads; the reconcile itself is what retries.
 const READ_ATTEMPTS: u32 = 2;

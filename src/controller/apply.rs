@@ -90,7 +90,7 @@ async fn own(pass: &mut Pass<'_>, writes: &Writes, situation: &Situation<'_>, st
     if removal_was_refused(pass, step, written)? {
         return Ok(());
     }
-    // A new change of ours starts the waiting for its spreading anew.
+    // A new change of ours starts the wait for its spreading again.
     context.memory.attempts(&pass.uid, |attempts| attempts.propagation = 0);
     pass.deeds.push((Deed::of(step, false), step.resource.to_string()));
     context.memory.own_writes(|writes| {

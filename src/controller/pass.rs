@@ -52,7 +52,7 @@ pub enum Halt {
     Verdict(Verdict),
     /// The object changed since it was read: everything is redone on the new one.
     Conflict,
-    /// What others had read showed something else than what is known: all of it is read anew before anything comes of it.
+    /// What others had read showed something else than what is known: all of it is read again before anything comes of it.
     Anew,
     /// The API server refused or did not answer.
     Kubernetes(Box<kube::Error>),
@@ -196,7 +196,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Begins again, and reads everything anew.
+    /// Begins again, and reads everything again.
     #[must_use]
     pub fn anew(mut self) -> Self {
         let slot = self.slot.take();

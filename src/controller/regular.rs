@@ -1,5 +1,5 @@
 //! Which looks are regular: the last one found everything in place, its interval is over, and meanwhile nothing changed and
-//! nobody asked. Such a look may accept what was read for others since the last one; every other look reads anew.
+//! nobody asked. Such a look may accept what was read for others since the last one; every other look reads again.
 
 use std::{
     collections::HashMap,

@@ -83,7 +83,7 @@ pub async fn write(
     worst.map_or(Ok(()), Err)
 }
 
-/// Of what several claims came to, that is told which keeps the object longest.
+/// Of what came of several claims, the object is told what keeps it waiting longest.
 fn rank(halt: &Halt) -> u8 {
     match halt {
         Halt::Verdict(Verdict::Stalled { .. }) => 2,
@@ -192,7 +192,7 @@ fn took(
     Err(verdict.into())
 }
 
-/// A new change of ours starts the waiting for its spreading anew.
+/// A new change of ours starts the wait for its spreading again.
 fn wrote(pass: &mut Pass<'_>, step: &Step) {
     pass.context.memory.attempts(&pass.uid, |attempts| attempts.propagation = 0);
     pass.deeds.push((Deed::of(step, false), step.resource.to_string()));

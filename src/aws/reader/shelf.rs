@@ -230,7 +230,7 @@ where
         };
         let surprised = if differs { entry.users.iter().filter_map(had_another).collect() } else { Vec::new() };
         entry.last = self.goes_back.and(Some(value.clone()));
-        // What one alone reads is read anew at its next look, so that keeping it would only cost memory.
+        // What one alone reads is read again at its next look, so that keeping it would only cost memory.
         entry.held = entry.is_shared().then(|| Held { value: value.clone(), sent, scanned: false });
         (Ok((value, sent)), surprised)
     }

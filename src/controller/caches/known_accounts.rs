@@ -16,7 +16,7 @@ pub(super) struct KnownAccounts {
     /// The account id by name; none for one of which it cannot be read.
     ids: BTreeMap<String, Option<String>>,
     names: HashMap<String, BTreeSet<String>>,
-    /// Made anew when it is asked for after a change.
+    /// Built again when it is asked for after a change.
     for_gate: Option<Arc<[Account]>>,
 }
 

@@ -107,7 +107,7 @@ pub(super) fn role_conflict(situation: &Situation<'_>, role: &InvokeRole) -> Opt
         format!("{owner}{separator} choose another spec.invokeRole.name, or have that role removed")
     } else if role.path != situation.granted.role_path {
         format!(
-            "its path is {}, but AwsAccount {} imposes {}, and IAM cannot move a role; delete the role, and it is made anew",
+            "its path is {}, but AwsAccount {} imposes {}, and IAM cannot move a role; delete the role, and it is made again",
             role.path, situation.granted.dev.object, situation.granted.role_path
         )
     } else {
@@ -324,7 +324,7 @@ fn assume_policy(
     put_if_different(Part::AssumePolicy, holder, name, current, document, plan);
 }
 
-/// What an object is told whose entry does not fit beside what is there.
+/// Tells an object that its entry does not fit beside the entries that are there.
 #[must_use]
 pub fn no_room(situation: &Situation<'_>, holder: &RoleId, document: Option<&Value>) -> Blocker {
     let declared = situation.declared;

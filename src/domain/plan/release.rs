@@ -138,7 +138,7 @@ pub(super) fn leftovers(
     resolved: &Resolved<'_>,
     plan: &mut Plan,
 ) {
-    // A role that was made anew at another path is the one that is in use now, under an older ARN.
+    // A role that was made again at another path is the one that is in use now, under an older ARN.
     let holders = |part, current: &Arn| -> BTreeSet<RoleId> {
         let unused = leftovers.leftovers(in_use);
         let roles: BTreeSet<RoleId> = unused.roles(part).collect();
