@@ -14,6 +14,7 @@ use super::{
     settings::struck_from,
 };
 use crate::domain::{
+    history::{History, Page, Walk},
     ids::{Arn, InvalidId, PipelineKey, PipelineName, Region},
     occupancy::{Execution, Occupancy, Standing},
     pipeline_edit::Json,
@@ -52,12 +53,12 @@ pub(super) fn is_earlier(known: &Option<PipelineRead>, read: &Option<PipelineRea
 }
 
 /// What is known of a pipeline whose occupancy is asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Known<'a> {
     /// As it was last read.
     pub declaration: &'a Json,
-    /// Whether its older executions were found to be over.
-    pub looked_back: bool,
+    /// How far its older executions were looked through.
+    pub history: History,
     /// No execution that began before this time can still be running.
     pub oldest: Timestamp,
 }
@@ -163,7 +164,8 @@ impl CodePipeline {
 
     /// What may keep a pipeline from being updated: its state by stages and, as the last call, one page of its newest
     /// executions. A run that waits for long is beyond that page, and the state shows it. Of a pipeline in PARALLEL mode, or
-    /// where the state cannot be read, the executions are looked through instead, unless that was done before.
+    /// where the state cannot be read, older executions are looked through instead, once, and a part of them at each check.
+    /// Returns also what is known of them from then on.
     ///
     /// # Errors
     /// As AWS answers.
@@ -172,31 +174,55 @@ impl CodePipeline {
         turn: &Turn,
         name: &PipelineName,
         known: Known<'_>,
-    ) -> Result<Occupancy, AwsError> {
+    ) -> Result<(Occupancy, History), AwsError> {
         let (stages, is_shown) = match self.state(turn, name, known.declaration).await {
             Ok(stages) => (stages, known.declaration.text("executionMode") != "PARALLEL"),
-            Err(error) if matches!(error.kind, AwsErrorKind::Throttled | AwsErrorKind::ExpiredToken) => {
-                return Err(error);
-            }
+            Err(error) if is_for_later(&error) => return Err(error),
             Err(error) => {
                 tracing::debug!(%error, "the pipeline's state cannot be read; its executions are looked through");
                 (Vec::new(), false)
             }
         };
-        let (mut executions, mut token) = self.executions(turn, name, None).await?;
-        let mut pages = 1;
-        while !is_shown && !known.looked_back && token.is_some() && !executions.iter().any(Execution::is_unfinished) {
-            let (older, next) = self.executions(turn, name, token).await?;
-            let is_too_old = |execution: &Execution| execution.started.is_some_and(|at| at < known.oldest);
-            token = next.filter(|_| !older.iter().any(is_too_old));
-            executions = older;
-            pages += 1;
+        let (executions, next) = self.executions(turn, name, None).await?;
+        if is_shown {
+            return Ok((Occupancy { stages, executions, not_looked_through: false }, known.history));
         }
-        if pages > 1 && !executions.iter().any(Execution::is_unfinished) {
+        let (mut executions, history, is_known) = self.look_through(turn, name, known, (executions, next)).await;
+        if is_known.is_some_and(|pages| pages > 0) {
             // One may have started meanwhile.
             executions = self.executions(turn, name, None).await?.0;
         }
-        Ok(Occupancy { stages, executions })
+        Ok((Occupancy { stages, executions, not_looked_through: is_known.is_none() }, history))
+    }
+
+    /// Looks through the executions beyond the first page, as far as one check does. Returns those of the page on which one
+    /// runs, or else the first, what is known now, and how many pages it took if all are known to be over.
+    async fn look_through(
+        &self,
+        turn: &Turn,
+        name: &PipelineName,
+        known: Known<'_>,
+        (first, next): (Vec<Execution>, Option<String>),
+    ) -> (Vec<Execution>, History, Option<usize>) {
+        let mut walk = Walk::begin(known.history, known.oldest, Page { executions: &first, next: next.as_deref() });
+        while let Some(token) = walk.next().map(str::to_owned) {
+            match self.executions(turn, name, Some(token)).await {
+                Ok((older, next)) => {
+                    if walk.saw(Page { executions: &older, next: next.as_deref() }) {
+                        return (older, walk.end().0, None);
+                    }
+                }
+                // The next check goes on there.
+                Err(error) if is_for_later(&error) || error.kind == AwsErrorKind::Unavailable => break,
+                Err(error) => {
+                    tracing::debug!(%error, "older executions are looked through from the start again");
+                    walk.lost();
+                }
+            }
+        }
+        let pages = walk.pages();
+        let (history, is_known) = walk.end();
+        (first, history, is_known.then_some(pages))
     }
 
     async fn executions(
@@ -225,6 +251,11 @@ impl CodePipeline {
         let state = call.send_in(turn, self.reading.get_pipeline_state().name(name.as_str()).send()).await?;
         Ok(state.stage_states().iter().map(|stage| shown(stage, declaration)).collect())
     }
+}
+
+/// Whether a call failed for reasons that say nothing about what it asks for.
+fn is_for_later(error: &AwsError) -> bool {
+    matches!(error.kind, AwsErrorKind::Throttled | AwsErrorKind::ExpiredToken)
 }
 
 fn shown(stage: &Shown, declaration: &Json) -> StageState {

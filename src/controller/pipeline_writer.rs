@@ -182,6 +182,14 @@ fn waits(
                 waits_for.map(|waits| format!(", which {waits}")).unwrap_or_default(),
             ),
         ),
+        occupancy::Verdict::NotLookedThrough => (
+            Reason::WaitingForIdlePipeline,
+            format!(
+                "the state of pipeline {} in tools account {tools} does not show which executions run, so older ones are looked \
+                 through first, some at a time: {changes}",
+                edit.name,
+            ),
+        ),
         occupancy::Verdict::Held { execution, status, stage, until } => (
             Reason::WaitingForRetryWindow,
             format!(

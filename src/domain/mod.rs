@@ -11,6 +11,7 @@ pub mod drift;
 pub mod fold;
 pub mod gate;
 pub mod grants;
+pub mod history;
 pub mod ids;
 pub mod inventory;
 pub mod names;

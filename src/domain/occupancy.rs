@@ -47,6 +47,8 @@ pub struct Occupancy {
     pub stages: Vec<StageState>,
     /// The newest executions, newest first.
     pub executions: Vec<Execution>,
+    /// Whether there may be older executions that run, which the stages do not show.
+    pub not_looked_through: bool,
 }
 
 /// Whether the pipeline may be written.
@@ -63,6 +65,8 @@ pub enum Verdict {
         /// What it waits for, in words, where the state shows it.
         waits_for: Option<String>,
     },
+    /// Older executions have to be looked through first: the state of this pipeline does not show which of them run.
+    NotLookedThrough,
     /// This execution could no longer be retried.
     Held {
         /// Its id.
@@ -85,6 +89,9 @@ impl Occupancy {
             let waits_for = stage_states::waits_for(&self.stages, &execution).map(|waiting| waiting.to_string());
             return Verdict::Busy { execution, status, waits_for };
         }
+        if self.not_looked_through {
+            return Verdict::NotLookedThrough;
+        }
         let newest = self.executions.first().filter(|newest| newest.standing == Standing::Retryable);
         let Some(newest) = newest else { return Verdict::Free };
         // Without a time it is not known how long ago that was.
@@ -94,12 +101,6 @@ impl Occupancy {
         }
         let stage = self.stages.iter().find(|stage| stage.is_retryable(&newest.id)).map(|stage| stage.name.clone());
         Verdict::Held { execution: newest.id.clone(), status: newest.status.clone(), stage, until }
-    }
-
-    /// Whether anything runs.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        self.unfinished().is_some()
     }
 
     /// An execution that is not over: of the newest, or, of a run that has waited for long, in a stage.

@@ -86,8 +86,6 @@ pub(super) struct Worker {
     answer: Option<Answer>,
     /// Leave for the update that may follow the check that was just answered.
     turn: Option<Checked>,
-    /// Whether the executions of a pipeline whose state does not show them were once looked through.
-    looked_back: bool,
     /// The declaration as it was last read.
     declaration: Option<Arc<Json>>,
     /// The version that was last read, and when.
@@ -149,7 +147,6 @@ impl Worker {
             wake: None,
             answer: None,
             turn: None,
-            looked_back: false,
             declaration: None,
             read: None,
             claimed: HashMap::new(),
@@ -283,15 +280,20 @@ impl Worker {
     }
 
     fn check(&mut self) {
-        let (clients, name, looked_back) = (self.clients.clone(), self.key.name.clone(), self.looked_back);
+        let (clients, key, pipelines) = (self.clients.clone(), self.key.clone(), self.pipelines.clone());
         let (declaration, oldest) = (self.declaration.clone(), self.host.now() - RUNS_AT_MOST);
         self.ask(async move {
             let declaration = declaration.unwrap_or_else(|| Arc::new(Json::Object(Vec::new())));
-            let known = Known { declaration: &declaration, looked_back, oldest };
+            let known = Known { declaration: &declaration, history: pipelines.history(&key), oldest };
             // Taken before the check and kept for the update: nothing is waited for between the two.
             let turn = clients.writes.turn().await;
             let asked = Instant::now();
-            (Input::Checked(clients.reads.occupancy(&turn, &name, known).await), Some((turn, asked)))
+            let checked = clients.reads.occupancy(&turn, &key.name, known).await;
+            let checked = checked.map(|(occupancy, history)| {
+                pipelines.looked_through(&key, history);
+                occupancy
+            });
+            (Input::Checked(checked), Some((turn, asked)))
         });
     }
 
@@ -310,7 +312,6 @@ impl Worker {
                 self.claimed.remove(uid);
                 self.waiting.remove(uid);
             }
-            Input::Checked(Ok(occupancy)) => self.looked_back = !occupancy.is_busy(),
             _ => {}
         }
     }

@@ -17,6 +17,7 @@ use crate::{
     aws::{AccountReader, AwsError, CodePipeline},
     domain::{
         fold::Claim,
+        history::History,
         ids::{Arn, ObjectKey, PipelineKey},
         spacing::{Corrected, Corrections, Window},
     },
@@ -90,6 +91,8 @@ struct Registered {
 struct Inner {
     workers: HashMap<PipelineKey, mpsc::UnboundedSender<Message>>,
     claims: HashMap<String, BTreeMap<PipelineKey, Registered>>,
+    /// How far executions were looked through. It outlives the workers, since looking through a year takes many calls.
+    histories: HashMap<PipelineKey, History>,
 }
 
 /// All pipelines.
@@ -198,6 +201,21 @@ impl Pipelines {
         let mut inner = self.lock();
         if inner.workers.get(pipeline).is_some_and(mpsc::UnboundedSender::is_closed) {
             inner.workers.remove(pipeline);
+        }
+    }
+
+    /// How far the executions of a pipeline were looked through.
+    pub(super) fn history(&self, pipeline: &PipelineKey) -> History {
+        self.lock().histories.get(pipeline).cloned().unwrap_or_default()
+    }
+
+    /// Keeps how far that is.
+    pub(super) fn looked_through(&self, pipeline: &PipelineKey, history: History) {
+        let mut inner = self.lock();
+        if history == History::default() {
+            inner.histories.remove(pipeline);
+        } else {
+            inner.histories.insert(pipeline.clone(), history);
         }
     }
 

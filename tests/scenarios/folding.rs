@@ -32,6 +32,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
         case("a_member_that_aws_fills_in_one_day_is_left_alone", Setup::default, filled_in),
         case("what_aws_keeps_otherwise_is_told_after_two_versions", Setup::default, kept_otherwise),
         case("a_long_history_costs_two_calls_a_check", || quick("1h"), long_history),
+        case("executions_that_no_state_shows_are_looked_through_some_at_a_time", parallel, looked_through),
     ]
 }
 
@@ -409,5 +410,42 @@ async fn long_history(scenario: &mut Scenario<'_>) -> Result<()> {
     let calls = scenario.calls_since(mark)?;
     assert_eq!(calls.of("UpdatePipeline"), 0);
     assert!(calls.of("ListPipelineExecutions") <= calls.of("GetPipelineState"), "{calls}");
+    Ok(())
+}
+
+/// A pipeline in PARALLEL mode, whose state shows no executions.
+fn parallel() -> Setup {
+    quick("1h").seed(|accounts, seed| {
+        let tools = seed.accounts.get_mut(&accounts.tools);
+        if let Some(pipelines) = tools.and_then(|tools| tools.pipelines.get_mut(&accounts.region)) {
+            pipelines[PIPELINE]["executionMode"] = json!("PARALLEL");
+        }
+    })
+}
+
+async fn looked_through(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let (tools, region) = (scenario.accounts.tools.clone(), scenario.accounts.region.clone());
+    let of = (tools.as_str(), region.as_str(), PIPELINE);
+    let waits = scenario.aws().put_execution(of, None, "InProgress", Some("Deploy")).context("a run")?;
+    for _ in 0..5_000 {
+        scenario.aws().put_execution(of, None, "Succeeded", None).context("a finished execution")?;
+    }
+    let mark = scenario.mark()?;
+    scenario.apply(&scenario.invoke("validate")).await?;
+    refused(scenario, "validate", "WaitingForIdlePipeline", &["does not show", "some at a time"]).await?;
+    scenario.until("validate", "the run is found", |object| message(object).contains(&waits)).await?;
+    let calls = scenario.calls_since(mark)?;
+    assert_eq!(calls.of("UpdatePipeline"), 0, "{calls}");
+    // Each check has its first page; the third one finds the run on page 51.
+    let (pages, checks) = (calls.of("ListPipelineExecutions"), calls.of("GetPipelineState"));
+    assert!(checks >= 3 && pages > 50 && pages <= 50 + 2 * checks, "{pages} pages in {checks} checks: {calls}");
+    let mark = scenario.mark()?;
+    scenario.aws().put_execution(of, Some(&waits), "Succeeded", None).context("it ends")?;
+    scenario.until_reason("validate", "Converged").await?;
+    // All others are over: they are not looked through once more.
+    let calls = scenario.calls_since(mark)?;
+    let (pages, checks) = (calls.of("ListPipelineExecutions"), calls.of("GetPipelineState"));
+    assert!(calls.of("UpdatePipeline") == 1 && pages <= 3 * checks, "{pages} pages in {checks} checks: {calls}");
     Ok(())
 }

@@ -248,7 +248,7 @@ impl Aws {
             }
             state
         };
-        Occupancy { stages: stages.iter().map(state).collect(), executions: listed.collect() }
+        Occupancy { stages: stages.iter().map(state).collect(), executions: listed.collect(), not_looked_through: false }
     }
 }
 

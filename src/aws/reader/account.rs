@@ -19,6 +19,7 @@ use crate::{
     },
     domain::{
         ids::{Arn, FunctionName, PipelineName, Region, RoleName, RolePath},
+        history::History,
         occupancy::Occupancy,
     },
 };
@@ -217,7 +218,15 @@ impl AccountReader {
     }
 
     /// What may keep a pipeline from being updated; always calls of its own, since they come right before the update.
-    pub async fn occupancy(&self, turn: &Turn, name: &PipelineName, known: Known<'_>) -> Result<Occupancy, AwsError> {
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub async fn occupancy(
+        &self,
+        turn: &Turn,
+        name: &PipelineName,
+        known: Known<'_>,
+    ) -> Result<(Occupancy, History), AwsError> {
         self.reader.observer().read(Source::Single, "ListPipelineExecutions", Duration::ZERO);
         self.here().codepipeline().occupancy(turn, name, known).await
     }

@@ -242,7 +242,8 @@ async fn send_everything(stub: &Stub) -> BTreeSet<String> {
     let _ = pipelines.get_pipeline(&"p".parse().unwrap()).await;
     let declaration = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r"}).into();
     let _ = update(&pipelines, &declaration).await;
-    let known = crate::aws::Known { declaration: &declaration, looked_back: true, oldest: jiff::Timestamp::UNIX_EPOCH };
+    let (history, oldest) = (crate::domain::history::History::default(), jiff::Timestamp::UNIX_EPOCH);
+    let known = crate::aws::Known { declaration: &declaration, history, oldest };
     let _ = pipelines.occupancy(&pipelines.turn().await, &"p".parse().unwrap(), known).await;
     observed.all().iter().map(|call| call.split(' ').nth(1).unwrap().to_owned()).collect()
 }

@@ -1,5 +1,7 @@
 //! Pipelines: the declaration goes through unharmed, in JSON 1.1 alone, and running executions are found.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
 
 use super::{
@@ -10,6 +12,7 @@ use super::{
 use crate::{
     aws::{AwsErrorKind, CodePipeline, Known, raw_json::ReplaceBody},
     domain::{
+        history::History,
         occupancy::{Occupancy, Standing},
         pipeline_edit::Json,
         stage_states::{ActionInProgress, Disabled, StageState},
@@ -219,12 +222,16 @@ fn no_stages(_: &Asked) -> Answer {
     Answer::json(&json!({"stageStates": []}))
 }
 
-async fn occupancy(stub: &Stub, mode: &str, looked_back: bool) -> Occupancy {
-    let declaration = json!({"executionMode": mode}).into();
-    let oldest = "2026-01-01T00:00:00Z".parse().unwrap();
-    let known = Known { declaration: &declaration, looked_back, oldest };
+/// A check of a pipeline of which this is known.
+async fn check(stub: &Stub, mode: &str, history: History) -> (Occupancy, History) {
+    let declaration: Json = json!({"executionMode": mode}).into();
+    let known = Known { declaration: &declaration, history, oldest: "2026-01-01T00:00:00Z".parse().unwrap() };
     let pipelines = pipelines(stub).await;
     pipelines.occupancy(&pipelines.turn().await, &"p".parse().unwrap(), known).await.unwrap()
+}
+
+async fn occupancy(stub: &Stub, mode: &str) -> Occupancy {
+    check(stub, mode, History::default()).await.0
 }
 
 fn unfinished(occupancy: &Occupancy) -> Vec<&str> {
@@ -234,9 +241,9 @@ fn unfinished(occupancy: &Occupancy) -> Vec<&str> {
 #[tokio::test]
 async fn however_many_executions_are_over_a_check_is_one_state_and_one_page() {
     let over = ["Succeeded", "Failed", "Stopped", "Cancelled", "Superseded"];
-    for (mode, looked_back) in [("QUEUED", false), ("SUPERSEDED", true), ("PARALLEL", true)] {
+    for mode in ["QUEUED", "SUPERSEDED"] {
         let stub = Stub::start(executions(move |_| page(&over, Some("more")), no_stages)).await;
-        let found = occupancy(&stub, mode, looked_back).await;
+        let found = occupancy(&stub, mode).await;
         assert_eq!(unfinished(&found), Vec::<&str>::new());
         assert_eq!((stub.count("GetPipelineState"), stub.count("ListPipelineExecutions")), (1, 1), "{mode}");
         let standing: Vec<Standing> = found.executions.iter().map(|it| it.standing).collect();
@@ -249,7 +256,7 @@ async fn however_many_executions_are_over_a_check_is_one_state_and_one_page() {
 async fn a_status_that_nobody_knows_is_that_of_a_run() {
     for status in ["InProgress", "Stopping", "SomethingNew"] {
         let stub = Stub::start(executions(move |_| page(&["Failed", status], None), no_stages)).await;
-        assert_eq!(unfinished(&occupancy(&stub, "QUEUED", false).await), [format!("{status}-1")]);
+        assert_eq!(unfinished(&occupancy(&stub, "QUEUED").await), [format!("{status}-1")]);
     }
 }
 
@@ -275,11 +282,36 @@ async fn without_a_state_the_executions_are_looked_through_once() {
         };
         let stub =
             Stub::start(executions(pages, move |asked| if is_denied { denied(asked) } else { no_stages(asked) })).await;
-        let found = occupancy(&stub, mode, false).await;
-        assert!(unfinished(&found).is_empty());
+        let (found, history) = check(&stub, mode, History::default()).await;
+        assert!(unfinished(&found).is_empty() && !found.not_looked_through);
         // Three pages back, and the first one again, since a run may have started meanwhile.
         assert_eq!(stub.count("ListPipelineExecutions"), 4, "{mode}");
+        let (found, _) = check(&stub, mode, history).await;
+        assert!(unfinished(&found).is_empty() && !found.not_looked_through);
+        assert_eq!(stub.count("ListPipelineExecutions"), 5, "{mode}");
     }
+}
+
+#[tokio::test]
+async fn where_a_token_has_ended_older_executions_are_looked_through_from_the_start() {
+    let pages = |token: Option<&str>| match token {
+        None => page(&["Succeeded"], Some("2")),
+        Some("2") => page(&["Failed"], Some("3")),
+        Some("3") => page(&["Superseded"], None),
+        _ => panic!("there is no more"),
+    };
+    let (answers, has_ended) = (executions(pages, no_stages), AtomicBool::new(true));
+    let stub = Stub::start(move |asked| {
+        if asked.body.contains(r#""nextToken":"3""#) && has_ended.swap(false, Ordering::Relaxed) {
+            return Answer::error(asked, 400, "InvalidNextTokenException", "The token is not valid");
+        }
+        answers(asked)
+    })
+    .await;
+    let (found, history) = check(&stub, "PARALLEL", History::default()).await;
+    assert!(found.not_looked_through && history == History::default());
+    let (found, history) = check(&stub, "PARALLEL", history).await;
+    assert!(!found.not_looked_through && history != History::default());
 }
 
 #[tokio::test]
@@ -290,7 +322,7 @@ async fn an_old_run_ends_the_search() {
         _ => panic!("it was found"),
     };
     let stub = Stub::start(executions(pages, no_stages)).await;
-    assert_eq!(unfinished(&occupancy(&stub, "PARALLEL", false).await), ["InProgress-1"]);
+    assert_eq!(unfinished(&occupancy(&stub, "PARALLEL").await), ["InProgress-1"]);
 }
 
 /// A state as the API reference describes it, with what this SDK does not know yet.

@@ -369,7 +369,7 @@ impl<E: Clone> Machine<E> {
         // A pipeline that nobody may write at all need not be read again.
         let may_go_on = match &verdict {
             Verdict::Free => true,
-            Verdict::Busy { .. } => false,
+            Verdict::Busy { .. } | Verdict::NotLookedThrough => false,
             Verdict::Held { .. } => self.claims.values().any(|claim| claim.closes_gate),
         };
         match (may_go_on, planned) {
@@ -382,6 +382,7 @@ impl<E: Clone> Machine<E> {
     pub(super) fn wait_for_pipeline(&mut self, verdict: &Verdict, now: Timestamp, effects: &mut Vec<Effect<E>>) {
         let until = match verdict {
             Verdict::Held { until, .. } => (*until).min(now + self.settings.idle_poll),
+            Verdict::NotLookedThrough => now + STALE_READ.min(self.settings.idle_poll),
             _ => now + self.settings.idle_poll,
         };
         for (uid, changes) in self.changes() {

@@ -147,6 +147,9 @@ fn why(waiting: &Waiting) -> String {
         Waiting::Pipeline { verdict: Verdict::Held { execution, status, until, .. }, .. } => {
             format!("execution {execution} is {status} and may be retried until {until}")
         }
+        Waiting::Pipeline { verdict: Verdict::NotLookedThrough, .. } => {
+            "a look through older executions, which the pipeline's state does not show".to_owned()
+        }
         Waiting::Pipeline { verdict: Verdict::Free, .. } => "the pipeline".to_owned(),
         Waiting::Others => "further claims, so that one version carries all".to_owned(),
         Waiting::Reading => "a reading of a version that has been seen".to_owned(),
