@@ -69,11 +69,8 @@ impl Walk {
     pub fn begin(known: History, oldest: Timestamp, first: Page<'_>) -> Self {
         let newest = first.executions.first().map(|execution| execution.id.clone());
         let mut walk = Self { known, newest, oldest, ahead: Ahead::Nothing, pages: 0 };
-        walk.ahead = if first.executions.iter().any(Execution::is_unfinished) {
-            Ahead::Found
-        } else {
-            walk.after(first, true)
-        };
+        walk.ahead =
+            if first.executions.iter().any(Execution::is_unfinished) { Ahead::Found } else { walk.after(first, true) };
         walk
     }
 

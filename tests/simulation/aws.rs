@@ -248,7 +248,11 @@ impl Aws {
             }
             state
         };
-        Occupancy { stages: stages.iter().map(state).collect(), executions: listed.collect(), not_looked_through: false }
+        Occupancy {
+            stages: stages.iter().map(state).collect(),
+            executions: listed.collect(),
+            not_looked_through: false,
+        }
     }
 }
 

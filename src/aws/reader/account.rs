@@ -18,8 +18,8 @@ use crate::{
         lambda::Lambda,
     },
     domain::{
-        ids::{Arn, FunctionName, PipelineName, Region, RoleName, RolePath},
         history::History,
+        ids::{Arn, FunctionName, PipelineName, Region, RoleName, RolePath},
         occupancy::Occupancy,
     },
 };
