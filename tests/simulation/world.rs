@@ -480,7 +480,9 @@ fn brief(input: &Input<Error>) -> String {
         Input::Read(Ok(Some(read))) => format!("read: version {}", read.version),
         Input::ReadVersion(Ok(Some(read))) => format!("read for its own sake: version {}", read.version),
         Input::Wrote(Ok(read)) => format!("written: version {}", read.version),
-        Input::Checked(Ok(occupancy)) => format!("checked: busy {}", occupancy.is_busy()),
+        Input::Checked(Ok(occupancy)) => {
+            format!("checked: busy {}", occupancy.executions.iter().any(|execution| execution.is_unfinished()))
+        }
         other => short(&format!("{other:?}")),
     }
 }
