@@ -64,7 +64,7 @@ pub struct Machine<E> {
     pub(super) settings: Settings,
     pub(super) state: State,
     pub(super) claims: BTreeMap<String, Claim>,
-    said: BTreeMap<String, Waiting>,
+    pub(super) said: BTreeMap<String, Waiting>,
     /// Whose claims are in what was sent since the last pass ended.
     pub(super) sent: BTreeSet<String>,
     /// The reading that the next update is planned on.
@@ -146,11 +146,6 @@ impl<E: Clone> Machine<E> {
         effects
     }
 
-    /// What the claims were last told to wait for.
-    pub(super) fn said(&self) -> impl Iterator<Item = &Waiting> {
-        self.said.values()
-    }
-
     /// Nothing is begun any more. What ours replaced is not brought back then, and nobody else knows of it: whoever claims
     /// something is told the version that holds it.
     fn terminate(&mut self, effects: &mut Vec<Effect<E>>) {
@@ -163,13 +158,6 @@ impl<E: Clone> Machine<E> {
             _ => self.restored.as_ref().map(|(version, _)| *version),
         };
         self.give_up(replaced, effects);
-    }
-
-    /// Tells that a version of somebody else is not brought back.
-    pub(super) fn give_up(&mut self, replaced: Option<i64>, effects: &mut Vec<Effect<E>>) {
-        if let Some(version) = replaced {
-            self.answer_all(&Outcome::ForeignWriter { version }, effects);
-        }
     }
 
     fn is_under_way(&self) -> bool {
@@ -315,38 +303,6 @@ impl<E: Clone> Machine<E> {
         }
     }
 
-    /// Answers what AWS keeps otherwise than it was sent, without another version. What ours replaced comes back with all.
-    fn answer_unreached(&mut self, fold: &Fold, now: Timestamp, effects: &mut Vec<Effect<E>>) {
-        if self.restored.is_some() {
-            return;
-        }
-        let unreached = self.tries.unreached(fold, now).map(|(uid, changes)| (uid.to_owned(), changes.to_vec()));
-        for (uid, changes) in unreached.collect::<Vec<_>>() {
-            self.answer(&uid, Outcome::Unreached { changes }, effects);
-        }
-    }
-
-    /// Answers what needs no write.
-    pub(super) fn settle_unchanged(&mut self, fold: Fold, effects: &mut Vec<Effect<E>>) {
-        let role = self.reading.as_ref().map(|reading| reading.role.clone());
-        let moved = |claim: &Claim| Some(&claim.pipeline_role) != role.as_ref();
-        let moved: Vec<String> =
-            self.claims.values().filter(|claim| moved(claim)).map(|claim| claim.uid.clone()).collect();
-        for uid in moved {
-            self.answer(&uid, Outcome::Stale, effects);
-        }
-        let is_restoring = self.restored.is_some();
-        for (uid, folded) in fold.folded {
-            match folded {
-                Folded::Changed(_) => {}
-                Folded::InPlace if is_restoring => {}
-                Folded::InPlace => self.answer(&uid, Outcome::InPlace, effects),
-                Folded::Refused(refusal) => self.answer(&uid, Outcome::Blocked(refusal), effects),
-                Folded::Unrecorded => self.answer(&uid, Outcome::Stale, effects),
-            }
-        }
-    }
-
     fn checked(
         &mut self,
         answer: Result<Occupancy, E>,
@@ -444,73 +400,7 @@ impl<E: Clone> Machine<E> {
         effects.push(Effect::WakeAt(until));
     }
 
-    /// Ends a pass: what came meanwhile is collected.
-    pub(super) fn finish(&mut self, now: Timestamp, effects: &mut Vec<Effect<E>>) {
-        for (uid, error) in self.tries.end() {
-            if let Some(pipeline) = self.reading.clone() {
-                self.answer(&uid, Outcome::Refused { error, pipeline: Box::new(pipeline) }, effects);
-            }
-        }
-        self.reading = None;
-        self.restored = None;
-        self.sent.clear();
-        if self.claims.is_empty() {
-            self.state = State::Idle;
-        } else {
-            self.state = State::Collecting { since: now, last: now };
-            effects.push(Effect::WakeAt(now + self.settings.collect));
-        }
-    }
-
     pub(super) fn is_ended(&self) -> bool {
         self.ended
-    }
-
-    fn forget(&mut self, uid: &str) {
-        self.claims.remove(uid);
-        self.said.remove(uid);
-    }
-
-    /// Tells what came of a claim, and forgets it.
-    pub(super) fn answer(&mut self, uid: &str, outcome: Outcome<E>, effects: &mut Vec<Effect<E>>) {
-        if self.claims.contains_key(uid) {
-            self.forget(uid);
-            effects.push(Effect::Outcome(uid.to_owned(), outcome));
-        }
-    }
-
-    /// A call failed. What ours replaced is not forgotten for that: nobody else knows of it.
-    fn failed(&mut self, error: E, now: Timestamp, effects: &mut Vec<Effect<E>>) {
-        match self.restored.as_ref().map(|(version, _)| *version) {
-            Some(version) => self.wait(now + STALE_READ, Next::Restore { version }, effects),
-            None => self.answer_all(&Outcome::Failed(error), effects),
-        }
-    }
-
-    /// Tells every claim the same, and is idle.
-    fn answer_all(&mut self, outcome: &Outcome<E>, effects: &mut Vec<Effect<E>>) {
-        let uids: Vec<String> = self.claims.keys().cloned().collect();
-        for uid in uids {
-            self.answer(&uid, outcome.clone(), effects);
-        }
-        self.reading = None;
-        self.restored = None;
-        self.sent.clear();
-        let _ = self.tries.end();
-        self.state = State::Idle;
-    }
-
-    fn say(&mut self, uid: &str, waiting: Waiting, effects: &mut Vec<Effect<E>>) {
-        if self.said.get(uid) != Some(&waiting) {
-            self.said.insert(uid.to_owned(), waiting.clone());
-            effects.push(Effect::Outcome(uid.to_owned(), Outcome::Waiting(waiting)));
-        }
-    }
-
-    pub(super) fn say_all(&mut self, waiting: &Waiting, effects: &mut Vec<Effect<E>>) {
-        let uids: Vec<String> = self.claims.keys().cloned().collect();
-        for uid in uids {
-            self.say(&uid, waiting.clone(), effects);
-        }
     }
 }

@@ -15,6 +15,7 @@
 //! Whatever waits holds nothing but a time to be woken at. A write is one step from the check that allows it; between the
 //! two there is no other call.
 
+mod answering;
 mod look;
 mod machine;
 mod shown;

@@ -119,7 +119,7 @@ impl<E: Clone> Machine<E> {
             State::Unsettled { flight, next, .. } => ("Unsettled", Some(*next), Some(flight)),
             State::Restoring { .. } => ("Restoring", None, None),
         };
-        let held = self.said().find_map(|waiting| match waiting {
+        let held = self.said.values().find_map(|waiting| match waiting {
             Waiting::Pipeline { verdict: Verdict::Held { until, .. }, .. } => Some(*until),
             _ => None,
         });
@@ -127,7 +127,7 @@ impl<E: Clone> Machine<E> {
         Shown {
             state,
             until: until.max(held),
-            why: (state != "Idle").then(|| self.said().map(why).next()).flatten(),
+            why: (state != "Idle").then(|| self.said.values().map(why).next()).flatten(),
             claims: self.claims.values().map(ShownClaim::from).collect(),
             write_in_flight: flight.map(|flight| {
                 let (planned_on_version, objects) = flight.shown();
