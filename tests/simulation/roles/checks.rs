@@ -1,6 +1,6 @@
 //! What must hold in every history.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crossinvoke::domain::{
     policy,
@@ -41,6 +41,8 @@ pub(crate) struct Checks {
     misled: BTreeSet<usize>,
     pending: Vec<Pending>,
     ended: BTreeSet<u32>,
+    /// When objects were last told that there is no room for them.
+    left_out: BTreeMap<usize, Millis>,
 }
 
 fn entries(document: Option<&Value>) -> BTreeSet<crossinvoke::domain::ids::Arn> {
@@ -104,14 +106,16 @@ impl Checks {
         Ok(())
     }
 
-    /// Nothing leaves without a claim of its owner or a proof.
+    /// Nothing leaves without a claim of its owner or a proof, and nothing comes without a grant.
     pub(crate) fn sends(
         &self,
         facet: Facet,
         document: Option<&Value>,
         shown: &Reading,
         (role, objects): (&Role, &Objects),
+        now: Millis,
     ) -> Result<(), Failed> {
+        self.adds(facet, document, shown, objects, now)?;
         if facet == Facet::CallbackPolicy {
             let needed = objects.known.values().any(|it| !it.leaving && (it.planned || it.recorded));
             let may_go = !needed && !objects.withheld;
@@ -126,6 +130,41 @@ impl Checks {
             };
             Self::demand("no entry leaves without a claim or a proof", may_go && !objects.withheld, || {
                 lost.to_string()
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Nothing comes without a grant. Where room is short, it goes to what was in place, then to the oldest that asks for it.
+    fn adds(
+        &self,
+        facet: Facet,
+        document: Option<&Value>,
+        shown: &Reading,
+        objects: &Objects,
+        now: Millis,
+    ) -> Result<(), Failed> {
+        const RULE: &str = "nothing comes without a grant";
+        if facet == Facet::CallbackPolicy {
+            let is_granted = objects.known.values().any(|it| it.is_granted && !it.leaving);
+            return Self::demand(RULE, document.is_none() || is_granted, String::new);
+        }
+        let named = entries(document);
+        let asks = |object: &Object| {
+            object.waits.contains(&facet) || self.left_out.get(&object.index).is_some_and(|at| *at == now)
+        };
+        let is_owner_of = |entry: &_| objects.known.values().find(|object| role_of(object.index) == *entry);
+        for entry in named.difference(&shown.entries()) {
+            let owner = is_owner_of(entry).filter(|owner| owner.is_granted);
+            Self::demand(RULE, owner.is_some(), || entry.to_string())?;
+            let Some(owner) = owner.filter(|owner| !owner.was_in_place) else { continue };
+            let mut out = objects.known.values().filter(|it| it.is_granted && !it.leaving);
+            let comes_first = out.find(|it| {
+                let is_older = !asks(owner) || (it.created, it.uid()) < (owner.created, owner.uid());
+                !named.contains(&role_of(it.index)) && (it.was_in_place || (asks(it) && is_older))
+            });
+            Self::demand("room goes to what was in place, then to the oldest", comes_first.is_none(), || {
+                format!("object {} before {comes_first:?}", owner.index)
             })?;
         }
         Ok(())
@@ -171,12 +210,13 @@ impl Checks {
 
     /// Nobody is told that there is no room where there is.
     pub(crate) fn full(
-        &self,
+        &mut self,
         index: usize,
         reading: &Reading,
         (role, objects): (&Role, &Objects),
         now: Millis,
     ) -> Result<(), Failed> {
+        self.left_out.insert(index, now);
         if self.crowded.is_some_and(|at| now < at + 11 * MINUTE) {
             return Ok(());
         }

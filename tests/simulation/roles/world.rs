@@ -1,5 +1,8 @@
 //! A world: one role, its objects, and one process at a time whose machine is under test.
 
+mod aws_side;
+mod object_side;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -8,18 +11,16 @@ use std::{
 use crossinvoke::{
     domain::{
         ids::{Arn, RoleId},
-        policy,
         role_claims::{Facet, Reading},
-        shared_policy::Behind,
     },
-    engine::role::{Effect, Failure, Input, Machine, Outcome, Permit, Settings},
+    engine::role::{Effect, Input, Machine, Outcome, Settings},
 };
 use serde_json::Value;
 
 use super::{
     checks::{Checks, Failed},
-    history::{Edit, History, Step, Stray},
-    model::{Object, Objects, Role, has, role_of, role_of_stray},
+    history::{History, Step, Stray},
+    model::{Object, Objects, Role, role_of_stray},
 };
 use crate::{
     aws::time,
@@ -233,23 +234,6 @@ impl<'a> World<'a> {
         self.look_at_all();
     }
 
-    fn look_at_all(&mut self) {
-        let all: Vec<usize> = self.objects.known.keys().copied().collect();
-        for (place, object) in all.into_iter().enumerate() {
-            self.look_soon(object, 100 + 50 * place as Millis);
-        }
-    }
-
-    fn look_soon(&mut self, object: usize, after: Millis) {
-        let at = self.now + after;
-        let Some(process) = &mut self.process else { return };
-        if process.looks.get(&object).is_none_or(|known| *known > at) {
-            process.looks.insert(object, at);
-            let id = process.id;
-            self.put(at, Event::Look(id, object, at));
-        }
-    }
-
     fn crash(&mut self) {
         if let Some(process) = self.process.take() {
             self.say(|| "the process crashes".to_owned());
@@ -315,20 +299,6 @@ impl<'a> World<'a> {
         }
     }
 
-    fn person(&mut self, edit: Edit) {
-        let (mut entries, now) = (self.role.entries(), self.now);
-        match edit {
-            Edit::Wipe => entries.clear(),
-            Edit::WipeCallback => self.role.set(Facet::CallbackPolicy, None, now),
-            Edit::TakeOut(object) => _ = entries.remove(&role_of(object)),
-            Edit::Add(stray) => _ = entries.insert(role_of_stray(stray)),
-        }
-        if edit != Edit::WipeCallback {
-            self.role.set_entries(&entries, now);
-        }
-        self.checks.harmed(&self.role, &self.objects);
-    }
-
     /// From here on nothing goes wrong and nobody does anything.
     fn quiet(&mut self) {
         self.say(|| "quiet".to_owned());
@@ -336,121 +306,6 @@ impl<'a> World<'a> {
         (self.role.others, self.unknown_until) = (0, 0);
         self.checks.crowded(self.now);
         self.look_at_all();
-    }
-
-    /// One look at an object: what the controller's reconcile does, in one moment.
-    fn look(&mut self, index: usize) -> Result<(), Failed> {
-        self.look_soon(index, INTERVAL);
-        let now = self.now;
-        let Some(object) = self.objects.known.get_mut(&index) else { return Ok(()) };
-        if object.leaving {
-            return self.leave(index);
-        }
-        if !object.is_granted {
-            let uid = object.uid();
-            object.waits.clear();
-            for facet in Facet::ALL {
-                self.input(Input::Withdraw(uid.clone(), facet))?;
-            }
-            return Ok(());
-        }
-        (object.recorded, object.planned) = (true, true);
-        self.role.owners.insert(role_of(index), index);
-        let shown = self.shown(&Facet::ALL.into());
-        // Nobody believes a read beside a write that is on its way, or that may yet be applied.
-        let asks = |process: &Process| {
-            process.machine.unsettled_until().is_some_and(|until| time(now) < until) || process.machine.is_writing()
-        };
-        let must_ask = self.process.as_ref().is_some_and(asks);
-        let strays = shown.entries().iter().any(|entry| {
-            matches!(self.role.behind(entry), Behind::Nothing | Behind::Foreign) && !self.objects.withheld
-        });
-        for facet in Facet::ALL {
-            let object = self.objects.known.get_mut(&index).expect("it was there");
-            let is_there = has(&shown, facet, index) && !must_ask && !object.waits.contains(&facet);
-            if is_there && !(facet == Facet::AssumePolicy && strays) {
-                object.told.insert(facet);
-                object.waits.remove(&facet);
-            } else {
-                // From here on it knows that it does not work.
-                object.works &= has(&shown, facet, index);
-                object.told.remove(&facet);
-                object.waits.insert(facet);
-                let claim = object.claim(facet, &self.role, now);
-                self.input(Input::Claim(Box::new(claim)))?;
-            }
-        }
-        self.goes_on(index)
-    }
-
-    /// P3, then P2, then the role, then the object.
-    fn leave(&mut self, index: usize) -> Result<(), Failed> {
-        let now = self.now;
-        let Some(object) = self.objects.known.get_mut(&index) else { return Ok(()) };
-        object.released = true;
-        let next = [Facet::AssumePolicy, Facet::CallbackPolicy].into_iter().find(|facet| !object.told.contains(facet));
-        if let Some(facet) = next {
-            object.waits.insert(facet);
-            let claim = object.claim(facet, &self.role, now);
-            return self.input(Input::Claim(Box::new(claim)));
-        }
-        self.say(|| format!("object {index} is gone"));
-        self.role.owners.remove(&role_of(index));
-        self.objects.known.remove(&index);
-        Ok(())
-    }
-
-    /// What follows for an object from what it knows.
-    fn goes_on(&mut self, index: usize) -> Result<(), Failed> {
-        let Some(object) = self.objects.known.get_mut(&index) else { return Ok(()) };
-        if object.leaving {
-            return if object.waits.is_empty() { self.leave(index) } else { Ok(()) };
-        }
-        if object.told.len() == 2 && object.is_granted {
-            (object.works, object.was_in_place) = (true, true);
-            self.checks.placed(&self.role, object, self.now);
-        }
-        Ok(())
-    }
-
-    fn shown(&mut self, facets: &BTreeSet<Facet>) -> Reading {
-        let mut at = self.now;
-        if let Some((by, pattern)) = &mut self.lag {
-            if *pattern & 1 == 1 {
-                at = at.saturating_sub(*by);
-            }
-            *pattern >>= 1;
-        }
-        Reading(facets.iter().map(|facet| (*facet, self.role.at(*facet, at))).collect())
-    }
-
-    fn read_arrives(&mut self, id: u32, facets: &BTreeSet<Facet>, sent: Millis) {
-        let answer =
-            if std::mem::take(&mut self.next_call_fails) { Err("a call failed") } else { Ok(self.shown(facets)) };
-        let input = Input::Read { sent_at: time(sent), answer };
-        self.put(self.now + self.latency, Event::Answered(id, input));
-    }
-
-    fn write_arrives(
-        &mut self,
-        process: u32,
-        facet: Facet,
-        document: Option<Value>,
-        is_answered: bool,
-        shown: &Reading,
-    ) -> Result<(), Failed> {
-        let takes = self.role.fits(facet, document.as_ref());
-        if takes {
-            self.figures.writes += 1;
-            self.role.set(facet, document, self.now);
-            self.say(|| format!("applied: {facet:?} of process {process}"));
-            self.checks.applied(process, shown, (&self.role, &self.objects), self.now);
-        }
-        if is_answered {
-            let answer = if takes { Ok(()) } else { Err(Failure::Refused { too_large: true, error: "too large" }) };
-            self.put(self.now + self.latency, Event::Answered(process, Input::Wrote(answer)));
-        }
-        Ok(())
     }
 
     fn answered(&mut self, input: Input<Error>) -> Result<(), Failed> {
@@ -511,93 +366,6 @@ impl<'a> World<'a> {
             Effect::WakeAt(_) | Effect::Outcome(..) => {}
         }
         Ok(())
-    }
-
-    fn send(&mut self, permit: Permit) -> Result<(), Failed> {
-        let Some(process) = &mut self.process else { return Ok(()) };
-        process.is_writing = true;
-        let (id, shown) = (process.id, process.shown.clone());
-        let account = permit.write().role.account.clone();
-        let write = permit
-            .spend(&account, time(self.now))
-            .map_err(|void| Failed { invariant: "a permit holds when the write is sent", detail: void.to_string() })?;
-        let (name, document) = write.as_policy().expect("shared policies alone are written");
-        let (is_callback, document) = (name.contains("callback"), document.cloned());
-        let facet = if is_callback { Facet::CallbackPolicy } else { Facet::AssumePolicy };
-        let fault = self.next_write.take();
-        let entries = document.as_ref().map(policy::assume_entries_of_any_form).unwrap_or_default();
-        self.say(|| format!("  writes {facet:?}: {}, {fault:?}", words(&entries)));
-        Checks::demand(
-            "nothing is begun at the end",
-            !self.process.as_ref().is_some_and(|it| it.is_ending),
-            String::new,
-        )?;
-        self.checks.sends(facet, document.as_ref(), &shown, (&self.role, &self.objects))?;
-        let (arrives, answered) = match fault {
-            None => (Some(self.latency), true),
-            Some(WriteFault::LostAfter) => (Some(self.latency), false),
-            Some(WriteFault::Late(seconds)) => (Some(Millis::from(seconds) * SECOND), false),
-            Some(WriteFault::LostBefore | WriteFault::Throttled | WriteFault::Void) => (None, false),
-        };
-        if let Some(after) = arrives {
-            if !answered {
-                self.checks.pending(id, facet, document.clone(), self.now + after);
-            }
-            self.put(
-                self.now + after,
-                Event::WriteArrives { process: id, facet, document, is_answered: answered, shown },
-            );
-        }
-        let failure = match fault {
-            None => return Ok(()),
-            Some(WriteFault::Throttled) => Failure::Refused { too_large: false, error: "throttled" },
-            Some(WriteFault::Void) => Failure::NotSent,
-            Some(_) => Failure::Unknown("no answer"),
-        };
-        let after = match fault {
-            Some(WriteFault::Void) => 0,
-            Some(WriteFault::Throttled) => self.latency,
-            _ => TIMES_OUT,
-        };
-        self.put(self.now + after, Event::Answered(id, Input::Wrote(Err(failure))));
-        Ok(())
-    }
-
-    fn tell(&mut self, uid: &str, facet: Facet, outcome: &Outcome<Error>) -> Result<(), Failed> {
-        self.say(|| format!("  {uid} hears of {facet:?}: {}", brief_outcome(outcome)));
-        let process = self.process.as_ref().map(|process| process.id);
-        let Some(object) = self.objects.known.values_mut().find(|object| object.uid() == uid) else { return Ok(()) };
-        let (index, leaving) = (object.index, object.leaving);
-        let after = match outcome {
-            Outcome::Waiting(_) => return Ok(()),
-            // It is not known what others need; it asks again.
-            Outcome::Settled { reading, .. }
-                if leaving && facet == Facet::AssumePolicy && has(reading, facet, index) =>
-            {
-                30 * SECOND
-            }
-            Outcome::Settled { reading, .. } => {
-                object.told.insert(facet);
-                object.waits.remove(&facet);
-                self.checks.told(process, (facet, index, leaving), reading, self.now)?;
-                return self.goes_on(index);
-            }
-            Outcome::Full { reading } => {
-                self.checks.full(index, reading, (&self.role, &self.objects), self.now)?;
-                2 * MINUTE
-            }
-            Outcome::Stale => 500,
-            Outcome::Failed(_) | Outcome::Unreached => 5 * SECOND,
-        };
-        object_waits_no_more(&mut self.objects, index, facet);
-        self.look_soon(index, after);
-        Ok(())
-    }
-}
-
-fn object_waits_no_more(objects: &mut Objects, index: usize, facet: Facet) {
-    if let Some(object) = objects.known.get_mut(&index) {
-        object.waits.remove(&facet);
     }
 }
 
