@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 
 use crate::{
     suite::{Case, case},
-    support::{converge, entered, invoke_role_name, message, pipeline, pipeline_role, refused, stages, version},
+    support::{
+        converge, entered, failed_release, invoke_role_name, message, pipeline, pipeline_role, refused, stages, version,
+    },
 };
 
 pub(crate) fn scenarios() -> Vec<Case> {
@@ -147,15 +149,6 @@ async fn one_that_cannot(scenario: &mut Scenario<'_>) -> Result<()> {
     refused(scenario, "nowhere", "StageNotFound", &["No-Such-Stage"]).await?;
     assert_eq!(scenario.calls_since(mark)?.of("UpdatePipeline"), 1);
     Ok(())
-}
-
-/// A release fails in an action that is not ours.
-fn failed_release(scenario: &Scenario<'_>) -> Result<String> {
-    let (tools, region) = (&scenario.accounts.tools, &scenario.accounts.region);
-    let of = (tools.as_str(), region.as_str(), PIPELINE);
-    let id = scenario.aws().put_execution(of, None, "InProgress", Some("Build")).context("starting")?;
-    scenario.aws().put_execution(of, Some(&id), "Failed", None).context("failing")?;
-    Ok(id)
 }
 
 async fn held(scenario: &mut Scenario<'_>) -> Result<()> {

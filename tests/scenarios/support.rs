@@ -183,3 +183,12 @@ pub(crate) fn merge(target: &mut Value, patch: &Value) {
         }
     }
 }
+
+/// A release fails in an action that is not ours.
+pub(crate) fn failed_release(scenario: &Scenario<'_>) -> Result<String> {
+    let (tools, region) = (&scenario.accounts.tools, &scenario.accounts.region);
+    let of = (tools.as_str(), region.as_str(), PIPELINE);
+    let id = scenario.aws().put_execution(of, None, "InProgress", Some("Build")).context("starting")?;
+    scenario.aws().put_execution(of, Some(&id), "Failed", None).context("failing")?;
+    Ok(id)
+}
