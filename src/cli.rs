@@ -51,7 +51,7 @@ pub struct Run {
     /// 0.0.0.0:8080 where IPv6 is off.
     #[arg(long)]
     pub http_addr: Option<SocketAddr>,
-    /// Where /debug/targets tells how the workers of pipelines stand: an address of this machine only, such as 127.0.0.1:6060.
+    /// Where /debug/targets tells how the workers of pipelines and roles stand: an address of this machine only, such as 127.0.0.1:6060.
     /// Without it, nowhere.
     #[arg(long, value_parser = debug::loopback)]
     pub debug_addr: Option<SocketAddr>,

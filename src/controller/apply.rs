@@ -19,6 +19,7 @@ use crate::{
         plan::{self, Phase, Situation, Step},
     },
     engine::role::{Permit, Write},
+    telemetry::metrics::ROLE,
 };
 
 /// Takes the IAM steps in their order and remembers each one that AWS has applied, or may have. What objects share is claimed.
@@ -66,7 +67,9 @@ async fn own(pass: &mut Pass<'_>, writes: &Writes, situation: &Situation<'_>, st
     let turn = iam.turn().await;
     let (caches, installation) = (&context.caches, &context.settings.installation);
     let look = |basis: &Basis| current::look(caches, installation, basis);
-    let permit = Permit::after_look(write, current::basis(pass, situation), Context::exact_now(), look)?;
+    let permit = Permit::after_look(write, current::basis(pass, situation), Context::exact_now(), look);
+    context.metrics.targets().permitted(ROLE, permit.is_ok(), 1);
+    let permit = permit?;
     // At the end of the process the next one does it.
     let Some(under_way) = context.own_writes.begin() else { return Err(Halt::Conflict) };
     tracing::info!(resource = %step.resource, change = %permit.write().summary(), "writing");

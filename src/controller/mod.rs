@@ -120,8 +120,8 @@ pub async fn run(
     let spacing = settings.bulk_reads_every;
     let host = PipelineHost::new(caches.clone(), memory.clone(), settings.installation.clone(), metrics.clone());
     let pipelines = Pipelines::new(Arc::new(host), settings.pipelines, stop.clone());
-    settings.workers.show(pipelines.clone());
-    let host = RoleHost::new(caches.clone(), memory.clone(), settings.installation.clone(), aws.clone());
+    let installation = settings.installation.clone();
+    let host = RoleHost::new(caches.clone(), memory.clone(), installation, aws.clone(), metrics.clone());
     let of_roles = roles::Settings {
         installation: settings.installation.clone(),
         collect: settings.pipelines.collect.min(COLLECT_OF_ROLES),
@@ -129,6 +129,7 @@ pub async fn run(
         attempt: settings.aws_attempt_timeout,
     };
     let roles = Roles::new(Arc::new(host), of_roles, stop.clone());
+    settings.workers.show(pipelines.clone(), roles.clone());
     let context = Arc::new(Context {
         client,
         aws,

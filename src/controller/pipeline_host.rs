@@ -26,9 +26,9 @@ use crate::{
         spacing::{Corrected, Corrections},
         status,
     },
-    engine::pipeline::Stands,
+    engine::shown::Stands,
     shell::pipelines::Host,
-    telemetry::metrics::{Metrics, PIPELINE, Phase},
+    telemetry::metrics::{Metrics, PIPELINE},
 };
 
 /// Answers from the caches and from memory, and asks nobody.
@@ -92,14 +92,7 @@ impl Host for PipelineHost {
     }
 
     fn stands(&self, pipeline: &PipelineKey, stands: Stands, until: Option<Instant>) {
-        let (targets, key) = (self.metrics.targets(), pipeline.to_string());
-        let phase = match stands {
-            Stands::Idle => return targets.forget(PIPELINE, &key),
-            Stands::Running => Phase::Running,
-            Stands::Delayed => Phase::Delayed(until),
-            Stands::Waiting => Phase::Waiting(until),
-        };
-        targets.stands(PIPELINE, &key, Some(pipeline.account.as_str()), phase);
+        self.metrics.targets().worker(PIPELINE, &pipeline.to_string(), &pipeline.account, stands, until);
     }
 
     fn refused(&self, _pipeline: &PipelineKey) {

@@ -8,6 +8,7 @@ use std::{
 
 use futures::future::join_all;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::{
     caches::Caches,
@@ -27,7 +28,9 @@ use crate::{
         role_claims::{Claim, Facet, Users},
         shared_policy::Behind,
     },
+    engine::shown::Stands,
     shell::roles::{Became, Host, Looked, Place},
+    telemetry::metrics::{Metrics, ROLE},
 };
 
 /// Reads behind entries of one pass; what was not read stays.
@@ -39,6 +42,7 @@ pub(super) struct RoleHost {
     memory: Arc<Memory>,
     installation: InstallationId,
     aws: Aws,
+    metrics: Arc<Metrics>,
     /// What was remembered of policies before the writes that are in flight, and what these make of them.
     sending: Mutex<HashMap<Place, (Earlier, State, State)>>,
 }
@@ -46,8 +50,14 @@ pub(super) struct RoleHost {
 impl RoleHost {
     /// A host for this installation's workers.
     #[must_use]
-    pub(super) fn new(caches: Arc<Caches>, memory: Arc<Memory>, installation: InstallationId, aws: Aws) -> Self {
-        Self { caches, memory, installation, aws, sending: Mutex::default() }
+    pub(super) fn new(
+        caches: Arc<Caches>,
+        memory: Arc<Memory>,
+        installation: InstallationId,
+        aws: Aws,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { caches, memory, installation, aws, metrics, sending: Mutex::default() }
     }
 
     fn resource(&self, (role, facet): &Place) -> Resource {
@@ -101,7 +111,16 @@ impl Host for RoleHost {
         })
     }
 
-    fn sends(&self, place: &Place, before: State, after: State) {
+    fn stands(&self, role: &RoleId, stands: Stands, until: Option<Instant>) {
+        self.metrics.targets().worker(ROLE, &role.target(), &role.account, stands, until);
+    }
+
+    fn refused(&self) {
+        self.metrics.targets().permitted(ROLE, false, 1);
+    }
+
+    fn sends(&self, place: &Place, claims: usize, before: State, after: State) {
+        self.metrics.targets().permitted(ROLE, true, claims.try_into().unwrap_or(u64::MAX));
         let resource = self.resource(place);
         let earlier =
             self.memory.own_writes(|writes| writes.note_sent(&resource, before.clone(), after.clone(), Context::now()));

@@ -123,6 +123,12 @@ pub struct RoleId {
 }
 
 impl RoleId {
+    /// The role as it is found in lists of what is worked on, where [`Display`](fmt::Display) is for sentences.
+    #[must_use]
+    pub fn target(&self) -> String {
+        format!("{}/{}", self.account, self.name)
+    }
+
     fn key(&self) -> (&str, String) {
         (self.account.as_str(), self.name.as_str().to_ascii_lowercase())
     }

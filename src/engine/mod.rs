@@ -4,3 +4,4 @@ pub mod index;
 pub mod permit;
 pub mod pipeline;
 pub mod role;
+pub mod shown;

@@ -17,11 +17,14 @@ use axum::{
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::{domain::ids::PipelineKey, shell::pipelines::Pipelines};
+use crate::{
+    domain::ids::{PipelineKey, RoleId},
+    shell::{pipelines::Pipelines, roles::Roles},
+};
 
 /// The workers, once there are any.
 #[derive(Clone, Default)]
-pub struct Workers(Arc<OnceLock<Arc<Pipelines>>>);
+pub struct Workers(Arc<OnceLock<(Arc<Pipelines>, Arc<Roles>)>>);
 
 impl std::fmt::Debug for Workers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -31,9 +34,9 @@ impl std::fmt::Debug for Workers {
 
 impl Workers {
     /// These are shown.
-    pub fn show(&self, pipelines: Arc<Pipelines>) {
+    pub fn show(&self, pipelines: Arc<Pipelines>, roles: Arc<Roles>) {
         // There is one set for the process.
-        let _ = self.0.set(pipelines);
+        let _ = self.0.set((pipelines, roles));
     }
 }
 
@@ -67,19 +70,28 @@ pub async fn serve(
 }
 
 async fn listed(State(workers): State<Workers>) -> Response {
-    let Some(pipelines) = workers.0.get() else { return not_yet() };
-    let keys: Vec<String> = pipelines.keys().iter().map(ToString::to_string).collect();
-    Json(json!({"pipelines": keys})).into_response()
+    let Some((pipelines, roles)) = workers.0.get() else { return not_yet() };
+    let pipelines: Vec<String> = pipelines.keys().iter().map(ToString::to_string).collect();
+    let roles: Vec<String> = roles.keys().iter().map(RoleId::target).collect();
+    Json(json!({"pipelines": pipelines, "roles": roles})).into_response()
 }
 
 async fn shown(State(workers): State<Workers>, Path(key): Path<String>) -> Response {
-    let Some(pipelines) = workers.0.get() else { return not_yet() };
-    let Some(pipeline) = parsed(&key) else {
-        return (StatusCode::BAD_REQUEST, "a key is ACCOUNT/REGION/PIPELINE; /debug/targets lists them\n")
-            .into_response();
+    let Some((pipelines, roles)) = workers.0.get() else { return not_yet() };
+    let shown = match parsed(&key) {
+        Some(Target::Pipeline(pipeline)) => {
+            pipelines.shown(&pipeline).await.map(|shown| json!({"kind": "pipeline", "key": key, "worker": shown}))
+        }
+        Some(Target::Role(role)) => {
+            roles.shown(&role).await.map(|shown| json!({"kind": "role", "key": key, "worker": shown}))
+        }
+        None => {
+            let text = "a key is ACCOUNT/REGION/PIPELINE or ACCOUNT/ROLE; /debug/targets lists them\n";
+            return (StatusCode::BAD_REQUEST, text).into_response();
+        }
     };
-    match pipelines.shown(&pipeline).await {
-        Some(shown) => Json(json!({"kind": "pipeline", "key": key, "worker": shown})).into_response(),
+    match shown {
+        Some(shown) => Json(shown).into_response(),
         None => (StatusCode::NOT_FOUND, "no worker has this key now; /debug/targets lists them\n").into_response(),
     }
 }
@@ -88,11 +100,23 @@ fn not_yet() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, "the process is starting\n").into_response()
 }
 
-fn parsed(key: &str) -> Option<PipelineKey> {
-    let mut parts = key.split('/');
-    let (account, region, name) = (parts.next()?, parts.next()?, parts.next()?);
-    let key = PipelineKey { account: account.parse().ok()?, region: region.parse().ok()?, name: name.parse().ok()? };
-    parts.next().is_none().then_some(key)
+/// What a worker is about.
+#[derive(Debug, Eq, PartialEq)]
+enum Target {
+    Pipeline(PipelineKey),
+    Role(RoleId),
+}
+
+fn parsed(key: &str) -> Option<Target> {
+    let parts: Vec<&str> = key.split('/').collect();
+    match parts.as_slice() {
+        [account, name] => Some(Target::Role(RoleId { account: account.parse().ok()?, name: name.parse().ok()? })),
+        [account, region, name] => {
+            let (account, region) = (account.parse().ok()?, region.parse().ok()?);
+            Some(Target::Pipeline(PipelineKey { account, region, name: name.parse().ok()? }))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -116,10 +140,23 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_account_region_and_name() {
-        let key = parsed("111111111111/us-east-1/payments-release").unwrap();
-        assert_eq!(key.to_string(), "111111111111/us-east-1/payments-release");
-        for wrong in ["", "111111111111", "1/us-east-1/p", "111111111111/us-east-1/p/q", "111111111111/us-east-1/a b"] {
+    fn a_key_is_that_of_a_pipeline_or_of_a_role() {
+        for key in ["111111111111/us-east-1/payments-release", "111111111111/payments"] {
+            let parsed = match parsed(key).unwrap() {
+                Target::Pipeline(pipeline) => pipeline.to_string(),
+                Target::Role(role) => role.target(),
+            };
+            assert_eq!(parsed, key);
+        }
+        for wrong in [
+            "",
+            "111111111111",
+            "1/us-east-1/p",
+            "1/payments",
+            "111111111111/",
+            "111111111111/us-east-1/p/q",
+            "111111111111/us-east-1/a b",
+        ] {
             assert!(parsed(wrong).is_none(), "{wrong}");
         }
     }

@@ -27,7 +27,12 @@ use crate::{
         pipeline_edit::Json,
         spacing::Corrections,
     },
-    engine::pipeline::{Effect, Failure, Input, LastLook, Machine, Outcome, Permit, Settings, Shown, Waiting, Written},
+    engine::{
+        pipeline::{
+            Effect, Failure, Input, LastLook, Machine, Outcome, Permit, Settings, ShownWrite, Waiting, Written,
+        },
+        shown::Shown,
+    },
 };
 
 /// How long a worker without claims stays, with what it knows of its own writes.
@@ -52,7 +57,7 @@ pub(super) enum Message {
 pub struct ShownPipeline {
     /// The machine.
     #[serde(flatten)]
-    pub machine: Shown,
+    pub machine: Shown<ShownWrite>,
     /// The reading before.
     pub last_reading: Option<ShownReading>,
 }

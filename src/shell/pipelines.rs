@@ -21,7 +21,7 @@ use crate::{
         ids::{Arn, ObjectKey, PipelineKey},
         spacing::{Corrected, Corrections, Window},
     },
-    engine::pipeline::{Outcome, Stands},
+    engine::{pipeline::Outcome, shown::Stands},
 };
 
 /// How a pipeline is read, and how it is written.

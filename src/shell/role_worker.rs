@@ -3,7 +3,12 @@
 use std::{collections::BTreeSet, future::pending, pin::Pin, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use tokio::{sync::mpsc, time::Instant};
+use serde::Serialize;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+use tracing::Instrument;
 
 use super::roles::{Became, Clients, Host, Roles, Settings};
 use crate::{
@@ -14,7 +19,10 @@ use crate::{
         policy,
         role_claims::{Claim, Facet, Reading, Users},
     },
-    engine::role::{self, Effect, Failure, Input, LastLook, Machine, Permit},
+    engine::{
+        role::{self, Effect, Failure, Input, LastLook, Machine, Permit, ShownWrite},
+        shown::Shown,
+    },
 };
 
 /// How long a worker without claims stays, with what it knows of its own writes.
@@ -26,6 +34,33 @@ pub(super) enum Message {
     Claim(Box<Claim>, Box<Clients>),
     /// An object wants nothing of this policy any more.
     Withdraw(String, Facet),
+    /// Somebody asks how it stands.
+    Show(oneshot::Sender<ShownRole>),
+}
+
+/// What a worker shows of itself.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShownRole {
+    /// The machine.
+    #[serde(flatten)]
+    pub machine: Shown<ShownWrite>,
+    /// The reading before.
+    pub last_reading: Option<ShownReading>,
+    /// Until then a write whose answer was lost may be applied.
+    pub unsettled_until: Option<Timestamp>,
+}
+
+/// A reading.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShownReading {
+    /// The shared policies that were there.
+    pub policies: Vec<String>,
+    /// When it was answered.
+    pub at: Timestamp,
+    /// How long ago that is.
+    pub age_seconds: i64,
 }
 
 /// An answer, and after a read the turn in which a write may follow.
@@ -44,6 +79,8 @@ pub(super) struct Worker {
     turn: Option<Turn>,
     /// The policies as they were last read.
     reading: Reading,
+    /// When that was.
+    read_at: Option<Timestamp>,
 }
 
 struct Look<'a> {
@@ -55,7 +92,11 @@ struct Look<'a> {
 
 impl LastLook for Look<'_> {
     fn holds(&self, claim: &Claim) -> bool {
-        self.host.holds(claim)
+        let holds = self.host.holds(claim);
+        if !holds {
+            self.host.refused();
+        }
+        holds
     }
 
     fn users(&self, claiming: &BTreeSet<(String, Facet)>) -> Users {
@@ -90,6 +131,7 @@ impl Worker {
             answer: None,
             turn: None,
             reading: Reading::default(),
+            read_at: None,
         };
         tokio::spawn(worker.run(receiver));
         sender
@@ -107,6 +149,11 @@ impl Worker {
                         Input::Claim(claim)
                     }
                     Some(Message::Withdraw(uid, facet)) => Input::Withdraw(uid, facet),
+                    Some(Message::Show(asked)) => {
+                        // Whoever asked may be gone.
+                        let _ = asked.send(self.shown());
+                        continue;
+                    }
                     None => break,
                 },
                 (input, turn) = answer(self.answer.as_mut()) => {
@@ -140,12 +187,16 @@ impl Worker {
         self.roles.decides(&self.role);
         let look = Look { host: &*self.host, role: &self.role, entries: self.reading.entries() };
         let effects = self.machine.step(input, self.host.now(), &look);
-        for effect in effects {
-            self.carry_out(effect);
+        if !effects.is_empty() {
+            let pass = self.span();
+            for effect in effects {
+                pass.in_scope(|| self.carry_out(effect));
+            }
         }
         // A turn is good for the step that takes it.
         self.turn = None;
         self.roles.decided(&self.role, self.machine.is_writing(), self.machine.unsettled_until());
+        self.host.stands(&self.role, self.machine.stands(), self.wake);
     }
 
     /// Tells what was read, so that later looks tell what is new from what was there before our own write.
@@ -155,7 +206,23 @@ impl Worker {
                 self.host.read(&(self.role.clone(), *facet), &reading.state(*facet));
             }
             self.reading = reading.clone();
+            self.read_at = Some(self.host.now());
         }
+    }
+
+    /// What every line of a pass says: which role, and for whom.
+    fn span(&self) -> tracing::Span {
+        tracing::info_span!("pass", target = self.role.target(), objects = self.machine.objects())
+    }
+
+    fn shown(&self) -> ShownRole {
+        let now = self.host.now();
+        let there = Facet::ALL.into_iter().filter(|facet| self.reading.of(*facet).is_some());
+        let policies: Vec<String> = there.map(|facet| facet.policy(&self.installation)).collect();
+        let last_reading =
+            self.read_at.map(|at| ShownReading { policies, at, age_seconds: now.duration_since(at).as_secs() });
+        let unsettled_until = self.machine.unsettled_until().filter(|until| now < *until);
+        ShownRole { machine: self.machine.shown(), last_reading, unsettled_until }
     }
 
     fn carry_out(&mut self, effect: Effect<AwsError>) {
@@ -166,13 +233,18 @@ impl Worker {
             Effect::Evidence(entries) => {
                 let looked = self.host.behind(entries, self.clients.reads.anew());
                 let client = self.clients.writes.clone();
-                self.answer = Some(Box::pin(async move {
+                self.ask(async move {
                     let behind = looked.await;
                     (Input::Evidence(behind), Some(client.turn().await))
-                }));
+                });
             }
             Effect::Write(permit) => self.write(permit),
         }
+    }
+
+    /// Waits for an answer. What is logged until then says for whom it is.
+    fn ask(&mut self, answer: impl Future<Output = (Input<AwsError>, Option<Turn>)> + Send + 'static) {
+        self.answer = Some(Box::pin(answer.in_current_span()));
     }
 
     fn read(&mut self, facets: BTreeSet<Facet>) {
@@ -180,7 +252,7 @@ impl Worker {
         let client = self.clients.writes.clone();
         // What is read is sent after this.
         let (sent_at, reads) = (self.host.now(), self.clients.reads.anew());
-        self.answer = Some(Box::pin(async move {
+        self.ask(async move {
             let mut reading = Reading::default();
             for facet in facets {
                 match reads.get_role_policy(&role, &facet.policy(&installation)).await {
@@ -190,7 +262,7 @@ impl Worker {
             }
             // What is decided on this reading may be sent at once.
             (Input::Read { sent_at, answer: Ok(reading) }, Some(client.turn().await))
-        }));
+        });
     }
 
     /// The write is sent by a task of its own, which lives until the answer is there, whoever is dropped meanwhile.
@@ -202,13 +274,12 @@ impl Worker {
         let is_it = |facet: &Facet| facet.policy(&self.installation) == policy;
         let Some(facet) = Facet::ALL.into_iter().find(is_it) else { return };
         let objects: Vec<String> = permit.objects().map(ToString::to_string).collect();
-        tracing::info!(
-            %role, %policy, objects = objects.join(","), deletes = document.is_none(), "writing shared policy"
-        );
+        let pass = tracing::info_span!("pass", target = role.target(), objects = objects.join(","));
+        pass.in_scope(|| tracing::info!(%role, %policy, deletes = document.is_none(), "writing shared policy"));
         let size = document.map_or(0, policy::size);
         let place = (role.clone(), facet);
-        host.sends(&place, self.reading.state(facet), policy_state(document));
-        let sending = tokio::spawn(async move {
+        host.sends(&place, objects.len(), self.reading.state(facet), policy_state(document));
+        let sending = async move {
             let _slot = roles.write_slot().await;
             let turn = match turn {
                 Some(turn) => turn,
@@ -225,8 +296,13 @@ impl Worker {
             if answer.as_ref().is_err_and(|error| error.kind == AwsErrorKind::PolicySizeExceeded) {
                 host.too_large(&role, size);
             }
+            match &answer {
+                Ok(()) => tracing::info!("the shared policy was written"),
+                Err(error) => tracing::info!(%error, "the shared policy was not written, or that is not known"),
+            }
             answer.map_err(failure)
-        });
+        };
+        let sending = tokio::spawn(sending.instrument(pass));
         self.answer = Some(Box::pin(async move {
             match sending.await {
                 Ok(answer) => (Input::Wrote(answer), None),

@@ -8,9 +8,12 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
 
-use super::role_worker::{Message, Worker};
+use super::role_worker::{Message, ShownRole, Worker};
 use crate::{
     aws::{AccountReader, AwsError, Iam},
     domain::{
@@ -19,7 +22,10 @@ use crate::{
         role_claims::{Claim, Facet, Users},
         shared_policy::Behind,
     },
-    engine::role::{Outcome, Waiting},
+    engine::{
+        role::{Outcome, Waiting},
+        shown::Stands,
+    },
 };
 
 /// How a role is read, and how it is written.
@@ -63,8 +69,12 @@ pub trait Host: Send + Sync + 'static {
     fn users(&self, role: &RoleId, entries: &BTreeSet<Arn>, claiming: &BTreeSet<(String, Facet)>) -> Users;
     /// Asks AWS what stands behind entries, through these reads or those of other accounts.
     fn behind(&self, entries: BTreeSet<Arn>, reads: AccountReader) -> Looked;
-    /// A write is about to be sent.
-    fn sends(&self, place: &Place, before: State, after: State);
+    /// Where a role stands, and when it goes on by itself.
+    fn stands(&self, role: &RoleId, stands: Stands, until: Option<Instant>);
+    /// A claim did not hold any more when a write was about to be made.
+    fn refused(&self);
+    /// A write is about to be sent that carries so many claims.
+    fn sends(&self, place: &Place, claims: usize, before: State, after: State);
     /// What became of it.
     fn sent(&self, place: &Place, became: Became);
     /// AWS refused a document of this size.
@@ -163,6 +173,21 @@ impl Roles {
             inner.workers.insert(role.clone(), sender);
         }
         receiver
+    }
+
+    /// The roles that have a worker.
+    #[must_use]
+    pub fn keys(&self) -> Vec<RoleId> {
+        let mut keys: Vec<RoleId> = self.lock().workers.keys().cloned().collect();
+        keys.sort();
+        keys
+    }
+
+    /// What the worker of a role shows of itself.
+    pub async fn shown(&self, role: &RoleId) -> Option<ShownRole> {
+        let (sender, receiver) = oneshot::channel();
+        self.lock().workers.get(role)?.send(Message::Show(sender)).ok()?;
+        receiver.await.ok()
     }
 
     /// Whether a claim of the object waits there.

@@ -1,12 +1,13 @@
 //! What the process shows to whoever is on its machine: how the worker of a busy pipeline stands, and for whom it logs.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use crossinvoke_harness::{
     Context as _, Error, Result, Scenario, Setup,
-    accounts::PIPELINE,
+    accounts::{PIPELINE, PIPELINE_ROLE},
     wait::{DEADLINE, eventually},
 };
+use fakeaws::{Effect, Fault};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -15,11 +16,14 @@ use tokio::{
 
 use crate::{
     suite::{Case, case},
-    support::{converge, entered},
+    support::{converge, entered, patch_account},
 };
 
 pub(crate) fn scenarios() -> Vec<Case> {
-    vec![case("a_busy_pipeline_is_shown_with_its_claims", shown_and_logged, busy_pipeline_is_shown)]
+    vec![
+        case("a_busy_pipeline_is_shown_with_its_claims", shown_and_logged, busy_pipeline_is_shown),
+        case("a_role_that_is_written_is_shown_with_its_claims", shown_and_logged, role_is_shown),
+    ]
 }
 
 fn shown_and_logged() -> Setup {
@@ -28,8 +32,11 @@ fn shown_and_logged() -> Setup {
 
 /// The JSON lines of the log.
 fn log(scenario: &mut Scenario<'_>) -> Result<Vec<Value>> {
-    let lines = scenario.controller()?.log();
-    Ok(lines.iter().filter_map(|line| serde_json::from_str(&line[line.find('{')?..]).ok()).collect())
+    Ok(in_json(&scenario.controller()?.log()))
+}
+
+fn in_json(lines: &[String]) -> Vec<Value> {
+    lines.iter().filter_map(|line| serde_json::from_str(&line[line.find('{')?..]).ok()).collect()
 }
 
 fn address(scenario: &mut Scenario<'_>) -> Result<SocketAddr> {
@@ -108,15 +115,90 @@ async fn busy_pipeline_is_shown(scenario: &mut Scenario<'_>) -> Result<()> {
         let value = scenario.controller()?.metric(metric).await?;
         assert!(value >= least, "{metric}{value}");
     }
-    // Every line of a pass says which pipeline it is about, and for whom.
-    let mut said: BTreeMap<String, Value> = BTreeMap::new();
-    for line in log(scenario)? {
-        if line["span"]["objects"] == object.as_str() {
-            said.insert(line["message"].as_str().unwrap_or_default().to_owned(), line["span"]["target"].clone());
-        }
+    said_in_passes(scenario, &key, &object, &["updating pipeline", "the pipeline was updated"])
+}
+
+/// Every line of a pass says what it is about, and for whom.
+fn said_in_passes(scenario: &mut Scenario<'_>, key: &str, object: &str, messages: &[&str]) -> Result<()> {
+    let lines = log(scenario)?;
+    let of_object = lines.iter().filter(|line| line["span"]["objects"] == object);
+    let said: BTreeSet<(&str, &str)> =
+        of_object.filter_map(|line| Some((line["message"].as_str()?, line["span"]["target"].as_str()?))).collect();
+    for message in messages {
+        assert!(said.contains(&(message, key)), "{message}, {key}: {said:?}");
     }
-    for message in ["updating pipeline", "the pipeline was updated"] {
-        assert_eq!(said.get(message), Some(&json!(key)), "{said:?}");
+    Ok(())
+}
+
+async fn role_is_shown(scenario: &mut Scenario<'_>) -> Result<()> {
+    entered(scenario).await?;
+    let slow = Fault::next("PutRolePolicy", Effect::Delay { milliseconds: 4_000 }).containing("-assume");
+    scenario.aws().fault(slow).context("a slow write")?;
+    let address = address(scenario)?;
+    let key = format!("{}/{PIPELINE_ROLE}", scenario.accounts.tools);
+    let object = format!("{}/one", scenario.namespace);
+    scenario.apply(&scenario.invoke("one")).await?;
+    eventually("its write is shown", DEADLINE, async || {
+        let (status, body) =
+            asked(address, &format!("/debug/targets/{key}")).await.map_err(|error| error.to_string())?;
+        let shown: Value = serde_json::from_str(&body).map_err(|error| format!("{status} {error}: {body}"))?;
+        let worker = &shown["worker"];
+        let (claim, write) = (&worker["claims"][0], &worker["writeInFlight"]);
+        let holds = shown["kind"] == "role"
+            && worker["state"] == "Writing"
+            && claim["object"] == object.as_str()
+            && claim["strength"] == "Add"
+            && claim["wants"].as_str().is_some_and(|wants| wants.contains("in the assume policy"))
+            && claim["since"].is_string()
+            && write["policy"].as_str().is_some_and(|policy| policy.contains("assume"))
+            && write["deletes"] == false
+            && write["objects"] == json!([object])
+            && worker["lastReading"]["policies"] == json!([])
+            && worker["unsettledUntil"].is_null();
+        if holds { Ok(()) } else { Err(body) }
+    })
+    .await?;
+    let (_, list) = asked(address, "/debug/targets").await?;
+    assert!(list.contains(&key), "{list}");
+    let running = scenario.controller()?.metric(r#"crossinvoke_targets{kind="role",state="running"} "#).await?;
+    assert!(running >= 1.0, "{running}");
+    scenario.until_reason("one", "Converged").await?;
+    let controller = scenario.controller()?;
+    eventually("nobody wants anything of a role", DEADLINE, async || {
+        let left = controller.metric(r#"crossinvoke_targets{kind="role""#).await.map_err(|error| error.to_string())?;
+        if left < 1.0 { Ok(()) } else { Err(left.to_string()) }
+    })
+    .await?;
+    // The role with trust and P1, and the two shared policies.
+    for (metric, least) in [
+        (r#"crossinvoke_passes_total{kind="role"} "#, 2.0),
+        (r#"crossinvoke_permits_total{kind="role",outcome="given"} "#, 4.0),
+    ] {
+        let value = scenario.controller()?.metric(metric).await?;
+        assert!(value >= least, "{metric}{value}");
     }
+    said_in_passes(scenario, &key, &object, &["writing shared policy", "the shared policy was written"])?;
+    refused_writes_are_counted(scenario).await
+}
+
+/// A grant is revoked while the object's role is made, so that the next write of it finds no permit.
+async fn refused_writes_are_counted(scenario: &mut Scenario<'_>) -> Result<()> {
+    let refused = r#"crossinvoke_permits_total{kind="role",outcome="refused"} "#;
+    assert!(scenario.controller()?.metric(refused).await? < 1.0);
+    let slow = Fault::next("CreateRole", Effect::Delay { milliseconds: 4_000 });
+    scenario.aws().fault(slow).context("a slow write")?;
+    scenario.apply(&scenario.invoke("two")).await?;
+    let makes_role = |line: &&Value| line["change"] == "create role";
+    let controller = scenario.controller()?;
+    eventually("its role is being made", DEADLINE, async || {
+        let lines = in_json(&controller.log());
+        // The first one was made for the other object.
+        if lines.iter().filter(makes_role).count() == 2 { Ok(()) } else { Err(format!("{:?}", lines.last())) }
+    })
+    .await?;
+    patch_account(scenario, "dev", &json!({"spec": {"grants": []}})).await?;
+    scenario.until_reason("two", "NotGranted").await?;
+    let counted = scenario.controller()?.metric(refused).await?;
+    assert!(counted >= 1.0, "{counted}");
     Ok(())
 }

@@ -25,11 +25,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-pub use self::{
-    look::LastLook,
-    machine::Machine,
-    shown::{Shown, ShownClaim, ShownWrite, Stands},
-};
+pub use self::{look::LastLook, machine::Machine, shown::ShownWrite};
 use super::permit::{self, Addressed};
 use crate::domain::{
     fold::Claim,

@@ -1,62 +1,15 @@
-//! What a machine shows of itself to people: where it stands, why, and who wants what. Nothing of a configuration.
+//! What the machine of a pipeline shows of itself.
 
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
     Waiting,
     machine::{Machine, Next, State},
 };
-use crate::domain::{fold::Claim, occupancy::Verdict, plan::PipelineGoal};
-
-/// Where a machine stands, for counters.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Stands {
-    /// Nobody wants anything.
-    Idle,
-    /// A call is under way, or has still to be sent.
-    Running,
-    /// It goes on by itself at a time.
-    Delayed,
-    /// It asks again and again whether the pipeline may be written.
-    Waiting,
-}
-
-/// A machine, in words.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Shown {
-    /// The state's name.
-    pub state: &'static str,
-    /// When it goes on by itself.
-    pub until: Option<Timestamp>,
-    /// What it waits for.
-    pub why: Option<String>,
-    /// Who wants what.
-    pub claims: Vec<ShownClaim>,
-    /// The update without an answer.
-    pub write_in_flight: Option<ShownWrite>,
-}
-
-/// A claim.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ShownClaim {
-    /// The object's UID.
-    pub uid: String,
-    /// The object.
-    pub object: String,
-    /// The object's generation that it was planned on.
-    pub generation: i64,
-    /// `Add` or `Leave`.
-    pub strength: &'static str,
-    /// The action that it wants, and its stage.
-    pub wants: Option<String>,
-    /// Whether a gate is open that it closes.
-    pub closes_gate: bool,
-    /// Since when it is there, where that is known.
-    pub since: Option<Timestamp>,
-}
+use crate::{
+    domain::{fold::Claim, occupancy::Verdict, plan::PipelineGoal},
+    engine::shown::{Shown, ShownClaim, Stands},
+};
 
 /// An update that was sent.
 #[derive(Clone, Debug, Serialize)]
@@ -68,24 +21,12 @@ pub struct ShownWrite {
     pub objects: Vec<String>,
 }
 
-impl From<&Claim> for ShownClaim {
-    fn from(claim: &Claim) -> Self {
-        let (strength, wants) = match &claim.goal {
-            PipelineGoal::Holds(action, _) => {
-                ("Add", Some(format!("action {} in stage {}", action.name, action.stage)))
-            }
-            PipelineGoal::HoldsNone(_) => ("Leave", None),
-        };
-        Self {
-            uid: claim.uid.clone(),
-            object: claim.key.to_string(),
-            generation: claim.generation,
-            strength,
-            wants,
-            closes_gate: claim.closes_gate,
-            since: None,
-        }
-    }
+fn shown_claim(claim: &Claim) -> ShownClaim {
+    let wants = match &claim.goal {
+        PipelineGoal::Holds(action, _) => Some(format!("action {} in stage {}", action.name, action.stage)),
+        PipelineGoal::HoldsNone(_) => None,
+    };
+    ShownClaim { closes_gate: Some(claim.closes_gate), ..ShownClaim::of(&claim.basis(), wants) }
 }
 
 impl<E: Clone> Machine<E> {
@@ -108,7 +49,7 @@ impl<E: Clone> Machine<E> {
 
     /// What people are told of it.
     #[must_use]
-    pub fn shown(&self) -> Shown {
+    pub fn shown(&self) -> Shown<ShownWrite> {
         let (state, until, flight) = match &self.state {
             State::Idle => ("Idle", None, None),
             State::Collecting { last, .. } => ("Collecting", Some(*last + self.settings.collect), None),
@@ -128,7 +69,7 @@ impl<E: Clone> Machine<E> {
             state,
             until: until.max(held),
             why: (state != "Idle").then(|| self.said.values().map(why).next()).flatten(),
-            claims: self.claims.values().map(ShownClaim::from).collect(),
+            claims: self.claims.values().map(shown_claim).collect(),
             write_in_flight: flight.map(|flight| {
                 let (planned_on_version, objects) = flight.shown();
                 ShownWrite { planned_on_version, objects }

@@ -46,7 +46,7 @@ pub(super) struct Claimed {
     pub(super) since: Timestamp,
     /// How often something was written for it.
     pub(super) writes: u8,
-    said: Option<Waiting>,
+    pub(super) said: Option<Waiting>,
 }
 
 /// An object's UID, and what of the role it wants something of.
@@ -154,13 +154,18 @@ impl<E: Clone> Machine<E> {
     fn woken(&mut self, now: Timestamp, effects: &mut Vec<Effect<E>>) {
         match &self.state {
             State::Collecting { since, last } => {
-                let due = (*last + self.settings.collect).min(*since + self.settings.collect_max);
+                let due = self.collected(*since, *last);
                 if now >= due { self.begin(now, effects) } else { effects.push(Effect::WakeAt(due)) }
             }
             State::Waiting { until } if now >= *until => self.begin(now, effects),
             State::Waiting { until } => effects.push(Effect::WakeAt(*until)),
             _ => {}
         }
+    }
+
+    /// When collecting ends.
+    pub(super) fn collected(&self, since: Timestamp, last: Timestamp) -> Timestamp {
+        (last + self.settings.collect).min(since + self.settings.collect_max)
     }
 
     fn begin(&mut self, now: Timestamp, effects: &mut Vec<Effect<E>>) {
@@ -296,8 +301,7 @@ impl<E: Clone> Machine<E> {
             let since = came.clone().min().unwrap_or(now);
             let last = came.max().unwrap_or(now);
             self.state = State::Collecting { since, last };
-            effects
-                .push(Effect::WakeAt((last + self.settings.collect).min(since + self.settings.collect_max).max(now)));
+            effects.push(Effect::WakeAt(self.collected(since, last).max(now)));
         }
     }
 

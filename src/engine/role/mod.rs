@@ -17,6 +17,7 @@
 
 mod look;
 mod machine;
+mod shown;
 mod write;
 mod writing;
 
@@ -27,6 +28,7 @@ use jiff::Timestamp;
 pub use self::{
     look::LastLook,
     machine::Machine,
+    shown::ShownWrite,
     write::{Change, Permit, Write},
 };
 use crate::domain::{

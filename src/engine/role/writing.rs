@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Effect, Failure, Outcome, Permit, Write,
+    Effect, Failure, Outcome, Permit, ShownWrite, Write,
     machine::{Key, Machine, State},
 };
 use crate::domain::{
-    ids::Arn,
+    ids::{Arn, InstallationId, ObjectKey},
     own_writes::{self, FORGIVEN_FOR},
     policy,
     retry::STALE_READ,
@@ -33,11 +33,24 @@ pub(super) struct InFlight {
     facet: Facet,
     /// The claims that it is for.
     keys: Vec<Key>,
+    /// Their objects.
+    objects: Vec<ObjectKey>,
     before: own_writes::State,
     document: Option<Value>,
     /// The entries that it adds.
     adds: usize,
     sent: Timestamp,
+}
+
+impl InFlight {
+    /// In words.
+    pub(super) fn shown(&self, installation: &InstallationId) -> ShownWrite {
+        ShownWrite {
+            policy: self.facet.policy(installation),
+            deletes: self.document.is_none(),
+            objects: self.objects.iter().map(ToString::to_string).collect(),
+        }
+    }
 }
 
 /// The last write of one policy.
@@ -121,7 +134,8 @@ impl<E: Clone> Machine<E> {
         }
         let (role, policy) = (self.settings.role.clone(), facet.policy(&self.settings.installation));
         let permit = Permit::new(Write::policy(role, policy, document.clone()), bases, now);
-        self.state = State::Writing(InFlight { facet, keys, before, document, adds, sent: now });
+        let objects = permit.objects().cloned().collect();
+        self.state = State::Writing(InFlight { facet, keys, objects, before, document, adds, sent: now });
         effects.push(Effect::Write(permit));
     }
 

@@ -34,7 +34,7 @@ use self::{
 };
 pub use self::{
     reconciles::Measured,
-    targets::{OBJECT, PIPELINE, Phase},
+    targets::{OBJECT, PIPELINE, Phase, ROLE},
 };
 use crate::{
     api::{DriftKind, Reason, ReasonClass},

@@ -15,12 +15,16 @@ use prometheus_client::{
 };
 use tokio::time::Instant;
 
+use crate::{domain::ids::AccountId, engine::shown::Stands};
+
 /// The kind of an object's key.
 pub const OBJECT: &str = "object";
 /// The kind of a pipeline's key.
 pub const PIPELINE: &str = "pipeline";
+/// The kind of a role's key.
+pub const ROLE: &str = "role";
 
-const KINDS: [&str; 2] = [OBJECT, PIPELINE];
+const KINDS: [&str; 3] = [OBJECT, PIPELINE, ROLE];
 const STATES: [&str; 4] = ["due", "running", "delayed", "waiting"];
 
 /// Where a key stands.
@@ -93,8 +97,8 @@ impl Targets {
         for kind in KINDS {
             let _ = passes.get_or_create(&KindLabels { kind });
         }
-        for outcome in ["given", "refused"] {
-            let _ = permits.get_or_create(&PermitLabels { kind: PIPELINE, outcome });
+        for (kind, outcome) in [(PIPELINE, "given"), (PIPELINE, "refused"), (ROLE, "given"), (ROLE, "refused")] {
+            let _ = permits.get_or_create(&PermitLabels { kind, outcome });
         }
         let targets = Arc::new(Self { known: Mutex::default(), passes, permits });
         registry.register_collector(Box::new(Shown(targets.clone())));
@@ -112,6 +116,17 @@ impl Targets {
         if phase == Phase::Running && before.is_none_or(|before| before.phase != Phase::Running) {
             self.passes.get_or_create(&KindLabels { kind }).inc();
         }
+    }
+
+    /// Where the worker of something in AWS stands, and when it goes on by itself.
+    pub fn worker(&self, kind: &'static str, key: &str, account: &AccountId, stands: Stands, until: Option<Instant>) {
+        let phase = match stands {
+            Stands::Idle => return self.forget(kind, key),
+            Stands::Running => Phase::Running,
+            Stands::Delayed => Phase::Delayed(until),
+            Stands::Waiting => Phase::Waiting(until),
+        };
+        self.stands(kind, key, Some(account.as_str()), phase);
     }
 
     /// A key that is known goes on like this.
