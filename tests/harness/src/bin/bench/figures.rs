@@ -1,8 +1,9 @@
 //! What is measured, and how it is printed.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crossinvoke_harness::{ControllerProcess, Result};
+use serde_json::Value;
 
 /// What the controller occupies at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -33,4 +34,18 @@ pub(crate) fn print(world: &str, figure: &str, value: f64, unit: &str) {
 pub(crate) fn split(writes: &[String]) -> (usize, usize) {
     let events = writes.iter().filter(|write| write.contains("\"events\"")).count();
     (writes.len() - events, events)
+}
+
+/// Writes to Kubernetes by verb and what they are about, such as `replace_crossaccountinvokes/status`.
+#[must_use]
+pub(crate) fn by_kind(writes: &[String]) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for write in writes {
+        let (verb, object) = write.split_once(' ').unwrap_or((write, ""));
+        let object: Value = serde_json::from_str(object).unwrap_or_default();
+        let part = |member: &str| object[member].as_str().map(str::to_owned);
+        let what = [part("resource"), part("subresource")].into_iter().flatten().collect::<Vec<_>>().join("/");
+        *kinds.entry(format!("{}_{what}", verb.trim_matches('"'))).or_default() += 1;
+    }
+    kinds
 }

@@ -22,6 +22,10 @@ const SERIES: [(usize, usize); 7] = [(1, 1), (10, 1), (50, 1), (90, 1), (10, 10)
 /// From so many objects on they are created without latency: only what comes after is of interest.
 const CREATED_AT_ONCE: usize = 5000;
 
+/// What scenarios shorten or lift is as whoever installs the controller has it: these are the defaults.
+const AS_INSTALLED: [&str; 4] =
+    ["--collect=3s", "--correction-window=10m", "--spread-looks=true", "--aws-budget=iam=20/100"];
+
 /// Prints what many objects cost one controller.
 #[derive(Debug, Parser)]
 struct Options {
@@ -43,6 +47,9 @@ struct Options {
     /// Measures the cycles with the rights to bulk reads.
     #[arg(long)]
     bulk_reads: bool,
+    /// Where the controller's log goes once all is made.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
     /// Instead, few and many objects on one pipeline and on ten, each of which has a run in progress at first.
     #[arg(long)]
     series: bool,
@@ -71,12 +78,12 @@ async fn measure(options: Options) -> Result<()> {
         return Ok(());
     }
     let world = World::of(options.size, options.pipelines, options.dev_accounts, options.bulk_reads);
-    one(&bench, &world, options.only_create).await
+    one(&bench, &world, &options).await
 }
 
 fn setup(world: &World) -> Setup {
     let seeded = world.clone();
-    let setup = Setup::default().seed(move |_, seed| seeded.extend(seed)).without_controller();
+    let setup = Setup::default().seed(move |_, seed| seeded.extend(seed)).without_controller().flags(AS_INSTALLED);
     if world.bulk_reads {
         // One scan for each cycle, as with the defaults of both.
         let every = format!("--bulk-reads-every={}s", world.cycle().as_secs());
@@ -85,7 +92,7 @@ fn setup(world: &World) -> Setup {
     setup
 }
 
-async fn one(bench: &Bench, world: &World, only_create: bool) -> Result<()> {
+async fn one(bench: &Bench, world: &World, options: &Options) -> Result<()> {
     let scenario = Scenario::with(bench, "bench", setup(world)).await?;
     let name = world.name();
     scenario
@@ -96,10 +103,13 @@ async fn one(bench: &Bench, world: &World, only_create: bool) -> Result<()> {
                 measures::slow_down(scenario)?;
             }
             measures::create(scenario, world, &name, is_measured).await?;
+            if let Some(file) = &options.log {
+                std::fs::write(file, scenario.controller()?.log().join("\n")).context("the log")?;
+            }
             if !is_measured {
                 measures::slow_down(scenario)?;
             }
-            if !only_create {
+            if !options.only_create {
                 measures::cycle(scenario, world, &name).await?;
                 measures::restart(scenario, world, &name).await?;
                 measures::delete(scenario, world, &name).await?;

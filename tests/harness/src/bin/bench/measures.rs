@@ -13,7 +13,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use super::{
-    figures::{Sample, print, split},
+    figures::{Sample, by_kind, print, split},
     world::World,
 };
 
@@ -61,7 +61,8 @@ pub(crate) async fn create(scenario: &mut Scenario<'_>, world: &World, name: &st
         return Ok(());
     }
     let calls = scenario.calls_since(mark)?;
-    let (writes, events) = split(&scenario.kubernetes_writes()?);
+    let written = scenario.kubernetes_writes()?;
+    let (writes, events) = split(&written);
     let sample = Sample::of(scenario.controller()?)?;
     let objects = world.size;
     print(name, "all_ready", ready.as_secs_f64(), "s");
@@ -71,6 +72,9 @@ pub(crate) async fn create(scenario: &mut Scenario<'_>, world: &World, name: &st
         print(name, &format!("calls_to_create.{operation}"), count as f64 / objects as f64, "per_object");
     }
     print(name, "kubernetes_writes_to_create", writes as f64 / objects as f64, "per_object");
+    for (kind, count) in by_kind(&written) {
+        print(name, &format!("writes_to_create.{kind}"), count as f64 / objects as f64, "per_object");
+    }
     print(name, "events_to_create", events as f64 / objects as f64, "per_object");
     print(name, "cpu_to_create", sample.cpu.as_secs_f64() * 1000.0 / objects as f64, "ms_per_object");
     print(name, "memory_after_create", sample.memory_kib as f64 / 1024.0, "MiB");
