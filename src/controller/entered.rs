@@ -9,7 +9,7 @@ use super::{
     spreading,
 };
 use crate::domain::{
-    gate::Input,
+    gate::{self, Input},
     ids::InstallationId,
     inventory::Inventory,
     plan::{Blocker, Others, Situation, Staying},
@@ -33,6 +33,14 @@ pub struct Entered {
     /// Nothing stays for the time being before the roles were looked at.
     staying: Staying,
     inventory: Inventory,
+}
+
+/// What an object waits for that is granted what it asks for and whose accounts are not held yet.
+pub(super) fn waits(pass: &Pass<'_>) -> Option<Verdict> {
+    let (context, installation) = (pass.context, &pass.context.settings.installation);
+    let declared = validate_object(&pass.key, &pass.object, installation).ok()?;
+    let blocker = gate::gate(&declared, &gate_input(context, &declared.key), installation).err()?;
+    Some(Verdict::from(blocker)).filter(Verdict::is_on_its_way)
 }
 
 impl Entered {

@@ -12,16 +12,17 @@ use serde_json::json;
 use super::{
     caches::{Guarded, feeds::Unheld},
     context::{Context, FINALIZER},
-    current, events,
+    current, entered, events,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
-    status_inventory::write_inventory,
+    status_inventory::{read_inventory, write_inventory},
 };
 use crate::{
     api::{CrossAccountInvokeStatus, Reason},
     cluster::digest::status_digest,
     domain::{
-        drift, inventory,
+        drift,
+        inventory::{self, Part},
         observed::Observed,
         plan::{self, Phase, Situation, Step},
         status::{self, is_reconciling, is_stalled},
@@ -64,13 +65,13 @@ pub async fn record(
     // Before the look at the grants: an AwsAccount that goes meanwhile either sees this claim or is seen going.
     pass.context.memory.claim(&pass.uid, &pass.inventory);
     current::still_holds(pass, situation)?;
+    let parts: BTreeSet<Part> = steps.iter().map(|step| step.part).collect();
     if !deleting {
-        let parts = steps.iter().map(|step| step.part).collect();
         drift::expect(&mut pass.inventory, &plan::described(situation, observed), &parts);
     }
     let recorded = pass.object.status.as_ref().is_some_and(|status| {
         says_so(status, pass.object.metadata.generation)
-            && status.inventory == write_inventory(&pass.inventory)
+            && pass.inventory.is_recorded(&read_inventory(&pass.object), &parts)
             && status.drift == pass.drift.status()
     });
     if !recorded {
@@ -134,13 +135,17 @@ pub fn next_status(pass: &Pass<'_>, verdict: &Verdict) -> CrossAccountInvokeStat
     status::next(pass.object.status.as_ref(), &look, checked, &pass.facts, undone, items)
 }
 
-/// Says that the first look has begun: without conditions kstatus would take the object for finished.
+/// Says that the first look has begun: without conditions kstatus would take the object for finished. One that waits for its
+/// accounts says so instead.
 ///
 /// # Errors
-/// As the API server answers.
+/// The verdict of one that waits; or as the API server answers.
 pub async fn begin(pass: &mut Pass<'_>) -> Result<(), Halt> {
     if pass.object.status.as_ref().is_some_and(|status| !status.conditions.is_empty()) {
         return Ok(());
+    }
+    if let Some(waits) = entered::waits(pass) {
+        return Err(waits.into());
     }
     let status = next_status(pass, &Verdict::progressing("AWS is being looked at for the first time", Retry::Now));
     write(pass, status).await

@@ -97,6 +97,21 @@ impl Inventory {
         self
     }
 
+    /// Whether a record names all of this, so that these parts may be written. That something else was seen in place since, for
+    /// the first time, says nothing about a write: it is recorded with what comes of it.
+    #[must_use]
+    pub fn is_recorded(&self, record: &Self, written: &BTreeSet<Part>) -> bool {
+        let says_as_much = |known: &Item, item: &Item| {
+            let digest = match &known.digest {
+                None if !written.contains(&item.part) => None,
+                _ => item.digest.clone(),
+            };
+            *known == Item { digest, ..item.clone() }
+        };
+        let pairs = || record.0.iter().zip(&self.0);
+        record.0.len() == self.0.len() && pairs().all(|(known, item)| says_as_much(known, item))
+    }
+
     /// Both inventories; of the same thing the later writing time counts, and at the same time `other`.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
@@ -173,9 +188,8 @@ impl Inventory {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_status_keeps_what_cannot_be_found_again_without_it() {
-        let item = |part, number: usize| Item {
+    fn item(part: Part, number: usize) -> Item {
+        Item {
             part,
             holder: format!("arn:aws:iam::222222222222:role/r{number}").parse().unwrap(),
             entry: None,
@@ -185,7 +199,33 @@ mod tests {
             read_back: false,
             digest: None,
             pipeline_version: None,
-        };
+        }
+    }
+
+    #[test]
+    fn what_was_first_seen_in_place_since_needs_no_record_of_its_own() {
+        let seen = |item: Item| Item { digest: Some("aa=bb".parse().unwrap()), ..item };
+        let seen_again = |item: Item| Item { digest: Some("aa=cc".parse().unwrap()), ..item };
+        let made = |item: Item| Item { stage_made: true, ..item };
+        let (role, action) = (|| item(Part::InvokeRole, 1), || item(Part::PipelineAction, 2));
+        let inventory = |items: [Item; 2]| Inventory(items.into());
+        for (what, record, now, is_recorded) in [
+            ("nothing is new", inventory([role(), action()]), inventory([role(), action()]), true),
+            ("seen for the first time", inventory([role(), action()]), inventory([seen(role()), action()]), true),
+            ("seen otherwise", inventory([seen(role()), action()]), inventory([seen_again(role()), action()]), false),
+            ("no longer seen", inventory([seen(role()), action()]), inventory([role(), action()]), false),
+            ("what is written", inventory([role(), action()]), inventory([role(), seen(action())]), false),
+            ("a stage to be made", inventory([role(), action()]), inventory([role(), made(action())]), false),
+            ("something else", inventory([role(), action()]), inventory([item(Part::InvokeRole, 3), action()]), false),
+            ("one more", Inventory(vec![role()]), inventory([role(), action()]), false),
+            ("one less", inventory([role(), action()]), Inventory(vec![role()]), false),
+        ] {
+            assert_eq!(now.is_recorded(&record, &BTreeSet::from([Part::PipelineAction])), is_recorded, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_status_keeps_what_cannot_be_found_again_without_it() {
         let few = Inventory((0..MAX).map(|number| item(Part::InvokePolicy, number)).collect());
         assert_eq!(few.fitting(), few);
         let many = Inventory([few.0.clone(), vec![item(Part::PipelineAction, 0), item(Part::InvokeRole, 0)]].concat());

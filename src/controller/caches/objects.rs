@@ -137,7 +137,7 @@ impl Intake {
                 if is_later {
                     self.caches.show(&object);
                 }
-                let is_news = digests.is_some_and(|(_, digests)| self.caches.is_news(&object, digests));
+                let is_news = digests.is_some_and(|(_, digests)| self.caches.is_news(&object, digests, is_later));
                 if is_news { vec![Arc::new(object)] } else { Vec::new() }
             }
             watcher::Event::Delete(object) => {
@@ -166,7 +166,7 @@ impl Intake {
         }
         self.caches.forget_all_but_known();
         there.retain(|object| {
-            listed.get(&key_of(&**object)).is_some_and(|digests| self.caches.is_news(object, *digests))
+            listed.get(&key_of(&**object)).is_some_and(|digests| self.caches.is_news(object, *digests, true))
         });
         there
     }
@@ -285,11 +285,12 @@ impl Caches {
         }
     }
 
-    /// Whether an object is another one than it was, and not only by what we wrote ourselves.
-    fn is_news(&self, object: &Guarded, (content, status): Digests) -> bool {
+    /// Whether an object is another one than it was, and not only by what we wrote ourselves. One that is older than what is known
+    /// may lack a finalizer that it has by now.
+    fn is_news(&self, object: &Guarded, (content, status): Digests, is_later: bool) -> bool {
         let uid = object.uid().unwrap_or_default();
         let held = object.finalizers().iter().any(|name| name == FINALIZER);
-        if !held {
+        if !held && is_later {
             self.note_unheld(object);
         }
         // Both are noted, whichever is news.
