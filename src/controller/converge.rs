@@ -27,7 +27,6 @@ use crate::{
         names,
         observed::{Observed, Resource},
         plan::{self, Change, Others, Phase, PipelineGoal, Plan, Situation, Step},
-        role_claims::Facet,
     },
 };
 
@@ -69,6 +68,10 @@ async fn look(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     if let Err(blockers) = plan::resolve(&situation, &observed) {
         return Ok(first(blockers));
     }
+    if is_all_to_be_made(&situation, &observed) {
+        pass.rests_on_its_own_reads()?;
+        return phases(pass, &entered.sessions, &situation, observed, &BTreeSet::new()).await;
+    }
     observe::callbacks(context, reads, &situation, &mut observed).await?;
     let mut needed = BTreeSet::new();
     if !nothing_is_left_over(&situation, &observed) {
@@ -80,6 +83,14 @@ async fn look(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     observe::assumes(context, reads, &situation, &mut observed, Purpose::Converge).await?;
     pass.saw_everything();
     phases(pass, &entered.sessions, &situation, observed, &needed).await
+}
+
+/// Whether the role has to be made, and nothing was ever seen in place. The shared policies are claimed then, whatever they are,
+/// and read by those who write them.
+fn is_all_to_be_made(situation: &Situation<'_>, observed: &Observed) -> bool {
+    let is_missing = observed.role(&situation.declared.role_name).is_none();
+    let is_open = situation.granted.closing.is_none();
+    is_missing && is_open && !situation.inventory.has_any() && nothing_is_left_over(situation, observed)
 }
 
 /// Whether the inventory holds nothing but what is declared: then no callback policy can be due for release.
@@ -105,7 +116,7 @@ async fn phases(
 ) -> Result<Verdict, Halt> {
     let context = pass.context;
     let mut others = gather(pass, &sessions.reads, situation, &observed, needed).await;
-    let mut is_fresh = true;
+    let (mut is_fresh, is_complete) = (true, !observed.assume.is_empty());
     let mut done: Vec<Phase> = Vec::new();
     loop {
         let staying = pass.staying(situation, &observed);
@@ -161,8 +172,12 @@ async fn phases(
                 record::record(pass, situation, &observed, plan.due()).await?;
                 apply::iam(pass, sessions, (situation, &observed), plan.due()).await?;
                 refresh(pass, &sessions.reads.anew(), situation, &mut observed, plan.due()).await?;
+                if !is_complete {
+                    pass.saw_everything();
+                }
                 // Others have come and gone while they were waited for.
                 others = gather(pass, &sessions.reads, situation, &observed, needed).await;
+                role_writer::show_newest(pass, &mut observed);
             }
             Phase::OldPipeline if done.contains(&Phase::Pipeline) => {
                 return Ok(Verdict::progressing(
@@ -178,6 +193,7 @@ async fn phases(
                     edit_pipeline(pass, sessions, situation, &mut observed, step).await?;
                 }
                 others = gather(pass, &sessions.reads, situation, &observed, needed).await;
+                role_writer::show_newest(pass, &mut observed);
             }
         }
     }
@@ -264,7 +280,7 @@ fn pipeline_words(goal: &PipelineGoal, pipeline: &Resource) -> String {
 
 /// Reads again what these steps wrote.
 async fn refresh(
-    pass: &mut Pass<'_>,
+    pass: &Pass<'_>,
     reads: &Reads,
     situation: &Situation<'_>,
     observed: &mut Observed,
@@ -301,13 +317,7 @@ async fn refresh(
         observed.roles.insert(name, role);
     }
     note_taken_off(context, situation, observed, steps);
-    for ((role, facet), document) in std::mem::take(&mut pass.shared) {
-        let observed = match facet {
-            Facet::CallbackPolicy => &mut observed.callback,
-            Facet::AssumePolicy => &mut observed.assume,
-        };
-        observed.insert(role, document);
-    }
+    role_writer::show_newest(pass, observed);
     Ok(())
 }
 

@@ -127,6 +127,8 @@ struct Inner {
     seen: HashMap<String, Seen>,
     /// Until when the looks at objects are held back that are in place.
     held_back: HashMap<String, Timestamp>,
+    /// Objects whose looks wait for their places.
+    queued: BTreeSet<String>,
     /// What the accounts imposed on objects at their last look, as digests.
     imposed: HashMap<String, u64>,
 }
@@ -274,6 +276,7 @@ impl Memory {
         inner.held_looks.remove(uid);
         inner.held_back.remove(uid);
         inner.imposed.remove(uid);
+        inner.queued.remove(uid);
         inner.arrived.remove(uid);
         inner.renew(uid);
     }
@@ -307,6 +310,7 @@ impl Memory {
         inner.held_looks.retain(|uid, _| uids.contains(uid));
         inner.held_back.retain(|uid, _| uids.contains(uid));
         inner.imposed.retain(|uid, _| uids.contains(uid));
+        inner.queued.retain(|uid| uids.contains(uid));
     }
 
     /// Remembers an action as it was read in place.

@@ -99,7 +99,7 @@ pub async fn gather(
         gathered.callback.extend(callback_needs(&known, &situation.declared.dev.account, other));
     }
     let now = Context::now();
-    for holder in observed.assume.keys() {
+    for holder in &assume_holders(situation, observed) {
         gathered.room.extend(context.memory.room(holder, now).map(|room| (holder.clone(), room)));
         let users = others.iter().filter_map(|other| assume_user(&known, other, holder)).collect();
         gathered.assume.insert(holder.clone(), users);
@@ -108,11 +108,19 @@ pub async fn gather(
     gathered
 }
 
+/// The roles whose assume policies are of interest: those that were read, and the pipeline's.
+fn assume_holders(situation: &Situation<'_>, observed: &Observed) -> BTreeSet<RoleId> {
+    let pipeline = observed.pipeline(&situation.declared.pipeline).and_then(|pipeline| pipeline.role.role());
+    let pipeline = pipeline.filter(|role| role.account == situation.declared.tools.account);
+    observed.assume.keys().cloned().chain(pipeline).collect()
+}
+
 /// The objects that what was read may be about: those on these pipelines, and those of the roles that the shared policies are
 /// on, that they name, and that the pipelines' actions name. Whoever is not among them can neither explain nor need anything
 /// of it.
 fn concerned(context: &Context, situation: &Situation<'_>, observed: &Observed) -> BTreeSet<ObjectKey> {
-    let mut roles: BTreeSet<RoleId> = observed.callback.keys().chain(observed.assume.keys()).cloned().collect();
+    let mut roles = assume_holders(situation, observed);
+    roles.extend(observed.callback.keys().cloned());
     let policies = observed.assume.values().flatten();
     roles.extend(policies.flat_map(policy::assume_entries_of_any_form).filter_map(|entry| entry.role()));
     let tools = &situation.declared.tools;

@@ -45,6 +45,9 @@ use crate::{
 /// Readings that nobody has asked for in as many of the object's intervals are dropped.
 const INTERVALS: u32 = 3;
 
+/// How old a reading may be that was sent for somebody else while a look waited for its place.
+const WAITED: Duration = Duration::from_secs(10);
+
 /// Why a stage ended the reconcile.
 #[derive(Debug)]
 pub enum Halt {
@@ -118,8 +121,8 @@ pub struct Pass<'a> {
     pub claimed: BTreeMap<PipelineKey, Told>,
     /// Policies of which something is claimed for the object.
     pub claimed_of_roles: BTreeMap<roles::Place, roles::Told>,
-    /// Shared policies as their workers read them in this reconcile.
-    pub shared: BTreeMap<roles::Place, Option<serde_json::Value>>,
+    /// Shared policies of which the object's claims were answered in this reconcile.
+    pub shared: BTreeSet<roles::Place>,
     /// What Ready said when this reconcile began.
     pub ready_message: String,
     /// The reason for which the object was found ready or stalled.
@@ -137,11 +140,17 @@ pub struct Pass<'a> {
 
 /// The reads of a look. What was in place, and is not asked about, may be confirmed by scans of its accounts. While a write
 /// may still be applied nothing confirms that was read before.
-fn reader(context: &Context, object: &CrossAccountInvoke, key: &ObjectKey, since: Option<Instant>) -> Reader {
+fn reader(
+    context: &Context,
+    object: &CrossAccountInvoke,
+    key: &ObjectKey,
+    (asked, since): (Instant, Option<Instant>),
+) -> Reader {
     let is_settled = !context.memory.is_unsettled(&object.uid().unwrap_or_default(), Context::now())
         && !role_writer::is_unsettled(context, &read_inventory(object));
     let since = since.filter(|_| is_settled);
     let mut reader = context.aws.readers().look(Some(Arc::new(key.clone())), since);
+    reader.asked_for(Instant::now().checked_sub(WAITED).map_or(asked, |oldest| asked.max(oldest)));
     let status = object.status.as_ref();
     let is_current = status.is_some_and(|status| status.observed_generation == object.metadata.generation);
     let handled = status.and_then(|status| status.last_handled_reconcile_at.clone());
@@ -155,13 +164,13 @@ fn reader(context: &Context, object: &CrossAccountInvoke, key: &ObjectKey, since
 }
 
 impl<'a> Pass<'a> {
-    /// Begins a reconcile. A regular look accepts what was read for others since the last one.
+    /// Begins a reconcile that was asked for at that time. A regular look accepts what was read for others since the last one.
     #[must_use]
     pub fn new(
         context: &'a Context,
         object: &CrossAccountInvoke,
         slot: Option<OwnedSemaphorePermit>,
-        since: Option<Instant>,
+        (asked, since): (Instant, Option<Instant>),
     ) -> Self {
         let uid = object.uid().unwrap_or_default();
         let recorded = context.memory.claims(&uid).unwrap_or_default();
@@ -170,7 +179,7 @@ impl<'a> Pass<'a> {
         let key = key_of(object);
         Self {
             context,
-            reader: reader(context, object, &key, since),
+            reader: reader(context, object, &key, (asked, since)),
             read: Instant::now(),
             key,
             inventory: read_inventory(object).union(&recorded),
@@ -185,7 +194,7 @@ impl<'a> Pass<'a> {
             versions: Vec::new(),
             claimed: BTreeMap::new(),
             claimed_of_roles: BTreeMap::new(),
-            shared: BTreeMap::new(),
+            shared: BTreeSet::new(),
             ready_message: ready_condition(object).map(|ready| ready.message.clone()).unwrap_or_default(),
             found: settled_reason(object),
             failed_looks: 0,
@@ -200,7 +209,7 @@ impl<'a> Pass<'a> {
     #[must_use]
     pub fn anew(mut self) -> Self {
         let slot = self.slot.take();
-        let mut anew = Self { ends: self.ends, ..Self::new(self.context, &self.object, slot, None) };
+        let mut anew = Self { ends: self.ends, ..Self::new(self.context, &self.object, slot, (Instant::now(), None)) };
         anew.reader = anew.reader.anew();
         anew
     }
@@ -252,6 +261,12 @@ impl<'a> Pass<'a> {
         self.inventory = std::mem::take(&mut self.inventory).within(declared);
         self.declared = Some(declared.clone());
         self.reader.keep_for(declared.interval * INTERVALS);
+    }
+
+    /// Whether this was sent after everything had been read.
+    #[must_use]
+    pub fn is_newer(&self, sent: Instant) -> bool {
+        sent > self.read
     }
 
     /// Everything was read: what comes of it stands for a complete look.

@@ -52,22 +52,27 @@ pub enum Error {
 pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let span = tracing::info_span!("reconcile", object = %key_of(&*object));
     let limit = context.settings.reconcile_timeout;
+    let uid = object.uid().unwrap_or_default();
     async {
+        context.memory.queue(&uid);
         // Until every cache is filled it cannot be told what other objects need.
         context.caches.synced().await;
         if let Some(left) = held_back(&object, &context) {
+            context.memory.begin(&uid);
             return Ok(Action::requeue(left));
         }
         let key = key_of(&*object);
-        stands(&object, &context, Phase::Delayed(Some(Instant::now())));
+        let asked = Instant::now();
+        stands(&object, &context, Phase::Delayed(Some(asked)));
         // Given back before the end by whoever only waits.
         let slot = match &object.0 {
             Ok(object) => context.slots.take(object).await,
             Err(_) => None,
         };
+        context.memory.begin(&uid);
         stands(&object, &context, Phase::Running);
         let measured = context.metrics.reconciling("CrossAccountInvoke");
-        let result = timeout(limit, once(&object, &context, slot)).await.unwrap_or(Err(Error::Deadline(limit)));
+        let result = timeout(limit, once(&object, &context, slot, asked)).await.unwrap_or(Err(Error::Deadline(limit)));
         measured.finished(if result.is_ok() { "ok" } else { "error" });
         context.metrics.rests(&key);
         result
@@ -90,7 +95,12 @@ pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> A
     backoff(&context, object.uid().as_deref().unwrap_or_default())
 }
 
-async fn once(object: &Guarded, context: &Context, slot: Option<OwnedSemaphorePermit>) -> Result<Action, Error> {
+async fn once(
+    object: &Guarded,
+    context: &Context,
+    slot: Option<OwnedSemaphorePermit>,
+    asked: Instant,
+) -> Result<Action, Error> {
     let object = match &object.0 {
         Ok(object) => object,
         Err(invalid) => return report::undecodable(context, invalid).await,
@@ -113,7 +123,7 @@ async fn once(object: &Guarded, context: &Context, slot: Option<OwnedSemaphorePe
         return Ok(Action::await_change());
     }
     let since = context.memory.regular.begin(&key_of(object), Instant::now()).filter(|_| !deleting);
-    let mut pass = Pass::new(context, object, slot, since);
+    let mut pass = Pass::new(context, object, slot, (asked, since));
     let limit = context.settings.aws_timeout;
     let mut run = at_aws(&mut pass, deleting).await;
     if matches!(run, Ok(Err(Halt::Anew))) {

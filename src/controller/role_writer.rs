@@ -1,7 +1,13 @@
 //! What one object wants of policies that it shares with others is claimed, and what came of the claims is put into words. A
 //! role is written by its own worker (`shell::roles`), for all objects at once.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::Value;
 
 use super::{
     context::Context,
@@ -161,11 +167,11 @@ fn took(
     outcome: Option<Outcome<AwsError>>,
 ) -> Result<(), Halt> {
     let verdict = match outcome {
-        Some(Outcome::Settled { reading, written }) => {
+        Some(Outcome::Settled { written, .. }) => {
             if written {
                 wrote(pass, step);
             }
-            pass.shared.insert(place.clone(), reading.of(place.1).cloned());
+            pass.shared.insert(place.clone());
             return Ok(());
         }
         Some(Outcome::Full { reading }) => plan::no_room(situation, &place.0, reading.of(place.1)).into(),
@@ -190,6 +196,28 @@ fn took(
         ),
     };
     Err(verdict.into())
+}
+
+/// Shows the shared policies as their workers last read them, where that is newer than what the object read itself. What others
+/// were told since to have in place there would else seem to be missing.
+pub fn show_newest(pass: &Pass<'_>, observed: &mut Observed) {
+    let read = |facet, roles: &BTreeMap<RoleId, Option<Value>>| {
+        roles.keys().map(move |role| (role.clone(), facet)).collect::<Vec<_>>()
+    };
+    let mut places = read(Facet::CallbackPolicy, &observed.callback);
+    places.extend(read(Facet::AssumePolicy, &observed.assume));
+    places.extend(pass.shared.iter().cloned());
+    for place in places {
+        let Some((reading, sent)) = pass.context.roles.newest(&place) else { continue };
+        if pass.shared.contains(&place) || pass.is_newer(sent) {
+            let (role, facet) = place;
+            let policies = match facet {
+                Facet::CallbackPolicy => &mut observed.callback,
+                Facet::AssumePolicy => &mut observed.assume,
+            };
+            policies.insert(role, reading.of(facet).cloned());
+        }
+    }
 }
 
 /// A new change of ours starts the wait for its spreading again.

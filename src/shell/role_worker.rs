@@ -81,6 +81,8 @@ pub(super) struct Worker {
     reading: Reading,
     /// When that was.
     read_at: Option<Timestamp>,
+    /// When that was sent, or is being sent.
+    sent: Instant,
 }
 
 struct Look<'a> {
@@ -132,6 +134,7 @@ impl Worker {
             turn: None,
             reading: Reading::default(),
             read_at: None,
+            sent: Instant::now(),
         };
         tokio::spawn(worker.run(receiver));
         sender
@@ -228,7 +231,7 @@ impl Worker {
     fn carry_out(&mut self, effect: Effect<AwsError>) {
         match effect {
             Effect::WakeAt(time) => self.wake = Some(self.instant(time)),
-            Effect::Outcome(uid, facet, outcome) => self.roles.tell(&self.role, &uid, facet, outcome),
+            Effect::Outcome(uid, facet, outcome) => self.roles.tell(&self.role, &uid, facet, outcome, self.sent),
             Effect::Read(facets) => self.read(facets),
             Effect::Evidence(entries) => {
                 let looked = self.host.behind(entries, self.clients.reads.anew());
@@ -252,6 +255,7 @@ impl Worker {
         let client = self.clients.writes.clone();
         // What is read is sent after this.
         let (sent_at, reads) = (self.host.now(), self.clients.reads.anew());
+        self.sent = Instant::now();
         self.ask(async move {
             let mut reading = Reading::default();
             for facet in facets {

@@ -19,7 +19,7 @@ use crate::{
     domain::{
         ids::{Arn, InstallationId, ObjectKey, RoleId},
         own_writes::State,
-        role_claims::{Claim, Facet, Users},
+        role_claims::{Claim, Facet, Reading, Users},
         shared_policy::Behind,
     },
     engine::{
@@ -118,6 +118,8 @@ struct Doing {
 struct Inner {
     workers: HashMap<RoleId, mpsc::UnboundedSender<Message>>,
     doing: HashMap<RoleId, watch::Sender<Doing>>,
+    /// What was last read of a policy by its worker and answered a claim, and when that was sent.
+    newest: HashMap<Place, (Arc<Reading>, Instant)>,
     claims: HashMap<String, BTreeMap<Place, Registered>>,
 }
 
@@ -223,16 +225,26 @@ impl Roles {
         drop(kept);
     }
 
-    /// Takes what came of a claim, and wakes the object unless somebody waits for it.
-    pub(super) fn tell(&self, role: &RoleId, uid: &str, facet: Facet, outcome: Outcome<AwsError>) {
-        let inner = self.lock();
+    /// Takes what came of a claim by a reading that was sent then, and wakes the object unless somebody waits for it.
+    pub(super) fn tell(&self, role: &RoleId, uid: &str, facet: Facet, outcome: Outcome<AwsError>, sent: Instant) {
+        let mut inner = self.lock();
         let place = (role.clone(), facet);
+        if let Outcome::Settled { reading, .. } = &outcome {
+            inner.newest.insert(place.clone(), (reading.clone(), sent));
+        }
         let Some(registered) = inner.claims.get(uid).and_then(|of_object| of_object.get(&place)) else { return };
         let is_news = !matches!(outcome, Outcome::Waiting(Waiting::Others));
         registered.told.send_replace(Some(outcome));
         if is_news && registered.told.receiver_count() == 0 {
             self.host.wake(&registered.claim.key);
         }
+    }
+
+    /// The newest reading of a policy that answered somebody's claim, and when it was sent. It shows everything that others were
+    /// told to be in place there.
+    #[must_use]
+    pub fn newest(&self, place: &Place) -> Option<(Arc<Reading>, Instant)> {
+        self.lock().newest.get(place).cloned()
     }
 
     /// Waits until no write of these roles is on its way. Who then reads them, and finds them [`Self::undisturbed`]
@@ -294,6 +306,7 @@ impl Roles {
         if inner.workers.get(role).is_some_and(mpsc::UnboundedSender::is_closed) {
             inner.workers.remove(role);
             inner.doing.remove(role);
+            inner.newest.retain(|(of, _), _| of != role);
         }
     }
 

@@ -12,6 +12,7 @@ mod admission;
 mod budgeting;
 mod changing;
 mod converging;
+mod costing;
 mod crowding;
 mod deleting;
 mod denials;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         gitops::scenarios(),
         running::scenarios(),
         sharing::scenarios(),
+        costing::scenarios(),
         crowding::scenarios(),
         proving::scenarios(),
         deleting::scenarios(),

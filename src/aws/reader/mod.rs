@@ -184,6 +184,12 @@ impl Reader {
         Self { not_sent_before: Instant::now(), scanned_since: None, ..self.clone() }
     }
 
+    /// The look was asked for at this time, and has waited for its place since: what was sent meanwhile is as new as what it
+    /// would have read then.
+    pub fn asked_for(&mut self, at: Instant) {
+        (self.began, self.not_sent_before) = (self.began.min(at), self.not_sent_before.min(at));
+    }
+
     /// Where a scan of the account that was sent at most so long ago shows the same, that will do for this look.
     pub fn confirm_by_scans(&mut self, age: Duration) {
         self.scanned_since = self.began.checked_sub(age);

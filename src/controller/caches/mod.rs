@@ -191,9 +191,13 @@ impl Caches {
         self.trigger(key);
     }
 
-    /// Reconciles one of many objects that have the same reason for it.
+    /// Reconciles one of many objects that have the same reason for it: an account or a namespace has changed. A look that is
+    /// still to begin sees that.
     fn look_at_one_of_many(&self, key: &ObjectKey) {
         if let Some(object) = self.object(key) {
+            if self.memory.is_queued(&object.uid().unwrap_or_default()) {
+                return;
+            }
             self.hold_back(&object);
         }
         self.trigger(key);

@@ -28,6 +28,22 @@ impl Memory {
         self.lock().held_back.remove(uid);
     }
 
+    /// A look at the object is asked for, and waits for its place.
+    pub fn queue(&self, uid: &str) {
+        self.lock().queued.insert(uid.to_owned());
+    }
+
+    /// The look at the object begins.
+    pub fn begin(&self, uid: &str) {
+        self.lock().queued.remove(uid);
+    }
+
+    /// Whether a look at the object is still to begin, which will see what has changed until now.
+    #[must_use]
+    pub fn is_queued(&self, uid: &str) -> bool {
+        self.lock().queued.contains(uid)
+    }
+
     /// Remembers a digest of what the accounts imposed on an object at its last look.
     pub fn note_imposed(&self, uid: &str, imposed: u64) {
         self.lock().imposed.insert(uid.to_owned(), imposed);

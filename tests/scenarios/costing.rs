@@ -1,0 +1,102 @@
+//! What it costs to make objects, counted: each call of AWS and each write to Kubernetes has a reason.
+
+use std::collections::BTreeMap;
+
+use crossinvoke_harness::{Result, Scenario, Setup};
+
+use crate::{
+    folding::all_converged,
+    suite::{Case, case},
+};
+
+pub(crate) fn scenarios() -> Vec<Case> {
+    vec![
+        case("what_one_object_costs_to_make", without_controller, one_object),
+        case("objects_that_are_made_together_are_looked_at_once", together, made_together),
+        case("objects_that_wait_for_their_turn_share_what_is_read_meanwhile", one_at_a_time, waiting_objects),
+    ]
+}
+
+fn without_controller() -> Setup {
+    Setup::default().without_controller()
+}
+
+fn together() -> Setup {
+    Setup::default().without_controller().flags(["--collect=2s", "--collect-max=60s"])
+}
+
+fn one_at_a_time() -> Setup {
+    Setup::default().without_controller().flags(["--concurrency=1", "--collect=1s"])
+}
+
+/// The calls but for those of the accounts, which all objects share.
+fn calls_of_objects(calls: &crossinvoke_harness::Calls) -> BTreeMap<&str, usize> {
+    calls.by_operation().into_iter().filter(|(operation, _)| !OF_ACCOUNTS.contains(operation)).collect()
+}
+
+/// Those that open sessions, and that look whether the boundary exists.
+const OF_ACCOUNTS: [&str; 3] = ["AssumeRole", "GetCallerIdentity", "GetPolicy"];
+
+/// Also where its accounts are not held yet when it is first looked at.
+async fn one_object(scenario: &mut Scenario<'_>) -> Result<()> {
+    scenario.apply(&scenario.invoke("validate")).await?;
+    let mark = scenario.mark()?;
+    scenario.start_controller().await?;
+    scenario.until_reason("validate", "Converged").await?;
+    let calls = scenario.calls_since(mark)?;
+    let expected = BTreeMap::from([
+        ("GetFunctionConfiguration", 1),
+        // To be planned on, and by the pipeline's worker.
+        ("GetPipeline", 2),
+        // Before it is made, and when it is read back.
+        ("GetRole", 2),
+        // The invoke policy when it is read back; callback and assume policy each before and after the write.
+        ("GetRolePolicy", 5),
+        ("CreateRole", 1),
+        ("PutRolePolicy", 3),
+        ("GetPipelineState", 1),
+        ("ListPipelineExecutions", 1),
+        ("UpdatePipeline", 1),
+    ]);
+    assert_eq!(calls_of_objects(&calls), expected, "{calls}");
+    let writes = scenario.kubernetes_writes()?;
+    let of_object = |write: &&String| write.contains("\"crossaccountinvokes\"");
+    let writes: Vec<&str> =
+        writes.iter().filter(of_object).map(|write| write.split(' ').next().unwrap_or_default()).collect();
+    // That it is looked at (or waits for its accounts), the finalizer, the record, and what came of it.
+    assert_eq!(writes, [r#""update""#, r#""patch""#, r#""update""#, r#""update""#]);
+    Ok(())
+}
+
+/// While they wait for each other their accounts change, and each finds in the assume policy what others wanted after it.
+async fn made_together(scenario: &mut Scenario<'_>) -> Result<()> {
+    let names: Vec<String> = (0..24).map(|number| format!("check-{number:02}")).collect();
+    for name in &names {
+        scenario.apply(&scenario.invoke(name)).await?;
+    }
+    let mark = scenario.mark()?;
+    scenario.start_controller().await?;
+    all_converged(scenario, names.len()).await?;
+    let calls = scenario.calls_since(mark)?;
+    // Only a role that is there when a look begins is asked for its policies.
+    assert!(calls.of("ListRolePolicies") <= 1, "second looks: {calls}");
+    assert_eq!(calls.of("UpdatePipeline"), 1, "{calls}");
+    Ok(())
+}
+
+async fn waiting_objects(scenario: &mut Scenario<'_>) -> Result<()> {
+    let names: Vec<String> = (0..8).map(|number| format!("check-{number}")).collect();
+    for name in &names {
+        scenario.apply(&scenario.invoke(name)).await?;
+    }
+    let mark = scenario.mark()?;
+    scenario.start_controller().await?;
+    all_converged(scenario, names.len()).await?;
+    let calls = scenario.calls_since(mark)?;
+    let found = calls.0.iter().filter(|call| call.operation == "GetPipeline").count();
+    let versions = calls.of("UpdatePipeline");
+    // What one alone has asked for is not kept for a second one. Each version is read once by whoever writes it.
+    assert!(calls.of("ListRolePolicies") <= 1, "second looks: {calls}");
+    assert!(found <= 2 + versions, "{found} reads of the pipeline for {versions} versions: {calls}");
+    Ok(())
+}
