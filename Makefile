@@ -43,7 +43,7 @@ simulate: ## Simulate pipelines with virtual time (SEEDS=100000 for more, SEED=N
 	$(CARGO) test --locked --package crossinvoke --test simulation -- --nocapture
 
 replay: tools ## Replay seeds of the simulation against the real API server and the AWS double (SEEDS=0..100)
-	REPLAY="$(or $(SEEDS),0..100)" $(CARGO) test --locked --package crossinvoke --test scenarios -- replayed
+	REPLAY="$(if $(findstring ..,$(SEEDS)),$(SEEDS),0..100)" $(CARGO) test --locked --package crossinvoke --test scenarios -- replayed
 
 simulate-mutations: ## Show that the simulation finds faults: each of tests/simulation/mutations has to be found
 	@CARGO="$(CARGO)" tests/simulation/mutations.sh

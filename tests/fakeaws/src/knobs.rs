@@ -188,8 +188,9 @@ impl Knobs {
         self.faults.push(ActiveFault { fault, seen: 0 });
     }
 
-    pub(crate) fn clear_faults(&mut self) {
-        self.faults.clear();
+    /// All of them, or those that are for requests which hold this text.
+    pub(crate) fn clear_faults(&mut self, containing: Option<&str>) {
+        self.faults.retain(|active| containing.is_some() && active.fault.containing.as_deref() != containing);
     }
 
     pub(crate) fn limit_rate(&mut self, limit: Option<RateLimit>) {

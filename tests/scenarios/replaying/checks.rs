@@ -1,13 +1,15 @@
 //! What has to hold of a seed: the invariants of the simulation, as far as the double shows them.
 
-use crossinvoke_harness::{Calls, Error, Result, objects::has_reason};
+use crossinvoke_harness::{Error, Result, objects::has_reason};
 use fakeaws::Call;
 use jiff::Timestamp;
+use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use super::{
     history::Wish,
     replay::{Replay, action_of},
+    seen::Objects,
 };
 
 /// What of a pipeline is not ours. A stage that was made for an action of ours is ours.
@@ -33,7 +35,7 @@ pub(super) fn foreign(declaration: &Value, ours: impl Fn(&Value) -> Option<usize
     declaration
 }
 
-/// Somebody's execution: when it was surely running.
+/// When something was surely so.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     pub(super) began: Timestamp,
@@ -42,14 +44,19 @@ pub(super) struct Span {
 
 impl Replay {
     /// Whether the pipeline holds what the objects declare, and what is not ours as it was left.
-    pub(super) async fn is_right(&self) -> std::result::Result<(), String> {
+    pub(super) fn is_right(&self, objects: &Objects, asked: &str) -> std::result::Result<(), String> {
         let declaration = self.declaration().map_err(|error| error.to_string())?.ok_or("there is no pipeline")?;
         for object in 0..8 {
             let found = self.actions_of(&declaration, object);
             match self.wishes.get(&object) {
                 None if found.is_empty() => {}
                 None => return Err(format!("object {object} is gone, and {found:?} is there")),
-                Some(wish) => self.is_as_declared(&declaration, object, *wish, &found).await?,
+                Some(wish) => {
+                    let name = self.name_of(object);
+                    let seen = objects.get(&name).filter(|seen| seen.data["status"]["lastHandledReconcileAt"] == asked);
+                    let seen = seen.ok_or_else(|| format!("{name} was not looked at"))?;
+                    self.is_as_declared(&declaration, (object, *wish), &found, seen)?;
+                }
             }
         }
         let left = foreign(&declaration, self.is_ours());
@@ -62,15 +69,14 @@ impl Replay {
         Ok(())
     }
 
-    async fn is_as_declared(
+    fn is_as_declared(
         &self,
         declaration: &Value,
-        object: usize,
-        wish: Wish,
+        (object, wish): (usize, Wish),
         found: &[(Value, Value)],
+        seen: &DynamicObject,
     ) -> std::result::Result<(), String> {
         let name = self.name_of(object);
-        let seen = self.objects.get(&name).await.map_err(|error| error.to_string())?;
         if seen.data["status"]["observedGeneration"].as_i64() != seen.metadata.generation {
             return Err(format!("{name} was not looked at"));
         }
@@ -78,7 +84,7 @@ impl Replay {
         let is_there = matches!(found, [(stage, action)] if (stage, &action["name"]) == (&place.0, &place.1)
             && action["configuration"]["UserParameters"] == json!(wish.parameters.to_string())
             && action["configuration"]["FunctionName"] == crossinvoke_harness::accounts::FUNCTION);
-        if has_reason(&seen, "Converged") && is_there {
+        if has_reason(seen, "Converged") && is_there {
             return Ok(());
         }
         let stages = declaration["stages"].as_array().into_iter().flatten();
@@ -87,7 +93,7 @@ impl Replay {
             .flat_map(|stage| stage["actions"].as_array().into_iter().flatten());
         let is_taken =
             actions.clone().any(|action| action["name"] == place.1 && self.is_ours()(action) != Some(object));
-        if has_reason(&seen, "ActionConflict") && is_taken {
+        if has_reason(seen, "ActionConflict") && is_taken {
             return Ok(());
         }
         Err(format!("{name}: {found:?}; status {:#}", seen.data["status"]["conditions"]))
@@ -115,21 +121,26 @@ impl Replay {
         Err(Error::new(format!("seed {}: {left:?} is left, stage Made: {has_stage}", self.seed)))
     }
 
-    fn of_pipeline<'a>(&self, calls: &'a [Call]) -> impl Iterator<Item = &'a Call> {
+    /// The calls on its pipeline.
+    pub(super) fn calls<'a>(&self, calls: &'a [Call]) -> impl Iterator<Item = &'a Call> + use<'a> {
         let suffix = format!(":{}", self.pipeline);
         calls.iter().filter(move |call| call.resource.as_ref().is_some_and(|arn| arn.ends_with(&suffix)))
     }
 
-    /// The calls on its pipeline, to be read.
-    pub(super) fn calls(&self, calls: &[Call]) -> Calls {
-        Calls(self.of_pipeline(calls).cloned().collect())
+    /// No update was sent after nothing was left to be done.
+    pub(super) fn it_stayed_quiet(&self, calls: &[Call]) -> Result<()> {
+        let is_in = |call: &&Call| self.quiet.is_some_and(|quiet| quiet.began < call.time && call.time < quiet.ended);
+        match self.calls(calls).filter(|call| call.operation == "UpdatePipeline").find(is_in) {
+            None => Ok(()),
+            Some(call) => Err(Error::new(format!("seed {}: {call:?} when all was quiet", self.seed))),
+        }
     }
 
     /// No update came between the begin and the end of an execution, unless the execution began after the list of
     /// executions that the update followed.
     pub(super) fn nothing_was_cancelled(&self, calls: &[Call]) -> Result<()> {
         let mut listed: Option<Timestamp> = None;
-        for call in self.of_pipeline(calls) {
+        for call in self.calls(calls) {
             match call.operation.as_str() {
                 "ListPipelineExecutions" => listed = Some(call.time),
                 "UpdatePipeline" if ["OK", "Dropped"].contains(&call.outcome.as_str()) => {

@@ -1,8 +1,9 @@
 //! One seed: its objects, its pipeline, and what happens to them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use crossinvoke_harness::{Context as _, Result, Scenario, accounts::Accounts, objects};
+use crossinvoke::api::annotation;
+use crossinvoke_harness::{Calls, Context as _, Error, Result, Scenario, accounts::Accounts, objects};
 use fakeaws::{Admin, Effect, Fault};
 use jiff::Timestamp;
 use kube::{
@@ -16,7 +17,11 @@ use super::{
     checks::{Span, foreign},
     history::{Edit, History, Step, Wish, WriteFault},
     pipeline,
+    seen::Seen,
 };
+
+/// How long the machine may need for what so many seeds wait for.
+const WITHIN: Duration = Duration::from_mins(3);
 
 /// Together these take less than an attempt may: an answer that takes longer is lost, and its update is made after that.
 const DELAYS: u8 = 3;
@@ -34,7 +39,8 @@ pub(super) struct Replay {
     pub(super) accounts: Accounts,
     namespace: String,
     pub(super) aws: Admin,
-    pub(super) objects: Api<DynamicObject>,
+    objects: Api<DynamicObject>,
+    seen: Seen,
     ends: UnboundedSender<End>,
     /// How many updates were delayed.
     delays: u8,
@@ -44,12 +50,14 @@ pub(super) struct Replay {
     running: Option<(String, Timestamp)>,
     /// When executions ran.
     pub(super) spans: Vec<Span>,
+    /// When nothing was left to be done, and all was looked at again.
+    pub(super) quiet: Option<Span>,
     /// What is not ours, as somebody else left it.
     pub(super) truth: Value,
 }
 
 impl Replay {
-    pub(super) fn new(scenario: &Scenario<'_>, seed: u64, ends: UnboundedSender<End>) -> Self {
+    pub(super) fn new(scenario: &Scenario<'_>, seed: u64, ends: UnboundedSender<End>, seen: &Seen) -> Self {
         Self {
             seed,
             pipeline: pipeline(seed),
@@ -57,34 +65,70 @@ impl Replay {
             namespace: scenario.namespace.clone(),
             aws: scenario.aws().clone(),
             objects: scenario.invokes(),
+            seen: seen.clone(),
             ends,
             delays: 0,
             wishes: BTreeMap::new(),
             running: None,
             spans: Vec::new(),
+            quiet: None,
             truth: Value::Null,
         }
     }
 
-    /// Takes all steps.
+    /// Takes all steps, waits until it has what it declares, sees that it stays so, and takes it away again.
     pub(super) async fn run(mut self) -> Result<Self> {
-        self.truth = foreign(&self.declaration()?.unwrap_or_default(), self.is_ours());
-        for timed in History::of_seed(self.seed).steps {
-            self.step(timed.step).await.context(format!("seed {}, {timed}", self.seed))?;
-        }
-        Ok(self)
+        let Err(error) = self.course().await else { return Ok(self) };
+        let calls = Calls(self.calls(&self.aws.calls().context("the call log")?).cloned().collect());
+        let steps: Vec<String> = History::of_seed(self.seed).steps.iter().map(ToString::to_string).collect();
+        Err(Error::new(format!("seed {}: {error}\n{}\n{calls}", self.seed, steps.join("\n"))))
     }
 
-    /// What ran is over.
-    pub(super) fn end(&mut self) -> Result<()> {
-        self.execute(Step::Finish)
+    async fn course(&mut self) -> Result<()> {
+        self.truth = foreign(&self.declaration()?.unwrap_or_default(), self.is_ours());
+        for timed in History::of_seed(self.seed).steps {
+            self.step(timed.step).await.context(timed)?;
+        }
+        self.execute(Step::Finish)?;
+        self.aws.clear_faults_containing(&self.pipeline).context("the end of the trouble")?;
+        self.touch("end").await?;
+        self.until_right("end").await?;
+        let began = now();
+        self.touch("quiet").await?;
+        self.until_right("quiet").await?;
+        self.quiet = Some(Span { began, ended: now() });
+        for object in std::mem::take(&mut self.wishes).into_keys() {
+            self.objects.delete(&self.name_of(object), &DeleteParams::default()).await.context("deleting")?;
+        }
+        let own = format!("s{:03}-", self.seed);
+        self.seen
+            .until("its objects are gone", WITHIN, |objects| {
+                let left: Vec<&String> = objects.keys().filter(|name| name.starts_with(&own)).collect();
+                if left.is_empty() { Ok(()) } else { Err(format!("{left:?} are left")) }
+            })
+            .await?;
+        self.nothing_is_left()
+    }
+
+    /// Waits until it has what it declares, and all its objects were looked at for this reason.
+    async fn until_right(&self, asked: &str) -> Result<()> {
+        let what = format!("it is right ({asked})");
+        self.seen.until(&what, WITHIN, |objects| self.is_right(objects, asked)).await
     }
 
     async fn step(&mut self, step: Step) -> Result<()> {
         match step {
             Step::Declare(object, wish) => self.declare(object, wish).await,
             Step::Delete(object) => self.delete(object).await,
-            Step::Person(edit) => self.edit(edit),
+            Step::Person(edit) => {
+                self.edit(edit)?;
+                match edit {
+                    Edit::TakeOursOut(object) | Edit::ChangeOurs(object) if self.wishes.contains_key(&object) => {
+                        self.touch_one(object, &format!("edit {}", now())).await
+                    }
+                    _ => Ok(()),
+                }
+            }
             Step::Start | Step::Finish | Step::Fail { .. } | Step::Stop | Step::Stopped => self.execute(step),
             Step::NextWrite(fault) => self.fault_of_a_write(fault),
             Step::NextCallFails => self.fault("GetPipeline", Effect::fail("InternalFailure", "internal failure", 500)),
@@ -99,11 +143,6 @@ impl Replay {
             | Step::ActionRefused(..)
             | Step::Stall(_) => Ok(()),
         }
-    }
-
-    /// Its steps, to be read.
-    pub(super) fn history(&self) -> String {
-        History::of_seed(self.seed).steps.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 
     pub(super) fn name_of(&self, object: usize) -> String {
@@ -132,7 +171,8 @@ impl Replay {
         invoke["spec"]["stage"] = json!({"name": wish.stage, "position": position});
         invoke["spec"]["action"] =
             json!({"name": action_of(object, wish), "runOrder": 1, "userParameters": wish.parameters.to_string()});
-        invoke["spec"]["interval"] = json!("30s");
+        // Whatever is looked at again has a reason.
+        invoke["spec"]["interval"] = json!("1h");
         let parameters = PatchParams::apply("person").force();
         self.objects.patch(&name, &parameters, &Patch::Apply(&invoke)).await.context("applying")?;
         self.wishes.insert(object, wish);
@@ -147,21 +187,16 @@ impl Replay {
     }
 
     /// Has its objects looked at.
-    pub(super) async fn touch(&self, scenario: &Scenario<'_>, value: &str) -> Result<()> {
+    async fn touch(&self, value: &str) -> Result<()> {
         for object in self.wishes.keys() {
-            scenario.touch(&self.name_of(*object), value).await?;
+            self.touch_one(*object, value).await?;
         }
         Ok(())
     }
 
-    /// Has its objects looked at, and waits until they were.
-    pub(super) async fn look_again(&self, scenario: &Scenario<'_>) -> Result<()> {
-        self.touch(scenario, "quiet").await?;
-        for object in self.wishes.keys() {
-            let handled = |object: &DynamicObject| object.data["status"]["lastHandledReconcileAt"] == "quiet";
-            scenario.until(&self.name_of(*object), "it was looked at", handled).await?;
-        }
-        Ok(())
+    async fn touch_one(&self, object: usize, value: &str) -> Result<()> {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {annotation::RECONCILE_REQUESTED_AT: value}}}));
+        self.objects.patch(&self.name_of(object), &PatchParams::default(), &patch).await.context("annotating").map(drop)
     }
 
     pub(super) fn declaration(&self) -> Result<Option<Value>> {

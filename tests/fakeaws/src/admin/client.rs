@@ -93,7 +93,12 @@ impl Admin {
 
     /// Removes all faults.
     pub fn clear_faults(&self) -> Done {
-        self.done(Command::ClearFaults {})
+        self.done(Command::ClearFaults { containing: None })
+    }
+
+    /// Removes the faults that are for requests which hold this text.
+    pub fn clear_faults_containing(&self, text: &str) -> Done {
+        self.done(Command::ClearFaults { containing: Some(text.to_owned()) })
     }
 
     /// Sets both lags.
@@ -165,7 +170,8 @@ impl Admin {
 
     /// A pipeline's whole declaration without `version`, if it exists.
     pub fn pipeline(&self, account: &str, region: &str, name: &str) -> Result<Option<Value>, AdminError> {
-        let pipeline = self.configuration()?["accounts"][account]["pipelines"][region][name].take();
+        let (account, region, name) = (account.to_owned(), region.to_owned(), name.to_owned());
+        let pipeline = self.run(Command::Pipeline { account, region, name })?;
         Ok(Some(pipeline).filter(|pipeline| !pipeline.is_null()))
     }
 

@@ -32,7 +32,11 @@ pub enum Command {
         fault: Fault,
     },
     /// Removes all faults.
-    ClearFaults {},
+    ClearFaults {
+        /// Only those that are for requests which hold this text.
+        #[serde(default)]
+        containing: Option<String>,
+    },
     /// Sets both lags.
     SetPropagation {
         /// The lags from now on.
@@ -69,6 +73,15 @@ pub enum Command {
     ResetCounters {},
     /// `configuration` and `history`.
     Snapshot {},
+    /// A pipeline's declaration as `configuration` has it; null if there is none.
+    Pipeline {
+        /// Account id.
+        account: String,
+        /// Region.
+        region: String,
+        /// Pipeline name.
+        name: String,
+    },
     /// Makes or replaces a role. A role that is there keeps its identity unless its path changes.
     PutRole {
         /// Account id.
@@ -362,7 +375,7 @@ pub(crate) fn run(world: &mut World, command: Command) -> Result<Value, String> 
     let done = Ok(json!({}));
     match command {
         Command::AddFault { fault } => world.knobs.add(fault),
-        Command::ClearFaults {} => world.knobs.clear_faults(),
+        Command::ClearFaults { containing } => world.knobs.clear_faults(containing.as_deref()),
         Command::SetPropagation { propagation } => world.knobs.propagation = propagation,
         Command::SetBulkAnswers { bulk_answers } => world.knobs.bulk_answers = bulk_answers,
         Command::KeepActionsAs { patch } => world.knobs.kept_as = patch,
@@ -377,6 +390,12 @@ pub(crate) fn run(world: &mut World, command: Command) -> Result<Value, String> 
         Command::Counters {} => return Ok(json!(world.log.counters())),
         Command::ResetCounters {} => world.log.reset_counters(),
         Command::Snapshot {} => return Ok(world.snapshot()),
+        Command::Pipeline { account, region, name } => {
+            let account = world.accounts.get(&account).ok_or_else(|| format!("no account {account}"))?;
+            let mut declaration = account.pipelines.configuration_of(&region, &name).unwrap_or_default();
+            declaration.sort_all_objects();
+            return Ok(declaration);
+        }
         Command::ExpireSessions {} => world.expire_sessions(),
         Command::SetBucket { bucket, region } => world.places.set_bucket(bucket, region),
         Command::SetActionType { region, action_type, available } => {

@@ -157,6 +157,11 @@ impl Pipelines {
         self.shown(|_, pipeline| pipeline.current().clone())
     }
 
+    /// One pipeline of it, if there is one.
+    pub(crate) fn configuration_of(&self, region: &str, name: &str) -> Option<Value> {
+        Some(self.regions.get(region)?.get(name)?.current()?.current().clone())
+    }
+
     /// Versions and executions: region → pipeline name → `{version, executions: […]}`.
     pub(crate) fn history(&self) -> Value {
         self.shown(|(region, name), pipeline| {

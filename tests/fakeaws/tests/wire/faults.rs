@@ -48,7 +48,10 @@ async fn a_fault_can_be_bound_to_an_account_and_to_a_text() {
     tools.get_role().role_name("pipeline").send().await.unwrap();
     assert!(dev.get_role().role_name("execution").send().await.is_err());
     aws.admin().clear_faults().unwrap();
-    aws.admin().fault(fault.containing("exec")).unwrap();
+    aws.admin().fault(fault.clone().containing("exec")).unwrap();
+    aws.admin().fault(fault.containing("read")).unwrap();
+    assert!(dev.get_role().role_name("reader").send().await.is_err());
+    aws.admin().clear_faults_containing("read").unwrap();
     dev.get_role().role_name("reader").send().await.unwrap();
     assert!(dev.get_role().role_name("execution").send().await.is_err());
 }
