@@ -2,5 +2,6 @@
 
 mod pipeline_worker;
 pub mod pipelines;
+mod registry;
 mod role_worker;
 pub mod roles;

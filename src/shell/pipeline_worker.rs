@@ -42,7 +42,7 @@ const IDLE: Duration = Duration::from_mins(10);
 const RUNS_AT_MOST: Duration = Duration::from_hours(24 * 90);
 
 /// A message to a worker.
-pub(super) enum Message {
+pub enum Message {
     /// An object wants something; the client may be another one than before.
     Claim(Box<Claim>, Box<Clients>),
     /// An object wants nothing any more.

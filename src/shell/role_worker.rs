@@ -29,7 +29,7 @@ use crate::{
 const IDLE: Duration = Duration::from_mins(10);
 
 /// A message to a worker.
-pub(super) enum Message {
+pub enum Message {
     /// An object wants something; the clients may be others than before.
     Claim(Box<Claim>, Box<Clients>),
     /// An object wants nothing of this policy any more.
@@ -231,7 +231,9 @@ impl Worker {
     fn carry_out(&mut self, effect: Effect<AwsError>) {
         match effect {
             Effect::WakeAt(time) => self.wake = Some(self.instant(time)),
-            Effect::Outcome(uid, facet, outcome) => self.roles.tell(&self.role, &uid, facet, outcome, self.sent),
+            Effect::Outcome(uid, facet, outcome) => {
+                self.roles.settled(&(self.role.clone(), facet), &uid, outcome, self.sent);
+            }
             Effect::Read(facets) => self.read(facets),
             Effect::Evidence(entries) => {
                 let looked = self.host.behind(entries, self.clients.reads.anew());
