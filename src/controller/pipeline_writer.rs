@@ -61,7 +61,7 @@ pub async fn write(
     // The worker's reads are nobody's in particular.
     let reads = sessions.reads.tools.for_nobody();
     let clients = Clients { reads, writes: sessions.writes.codepipeline.clone() };
-    let mut told = pass.context.pipelines.claim(&key, claim, clients);
+    let mut told = pass.context.pipelines.claim(&key, &claim, &clients);
     // Whatever waits holds no place that somebody else could use.
     pass.release_slot();
     let limit = pass.time_left().saturating_sub(TO_REPORT);

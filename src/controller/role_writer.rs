@@ -67,7 +67,7 @@ pub async fn write(
         let Some(place) = place(step) else { continue };
         let goal = goal(pass, situation, observed, step, &place);
         let clients = clients(sessions, situation, &place.0);
-        let told = pass.context.roles.claim(&place.0, claim(pass, situation, goal), clients);
+        let told = pass.context.roles.claim(&place.0, &claim(pass, situation, goal), &clients);
         claimed.push((step, place, told));
     }
     // Whatever waits holds no place that somebody else could use.

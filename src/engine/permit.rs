@@ -178,13 +178,17 @@ mod tests {
         Timestamp::from_millisecond(1_800_000_000_000 + millisecond).unwrap()
     }
 
-    fn write(account: &str) -> Write {
-        Write { role: RoleId { account: account.parse().unwrap(), name: "r".parse().unwrap() }, change: Change::Delete }
+    fn account(id: &str) -> AccountId {
+        id.parse().unwrap()
+    }
+
+    fn write(of: &str) -> Write {
+        Write { role: RoleId { account: account(of), name: "r".parse().unwrap() }, change: Change::Delete }
     }
 
     fn spent(of: &str, client: &str, bases: &[&str], now: Timestamp) -> Result<Write, Void> {
         let bases = bases.iter().map(|dev| Basis::for_tests("one", TOOLS, dev)).collect();
-        Permit::new(write(of), bases, at(0)).spend(&client.parse().unwrap(), now)
+        Permit::new(write(of), bases, at(0)).spend(&account(client), now)
     }
 
     #[test]

@@ -150,10 +150,10 @@ impl Pipelines {
 
     /// Claims something of a pipeline, through these clients. A claim that still waits goes on when it is made again; one that
     /// was answered begins again.
-    pub fn claim(self: &Arc<Self>, pipeline: &PipelineKey, claim: Claim, clients: Clients) -> Told {
+    pub fn claim(self: &Arc<Self>, pipeline: &PipelineKey, claim: &Claim, clients: &Clients) -> Told {
         let start = || Worker::start(self.clone(), pipeline.clone(), clients.clone(), self.times, self.host.clone());
         let message = |begins: bool| begins.then(|| Message::Claim(Box::new(claim.clone()), Box::new(clients.clone())));
-        self.registry.claim(pipeline, (&claim.uid, &claim), message, start)
+        self.registry.claim(pipeline, (&claim.uid, claim), message, start)
     }
 
     /// What the worker of a pipeline shows of itself.

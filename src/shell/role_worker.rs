@@ -243,7 +243,7 @@ impl Worker {
                     (Input::Evidence(behind), Some(client.turn().await))
                 });
             }
-            Effect::Write(permit) => self.write(permit),
+            Effect::Write(permit) => self.write(*permit),
         }
     }
 

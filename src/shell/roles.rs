@@ -184,14 +184,14 @@ impl Roles {
 
     /// Claims something of a role, through these clients. A claim that still waits goes on when it is made again, with what was
     /// found out since; one that was answered begins again.
-    pub fn claim(self: &Arc<Self>, role: &RoleId, claim: Claim, clients: Clients) -> Told {
+    pub fn claim(self: &Arc<Self>, role: &RoleId, claim: &Claim, clients: &Clients) -> Told {
         let place = (role.clone(), claim.goal.facet());
         let start = || {
             self.doing().insert(role.clone(), watch::channel(Doing::default()).0);
             Worker::start(self.clone(), role.clone(), clients.clone(), &self.settings, self.host.clone())
         };
         let message = |_| Some(Message::Claim(Box::new(claim.clone()), Box::new(clients.clone())));
-        self.registry.claim(&place, (&claim.uid, &claim), message, start)
+        self.registry.claim(&place, (&claim.uid, claim), message, start)
     }
 
     /// What the worker of a role shows of itself.

@@ -481,7 +481,10 @@ fn brief(input: &Input<Error>) -> String {
         Input::ReadVersion(Ok(Some(read))) => format!("read for its own sake: version {}", read.version),
         Input::Wrote(Ok(read)) => format!("written: version {}", read.version),
         Input::Checked(Ok(occupancy)) => {
-            format!("checked: busy {}", occupancy.executions.iter().any(|execution| execution.is_unfinished()))
+            format!(
+                "checked: busy {}",
+                occupancy.executions.iter().any(crossinvoke::domain::occupancy::Execution::is_unfinished)
+            )
         }
         other => short(&format!("{other:?}")),
     }

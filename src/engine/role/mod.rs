@@ -102,7 +102,7 @@ pub enum Effect<E> {
     /// What stands behind these entries.
     Evidence(BTreeSet<Arn>),
     /// One write.
-    Write(Permit),
+    Write(Box<Permit>),
     /// To be woken at this time, unless an earlier one is asked for later.
     WakeAt(Timestamp),
     /// What came of an object's claim.

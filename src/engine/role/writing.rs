@@ -136,7 +136,7 @@ impl<E: Clone> Machine<E> {
         let permit = Permit::new(Write::policy(role, policy, document.clone()), bases, now);
         let objects = permit.objects().cloned().collect();
         self.state = State::Writing(InFlight { facet, keys, objects, before, document, adds, sent: now });
-        effects.push(Effect::Write(permit));
+        effects.push(Effect::Write(Box::new(permit)));
     }
 
     pub(super) fn wrote(&mut self, answer: Result<(), Failure<E>>, now: Timestamp, effects: &mut Vec<Effect<E>>) {

@@ -57,7 +57,7 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    pub(super) fn new(scenario: &Scenario<'_>, seed: u64, ends: UnboundedSender<End>, seen: &Seen) -> Self {
+    pub(super) fn new(scenario: &Scenario<'_>, seed: u64, ends: UnboundedSender<End>, watched: &Seen) -> Self {
         Self {
             seed,
             pipeline: pipeline(seed),
@@ -65,7 +65,7 @@ impl Replay {
             namespace: scenario.namespace.clone(),
             aws: scenario.aws().clone(),
             objects: scenario.invokes(),
-            seen: seen.clone(),
+            seen: watched.clone(),
             ends,
             delays: 0,
             wishes: BTreeMap::new(),

@@ -362,7 +362,7 @@ impl<'a> World<'a> {
                 let behind = entries.into_iter().map(|entry| (entry.clone(), self.role.behind(&entry))).collect();
                 self.put(self.now + self.latency, Event::Answered(id, Input::Evidence(behind)));
             }
-            Effect::Write(permit) => return self.send(permit),
+            Effect::Write(permit) => return self.send(*permit),
             Effect::WakeAt(_) | Effect::Outcome(..) => {}
         }
         Ok(())
