@@ -31,8 +31,27 @@ struct Pending {
     until: Millis,
 }
 
+/// A write of a process.
+pub(crate) struct Own {
+    process: u32,
+    facet: Facet,
+    /// What it was planned on.
+    before: Option<Value>,
+    after: Option<Value>,
+    /// When its answer came.
+    answered: Millis,
+}
+
+impl Own {
+    pub(crate) fn new(process: u32, facet: Facet, shown: &Reading, after: Option<Value>) -> Self {
+        Self { process, facet, before: shown.of(facet).cloned(), after, answered: 0 }
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Checks {
+    /// Writes that were answered, and that no read has shown yet.
+    own: BTreeMap<Facet, Own>,
     last_write: Millis,
     crowded: Option<Millis>,
     /// Objects that lack something because a person took it, or a process that is no more.
@@ -68,6 +87,33 @@ impl Checks {
 
     fn lacks(role: &Role, object: &Object) -> bool {
         role.now(Facet::CallbackPolicy).is_none() || !role.entries().contains(&role_of(object.index))
+    }
+
+    pub(crate) fn wrote(&mut self, own: Option<Own>, now: Millis) {
+        self.own.extend(own.map(|own| (own.facet, Own { answered: now, ..own })));
+    }
+
+    pub(crate) fn read_back(&mut self, reading: &Reading) {
+        self.own.retain(|facet, own| !reading.0.contains_key(facet) || reading.of(*facet) != own.after.as_ref());
+    }
+
+    /// While a read may show what was there before the last write, nothing comes of that.
+    pub(crate) fn is_planned_on_the_last(
+        &self,
+        process: u32,
+        facet: Facet,
+        shown: &Reading,
+        now: Millis,
+    ) -> Result<(), Failed> {
+        let is_late = |own: &&Own| {
+            let is_older = own.before != own.after && shown.of(facet) == own.before.as_ref();
+            own.process == process && is_older && now < own.answered + 2 * MINUTE
+        };
+        Self::demand(
+            "nothing comes of what was there before the last write",
+            !self.own.get(&facet).is_some_and(|own| is_late(&own)),
+            || format!("{facet:?}"),
+        )
     }
 
     /// A person took what they took.
@@ -193,6 +239,7 @@ impl Checks {
         reading: &Reading,
         now: Millis,
     ) -> Result<(), Failed> {
+        self.is_planned_on_the_last(process.unwrap_or_default(), facet, reading, now)?;
         let own = role_of(index);
         let is_assume = facet == Facet::AssumePolicy;
         Self::demand("what is told was read", leaving || has(reading, facet, index), || format!("object {index}"))?;

@@ -18,7 +18,7 @@ use crossinvoke::{
 use serde_json::Value;
 
 use super::{
-    checks::{Checks, Failed},
+    checks::{Checks, Failed, Own},
     history::{History, Step, Stray},
     model::{Object, Objects, Role, role_of_stray},
 };
@@ -61,6 +61,8 @@ struct Process {
     wake: Option<Millis>,
     outstanding: bool,
     is_writing: bool,
+    /// What is being written, and what that was planned on.
+    writes: Option<Own>,
     is_ending: bool,
     /// What the machine was shown last.
     shown: Reading,
@@ -221,6 +223,7 @@ impl<'a> World<'a> {
             wake: None,
             outstanding: false,
             is_writing: false,
+            writes: None,
             is_ending: false,
             shown: Reading::default(),
             looks: BTreeMap::new(),
@@ -312,8 +315,14 @@ impl<'a> World<'a> {
         let Some(process) = &mut self.process else { return Ok(()) };
         process.outstanding = false;
         match &input {
-            Input::Read { answer: Ok(reading), .. } => process.shown = reading.clone(),
-            Input::Wrote(_) => process.is_writing = false,
+            Input::Read { answer: Ok(reading), .. } => {
+                process.shown = reading.clone();
+                self.checks.read_back(reading);
+            }
+            Input::Wrote(answer) => {
+                process.is_writing = false;
+                self.checks.wrote(process.writes.take().filter(|_| answer.is_ok()), self.now);
+            }
             _ => {}
         }
         self.input(input)?;

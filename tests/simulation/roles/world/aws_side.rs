@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     super::{
-        checks::{Checks, Failed},
+        checks::{Checks, Failed, Own},
         history::Edit,
         model::{role_of, role_of_stray},
     },
@@ -98,7 +98,11 @@ impl World<'_> {
             !self.process.as_ref().is_some_and(|it| it.is_ending),
             String::new,
         )?;
+        self.checks.is_planned_on_the_last(id, facet, &shown, self.now)?;
         self.checks.sends(facet, document.as_ref(), &shown, (&self.role, &self.objects), self.now)?;
+        if let Some(process) = &mut self.process {
+            process.writes = Some(Own::new(id, facet, &shown, document.clone()));
+        }
         let (arrives, answered) = match fault {
             None => (Some(self.latency), true),
             Some(WriteFault::LostAfter) => (Some(self.latency), false),
