@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crossinvoke::domain::{
-    policy,
-    role_claims::{Facet, Reading},
-    role_fold::INLINE_MAX,
-    shared_policy::Behind,
+use crossinvoke::{
+    domain::{
+        policy,
+        role_claims::{Facet, Reading},
+        role_fold::INLINE_MAX,
+        shared_policy::Behind,
+    },
+    engine::role::Failure,
 };
 use serde_json::Value;
 
@@ -14,7 +17,7 @@ use super::{
     model::{Object, Objects, Role, has, role_of},
     world::{stays, words},
 };
-use crate::history::{MINUTE, Millis};
+use crate::history::{MINUTE, Millis, SECOND};
 
 /// What broke, and how.
 #[derive(Clone, Debug)]
@@ -38,13 +41,22 @@ pub(crate) struct Own {
     /// What it was planned on.
     before: Option<Value>,
     after: Option<Value>,
+    sent: Millis,
     /// When its answer came.
     answered: Millis,
 }
 
 impl Own {
-    pub(crate) fn new(process: u32, facet: Facet, shown: &Reading, after: Option<Value>) -> Self {
-        Self { process, facet, before: shown.of(facet).cloned(), after, answered: 0 }
+    pub(crate) fn new(process: u32, facet: Facet, shown: &Reading, after: Option<Value>, now: Millis) -> Self {
+        Self { process, facet, before: shown.of(facet).cloned(), after, sent: now, answered: 0 }
+    }
+
+    fn adds(&self) -> bool {
+        !entries(self.after.as_ref()).is_subset(&entries(self.before.as_ref()))
+    }
+
+    fn size(&self) -> usize {
+        self.after.as_ref().map_or(0, policy::size)
     }
 }
 
@@ -52,6 +64,10 @@ impl Own {
 pub(crate) struct Checks {
     /// Writes that were answered, and that no read has shown yet.
     own: BTreeMap<Facet, Own>,
+    /// Writes whose answers were lost, and that no read has shown yet.
+    lost: BTreeMap<Facet, Own>,
+    /// The last assume policy that AWS refused for its size.
+    too_large: Option<Own>,
     last_write: Millis,
     crowded: Option<Millis>,
     /// Objects that lack something because a person took it, or a process that is no more.
@@ -89,12 +105,38 @@ impl Checks {
         role.now(Facet::CallbackPolicy).is_none() || !role.entries().contains(&role_of(object.index))
     }
 
-    pub(crate) fn wrote(&mut self, own: Option<Own>, now: Millis) {
-        self.own.extend(own.map(|own| (own.facet, Own { answered: now, ..own })));
+    pub(crate) fn wrote<E>(&mut self, own: Option<Own>, answer: &Result<(), Failure<E>>, now: Millis) {
+        let Some(own) = own.map(|own| Own { answered: now, ..own }) else { return };
+        match answer {
+            Ok(()) => _ = self.own.insert(own.facet, own),
+            Err(Failure::Unknown(_)) => _ = self.lost.insert(own.facet, own),
+            Err(Failure::Refused { too_large: true, .. }) if own.adds() => self.too_large = Some(own),
+            Err(_) => {}
+        }
     }
 
     pub(crate) fn read_back(&mut self, reading: &Reading) {
-        self.own.retain(|facet, own| !reading.0.contains_key(facet) || reading.of(*facet) != own.after.as_ref());
+        let is_hidden =
+            |facet: &Facet, own: &mut Own| !reading.0.contains_key(facet) || reading.of(*facet) != own.after.as_ref();
+        self.own.retain(is_hidden);
+        self.lost.retain(is_hidden);
+    }
+
+    /// How a write of a process follows those before it.
+    pub(crate) fn follows(&self, own: &Own, shown: &Reading, now: Millis) -> Result<(), Failed> {
+        self.is_planned_on_the_last(own.process, own.facet, shown, now)?;
+        let is_beside = |lost: &Own| lost.process == own.process && now < lost.sent + 20 * SECOND;
+        Self::demand(
+            "nothing is written beside a write that most likely comes yet",
+            !self.lost.get(&own.facet).is_some_and(is_beside),
+            || format!("{:?}", own.facet),
+        )?;
+        let refused = self
+            .too_large
+            .as_ref()
+            .filter(|it| it.process == own.process && it.facet == own.facet && now < it.answered + 10 * MINUTE);
+        let is_again = own.adds() && refused.is_some_and(|refused| own.size() >= refused.size());
+        Self::demand("what is too large is not sent again for a while", !is_again, || format!("{:?}", own.facet))
     }
 
     /// While a read may show what was there before the last write, nothing comes of that.

@@ -321,7 +321,7 @@ impl<'a> World<'a> {
             }
             Input::Wrote(answer) => {
                 process.is_writing = false;
-                self.checks.wrote(process.writes.take().filter(|_| answer.is_ok()), self.now);
+                self.checks.wrote(process.writes.take(), answer, self.now);
             }
             _ => {}
         }

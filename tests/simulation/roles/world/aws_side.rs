@@ -98,10 +98,11 @@ impl World<'_> {
             !self.process.as_ref().is_some_and(|it| it.is_ending),
             String::new,
         )?;
-        self.checks.is_planned_on_the_last(id, facet, &shown, self.now)?;
+        let own = Own::new(id, facet, &shown, document.clone(), self.now);
+        self.checks.follows(&own, &shown, self.now)?;
         self.checks.sends(facet, document.as_ref(), &shown, (&self.role, &self.objects), self.now)?;
         if let Some(process) = &mut self.process {
-            process.writes = Some(Own::new(id, facet, &shown, document.clone()));
+            process.writes = Some(own);
         }
         let (arrives, answered) = match fault {
             None => (Some(self.latency), true),
