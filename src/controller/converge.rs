@@ -57,7 +57,7 @@ async fn look(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
         // Two reads have to say that a pipeline is not there, and not one that two looks see.
         pass.rests_on_its_own_reads()?;
     }
-    observe::doubt(context, &situation, &mut observed);
+    observe::doubt(pass, reads, &situation, &mut observed).await?;
     if !plan::suspects(&situation, &observed).is_empty() || plan::taken_out(&situation, &observed).is_some() {
         pass.rests_on_its_own_reads()?;
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::{
     context::Context,
     outcome::{Retry, Verdict},
+    pass::Pass,
     sessions::Reads,
 };
 use crate::{
@@ -78,9 +79,24 @@ async fn function(
     }
 }
 
-/// Takes note of the pipelines that were not found: one wrong answer must not pass for a pipeline that is gone.
-pub fn doubt(context: &Context, situation: &Situation<'_>, observed: &mut Observed) {
-    let tools = &situation.declared.tools;
+/// Takes note of the pipelines that were not found: one wrong answer must not pass for a pipeline that is gone. Where the answer
+/// may be one that somebody else's look had got, they are read again first, since it would count twice.
+///
+/// # Errors
+/// As AWS answers.
+pub async fn doubt(
+    pass: &Pass<'_>,
+    reads: &Reads,
+    situation: &Situation<'_>,
+    observed: &mut Observed,
+) -> Result<(), AwsError> {
+    let (context, tools) = (pass.context, &situation.declared.tools);
+    let missing = observed.pipelines.iter().filter(|(_, read)| read.is_none()).map(|(name, _)| name.clone());
+    let missing: Vec<PipelineName> = missing.filter(|_| pass.reader.used_earlier()).collect();
+    for name in missing {
+        let read = pipeline(&reads.anew(), situation, &name).await?;
+        observed.pipelines.insert(name, read);
+    }
     for (name, pipeline) in &observed.pipelines {
         let (account, region) = (tools.account.clone(), tools.region.clone());
         let resource = Resource::Pipeline { account, region, name: name.clone() };
@@ -88,6 +104,7 @@ pub fn doubt(context: &Context, situation: &Situation<'_>, observed: &mut Observ
             observed.doubted.insert(name.clone());
         }
     }
+    Ok(())
 }
 
 /// What an object without a grant is told.

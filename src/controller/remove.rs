@@ -64,7 +64,7 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
         Err(error) if observe::is_denied(&error) => return Ok(out_of_sight(&situation, error)),
         read => read?,
     };
-    observe::doubt(context, &situation, &mut observed);
+    observe::doubt(pass, reads, &situation, &mut observed).await?;
     if let Some(verdict) = observe::doubted(&situation, Reason::Deleting, &observed.doubted) {
         return Ok(verdict);
     }

@@ -76,7 +76,7 @@ async fn shown(pass: &mut Pass<'_>) -> Result<bool, Halt> {
     if observed.roles.values().flatten().any(|role| is_own(&role.tags)) {
         return Ok(true);
     }
-    observe::doubt(context, &situation, &mut observed);
+    observe::doubt(pass, &entered.sessions.reads, &situation, &mut observed).await?;
     if let Some(verdict) = observe::doubted(&situation, Reason::Deleting, &observed.doubted) {
         return Err(verdict.into());
     }

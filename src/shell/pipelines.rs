@@ -125,7 +125,7 @@ impl Kind for OfPipelines {
 /// All pipelines.
 pub struct Pipelines {
     registry: Registry<OfPipelines>,
-    /// How far executions were looked through. It outlives the workers, since looking through a year takes many calls.
+    /// How far executions were looked through, while the pipeline is worked on: one that is over could be retried later.
     histories: Mutex<HashMap<PipelineKey, History>>,
     host: Arc<dyn Host>,
     times: Times,
@@ -163,7 +163,7 @@ impl Pipelines {
 
     /// Forgets a worker that has ended, unless another one has taken its place.
     pub(super) fn ended(&self, pipeline: &PipelineKey) {
-        self.registry.ended(pipeline, || ());
+        self.registry.ended(pipeline, || _ = self.histories().remove(pipeline));
     }
 
     fn histories(&self) -> MutexGuard<'_, HashMap<PipelineKey, History>> {

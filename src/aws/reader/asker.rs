@@ -27,12 +27,16 @@ pub(super) struct Asker {
     pub(super) user: Option<User>,
     /// When the look began.
     pub(super) began: Instant,
+    /// When the look had its place.
+    pub(super) placed: Instant,
     /// The earliest time at which a reading may have been sent.
     pub(super) not_sent_before: Instant,
     /// For how long after a question an answer is of interest.
     pub(super) keep: Duration,
     /// Whether something was answered that had been sent before the look began, or was shown by a scan.
     pub(super) used_stored: Arc<AtomicBool>,
+    /// Whether something was answered that had been sent before the look had its place.
+    pub(super) used_earlier: Arc<AtomicBool>,
     /// The earliest time at which a scan may have been sent, where one will do: it may only confirm.
     pub(super) scanned_since: Option<Instant>,
     /// What is read, for the counters.
@@ -54,6 +58,9 @@ impl Asker {
         // What was sent since the look began is as new as it can be.
         let age = sent.map(|sent| self.began.saturating_duration_since(sent)).unwrap_or_default();
         self.observer.read(source, self.operation, age);
+        if sent.is_some_and(|sent| sent < self.placed) {
+            self.used_earlier.store(true, Ordering::Relaxed);
+        }
         if source == Source::Bulk || sent.is_some_and(|sent| sent < self.began) {
             self.used_stored.store(true, Ordering::Relaxed);
         }

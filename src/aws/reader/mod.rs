@@ -98,7 +98,17 @@ impl Readers {
     pub fn look(&self, user: Option<User>, since: Option<Instant>) -> Reader {
         let (readers, began) = (self.clone(), Instant::now());
         let not_sent_before = since.unwrap_or(began);
-        Reader { readers, user, began, not_sent_before, keep: KEEP, used_stored: Arc::default(), scanned_since: None }
+        Reader {
+            readers,
+            user,
+            began,
+            placed: began,
+            not_sent_before,
+            keep: KEEP,
+            used_stored: Arc::default(),
+            used_earlier: Arc::default(),
+            scanned_since: None,
+        }
     }
 
     /// Whom to tell when something that an object read has turned out otherwise at a later read; once.
@@ -165,9 +175,12 @@ pub struct Reader {
     readers: Readers,
     user: Option<User>,
     began: Instant,
+    /// When it had its place; from then on its own calls are sent.
+    placed: Instant,
     not_sent_before: Instant,
     keep: Duration,
     used_stored: Arc<AtomicBool>,
+    used_earlier: Arc<AtomicBool>,
     scanned_since: Option<Instant>,
 }
 
@@ -207,6 +220,13 @@ impl Reader {
         self.used_stored.load(Ordering::Relaxed)
     }
 
+    /// Whether anything was answered that had been sent for somebody else before this look had its place. Such an answer is new
+    /// enough, but it is not a second one.
+    #[must_use]
+    pub fn used_earlier(&self) -> bool {
+        self.used_earlier.load(Ordering::Relaxed)
+    }
+
     fn observer(&self) -> &Arc<dyn CallObserver> {
         &self.readers.0.observer
     }
@@ -215,9 +235,11 @@ impl Reader {
         Asker {
             user: self.user.clone(),
             began: self.began,
+            placed: self.placed,
             not_sent_before: self.not_sent_before,
             keep: self.keep,
             used_stored: self.used_stored.clone(),
+            used_earlier: self.used_earlier.clone(),
             scanned_since: self.scanned_since,
             operation,
             observer: self.readers.0.observer.clone(),

@@ -196,6 +196,8 @@ impl Caches {
     fn look_at_one_of_many(&self, key: &ObjectKey) {
         if let Some(object) = self.object(key) {
             if self.memory.is_queued(&object.uid().unwrap_or_default()) {
+                // It is a regular look no more.
+                self.memory.regular.disturb(key);
                 return;
             }
             self.hold_back(&object);

@@ -67,9 +67,11 @@ impl World {
         Asker {
             user: Some(Arc::new(ObjectKey { namespace: "payments".to_owned(), name: of.to_owned() })),
             began: Instant::now(),
+            placed: Instant::now(),
             not_sent_before,
             keep: Duration::from_mins(30),
             used_stored: Arc::default(),
+            used_earlier: Arc::default(),
             scanned_since: None,
             operation: "GetRole",
             observer: self.sources.clone(),
@@ -177,6 +179,22 @@ async fn a_reading_is_held_for_whoever_accepts_its_age() {
     assert_eq!((world.read(&refuses).await.unwrap(), world.calls()), (1, 2));
     assert!(!refuses.used_stored.load(Ordering::SeqCst));
     assert_eq!(world.sources(), [Source::Single, Source::Held, Source::Single]);
+}
+
+#[tokio::test]
+async fn what_was_sent_while_a_look_waited_for_its_place_is_new_enough_and_is_told() {
+    let world = World::new(None);
+    world.shared().await;
+    let asked = Instant::now();
+    world.read(&world.look("a")).await.unwrap();
+    let waited = Asker { began: asked, ..world.look_since("b", asked) };
+    world.read(&waited).await.unwrap();
+    assert_eq!(world.calls(), 1);
+    assert!(waited.used_earlier.load(Ordering::SeqCst), "it was another look's");
+    assert!(!waited.used_stored.load(Ordering::SeqCst), "it was sent after it was asked for");
+    let own = world.look("c");
+    world.read(&own).await.unwrap();
+    assert!(!own.used_earlier.load(Ordering::SeqCst), "it was its own");
 }
 
 #[tokio::test]
