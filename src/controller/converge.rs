@@ -171,7 +171,7 @@ async fn phases(
                 }
                 record::record(pass, situation, &observed, plan.due()).await?;
                 apply::iam(pass, sessions, (situation, &observed), plan.due()).await?;
-                refresh(pass, &sessions.reads.anew(), situation, &mut observed, plan.due()).await?;
+                refresh(pass, &sessions.reads.fresh(), situation, &mut observed, plan.due()).await?;
                 if !is_complete {
                     pass.saw_everything();
                 }

@@ -124,7 +124,7 @@ pub(super) async fn of_callbacks(
         return Ok(());
     }
     // What was read before may have changed since.
-    let reads = &reads.anew();
+    let reads = &reads.fresh();
     let path = &situation.granted.role_path;
     let listed = reads.dev.list_roles(path).await?;
     // By path and tag: in an incident somebody may have emptied a trust policy. Only where a path is shared with other

@@ -94,7 +94,7 @@ pub async fn doubt(
     let missing = observed.pipelines.iter().filter(|(_, read)| read.is_none()).map(|(name, _)| name.clone());
     let missing: Vec<PipelineName> = missing.filter(|_| pass.reader.used_earlier()).collect();
     for name in missing {
-        let read = pipeline(&reads.anew(), situation, &name).await?;
+        let read = pipeline(&reads.fresh(), situation, &name).await?;
         observed.pipelines.insert(name, read);
     }
     for (name, pipeline) in &observed.pipelines {

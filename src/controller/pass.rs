@@ -56,7 +56,7 @@ pub enum Halt {
     /// The object changed since it was read: everything is redone on the new one.
     Conflict,
     /// What others had read showed something else than what is known: all of it is read again before anything comes of it.
-    Anew,
+    Restart,
     /// The API server refused or did not answer.
     Kubernetes(Box<kube::Error>),
 }
@@ -207,24 +207,31 @@ impl<'a> Pass<'a> {
 
     /// Begins again, and reads everything again.
     #[must_use]
-    pub fn anew(mut self) -> Self {
+    pub fn restarted(mut self) -> Self {
         let slot = self.slot.take();
-        let mut anew = Self { ends: self.ends, ..Self::new(self.context, &self.object, slot, (Instant::now(), None)) };
-        anew.reader = anew.reader.anew();
-        anew
+        let mut restarted =
+            Self { ends: self.ends, ..Self::new(self.context, &self.object, slot, (Instant::now(), None)) };
+        restarted.reader = restarted.reader.fresh();
+        restarted
     }
 
     /// Only what is known may be confirmed by what others had read.
     ///
     /// # Errors
-    /// [`Halt::Anew`] if this look rests on such readings.
+    /// [`Halt::Restart`] if this look rests on such readings.
     pub fn rests_on_its_own_reads(&self) -> Result<(), Halt> {
-        if self.reader.used_stored() { Err(Halt::Anew) } else { Ok(()) }
+        if self.reader.used_stored() { Err(Halt::Restart) } else { Ok(()) }
     }
 
     /// Everything was found in place: the next look is regular, unless something happens until then.
     pub fn waits(&self, interval: Duration) {
         self.context.memory.regular.in_place(&self.key, self.read, interval);
+    }
+
+    /// When the object was created.
+    #[must_use]
+    pub fn created(&self) -> Timestamp {
+        self.object.metadata.creation_timestamp.as_ref().map(|created| created.0).unwrap_or_default()
     }
 
     /// What is left of this reconcile.

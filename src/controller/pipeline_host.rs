@@ -73,7 +73,7 @@ impl Host for PipelineHost {
     }
 
     fn holds(&self, claim: &Claim) -> bool {
-        current::holds(&self.caches, &self.installation, &claim.basis())
+        current::holds(&self.caches, &self.installation, &claim.basis)
     }
 
     fn recorded_corrections(&self, pipeline: &PipelineKey) -> Option<Corrections> {

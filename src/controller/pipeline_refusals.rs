@@ -61,7 +61,7 @@ pub async fn refused(
             retry: Retry::After(retry::propagation(attempt)),
         });
     }
-    let (trust, assume) = still_there(&reads.anew(), situation, &pipeline.role, role).await?;
+    let (trust, assume) = still_there(&reads.fresh(), situation, &pipeline.role, role).await?;
     Ok(cannot_assume(situation, pipeline, role, &in_words(trust, changed.trust), &in_words(assume, changed.assume)))
 }
 

@@ -1,12 +1,13 @@
 //! What one object wants of a pipeline is claimed, and what came of the claim is put into words. The pipeline is written by
 //! its own worker (`shell::pipelines`), for all objects at once, since `UpdatePipeline` cancels every running execution.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::{
     context::Context,
+    current,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
     pipeline_refusals,
@@ -81,17 +82,10 @@ pub async fn write(
 }
 
 fn claim(pass: &Pass<'_>, situation: &Situation<'_>, edit: &Edit<'_>) -> Claim {
-    let object = &pass.object.metadata;
-    let created = object.creation_timestamp.as_ref().map(|created| created.0).unwrap_or_default();
     let stage_is_recorded = pass.stage_is_recorded_as_made(&edit.planned_on.arn, &situation.declared.stage);
     Claim {
-        uid: pass.uid.clone(),
-        key: pass.key.clone(),
-        created,
-        generation: object.generation.unwrap_or_default(),
-        declared: Arc::new(situation.declared.clone()),
-        granted: Arc::new(situation.granted.clone()),
-        leaving: object.deletion_timestamp.is_some(),
+        basis: current::basis(pass, situation),
+        created: pass.created(),
         goal: edit.goal.clone(),
         pipeline_role: edit.planned_on.role.clone(),
         stage_is_recorded,

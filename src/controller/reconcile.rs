@@ -126,8 +126,8 @@ async fn once(
     let mut pass = Pass::new(context, object, slot, (asked, since));
     let limit = context.settings.aws_timeout;
     let mut run = at_aws(&mut pass, deleting).await;
-    if matches!(run, Ok(Err(Halt::Anew))) {
-        pass = pass.anew();
+    if matches!(run, Ok(Err(Halt::Restart))) {
+        pass = pass.restarted();
         run = at_aws(&mut pass, deleting).await;
     }
     // One whose account is not held yet, or whose look was cut short, still comes: its pipeline waits for it.
@@ -146,7 +146,7 @@ async fn once(
             events::deeds(&mut pass).await;
             return match halt {
                 Halt::Kubernetes(error) => Err(Error::Kubernetes(error)),
-                Halt::Conflict | Halt::Anew | Halt::Verdict(_) => Ok(conflict(context, &uid)),
+                Halt::Conflict | Halt::Restart | Halt::Verdict(_) => Ok(conflict(context, &uid)),
             };
         }
         Err(_) => crowded(&pass).unwrap_or_else(|| {

@@ -72,7 +72,7 @@ impl Host for RoleHost {
     }
 
     fn holds(&self, claim: &Claim) -> bool {
-        current::holds(&self.caches, &self.installation, &claim.basis())
+        current::holds(&self.caches, &self.installation, &claim.basis)
     }
 
     fn users(&self, role: &RoleId, entries: &BTreeSet<Arn>, claiming: &BTreeSet<(String, Facet)>) -> Users {

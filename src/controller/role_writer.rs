@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
     time::Duration,
 };
 
@@ -11,6 +10,7 @@ use serde_json::Value;
 
 use super::{
     context::Context,
+    current,
     events::Deed,
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
@@ -89,13 +89,13 @@ pub async fn write(
     worst.map_or(Ok(()), Err)
 }
 
-/// Of what came of several claims, the object is told what keeps it waiting longest.
+/// Ranks the results of several claims: the object reports the one that keeps it waiting longest.
 fn rank(halt: &Halt) -> u8 {
     match halt {
         Halt::Verdict(Verdict::Stalled { .. }) => 2,
         Halt::Verdict(verdict) if !verdict.reason().is_failed_look() => 0,
         Halt::Verdict(_) => 1,
-        Halt::Conflict | Halt::Anew | Halt::Kubernetes(_) => 3,
+        Halt::Conflict | Halt::Restart | Halt::Kubernetes(_) => 3,
     }
 }
 
@@ -110,17 +110,7 @@ fn clients(sessions: &Sessions, situation: &Situation<'_>, role: &RoleId) -> Cli
 }
 
 fn claim(pass: &Pass<'_>, situation: &Situation<'_>, goal: Goal) -> Claim {
-    let object = &pass.object.metadata;
-    Claim {
-        uid: pass.uid.clone(),
-        key: pass.key.clone(),
-        created: object.creation_timestamp.as_ref().map(|created| created.0).unwrap_or_default(),
-        generation: object.generation.unwrap_or_default(),
-        declared: Arc::new(situation.declared.clone()),
-        granted: Arc::new(situation.granted.clone()),
-        leaving: object.deletion_timestamp.is_some(),
-        goal,
-    }
+    Claim { basis: current::basis(pass, situation), created: pass.created(), goal }
 }
 
 fn goal(pass: &Pass<'_>, situation: &Situation<'_>, observed: &Observed, step: &Step, (role, facet): &Place) -> Goal {

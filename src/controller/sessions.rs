@@ -62,7 +62,7 @@ impl Sessions {
 impl Reads {
     /// The same look, which from now on accepts only what is sent from now on.
     #[must_use]
-    pub fn anew(&self) -> Self {
-        Self { tools: self.tools.anew(), dev: self.dev.anew() }
+    pub fn fresh(&self) -> Self {
+        Self { tools: self.tools.fresh(), dev: self.dev.fresh() }
     }
 }

@@ -4,39 +4,25 @@
 //! it. The order is fixed and does not depend on who came first: what goes, then what is in place, then by age and UID. A
 //! claim that cannot be folded has its own answer and keeps nobody else out.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::{
     basis::Basis,
-    ids::{Arn, ObjectKey, Region, RoleId, StageName},
+    ids::{Arn, Region, RoleId, StageName},
     pipeline_edit::{self, Edited, Json, Refusal},
     plan::PipelineGoal,
-    spec::{Declared, Granted},
 };
 
 /// What one object wants of one pipeline.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combinations occur")]
 pub struct Claim {
-    /// The object's UID.
-    pub uid: String,
-    /// The object.
-    pub key: ObjectKey,
+    /// The object as this is planned for it; a write for the claim rests on that.
+    pub basis: Basis,
     /// When the object was created: of two that want the same place the older one has it.
     pub created: Timestamp,
-    /// The generation of the object that this is planned on.
-    pub generation: i64,
-    /// The declaration that it is planned on.
-    pub declared: Arc<Declared>,
-    /// What the accounts granted then.
-    pub granted: Arc<Granted>,
-    /// Whether the object is being deleted, which needs no grant.
-    pub leaving: bool,
     /// What it wants.
     pub goal: PipelineGoal,
     /// The pipeline role for which the object's access was seen in place.
@@ -61,28 +47,12 @@ impl Claim {
         }
     }
 
-    /// What a write for it rests on.
-    #[must_use]
-    pub fn basis(&self) -> Basis {
-        Basis {
-            key: self.key.clone(),
-            uid: self.uid.clone(),
-            generation: self.generation,
-            leaving: self.leaving,
-            declared: self.declared.clone(),
-            granted: self.granted.clone(),
-        }
-    }
-
     /// Whether it asks for the same as another claim of the same object.
     #[must_use]
     pub fn asks_the_same(&self, other: &Self) -> bool {
-        self.uid == other.uid
+        self.basis == other.basis
             && self.goal == other.goal
             && self.pipeline_role == other.pipeline_role
-            && self.generation == other.generation
-            && self.granted == other.granted
-            && self.leaving == other.leaving
             && self.stage_is_recorded == other.stage_is_recorded
             && self.corrects == other.corrects
     }
@@ -128,7 +98,7 @@ pub fn fold<'a>(declaration: &Json, region: &Region, claims: impl IntoIterator<I
     let mut pending: Vec<(&Claim, PipelineGoal)> = claims.into_iter().map(|claim| (claim, known.told(claim))).collect();
     pending.sort_by_cached_key(|(claim, goal)| {
         let adds = claim.role().is_some();
-        (adds, adds && !goal.is_there(declaration), claim.created, claim.uid.clone())
+        (adds, adds && !goal.is_there(declaration), claim.created, claim.basis.uid.clone())
     });
     let mut fold = Fold { declaration: declaration.clone(), folded: BTreeMap::new() };
     let mut takes_stages = false;
@@ -141,7 +111,7 @@ pub fn fold<'a>(declaration: &Json, region: &Region, claims: impl IntoIterator<I
                 Ok(None) => Folded::InPlace,
                 // Another claim may make the stage.
                 Ok(Some(edited)) if edited.stage_made && !claim.stage_is_recorded => {
-                    refused.insert(claim.uid.clone(), Folded::Unrecorded);
+                    refused.insert(claim.basis.uid.clone(), Folded::Unrecorded);
                     return true;
                 }
                 // An action may come into the stage that this would take away.
@@ -151,11 +121,11 @@ pub fn fold<'a>(declaration: &Json, region: &Region, claims: impl IntoIterator<I
                     Folded::Changed(edited.changes)
                 }
                 Err(refusal) => {
-                    refused.insert(claim.uid.clone(), Folded::Refused(refusal));
+                    refused.insert(claim.basis.uid.clone(), Folded::Refused(refusal));
                     return true;
                 }
             };
-            fold.folded.insert(claim.uid.clone(), folded);
+            fold.folded.insert(claim.basis.uid.clone(), folded);
             false
         });
         let progress = pending.len() < before;

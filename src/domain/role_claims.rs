@@ -3,10 +3,7 @@
 //! A document is never composed: it is the one that was read, edited. [`Edit::of`] compares both and refuses one that loses
 //! an entry without a [`Leaving`], which only a claim of the entry's owner or a proof makes.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -20,7 +17,6 @@ use super::{
     policy,
     role_fold::{self, Assume, Wish},
     shared_policy::{AssumeUser, Behind, Proof},
-    spec::{Declared, Granted},
 };
 
 /// A policy that objects share on a role.
@@ -91,46 +87,19 @@ impl Goal {
 /// What one object wants of one role.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
-    /// The object's UID.
-    pub uid: String,
-    /// The object.
-    pub key: ObjectKey,
+    /// The object as this is planned for it; a write for the claim rests on that.
+    pub basis: Basis,
     /// When the object was created: where room is short, the older one has it.
     pub created: Timestamp,
-    /// The generation of the object that this is planned on.
-    pub generation: i64,
-    /// The declaration that it is planned on.
-    pub declared: Arc<Declared>,
-    /// What the accounts granted then.
-    pub granted: Arc<Granted>,
-    /// Whether the object is being deleted, which needs no grant.
-    pub leaving: bool,
     /// What it wants.
     pub goal: Goal,
 }
 
 impl Claim {
-    /// What a write for it rests on.
-    #[must_use]
-    pub fn basis(&self) -> Basis {
-        Basis {
-            key: self.key.clone(),
-            uid: self.uid.clone(),
-            generation: self.generation,
-            leaving: self.leaving,
-            declared: self.declared.clone(),
-            granted: self.granted.clone(),
-        }
-    }
-
     /// Whether it asks for the same as another claim of the same object.
     #[must_use]
     pub fn asks_the_same(&self, other: &Self) -> bool {
-        self.uid == other.uid
-            && self.goal.asks_the_same(&other.goal)
-            && self.generation == other.generation
-            && self.granted == other.granted
-            && self.leaving == other.leaving
+        self.basis == other.basis && self.goal.asks_the_same(&other.goal)
     }
 }
 
@@ -267,7 +236,7 @@ pub fn fold<'a>(
     now: Timestamp,
 ) -> Fold {
     let mut claims: Vec<&Claim> = claims.into_iter().collect();
-    claims.sort_by_key(|claim| &claim.uid);
+    claims.sort_by_key(|claim| &claim.basis.uid);
     let mut fold = Fold::default();
     callback(&mut fold, reading, &claims, users, now);
     assume(&mut fold, reading, &claims, users, evidence, room);
@@ -290,7 +259,7 @@ fn callback(fold: &mut Fold, reading: &Reading, claims: &[&Claim], users: &Users
             Goal::Callback | Goal::NoCallback { .. } => Folded::Done,
             Goal::Assume { .. } => continue,
         };
-        fold.folded.insert((claim.uid.clone(), facet), folded);
+        fold.folded.insert((claim.basis.uid.clone(), facet), folded);
     }
     let leaves = fold.folded.values().any(|folded| *folded == Folded::Changed) && !wanted;
     may_go &= leaves;
@@ -315,9 +284,9 @@ fn assume(
     let mut keys = Vec::new();
     for claim in claims {
         let Goal::Assume { entries, was_in_place, used: by, behind } = &claim.goal else { continue };
-        let (uid, created) = (claim.uid.clone(), claim.created);
+        let (uid, created) = (claim.basis.uid.clone(), claim.created);
         wishes.push(Wish { uid, created, entries: entries.clone(), was_in_place: *was_in_place });
-        keys.push(&claim.key);
+        keys.push(&claim.basis.key);
         used.extend(by.iter().cloned());
         for (entry, behind) in behind {
             // A role that one of them saw is there, whatever a late read shows another one.

@@ -5,3 +5,4 @@ pub mod pipelines;
 mod registry;
 mod role_worker;
 pub mod roles;
+mod waits;

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
     future::pending,
-    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -17,7 +16,10 @@ use tokio::{
 
 use tracing::Instrument;
 
-use super::pipelines::{Clients, Host, Pipelines, Times};
+use super::{
+    pipelines::{Clients, Host, Pipelines, Times},
+    waits::{Awaited, IDLE, answer, at, instant},
+};
 use crate::{
     aws::{AccountReader, AwsError, AwsErrorKind, Known, PipelineRead, Turn},
     domain::{
@@ -34,9 +36,6 @@ use crate::{
         shown::Shown,
     },
 };
-
-/// How long a worker without claims stays, with what it knows of its own writes.
-const IDLE: Duration = Duration::from_mins(10);
 
 /// How long an execution can go on: an approval waits for 60 days at most.
 const RUNS_AT_MOST: Duration = Duration::from_hours(24 * 90);
@@ -75,7 +74,7 @@ pub struct ShownReading {
 }
 
 /// An answer, and after a check the turn in which an update may follow.
-type Answer = Pin<Box<dyn Future<Output = (Input<AwsError>, Option<Checked>)> + Send>>;
+type Answer = Awaited<(Input<AwsError>, Option<Checked>)>;
 
 /// Leave for an update, and when the pipeline was asked whether it is idle.
 type Checked = (Turn, Instant);
@@ -232,7 +231,7 @@ impl Worker {
 
     fn carry_out(&mut self, effect: Effect<AwsError>) {
         match effect {
-            Effect::WakeAt(time) => self.wake = Some(self.instant(time)),
+            Effect::WakeAt(time) => self.wake = Some(instant(time, self.host.now())),
             Effect::Outcome(uid, outcome) => {
                 match &outcome {
                     Outcome::Waiting(Waiting::Others | Waiting::Reading) => {}
@@ -281,7 +280,7 @@ impl Worker {
 
     /// What is read before a write was sent after it was asked for.
     fn reads(&self) -> AccountReader {
-        self.clients.reads.anew()
+        self.clients.reads.fresh()
     }
 
     fn check(&mut self) {
@@ -311,7 +310,7 @@ impl Worker {
             }
             Input::Claim(claim) => {
                 let now = self.host.now();
-                self.claimed.entry(claim.uid.clone()).or_insert(now);
+                self.claimed.entry(claim.basis.uid.clone()).or_insert(now);
             }
             Input::Withdraw(uid) => {
                 self.claimed.remove(uid);
@@ -379,25 +378,6 @@ impl Worker {
                 Err(_) => pending().await,
             }
         }));
-    }
-
-    fn instant(&self, time: Timestamp) -> Instant {
-        let wait = time.duration_since(self.host.now());
-        Instant::now() + Duration::try_from(wait).unwrap_or_default()
-    }
-}
-
-async fn answer(answer: Option<&mut Answer>) -> (Input<AwsError>, Option<Checked>) {
-    match answer {
-        Some(answer) => answer.await,
-        None => pending().await,
-    }
-}
-
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => pending().await,
     }
 }
 

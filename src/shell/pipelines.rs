@@ -102,7 +102,7 @@ impl Kind for OfPipelines {
     }
 
     fn object(claim: &Claim) -> &ObjectKey {
-        &claim.key
+        &claim.basis.key
     }
 
     fn asks_the_same(one: &Claim, other: &Claim) -> bool {
@@ -153,7 +153,7 @@ impl Pipelines {
     pub fn claim(self: &Arc<Self>, pipeline: &PipelineKey, claim: &Claim, clients: &Clients) -> Told {
         let start = || Worker::start(self.clone(), pipeline.clone(), clients.clone(), self.times, self.host.clone());
         let message = |begins: bool| begins.then(|| Message::Claim(Box::new(claim.clone()), Box::new(clients.clone())));
-        self.registry.claim(pipeline, (&claim.uid, claim), message, start)
+        self.registry.claim(pipeline, (&claim.basis.uid, claim), message, start)
     }
 
     /// What the worker of a pipeline shows of itself.

@@ -78,8 +78,9 @@ impl<K: Kind> Registry<K> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Registers a claim, and sends its worker a message, starting one if there is none. A claim that still waits goes on when it
-    /// is made again; one that was answered begins again. `message` is told whether it begins, and may have nothing to send.
+    /// Registers a claim and sends a message to its worker, which is started if there is none. The same claim made again goes on
+    /// while it waits, and begins again once it was answered. `message` gets true if the claim begins; without a message nothing
+    /// is sent.
     pub(super) fn claim(
         &self,
         place: &K::Place,

@@ -1,6 +1,6 @@
 //! The task of one role: it hands inputs to the machine and carries out what the machine asks for.
 
-use std::{collections::BTreeSet, future::pending, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, future::pending, sync::Arc};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,7 +10,10 @@ use tokio::{
 };
 use tracing::Instrument;
 
-use super::roles::{Became, Clients, Host, Roles, Settings};
+use super::{
+    roles::{Became, Clients, Host, Roles, Settings},
+    waits::{Awaited, IDLE, answer, at, instant},
+};
 use crate::{
     aws::{AwsError, AwsErrorKind, Turn},
     domain::{
@@ -24,9 +27,6 @@ use crate::{
         shown::Shown,
     },
 };
-
-/// How long a worker without claims stays, with what it knows of its own writes.
-const IDLE: Duration = Duration::from_mins(10);
 
 /// A message to a worker.
 pub enum Message {
@@ -64,7 +64,7 @@ pub struct ShownReading {
 }
 
 /// An answer, and after a read the turn in which a write may follow.
-type Answer = Pin<Box<dyn Future<Output = (Input<AwsError>, Option<Turn>)> + Send>>;
+type Answer = Awaited<(Input<AwsError>, Option<Turn>)>;
 
 /// The task of one role.
 pub(super) struct Worker {
@@ -230,13 +230,13 @@ impl Worker {
 
     fn carry_out(&mut self, effect: Effect<AwsError>) {
         match effect {
-            Effect::WakeAt(time) => self.wake = Some(self.instant(time)),
+            Effect::WakeAt(time) => self.wake = Some(instant(time, self.host.now())),
             Effect::Outcome(uid, facet, outcome) => {
                 self.roles.settled(&(self.role.clone(), facet), &uid, outcome, self.sent);
             }
             Effect::Read(facets) => self.read(facets),
             Effect::Evidence(entries) => {
-                let looked = self.host.behind(entries, self.clients.reads.anew());
+                let looked = self.host.behind(entries, self.clients.reads.fresh());
                 let client = self.clients.writes.clone();
                 self.ask(async move {
                     let behind = looked.await;
@@ -256,7 +256,7 @@ impl Worker {
         let (role, installation) = (self.role.name.clone(), self.installation.clone());
         let client = self.clients.writes.clone();
         // What is read is sent after this.
-        let (sent_at, reads) = (self.host.now(), self.clients.reads.anew());
+        let (sent_at, reads) = (self.host.now(), self.clients.reads.fresh());
         self.sent = Instant::now();
         self.ask(async move {
             let mut reading = Reading::default();
@@ -316,25 +316,6 @@ impl Worker {
                 Err(_) => pending().await,
             }
         }));
-    }
-
-    fn instant(&self, time: Timestamp) -> Instant {
-        let wait = time.duration_since(self.host.now());
-        Instant::now() + Duration::try_from(wait).unwrap_or_default()
-    }
-}
-
-async fn answer(answer: Option<&mut Answer>) -> (Input<AwsError>, Option<Turn>) {
-    match answer {
-        Some(answer) => answer.await,
-        None => pending().await,
-    }
-}
-
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => pending().await,
     }
 }
 

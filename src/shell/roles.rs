@@ -115,7 +115,7 @@ impl Kind for OfRoles {
     }
 
     fn object(claim: &Claim) -> &ObjectKey {
-        &claim.key
+        &claim.basis.key
     }
 
     fn asks_the_same(one: &Claim, other: &Claim) -> bool {
@@ -191,7 +191,7 @@ impl Roles {
             Worker::start(self.clone(), role.clone(), clients.clone(), &self.settings, self.host.clone())
         };
         let message = |_| Some(Message::Claim(Box::new(claim.clone()), Box::new(clients.clone())));
-        self.registry.claim(&place, (&claim.uid, claim), message, start)
+        self.registry.claim(&place, (&claim.basis.uid, claim), message, start)
     }
 
     /// What the worker of a role shows of itself.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crossinvoke_harness::{
-    Result, Scenario, Setup,
+    Calls, Result, Scenario, Setup,
     wait::{DEADLINE, eventually},
 };
 
@@ -69,16 +69,20 @@ async fn one_object(scenario: &mut Scenario<'_>) -> Result<()> {
     .await
 }
 
-/// While they wait for each other their accounts change, and each finds in the assume policy what others wanted after it.
-async fn made_together(scenario: &mut Scenario<'_>) -> Result<()> {
-    let names: Vec<String> = (0..24).map(|number| format!("check-{number:02}")).collect();
-    for name in &names {
-        scenario.apply(&scenario.invoke(name)).await?;
+/// The calls of a controller that starts when so many objects are there, until all have converged.
+async fn calls_to_make(scenario: &mut Scenario<'_>, count: usize) -> Result<Calls> {
+    for number in 0..count {
+        scenario.apply(&scenario.invoke(&format!("check-{number:02}"))).await?;
     }
     let mark = scenario.mark()?;
     scenario.start_controller().await?;
-    all_converged(scenario, names.len()).await?;
-    let calls = scenario.calls_since(mark)?;
+    all_converged(scenario, count).await?;
+    scenario.calls_since(mark)
+}
+
+/// While they wait for each other their accounts change, and each finds in the assume policy what others wanted after it.
+async fn made_together(scenario: &mut Scenario<'_>) -> Result<()> {
+    let calls = calls_to_make(scenario, 24).await?;
     // Only a role that is there when a look begins is asked for its policies.
     assert!(calls.of("ListRolePolicies") <= 1, "second looks: {calls}");
     assert_eq!(calls.of("UpdatePipeline"), 1, "{calls}");
@@ -86,14 +90,7 @@ async fn made_together(scenario: &mut Scenario<'_>) -> Result<()> {
 }
 
 async fn waiting_objects(scenario: &mut Scenario<'_>) -> Result<()> {
-    let names: Vec<String> = (0..8).map(|number| format!("check-{number}")).collect();
-    for name in &names {
-        scenario.apply(&scenario.invoke(name)).await?;
-    }
-    let mark = scenario.mark()?;
-    scenario.start_controller().await?;
-    all_converged(scenario, names.len()).await?;
-    let calls = scenario.calls_since(mark)?;
+    let calls = calls_to_make(scenario, 8).await?;
     let found = calls.0.iter().filter(|call| call.operation == "GetPipeline").count();
     let versions = calls.of("UpdatePipeline");
     // What one alone has asked for is not kept for a second one. Each version is read once by whoever writes it.

@@ -120,7 +120,7 @@ fn another_role() -> Result<(), Failed> {
     let mut late = checking();
     let mut claim = late.claim(1);
     claim.pipeline_role = "arn:aws:iam::111111111111:role/another".parse().expect("an ARN");
-    let uid = claim.uid.clone();
+    let uid = claim.basis.uid.clone();
     late.step(Input::Claim(Box::new(claim)));
     let effects = late.is_idle();
     let has_it = |effect: &Effect<String>| match effect {
@@ -166,13 +166,13 @@ fn withdrawn_meanwhile() -> Result<(), Failed> {
     let Some(update) = sent(late.is_idle()) else { return Err("nothing was written".into()) };
     late.step(Input::Wrote(Err(Failure::Unknown("no answer".to_owned()))));
     late.step(Input::Claim(Box::new(second.clone())));
-    for uid in [&first.uid, &second.uid] {
+    for uid in [&first.basis.uid, &second.basis.uid] {
         late.step(Input::Withdraw(uid.clone()));
     }
     let ours = Pipeline { version: update.base + 1, declaration: update.declaration.into(), ..late.read.clone() };
     let answered = late.step(Input::Read(Ok(Some(ours))));
     let tells = |of: &str| answered.iter().any(|effect| matches!(effect, Effect::Outcome(uid, _) if uid == of));
-    if tells(&first.uid) && !tells(&second.uid) && late.machine.is_idle() {
+    if tells(&first.basis.uid) && !tells(&second.basis.uid) && late.machine.is_idle() {
         return Ok(());
     }
     Err(format!("{answered:?}").into())

@@ -95,8 +95,10 @@ fn folded_again(case: u64, declaration: &Json, claims: &[Claim]) -> Result<(), F
         matches!(first.folded.get(uid), Some(Folded::Refused(_) | Folded::Unrecorded))
             == matches!(again.folded.get(uid), Some(Folded::Refused(_) | Folded::Unrecorded))
     };
-    match claims.iter().find(|claim| !is_same(&claim.uid)) {
-        Some(claim) => Err(format!("case {case}: {}: {}, and then {}", claim.uid, told(&first), told(&again)).into()),
+    match claims.iter().find(|claim| !is_same(&claim.basis.uid)) {
+        Some(claim) => {
+            Err(format!("case {case}: {}: {}, and then {}", claim.basis.uid, told(&first), told(&again)).into())
+        }
         None => Ok(()),
     }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use crossinvoke::{
     domain::{
+        basis::Basis,
         fold::Claim,
         ids::{Arn, ObjectKey, RoleId},
         observed::Pipeline,
@@ -145,13 +146,15 @@ impl Object {
 
     pub(crate) fn claim(&self, goal: PipelineGoal, read: &Pipeline, closes_gate: bool) -> Claim {
         Claim {
-            uid: self.uid(),
-            key: self.key(),
+            basis: Basis {
+                key: self.key(),
+                uid: self.uid(),
+                generation: self.generation,
+                leaving: self.leaving,
+                declared: Arc::new(self.declared()),
+                granted: Arc::new(granted(self.is_granted)),
+            },
             created: time(self.created),
-            generation: self.generation,
-            declared: Arc::new(self.declared()),
-            granted: Arc::new(granted(self.is_granted)),
-            leaving: self.leaving,
             goal,
             pipeline_role: read.role.clone(),
             stage_is_recorded: self.stage_is_recorded(),
@@ -235,9 +238,9 @@ impl Objects {
 
 impl LastLook for Objects {
     fn holds(&self, claim: &Claim) -> bool {
-        let Some(object) = self.by_uid(&claim.uid) else { return false };
-        let same = object.generation <= claim.generation && (claim.leaving || !object.leaving);
-        same && (claim.leaving || object.is_granted && claim.granted.today)
+        let Some(object) = self.by_uid(&claim.basis.uid) else { return false };
+        let same = object.generation <= claim.basis.generation && (claim.basis.leaving || !object.leaving);
+        same && (claim.basis.leaving || object.is_granted && claim.basis.granted.today)
     }
 
     fn corrections(&self) -> Option<Corrections> {

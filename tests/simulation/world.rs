@@ -472,7 +472,7 @@ fn brief(input: &Input<Error>) -> String {
     match input {
         Input::Claim(claim) => format!(
             "claim of {}: {}, closes a gate: {}, saw version {}",
-            claim.uid,
+            claim.basis.uid,
             claim.role().map_or("none", |_| "an action"),
             claim.closes_gate,
             claim.seen_version

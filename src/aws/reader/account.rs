@@ -73,13 +73,13 @@ impl AccountReader {
     /// The same reads, for whoever looks at it for all.
     #[must_use]
     pub fn for_nobody(&self) -> Self {
-        Self { reader: Reader { user: None, ..self.reader.anew() }, ..self.clone() }
+        Self { reader: Reader { user: None, ..self.reader.fresh() }, ..self.clone() }
     }
 
     /// The same look, which from now on accepts only what is sent from now on.
     #[must_use]
-    pub fn anew(&self) -> Self {
-        Self { reader: self.reader.anew(), ..self.clone() }
+    pub fn fresh(&self) -> Self {
+        Self { reader: self.reader.fresh(), ..self.clone() }
     }
 
     fn here(&self) -> Here {

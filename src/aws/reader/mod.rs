@@ -193,7 +193,7 @@ impl Reader {
 
     /// The same look, which from now on accepts only what is sent from now on.
     #[must_use]
-    pub fn anew(&self) -> Self {
+    pub fn fresh(&self) -> Self {
         Self { not_sent_before: Instant::now(), scanned_since: None, ..self.clone() }
     }
 

@@ -4,7 +4,6 @@ use super::*;
 use crate::domain::{
     role_fold::INLINE_MAX,
     shared_policy::{Usage, WantedRole},
-    spec::{Access, Location, Trust},
 };
 
 fn role(name: &str) -> Arn {
@@ -16,7 +15,7 @@ fn set(names: &[&str]) -> BTreeSet<Arn> {
 }
 
 fn key(name: &str) -> ObjectKey {
-    ObjectKey { namespace: "n".to_owned(), name: name.to_owned() }
+    ObjectKey { namespace: "payments".to_owned(), name: name.to_owned() }
 }
 
 fn at(second: i64) -> Timestamp {
@@ -24,59 +23,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn claim(name: &str, goal: Goal) -> Claim {
-    Claim {
-        uid: name.to_owned(),
-        key: key(name),
-        created: at(0),
-        generation: 1,
-        declared: Arc::new(declared(name)),
-        granted: Arc::new(granted()),
-        leaving: false,
-        goal,
-    }
-}
-
-fn declared(name: &str) -> Declared {
-    let location = |account: &str| Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() };
-    Declared {
-        key: key(name),
-        tools: location("111111111111"),
-        dev: location("222222222222"),
-        pipeline: "release".parse().unwrap(),
-        stage: "Validate".parse().unwrap(),
-        position: None,
-        action: name.parse().unwrap(),
-        run_order: None,
-        user_parameters: None,
-        variables_namespace: None,
-        function: "validate".parse().unwrap(),
-        execution_role: None,
-        role_name: name.parse().unwrap(),
-        role_is_named: false,
-        tags: BTreeMap::new(),
-        trust: Trust::PipelineRole,
-        interval: std::time::Duration::from_mins(5),
-    }
-}
-
-fn granted() -> Granted {
-    let access = |account: &str| Access {
-        account: account.parse().unwrap(),
-        object: "account".to_owned(),
-        role: None,
-        external_id: None,
-    };
-    Granted {
-        tools: access("111111111111"),
-        dev: access("222222222222"),
-        role_path: "/crossinvoke/x/".parse().unwrap(),
-        boundary: None,
-        allowed_tag_keys: Vec::new(),
-        imposed_tags: BTreeMap::new(),
-        tolerated_policies: Vec::new(),
-        today: true,
-        closing: None,
-    }
+    Claim { basis: Basis::for_tests(name, "111111111111", "222222222222"), created: at(0), goal }
 }
 
 fn assume_of(name: &str, entries: &[&str], behind: &[(&str, Behind)]) -> Claim {
@@ -333,10 +280,10 @@ proptest! {
         prop_assert_eq!(&once.folded, &other.folded);
         let Some(after) = named(&once) else { return Ok(()) };
         for lost in in_place.difference(&after) {
-            let owner = claims.iter().any(|claim| role(&claim.key.name) == *lost);
+            let owner = claims.iter().any(|claim| role(&claim.basis.key.name) == *lost);
             let proven = match evidence.get(lost) {
                 Some(Behind::Nothing | Behind::Foreign) => true,
-                Some(Behind::Ours(Some(of))) => claims.iter().any(|claim| claim.key == *of),
+                Some(Behind::Ours(Some(of))) => claims.iter().any(|claim| claim.basis.key == *of),
                 _ => false,
             };
             prop_assert!(owner || proven, "{} left without proof", lost);

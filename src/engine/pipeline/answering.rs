@@ -1,4 +1,4 @@
-//! What claims are told: why they wait, and what came of them. With that the machine has forgotten a claim.
+//! The answers to claims: why a claim waits, or its result. The machine forgets a claim once it has sent its result.
 
 use jiff::Timestamp;
 
@@ -28,7 +28,7 @@ impl<E: Clone> Machine<E> {
         let role = self.reading.as_ref().map(|reading| reading.role.clone());
         let moved = |claim: &Claim| Some(&claim.pipeline_role) != role.as_ref();
         let moved: Vec<String> =
-            self.claims.values().filter(|claim| moved(claim)).map(|claim| claim.uid.clone()).collect();
+            self.claims.values().filter(|claim| moved(claim)).map(|claim| claim.basis.uid.clone()).collect();
         for uid in moved {
             self.answer(&uid, Outcome::Stale, effects);
         }

@@ -167,10 +167,10 @@ impl<E: Clone> Machine<E> {
     }
 
     fn claim(&mut self, claim: Claim, now: Timestamp, effects: &mut Vec<Effect<E>>) {
-        if self.claims.get(&claim.uid).is_some_and(|known| known.asks_the_same(&claim)) {
+        if self.claims.get(&claim.basis.uid).is_some_and(|known| known.asks_the_same(&claim)) {
             return;
         }
-        let uid = claim.uid.clone();
+        let uid = claim.basis.uid.clone();
         self.said.remove(&uid);
         self.claims.insert(uid.clone(), claim);
         match &mut self.state {

@@ -26,7 +26,7 @@ fn shown_claim(claim: &Claim) -> ShownClaim {
         PipelineGoal::Holds(action, _) => Some(format!("action {} in stage {}", action.name, action.stage)),
         PipelineGoal::HoldsNone(_) => None,
     };
-    ShownClaim { closes_gate: Some(claim.closes_gate), ..ShownClaim::of(&claim.basis(), wants) }
+    ShownClaim { closes_gate: Some(claim.closes_gate), ..ShownClaim::of(&claim.basis, wants) }
 }
 
 impl<E: Clone> Machine<E> {
@@ -44,10 +44,10 @@ impl<E: Clone> Machine<E> {
     /// The objects that claim something, for the log.
     #[must_use]
     pub fn objects(&self) -> String {
-        self.claims.values().map(|claim| claim.key.to_string()).collect::<Vec<_>>().join(",")
+        self.claims.values().map(|claim| claim.basis.key.to_string()).collect::<Vec<_>>().join(",")
     }
 
-    /// What people are told of it.
+    /// The state of the machine, for `/debug/targets`.
     #[must_use]
     pub fn shown(&self) -> Shown<ShownWrite> {
         let (state, until, flight) = match &self.state {

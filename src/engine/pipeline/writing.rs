@@ -55,7 +55,7 @@ pub(super) struct InFlight {
 impl InFlight {
     /// The version that it was planned on, and the objects in it.
     pub(super) fn shown(&self) -> (i64, Vec<String>) {
-        (self.base, self.claims.iter().map(|(claim, _)| claim.key.to_string()).collect())
+        (self.base, self.claims.iter().map(|(claim, _)| claim.basis.key.to_string()).collect())
     }
 }
 
@@ -130,7 +130,7 @@ impl<E: Clone> Machine<E> {
         effects: &mut Vec<Effect<E>>,
     ) {
         let gone: Vec<String> =
-            self.claims.values().filter(|claim| !look.holds(claim)).map(|claim| claim.uid.clone()).collect();
+            self.claims.values().filter(|claim| !look.holds(claim)).map(|claim| claim.basis.uid.clone()).collect();
         let is_any_gone = !gone.is_empty();
         for uid in gone {
             self.answer(&uid, Outcome::Stale, effects);
@@ -176,8 +176,8 @@ impl<E: Clone> Machine<E> {
         if changing().any(|claim| claim.corrects) {
             self.corrections = Some(Corrections::and_one(self.known_corrections(look), now));
         }
-        let bases = claims.iter().map(|(claim, _)| claim.basis()).collect();
-        self.sent.extend(claims.iter().map(|(claim, _)| claim.uid.clone()));
+        let bases = claims.iter().map(|(claim, _)| claim.basis.clone()).collect();
+        self.sent.extend(claims.iter().map(|(claim, _)| claim.basis.uid.clone()));
         let pipeline = self.settings.pipeline.clone();
         let permit = Permit::new(Update { pipeline, base, declaration: declaration.clone() }, bases, now);
         self.state = State::Writing(InFlight { base, claims, declaration, restores, sent: now, corrections });
@@ -192,7 +192,7 @@ impl<E: Clone> Machine<E> {
                 matches!(claim.goal.edit(&read.declaration, &self.settings.pipeline.region), Ok(None))
             })
         };
-        !self.tries.left_out.contains_key(&claim.uid) && (!held || claim.closes_gate || is_in_ours())
+        !self.tries.left_out.contains_key(&claim.basis.uid) && (!held || claim.closes_gate || is_in_ours())
     }
 
     pub(super) fn wrote(&mut self, answer: Result<Pipeline, Failure<E>>, now: Timestamp, effects: &mut Vec<Effect<E>>) {
@@ -242,13 +242,13 @@ impl<E: Clone> Machine<E> {
         let next = Corrections::hold(self.corrections, self.settings.corrections, flight.sent);
         let corrected = |claim: &Claim| {
             let PipelineGoal::Holds(action, _) = &claim.goal else { return None };
-            let (object, stage, action) = (claim.key.clone(), action.stage.clone(), action.name.clone());
+            let (object, stage, action) = (claim.basis.key.clone(), action.stage.clone(), action.name.clone());
             claim.corrects.then_some(Corrected { object, stage, action, at: flight.sent, next })
         };
         let (count, shared) = (flight.claims.len(), Arc::new(pipeline.clone()));
         for (claim, changes) in flight.claims {
-            let unreached = self.tries.note(&claim.uid, again.folded.get(&claim.uid), now);
-            let outcome = match (again.folded.get(&claim.uid), foreign) {
+            let unreached = self.tries.note(&claim.basis.uid, again.folded.get(&claim.basis.uid), now);
+            let outcome = match (again.folded.get(&claim.basis.uid), foreign) {
                 (_, Some(version)) => Outcome::ForeignWriter { version },
                 (Some(Folded::Changed(changes)), None) if unreached > 1 => {
                     Outcome::Unreached { changes: changes.clone() }
@@ -262,8 +262,8 @@ impl<E: Clone> Machine<E> {
                 }),
             };
             // An object that wants something else by now hears of its new claim only.
-            if self.claims.get(&claim.uid).is_some_and(|known| known.asks_the_same(&claim)) {
-                self.answer(&claim.uid, outcome, effects);
+            if self.claims.get(&claim.basis.uid).is_some_and(|known| known.asks_the_same(&claim)) {
+                self.answer(&claim.basis.uid, outcome, effects);
             }
         }
         self.tries.rounds = 0;
@@ -312,17 +312,17 @@ impl<E: Clone> Machine<E> {
         let newest = || {
             let there = |claim: &Claim| claim.goal.is_there(&reading.declaration);
             let candidates = flight.claims.iter().map(|(claim, _)| claim).filter(|claim| !there(claim));
-            candidates.max_by_key(|claim| (claim.created, claim.uid.clone()))
+            candidates.max_by_key(|claim| (claim.created, claim.basis.uid.clone()))
         };
         let tries_left = self.tries.refused < TRIES;
         if !of_declaration {
-            let uids: Vec<String> = flight.claims.iter().map(|(claim, _)| claim.uid.clone()).collect();
+            let uids: Vec<String> = flight.claims.iter().map(|(claim, _)| claim.basis.uid.clone()).collect();
             for uid in uids {
                 self.answer(&uid, Outcome::Failed(error.clone()), effects);
             }
         } else if !behind.is_empty() {
             for claim in behind {
-                self.answer(&claim.uid, refused.clone(), effects);
+                self.answer(&claim.basis.uid, refused.clone(), effects);
             }
             if tries_left && !self.claims.is_empty() {
                 return self.begin_reading(effects);
@@ -331,11 +331,11 @@ impl<E: Clone> Machine<E> {
                 return self.wait(now + STALE_READ, Next::Read, effects);
             }
         } else if let Some(claim) = newest().filter(|_| role.is_none() && tries_left && flight.claims.len() > 1) {
-            self.tries.left_out.insert(claim.uid.clone(), error);
+            self.tries.left_out.insert(claim.basis.uid.clone(), error);
             return self.begin_reading(effects);
         } else {
             for (claim, _) in &flight.claims {
-                self.answer(&claim.uid, refused.clone(), effects);
+                self.answer(&claim.basis.uid, refused.clone(), effects);
             }
         }
         self.finish(now, effects);
@@ -349,7 +349,7 @@ impl<E: Clone> Machine<E> {
             return self.wait(now + wait, Next::Restore { version }, effects);
         }
         for (claim, _) in &flight.claims {
-            self.answer(&claim.uid, Outcome::ForeignWriter { version }, effects);
+            self.answer(&claim.basis.uid, Outcome::ForeignWriter { version }, effects);
         }
         self.finish(now, effects);
     }

@@ -122,7 +122,7 @@ impl<E: Clone> Machine<E> {
     }
 
     fn claim(&mut self, claim: Claim, now: Timestamp, effects: &mut Vec<Effect<E>>) {
-        let key = (claim.uid.clone(), claim.goal.facet());
+        let key = (claim.basis.uid.clone(), claim.goal.facet());
         if let Some(known) = self.claims.get_mut(&key).filter(|known| known.claim.asks_the_same(&claim)) {
             // What was found out since counts.
             known.claim = claim;

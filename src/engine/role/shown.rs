@@ -37,14 +37,15 @@ impl<E: Clone> Machine<E> {
     /// The objects that claim something, for the log.
     #[must_use]
     pub fn objects(&self) -> String {
-        let mut objects: Vec<String> = self.claims.values().map(|claimed| claimed.claim.key.to_string()).collect();
+        let mut objects: Vec<String> =
+            self.claims.values().map(|claimed| claimed.claim.basis.key.to_string()).collect();
         // One may claim something of both policies.
         objects.sort();
         objects.dedup();
         objects.join(",")
     }
 
-    /// What people are told of it.
+    /// The state of the machine, for `/debug/targets`.
     #[must_use]
     pub fn shown(&self) -> Shown<ShownWrite> {
         let (state, until, flight) = match &self.state {
@@ -77,7 +78,7 @@ fn shown_claim(claim: &Claim) -> ShownClaim {
             Some(format!("{} in the assume policy", entries.join(", ")))
         }
     };
-    ShownClaim::of(&claim.basis(), wants)
+    ShownClaim::of(&claim.basis, wants)
 }
 
 /// What is waited for, in words.

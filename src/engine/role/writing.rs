@@ -123,7 +123,7 @@ impl<E: Clone> Machine<E> {
         for key in &keys {
             if let Some(claimed) = self.claims.get_mut(key) {
                 claimed.writes += 1;
-                bases.push(claimed.claim.basis());
+                bases.push(claimed.claim.basis.clone());
             }
         }
         let named = document.as_ref().map(policy::assume_entries_of_any_form).unwrap_or_default();

@@ -40,7 +40,7 @@ const SEEDS: u64 = 100;
 /// How many of them at a time.
 const AT_A_TIME: usize = 40;
 
-/// How often the controller ends at most: every object that there is then is looked at anew after it.
+/// How often the controller ends at most: after each end every object is looked at again, which takes its time.
 const ENDS: usize = 6;
 
 /// The seeds that are replayed.

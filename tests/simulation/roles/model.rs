@@ -6,6 +6,7 @@ use std::{
 };
 
 use crossinvoke::domain::{
+    basis::Basis,
     ids::{Arn, ObjectKey},
     policy,
     role_claims::{Claim, Facet, Goal, Reading, Users},
@@ -170,13 +171,15 @@ impl Object {
             },
         };
         Claim {
-            uid: self.uid(),
-            key: key_of(self.index),
+            basis: Basis {
+                key: key_of(self.index),
+                uid: self.uid(),
+                generation: self.generation,
+                leaving: self.leaving,
+                declared: Arc::new(self.declared()),
+                granted: Arc::new(granted(self.is_granted)),
+            },
             created: time(self.created),
-            generation: self.generation,
-            declared: Arc::new(self.declared()),
-            granted: Arc::new(granted(self.is_granted)),
-            leaving: self.leaving,
             goal,
         }
     }
@@ -254,10 +257,10 @@ pub(crate) struct Objects {
 impl crossinvoke::engine::role::LastLook for Objects {
     fn holds(&self, claim: &Claim) -> bool {
         self.known.values().any(|object| {
-            object.uid() == claim.uid
-                && object.generation == claim.generation
-                && object.leaving == claim.leaving
-                && (claim.leaving || (object.is_granted && claim.granted.today))
+            object.uid() == claim.basis.uid
+                && object.generation == claim.basis.generation
+                && object.leaving == claim.basis.leaving
+                && (claim.basis.leaving || (object.is_granted && claim.basis.granted.today))
         })
     }
 

@@ -385,7 +385,9 @@ pub(crate) fn words(entries: &BTreeSet<Arn>) -> String {
 
 fn brief(input: &Input<Error>) -> String {
     match input {
-        Input::Claim(claim) => format!("claim of {}: {:?}, leaving: {}", claim.uid, claim.goal.facet(), claim.leaving),
+        Input::Claim(claim) => {
+            format!("claim of {}: {:?}, leaving: {}", claim.basis.uid, claim.goal.facet(), claim.basis.leaving)
+        }
         Input::Read { answer: Ok(reading), .. } => {
             format!("read: {}, callback {}", words(&reading.entries()), reading.of(Facet::CallbackPolicy).is_some())
         }

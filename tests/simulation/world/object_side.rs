@@ -117,10 +117,10 @@ impl World<'_> {
         let closes_gate = !object.leaving && process.settled.get(&object.uid()) == Some(&object.place());
         let claim = object.claim(goal, read, closes_gate);
         let goes_on = |(known, told): &(_, Told)| *told == Told::Waits && claim.asks_the_same(known);
-        if process.claims.get(&claim.uid).is_some_and(goes_on) {
+        if process.claims.get(&claim.basis.uid).is_some_and(goes_on) {
             return Ok(());
         }
-        process.claims.insert(claim.uid.clone(), (claim.clone(), Told::Waits));
+        process.claims.insert(claim.basis.uid.clone(), (claim.clone(), Told::Waits));
         self.input(Input::Claim(Box::new(claim)))
     }
 
