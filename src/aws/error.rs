@@ -165,6 +165,12 @@ pub struct AwsError {
 }
 
 impl AwsError {
+    /// Whether nothing was sent, since the permit had run out.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.kind == AwsErrorKind::PermitExpired
+    }
+
     /// Whether nothing came back of a change: AWS may apply it later than anybody waits.
     #[must_use]
     pub fn is_unanswered(&self) -> bool {

@@ -19,7 +19,7 @@ use crate::{
         plan::{self, Phase, Situation, Step},
     },
     engine::role::{Permit, Write},
-    telemetry::metrics::ROLE,
+    telemetry::metrics::{Permitted, ROLE},
 };
 
 /// Takes the IAM steps in their order and remembers each one that AWS has applied, or may have. What objects share is claimed.
@@ -68,7 +68,7 @@ async fn own(pass: &mut Pass<'_>, writes: &Writes, situation: &Situation<'_>, st
     let (caches, installation) = (&context.caches, &context.settings.installation);
     let look = |basis: &Basis| current::look(caches, installation, basis);
     let permit = Permit::after_look(write, current::basis(pass, situation), Context::exact_now(), look);
-    context.metrics.targets().permitted(ROLE, permit.is_ok(), 1);
+    context.metrics.targets().permitted(ROLE, Permitted::of(permit.is_ok()), 1);
     let permit = permit?;
     // At the end of the process the next one does it.
     let Some(under_way) = context.own_writes.begin() else { return Err(Halt::Conflict) };
@@ -79,6 +79,9 @@ async fn own(pass: &mut Pass<'_>, writes: &Writes, situation: &Situation<'_>, st
     let unsettled = memory.sending(&pass.uid, Context::now());
     let written = iam.write(turn, permit).await;
     drop(under_way);
+    if written.as_ref().is_err_and(AwsError::is_late) {
+        context.metrics.targets().permitted(ROLE, Permitted::Late, 1);
+    }
     let written = written.map_err(|error| AwsError { also_missing: plan::lacks_boundary(situation, step), ..error });
     match &written {
         Err(error) if !error.outcome_unknown => {

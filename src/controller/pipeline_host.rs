@@ -28,7 +28,7 @@ use crate::{
     },
     engine::shown::Stands,
     shell::pipelines::Host,
-    telemetry::metrics::{Metrics, PIPELINE},
+    telemetry::metrics::{Metrics, PIPELINE, Permitted},
 };
 
 /// Answers from the caches and from memory, and asks nobody.
@@ -96,7 +96,11 @@ impl Host for PipelineHost {
     }
 
     fn refused(&self, _pipeline: &PipelineKey) {
-        self.metrics.targets().permitted(PIPELINE, false, 1);
+        self.metrics.targets().permitted(PIPELINE, Permitted::Refused, 1);
+    }
+
+    fn late(&self, _pipeline: &PipelineKey, claims: usize) {
+        self.metrics.targets().permitted(PIPELINE, Permitted::Late, claims);
     }
 
     fn carries(&self, _pipeline: &PipelineKey, claims: usize) {

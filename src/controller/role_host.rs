@@ -30,7 +30,7 @@ use crate::{
     },
     engine::shown::Stands,
     shell::roles::{Became, Host, Looked, Place},
-    telemetry::metrics::{Metrics, ROLE},
+    telemetry::metrics::{Metrics, Permitted, ROLE},
 };
 
 /// Reads behind entries of one pass; what was not read stays.
@@ -116,11 +116,15 @@ impl Host for RoleHost {
     }
 
     fn refused(&self) {
-        self.metrics.targets().permitted(ROLE, false, 1);
+        self.metrics.targets().permitted(ROLE, Permitted::Refused, 1);
+    }
+
+    fn late(&self, claims: usize) {
+        self.metrics.targets().permitted(ROLE, Permitted::Late, claims);
     }
 
     fn sends(&self, place: &Place, claims: usize, before: State, after: State) {
-        self.metrics.targets().permitted(ROLE, true, claims.try_into().unwrap_or(u64::MAX));
+        self.metrics.targets().permitted(ROLE, Permitted::Given, claims);
         let resource = self.resource(place);
         let earlier =
             self.memory.own_writes(|writes| writes.note_sent(&resource, before.clone(), after.clone(), Context::now()));

@@ -33,7 +33,7 @@ pub struct Window {
 pub struct Corrections {
     /// How many there were.
     pub count: u32,
-    /// When the last one was sent.
+    /// When the last one was answered; while none was, when it was sent.
     pub last: Timestamp,
 }
 
@@ -78,7 +78,7 @@ pub struct Corrected {
     pub stage: StageName,
     /// Its name.
     pub action: ActionName,
-    /// When that was sent.
+    /// When AWS answered.
     pub at: Timestamp,
     /// When the next correction is due at the earliest; `None` for at once.
     pub next: Option<Timestamp>,

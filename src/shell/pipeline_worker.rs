@@ -361,6 +361,9 @@ impl Worker {
                 Err(_) => Ok(None),
             };
             host.sent(&key, base, became);
+            if answer.as_ref().is_err_and(AwsError::is_late) {
+                host.late(&key, objects.len());
+            }
             if answer.is_ok() {
                 host.updated(&key, asked.elapsed());
             }
@@ -382,7 +385,7 @@ impl Worker {
 }
 
 fn failure(error: AwsError) -> Failure<AwsError> {
-    if error.kind == AwsErrorKind::PermitExpired {
+    if error.is_late() {
         return Failure::NotSent;
     }
     if error.outcome_unknown {

@@ -299,6 +299,9 @@ impl Worker {
                 Err(_) => Became::Refused,
             };
             host.sent(&place, became);
+            if answer.as_ref().is_err_and(AwsError::is_late) {
+                host.late(objects.len());
+            }
             if answer.as_ref().is_err_and(|error| error.kind == AwsErrorKind::PolicySizeExceeded) {
                 host.too_large(&role, size);
             }
@@ -320,7 +323,7 @@ impl Worker {
 }
 
 fn failure(error: AwsError) -> Failure<AwsError> {
-    if error.kind == AwsErrorKind::PermitExpired {
+    if error.is_late() {
         return Failure::NotSent;
     }
     if error.is_unanswered() {

@@ -93,8 +93,12 @@ async fn waiting_objects(scenario: &mut Scenario<'_>) -> Result<()> {
     let calls = calls_to_make(scenario, 8).await?;
     let found = calls.0.iter().filter(|call| call.operation == "GetPipeline").count();
     let versions = calls.of("UpdatePipeline");
-    // What one alone has asked for is not kept for a second one. Each version is read once by whoever writes it.
+    // What one alone has asked for is not kept for a second one. Each version is read once by whoever writes it, and read
+    // again where a permit ran out on a busy machine.
+    let late =
+        scenario.controller()?.metric(r#"crossinvoke_permits_total{kind="pipeline",outcome="late"}"#).await? > 0.0;
+    let writers = versions + usize::from(late);
     assert!(calls.of("ListRolePolicies") <= 1, "second looks: {calls}");
-    assert!(found <= 2 + versions, "{found} reads of the pipeline for {versions} versions: {calls}");
+    assert!(found <= 2 + writers, "{found} reads of the pipeline for {versions} versions (late: {late}): {calls}");
     Ok(())
 }

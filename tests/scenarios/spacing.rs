@@ -19,10 +19,11 @@ pub(crate) fn scenarios() -> Vec<Case> {
     ]
 }
 
-const WINDOW: SignedDuration = SignedDuration::from_secs(8);
+/// Long enough that what is undone within it is looked at within it.
+const WINDOW: SignedDuration = SignedDuration::from_secs(12);
 
 fn spaced() -> Setup {
-    Setup::default().flags(["--correction-window=8s", "--correction-window-max=8s"])
+    Setup::default().flags(["--correction-window=12s", "--correction-window-max=12s"])
 }
 
 fn far_apart() -> Setup {
@@ -31,7 +32,7 @@ fn far_apart() -> Setup {
 
 fn spaced_and_held() -> Setup {
     let held = ["--idle-poll=1s", "--hold-after-failure=1h"];
-    Setup::default().flags(["--correction-window=8s", "--correction-window-max=8s"].into_iter().chain(held))
+    Setup::default().flags(["--correction-window=12s", "--correction-window-max=12s"].into_iter().chain(held))
 }
 
 /// A third of the usual collecting, and so are the distances that follow from it.

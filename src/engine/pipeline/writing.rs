@@ -46,8 +46,6 @@ pub(super) struct InFlight {
     declaration: Json,
     /// The version of somebody else that it brings back.
     pub(super) restores: Option<i64>,
-    /// When it was sent.
-    sent: Timestamp,
     /// The corrections that were known before it.
     corrections: Option<Corrections>,
 }
@@ -180,7 +178,7 @@ impl<E: Clone> Machine<E> {
         self.sent.extend(claims.iter().map(|(claim, _)| claim.basis.uid.clone()));
         let pipeline = self.settings.pipeline.clone();
         let permit = Permit::new(Update { pipeline, base, declaration: declaration.clone() }, bases, now);
-        self.state = State::Writing(InFlight { base, claims, declaration, restores, sent: now, corrections });
+        self.state = State::Writing(InFlight { base, claims, declaration, restores, corrections });
         effects.push(Effect::Write(permit));
     }
 
@@ -221,8 +219,15 @@ impl<E: Clone> Machine<E> {
 
     /// AWS took the update.
     fn settled(&mut self, flight: InFlight, pipeline: &Pipeline, now: Timestamp, effects: &mut Vec<Effect<E>>) {
-        if flight.claims.iter().any(|(claim, changes)| !claim.corrects && !changes.is_empty()) {
-            self.pace.note(flight.sent);
+        let changes_any = |is_it: fn(&Claim) -> bool| {
+            flight.claims.iter().any(|(claim, changes)| is_it(claim) && !changes.is_empty())
+        };
+        // Distances count from the answer: the call may have taken its time to reach AWS.
+        if changes_any(|claim| !claim.corrects) {
+            self.pace.note(now);
+        }
+        if changes_any(|claim| claim.corrects) {
+            self.corrections = self.corrections.map(|sent| Corrections { last: now, ..sent });
         }
         self.written = Some(pipeline.version);
         self.restored = None;
@@ -239,11 +244,11 @@ impl<E: Clone> Machine<E> {
         let foreign = has_replaced.then_some(others);
         let claims: Vec<&Claim> = flight.claims.iter().map(|(claim, _)| claim).collect();
         let again = fold::fold(&pipeline.declaration, &self.settings.pipeline.region, claims.iter().copied());
-        let next = Corrections::hold(self.corrections, self.settings.corrections, flight.sent);
+        let next = Corrections::hold(self.corrections, self.settings.corrections, now);
         let corrected = |claim: &Claim| {
             let PipelineGoal::Holds(action, _) = &claim.goal else { return None };
             let (object, stage, action) = (claim.basis.key.clone(), action.stage.clone(), action.name.clone());
-            claim.corrects.then_some(Corrected { object, stage, action, at: flight.sent, next })
+            claim.corrects.then_some(Corrected { object, stage, action, at: now, next })
         };
         let (count, shared) = (flight.claims.len(), Arc::new(pipeline.clone()));
         for (claim, changes) in flight.claims {

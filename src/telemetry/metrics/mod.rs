@@ -34,7 +34,7 @@ use self::{
 };
 pub use self::{
     reconciles::Measured,
-    targets::{OBJECT, PIPELINE, Phase, ROLE},
+    targets::{OBJECT, PIPELINE, Permitted, Phase, ROLE},
 };
 use crate::{
     api::{DriftKind, Reason, ReasonClass},
@@ -212,9 +212,8 @@ impl Metrics {
 
     /// An update of a pipeline that is about to be sent carries so many claims, all of which hold.
     pub fn pipeline_update_carries(&self, claims: usize) {
-        let claims = u32::try_from(claims).unwrap_or(u32::MAX);
-        self.pipelines.carries(claims);
-        self.targets.permitted(PIPELINE, true, claims.into());
+        self.pipelines.carries(u32::try_from(claims).unwrap_or(u32::MAX));
+        self.targets.permitted(PIPELINE, Permitted::Given, claims);
     }
 
     /// An object is not looked at any more for now.

@@ -76,6 +76,33 @@ struct PermitLabels {
     outcome: &'static str,
 }
 
+/// What becomes of a claim before a write.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Permitted {
+    /// It held at the last look.
+    Given,
+    /// It did not hold any more.
+    Refused,
+    /// It held, but too long ago when the write was about to leave: nothing was sent.
+    Late,
+}
+
+impl Permitted {
+    /// Given where it holds.
+    #[must_use]
+    pub fn of(holds: bool) -> Self {
+        if holds { Self::Given } else { Self::Refused }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Given => "given",
+            Self::Refused => "refused",
+            Self::Late => "late",
+        }
+    }
+}
+
 /// All keys.
 #[derive(Debug)]
 pub struct Targets {
@@ -91,14 +118,15 @@ impl Targets {
     pub(super) fn registered(registry: &mut Registry) -> Arc<Self> {
         let (passes, permits) = (Family::<KindLabels, Counter>::default(), Family::<PermitLabels, Counter>::default());
         registry.register("passes", "How often work on a key began, by kind", passes.clone());
-        let help =
-            "Claims that the last look before a write was about, by whether they still held (given) or not (refused)";
+        let help = "Claims that the last look before a write was about: they held (given) or not (refused), or then ran out (late)";
         registry.register("permits", help, permits.clone());
         for kind in KINDS {
             let _ = passes.get_or_create(&KindLabels { kind });
         }
-        for (kind, outcome) in [(PIPELINE, "given"), (PIPELINE, "refused"), (ROLE, "given"), (ROLE, "refused")] {
-            let _ = permits.get_or_create(&PermitLabels { kind, outcome });
+        for kind in [PIPELINE, ROLE] {
+            for outcome in [Permitted::Given, Permitted::Refused, Permitted::Late] {
+                let _ = permits.get_or_create(&PermitLabels { kind, outcome: outcome.label() });
+            }
         }
         let targets = Arc::new(Self { known: Mutex::default(), passes, permits });
         registry.register_collector(Box::new(Shown(targets.clone())));
@@ -141,10 +169,10 @@ impl Targets {
         self.known().remove(&(kind, key.to_owned()));
     }
 
-    /// A last look was about so many claims that hold, or do not.
-    pub fn permitted(&self, kind: &'static str, holds: bool, claims: u64) {
-        let outcome = if holds { "given" } else { "refused" };
-        self.permits.get_or_create(&PermitLabels { kind, outcome }).inc_by(claims);
+    /// What became of so many claims before a write.
+    pub fn permitted(&self, kind: &'static str, outcome: Permitted, claims: usize) {
+        let claims = u64::try_from(claims).unwrap_or(u64::MAX);
+        self.permits.get_or_create(&PermitLabels { kind, outcome: outcome.label() }).inc_by(claims);
     }
 
     /// How many keys of each kind stand where, and since how many seconds the oldest one of each account is due.

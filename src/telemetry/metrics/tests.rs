@@ -145,7 +145,8 @@ fn keys_are_counted_by_where_they_stand_and_the_oldest_due_one_by_account() {
         targets.stands(PIPELINE, name, account, phase);
     }
     targets.forget(PIPELINE, "gone");
-    targets.permitted(PIPELINE, false, 1);
+    targets.permitted(PIPELINE, Permitted::Refused, 1);
+    targets.permitted(PIPELINE, Permitted::Late, 2);
     metrics.pipeline_update_carries(3);
     let text = metrics.render(Timestamp::UNIX_EPOCH);
     let oldest =
@@ -162,6 +163,8 @@ fn keys_are_counted_by_where_they_stand_and_the_oldest_due_one_by_account() {
             r#"crossinvoke_passes_total{kind="pipeline"} 2"#,
             r#"crossinvoke_permits_total{kind="pipeline",outcome="refused"} 1"#,
             r#"crossinvoke_permits_total{kind="pipeline",outcome="given"} 3"#,
+            r#"crossinvoke_permits_total{kind="pipeline",outcome="late"} 2"#,
+            r#"crossinvoke_permits_total{kind="role",outcome="late"} 0"#,
             r#"crossinvoke_pipeline_claims_per_update_bucket{le="5.0"} 1"#,
             r#"crossinvoke_aws_calls_in_flight{service="iam"} 0"#,
             r#"crossinvoke_aws_calls_waiting{service="sts"} 0"#,
