@@ -57,10 +57,12 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
         context.memory.queue(&uid);
         // Until every cache is filled it cannot be told what other objects need.
         context.caches.synced().await;
+        // What changes from here on asks for a look of its own: this one may be put off by what was known before.
+        context.memory.begin(&uid);
         if let Some(left) = held_back(&object, &context) {
-            context.memory.begin(&uid);
             return Ok(Action::requeue(left));
         }
+        context.memory.queue(&uid);
         let key = key_of(&*object);
         let asked = Instant::now();
         stands(&object, &context, Phase::Delayed(Some(asked)));
