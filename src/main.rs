@@ -18,6 +18,10 @@ use crossinvoke::{
 };
 use tokio::sync::watch;
 
+/// A look is hundreds of short-lived allocations: with glibc's allocator making an object takes a third more CPU time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
