@@ -2,8 +2,8 @@
 # The image of the controller: docker build --tag REGISTRY/crossinvoke:TAG .
 #
 # The binary is linked to glibc, so the image is distroless/cc: glibc, libgcc, CA certificates and a user, without shell or
-# package manager. A static binary would need musl, whose allocator is slow under many threads, and a C toolchain for it,
-# since the TLS library is C. Both stages are of Debian 13: the glibc that is linked is the one that is run.
+# package manager. A static binary would need a C toolchain for musl, since the TLS library and the allocator are C.
+# Both stages are of Debian 13: the glibc that is linked is the one that is run.
 ARG RUST_VERSION=1.95
 
 FROM rust:${RUST_VERSION}-trixie AS build

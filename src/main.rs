@@ -18,7 +18,7 @@ use crossinvoke::{
 };
 use tokio::sync::watch;
 
-/// A look is hundreds of short-lived allocations: with glibc's allocator making an object takes a third more CPU time.
+/// A look makes hundreds of short-lived allocations: with this allocator an object takes a third less CPU time than with glibc's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -164,7 +164,7 @@ impl CodePipeline {
 
     /// What may keep a pipeline from being updated: its state by stages and, as the last call, one page of its newest
     /// executions. A run that waits for long is beyond that page, and the state shows it. Of a pipeline in PARALLEL mode, or
-    /// where the state cannot be read, older executions are looked through instead, once, and a part of them at each check.
+    /// where the state cannot be read, older executions are looked through instead, a part of them at each check.
     /// Returns also what is known of them from then on.
     ///
     /// # Errors

@@ -57,7 +57,7 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
         context.memory.queue(&uid);
         // Until every cache is filled it cannot be told what other objects need.
         context.caches.synced().await;
-        // What changes from here on asks for a look of its own: this one may be put off by what was known before.
+        // If this look is put off, what changes from here on asks for one of its own.
         context.memory.begin(&uid);
         if let Some(left) = held_back(&object, &context) {
             return Ok(Action::requeue(left));

@@ -19,7 +19,7 @@ use super::{
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combinations occur")]
 pub struct Claim {
-    /// The object as this is planned for it; a write for the claim rests on that.
+    /// The object as it was when this claim was planned; a write for the claim rests on that.
     pub basis: Basis,
     /// When the object was created: of two that want the same place the older one has it.
     pub created: Timestamp,

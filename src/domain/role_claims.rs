@@ -87,7 +87,7 @@ impl Goal {
 /// What one object wants of one role.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
-    /// The object as this is planned for it; a write for the claim rests on that.
+    /// The object as it was when this claim was planned; a write for the claim rests on that.
     pub basis: Basis,
     /// When the object was created: where room is short, the older one has it.
     pub created: Timestamp,

@@ -33,7 +33,7 @@ pub struct Window {
 pub struct Corrections {
     /// How many there were.
     pub count: u32,
-    /// When the last one was answered; while none was, when it was sent.
+    /// When it became known what had become of the last one; until then, when it was sent.
     pub last: Timestamp,
 }
 
@@ -78,7 +78,7 @@ pub struct Corrected {
     pub stage: StageName,
     /// Its name.
     pub action: ActionName,
-    /// When AWS answered.
+    /// When it became known.
     pub at: Timestamp,
     /// When the next correction is due at the earliest; `None` for at once.
     pub next: Option<Timestamp>,

@@ -52,9 +52,9 @@ pub trait Host: Send + Sync + 'static {
     fn stands(&self, pipeline: &PipelineKey, stands: Stands, until: Option<Instant>);
     /// A claim did not hold any more when an update was about to be made.
     fn refused(&self, pipeline: &PipelineKey);
-    /// An update that carries so many claims was not sent: its last look was too long ago.
+    /// An update that carries this many claims was not sent: its last look was too long ago.
     fn late(&self, pipeline: &PipelineKey, claims: usize);
-    /// An update is about to be sent that carries so many claims.
+    /// An update is about to be sent that carries this many claims.
     fn carries(&self, pipeline: &PipelineKey, claims: usize);
     /// The corrections of the pipeline that statuses tell of, as far as they lie before this process began: later ones its
     /// worker knows itself, and a status can be forged.

@@ -74,9 +74,9 @@ pub trait Host: Send + Sync + 'static {
     fn stands(&self, role: &RoleId, stands: Stands, until: Option<Instant>);
     /// A claim did not hold any more when a write was about to be made.
     fn refused(&self);
-    /// A write that carries so many claims was not sent: its last look was too long ago.
+    /// A write that carries this many claims was not sent: its last look was too long ago.
     fn late(&self, claims: usize);
-    /// A write is about to be sent that carries so many claims.
+    /// A write is about to be sent that carries this many claims.
     fn sends(&self, place: &Place, claims: usize, before: State, after: State);
     /// What became of it.
     fn sent(&self, place: &Place, became: Became);

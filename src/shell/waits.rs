@@ -1,4 +1,4 @@
-//! What a worker waits for beside messages: an answer, and a time.
+//! What a worker waits for besides messages: an answer, and a time.
 
 use std::{future::pending, pin::Pin, time::Duration};
 

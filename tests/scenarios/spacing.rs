@@ -19,7 +19,7 @@ pub(crate) fn scenarios() -> Vec<Case> {
     ]
 }
 
-/// Long enough that what is undone within it is looked at within it.
+/// Long enough that what is undone within a window is seen within it.
 const WINDOW: SignedDuration = SignedDuration::from_secs(12);
 
 fn spaced() -> Setup {

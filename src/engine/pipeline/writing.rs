@@ -217,18 +217,22 @@ impl<E: Clone> Machine<E> {
         }
     }
 
-    /// AWS took the update.
-    fn settled(&mut self, flight: InFlight, pipeline: &Pipeline, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+    /// Distances count from when it is known what became of an update: until then it may have reached AWS at any time.
+    fn keep_distance_from(&mut self, flight: &InFlight, now: Timestamp) {
         let changes_any = |is_it: fn(&Claim) -> bool| {
             flight.claims.iter().any(|(claim, changes)| is_it(claim) && !changes.is_empty())
         };
-        // Distances count from the answer: the call may have taken its time to reach AWS.
         if changes_any(|claim| !claim.corrects) {
             self.pace.note(now);
         }
         if changes_any(|claim| claim.corrects) {
             self.corrections = self.corrections.map(|sent| Corrections { last: now, ..sent });
         }
+    }
+
+    /// AWS took the update.
+    fn settled(&mut self, flight: InFlight, pipeline: &Pipeline, now: Timestamp, effects: &mut Vec<Effect<E>>) {
+        self.keep_distance_from(&flight, now);
         self.written = Some(pipeline.version);
         self.restored = None;
         let others = pipeline.version - 1;
@@ -372,6 +376,7 @@ impl<E: Clone> Machine<E> {
             Ok(None) => self.begin_reading(effects),
             // Also while somebody else's version is shown: ours may come after it, and would replace it.
             _ if now >= since + AT_MOST => {
+                self.keep_distance_from(&flight, now);
                 let Some(version) = flight.restores else {
                     self.written = None;
                     return self.begin_reading(effects);

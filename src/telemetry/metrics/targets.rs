@@ -83,7 +83,7 @@ pub enum Permitted {
     Given,
     /// It did not hold any more.
     Refused,
-    /// It held, but too long ago when the write was about to leave: nothing was sent.
+    /// Given before, but the look was too old by the time the write was to be sent: nothing was sent.
     Late,
 }
 
@@ -118,7 +118,7 @@ impl Targets {
     pub(super) fn registered(registry: &mut Registry) -> Arc<Self> {
         let (passes, permits) = (Family::<KindLabels, Counter>::default(), Family::<PermitLabels, Counter>::default());
         registry.register("passes", "How often work on a key began, by kind", passes.clone());
-        let help = "Claims that the last look before a write was about: they held (given) or not (refused), or then ran out (late)";
+        let help = "Claims that the last look before a write was about: they held (given) or not (refused); of the given, those not sent since the look was too old (late)";
         registry.register("permits", help, permits.clone());
         for kind in KINDS {
             let _ = passes.get_or_create(&KindLabels { kind });
