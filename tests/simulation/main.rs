@@ -17,6 +17,7 @@ mod aws;
 mod checks;
 mod enumerated;
 mod folding;
+mod giving_up;
 mod history;
 mod objects;
 mod process;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
     let mut trials = enumerated::trials();
     trials.extend(folding::trials());
     trials.extend(arriving::trials());
+    trials.extend(giving_up::trials());
     trials.extend(roles::trials(&options));
     trials.push(Trial::test("seeds", move || seeds::run(&options).map_err(Into::into)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
