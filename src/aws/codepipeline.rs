@@ -31,7 +31,7 @@ use jiff::Timestamp;
 use crate::engine::pipeline::Permit;
 
 /// A pipeline as CodePipeline sent it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Hash, PartialEq)]
 pub struct PipelineRead {
     /// The raw `pipeline` member. Whoever reads the same shares it: it is the largest thing that a look holds.
     pub declaration: Arc<Json>,

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A role as IAM describes it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Hash, PartialEq)]
 pub struct RoleRead {
     /// Its ARN, path included.
     pub arn: Arn,
@@ -36,7 +36,7 @@ pub struct RoleRead {
 }
 
 /// A role as a list of roles describes it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Hash, PartialEq)]
 pub struct RoleListed {
     /// Its ARN, path included.
     pub arn: Arn,

@@ -12,7 +12,7 @@ use super::{
 use crate::domain::ids::{Arn, FunctionName, Region};
 
 /// A function as Lambda describes it.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct FunctionRead {
     /// Its ARN, unqualified.
     pub arn: Arn,

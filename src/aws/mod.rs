@@ -27,5 +27,7 @@ pub use iam::{Iam, RoleListed, RoleRead};
 pub use in_flight::{Count, InFlight, Limits, Turn};
 pub use lambda::FunctionRead;
 pub use observe_calls::CallObserver;
-pub use reader::{AccountReader, Claimants, Claimed, Reader, Readers, ScanOutcome, Scanned, Source, User};
+pub use reader::{
+    AccountReader, Answers, Claimants, Claimed, Question, Reader, Readers, ScanOutcome, Scanned, Source, User,
+};
 pub use session::{Aws, AwsConfig, Session, SessionKey, load_base_config};

@@ -11,7 +11,7 @@ use super::{
     observe::{self, Purpose, Untouched},
     others,
     outcome::{Retry, Verdict},
-    pass::{Halt, Pass},
+    pass::{Halt, InPlaceBy, Pass},
     pipeline_writer::{self, Edit},
     record, role_changes, role_writer,
     sessions::{Reads, Sessions},
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api::Reason,
-    aws::AwsError,
+    aws::{Answers, AwsError},
     domain::{
         gate,
         ids::{PipelineName, RoleId, RoleName},
@@ -27,6 +27,7 @@ use crate::{
         names,
         observed::{Observed, Resource},
         plan::{self, Change, Others, Phase, PipelineGoal, Plan, Situation, Step},
+        spec::Declared,
     },
 };
 
@@ -36,6 +37,9 @@ use crate::{
 /// A verdict that ends the reconcile early, or a status write that was not taken.
 pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     let verdict = Box::pin(look(pass)).await?;
+    if pass.in_place == InPlaceBy::SameAnswers {
+        return Ok(verdict);
+    }
     if verdict != Verdict::Converged || record::is_news(pass, &verdict) {
         pass.rests_on_its_own_reads()?;
     }
@@ -52,6 +56,14 @@ async fn look(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
         return Ok(gate::not_granted(closing.clone()).into());
     }
     let (reads, situation) = (&entered.sessions.reads, entered.situation(context));
+    if let Some(answers) = pass.to_confirm(&entered.granted) {
+        if !is_as_it_was(reads, &entered.declared, &answers).await? {
+            return Err(Halt::Restart);
+        }
+        pass.in_place = InPlaceBy::SameAnswers;
+        pass.saw_everything();
+        return Ok(Verdict::Converged);
+    }
     let mut observed = observe::named(reads, &situation, Purpose::Converge, Untouched::default()).await?;
     if observed.pipelines.values().any(Option::is_none) {
         // Two reads have to say that a pipeline is not there, and not one that two looks see.
@@ -83,6 +95,19 @@ async fn look(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     observe::assumes(context, reads, &situation, &mut observed, Purpose::Converge).await?;
     pass.saw_everything();
     phases(pass, &entered.sessions, &situation, observed, &needed).await
+}
+
+/// Whether AWS answers all that the last whole look asked as it did then.
+async fn is_as_it_was(reads: &Reads, declared: &Declared, answers: &Answers) -> Result<bool, AwsError> {
+    for (account, question, known) in answers {
+        let of = [(&declared.tools.account, &reads.tools), (&declared.dev.account, &reads.dev)];
+        let Some((_, reads)) = of.into_iter().find(|(id, _)| *id == account) else { return Ok(false) };
+        if !reads.confirms(question, *known).await? {
+            tracing::debug!(?question, "not as it was at the last look");
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether the role has to be made, and nothing was ever seen in place. The shared policies are claimed then, whatever they are,
@@ -136,6 +161,7 @@ async fn phases(
             pass.compare(situation, &observed);
             return Ok(blocker.into());
         }
+        let nothing_waits = withheld.is_none();
         let Some(phase) = plan.due().first().map(|step| step.phase) else {
             // What is not this object's to remove, such as entries that others may need, keeps it from nothing.
             if let Some((_, unknown)) = withheld.filter(|(phase, _)| *phase != Phase::Access) {
@@ -155,6 +181,9 @@ async fn phases(
             pass.facts.kept_for(plan::users_of_old_roles(situation, &observed));
             pass.facts.unexplained(plan::unexplained_entries(situation, &observed).len());
             pass.facts.note_place(plan::notes(situation, &observed));
+            if nothing_waits && situation.granted.closing.is_none() && others.proof.behind.is_empty() {
+                pass.in_place = InPlaceBy::EmptyPlan;
+            }
             pass.compare(situation, &observed);
             return Ok(Verdict::Converged);
         };
@@ -222,7 +251,7 @@ fn closing(
 ) -> Option<plan::Blocker> {
     let said = situation.granted.closing.as_ref()?;
     let settled = context.memory.settled(uid);
-    let is_new = plan::keep_what_was_in_place(plan, situation, observed, settled.as_ref());
+    let is_new = plan::keep_what_was_in_place(plan, situation, observed, settled.as_deref());
     is_new.then(|| gate::not_granted(said.clone()))
 }
 

@@ -20,7 +20,7 @@ use crate::{
         inventory::Inventory,
         observed::Resource,
         own_writes::{APPLIED_WITHIN, OwnWrites},
-        pipeline_edit::{Note, Placed},
+        pipeline_edit::Note,
         shared_policy::Behind,
     },
     engine::index::{FunctionPlace, Index, Names, PipelinePlace},
@@ -69,30 +69,62 @@ struct HeldLook {
     until: Timestamp,
 }
 
+/// What is known of one object or account. Most of it is empty most of the time.
+#[derive(Debug, Default)]
+struct Known {
+    /// What earlier processes wrote, as the status tells it. A tenant may have written that, so it holds up no other object.
+    recalled: Option<Box<OwnWrites>>,
+    attempts: Attempts,
+    /// When the last complete look ended.
+    last_look: Option<Timestamp>,
+    /// The generation up to which it is known what the object wants of its pipelines.
+    arrived: Option<i64>,
+    /// What the object may have, as this process last recorded it: the watch may lag behind our own status write.
+    /// It holds what its status says, which a tenant may have written.
+    claims: Option<Arc<Inventory>>,
+    /// What this process itself planned for it, from specs that passed the gate; nothing of any status.
+    planned: Option<Arc<Inventory>>,
+    /// What this process has seen in place when it had converged: what was planned for it since is all that it may have got
+    /// since.
+    settled: Option<Arc<Inventory>>,
+    /// It goes without a grant, and AWS showed something of it.
+    proven: bool,
+    /// The last complete look at an account that still holds.
+    held_look: Option<HeldLook>,
+    /// Since when it is being looked up, for this object, who needs a callback policy.
+    looking: Option<Timestamp>,
+    /// The action as it was last read in place.
+    action: Option<Box<Action>>,
+    /// Policies that this process removed from its role.
+    removals: Option<Box<Contested>>,
+    /// What was last told of an account.
+    told: Option<&'static str>,
+    /// What was last told of the action's place.
+    notes: Vec<Note>,
+    own_statuses: VecDeque<u64>,
+    /// When a write for the object was sent last of which no answer came.
+    unsettled: Option<Timestamp>,
+    /// The watch has shown it with our finalizer.
+    held: bool,
+    seen: Option<Seen>,
+    /// Until when the look at an object in place is held back.
+    held_back: Option<Timestamp>,
+    /// Its look waits for its place.
+    queued: bool,
+    /// What the accounts imposed on it at its last look, as a digest.
+    imposed: Option<u64>,
+    /// The last whole look that found everything in place, and how often it was confirmed.
+    in_place: Option<Box<(InPlace, u32)>>,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     own_writes: OwnWrites,
-    /// What earlier processes wrote, by UID of the object whose status tells it. A tenant may have written that, so it holds
-    /// up no other object.
-    recalled: HashMap<String, OwnWrites>,
     absences: Absences,
-    attempts: HashMap<String, Attempts>,
-    /// When the last complete look at an object or account ended, by UID.
-    looks: HashMap<String, Timestamp>,
-    /// The generations of objects, by UID, up to which it is known what they want of their pipelines.
-    arrived: HashMap<String, i64>,
-    /// What objects may have, by UID, as this process last recorded it: the watch may lag behind our own status write.
-    /// It holds what their statuses say, which a tenant may have written.
-    claims: HashMap<String, Inventory>,
-    /// What this process itself planned for objects, by UID, from specs that passed the gate; nothing of any status.
-    planned: HashMap<String, Inventory>,
-    /// What this process has seen in place of objects that had converged: what was planned for them since is all that they
-    /// may have got since.
-    settled: HashMap<String, Inventory>,
+    /// By UID.
+    known: HashMap<String, Known>,
     /// Objects being deleted whose action is gone: they need nothing of what is shared any more.
     released: BTreeSet<String>,
-    /// Objects that go without a grant and of which AWS showed something.
-    proven: BTreeSet<String>,
     /// Objects whose deletion is complete, until the watch has shown it.
     finished: BTreeSet<String>,
     pipeline_roles: BTreeMap<PipelineKey, Arn>,
@@ -101,36 +133,19 @@ struct Inner {
     functions_of: HashMap<RoleId, BTreeSet<FunctionKey>>,
     /// Which objects name what, as the watch shows it and as is claimed and planned here.
     index: Index,
-    /// The last complete looks at accounts that still hold, by UID.
-    held_looks: HashMap<String, HeldLook>,
     /// What stands behind entries that no object asks for, and when that was read.
     behind: HashMap<Arn, (Timestamp, Behind)>,
     /// The execution roles that invoke roles need which no object asks for; `None` for any.
     callback_needs: HashMap<Arn, (Timestamp, Option<BTreeSet<RoleId>>)>,
     /// Sizes of assume policies that AWS refused for their size, and when.
     refused_sizes: HashMap<RoleId, (Timestamp, usize)>,
-    /// Since when it is being looked up, for these objects, who needs a callback policy.
-    looking: HashMap<String, Timestamp>,
-    /// The actions as they were last read in place, by UID.
-    actions: HashMap<String, (ActionPlace, Placed)>,
-    /// Policies that this process removed from our roles, by UID.
-    removals: HashMap<String, Contested>,
-    /// What was last told of accounts, by UID.
-    told: HashMap<String, &'static str>,
-    /// What was last told of their places, by UID.
-    notes: HashMap<String, Vec<Note>>,
-    own_statuses: HashMap<String, VecDeque<u64>>,
-    /// When writes for objects, by UID, were sent last of which no answer came.
-    unsettled: HashMap<String, Timestamp>,
-    /// Objects that the watch has shown with our finalizer.
-    held: BTreeSet<String>,
-    seen: HashMap<String, Seen>,
-    /// Until when the looks at objects are held back that are in place.
-    held_back: HashMap<String, Timestamp>,
-    /// Objects whose looks wait for their places.
-    queued: BTreeSet<String>,
-    /// What the accounts imposed on objects at their last look, as digests.
-    imposed: HashMap<String, u64>,
+    stages: Stages,
+}
+
+impl Inner {
+    fn of(&mut self, uid: &str) -> &mut Known {
+        self.known.entry(uid.to_owned()).or_default()
+    }
 }
 
 /// The memory, behind one lock that is never held across an await.
@@ -151,30 +166,31 @@ impl Memory {
         work(&mut self.lock().own_writes)
     }
 
-    /// Works on what the object's status told of the writes of an earlier process.
-    pub fn recalled<T>(&self, uid: &str, work: impl FnOnce(&mut OwnWrites) -> T) -> T {
-        work(self.lock().recalled.entry(uid.to_owned()).or_default())
+    /// Remembers a write that the object's status tells of an earlier process.
+    pub fn recall(&self, uid: &str, work: impl FnOnce(&mut OwnWrites)) {
+        work(self.lock().of(uid).recalled.get_or_insert_default());
+    }
+
+    /// Works on what the object's status told of the writes of an earlier process, where it told of any.
+    pub fn recalled<T>(&self, uid: &str, work: impl FnOnce(&mut OwnWrites) -> T) -> Option<T> {
+        self.lock().known.get_mut(uid)?.recalled.as_deref_mut().map(work)
     }
 
     /// A write for an object is sent, and whoever sends it may not live to hear of it. Returns what to put back when it does.
     #[must_use]
     pub fn sending(&self, uid: &str, now: Timestamp) -> Option<Timestamp> {
-        self.lock().unsettled.insert(uid.to_owned(), now)
+        self.lock().of(uid).unsettled.replace(now)
     }
 
     /// The write was answered.
     pub fn sent(&self, uid: &str, before: Option<Timestamp>) {
-        let mut inner = self.lock();
-        match before {
-            Some(before) => inner.unsettled.insert(uid.to_owned(), before),
-            None => inner.unsettled.remove(uid),
-        };
+        self.lock().of(uid).unsettled = before;
     }
 
     /// Whether a write for the object may be applied yet.
     #[must_use]
     pub fn is_unsettled(&self, uid: &str, now: Timestamp) -> bool {
-        let sent = self.lock().unsettled.get(uid).copied();
+        let sent = self.lock().known.get(uid).and_then(|known| known.unsettled);
         sent.is_some_and(|sent| now.duration_since(sent).unsigned_abs() < APPLIED_WITHIN)
     }
 
@@ -185,27 +201,28 @@ impl Memory {
 
     /// The object's consecutive failures.
     pub fn attempts<T>(&self, uid: &str, work: impl FnOnce(&mut Attempts) -> T) -> T {
-        work(self.lock().attempts.entry(uid.to_owned()).or_default())
+        work(&mut self.lock().of(uid).attempts)
     }
 
     /// Remembers when the last complete look at an object or account ended.
     pub fn note_look(&self, uid: &str, at: Timestamp) {
-        self.lock().looks.insert(uid.to_owned(), at);
+        self.lock().of(uid).last_look = Some(at);
     }
 
     /// When the last complete look at an object or account ended.
     pub fn last_look(&self, uid: &str) -> Option<Timestamp> {
-        self.lock().looks.get(uid).copied()
+        self.lock().known.get(uid)?.last_look
     }
 
     /// The object of this generation has claimed what it wants of its pipeline, or wants nothing of it for now.
     pub fn arrived(&self, uid: &str, generation: i64) {
-        self.lock().arrived.insert(uid.to_owned(), generation);
+        self.lock().of(uid).arrived = Some(generation);
     }
 
     /// Whether the object of this generation may still be on its way to a claim.
     pub fn is_expected(&self, uid: &str, generation: i64) -> bool {
-        self.lock().arrived.get(uid).is_none_or(|arrived| *arrived < generation)
+        let arrived = self.lock().known.get(uid).and_then(|known| known.arrived);
+        arrived.is_none_or(|arrived| arrived < generation)
     }
 
     /// Counts a look that failed, or that did not; returns how many have failed in a row.
@@ -218,31 +235,28 @@ impl Memory {
 
     /// AWS showed something of an object that goes without a grant.
     pub fn note_proven(&self, uid: &str) {
-        self.lock().proven.insert(uid.to_owned());
+        self.lock().of(uid).proven = true;
     }
 
     /// Whether AWS showed something of it.
     pub fn is_proven(&self, uid: &str) -> bool {
-        self.lock().proven.contains(uid)
+        self.lock().known.get(uid).is_some_and(|known| known.proven)
     }
 
     /// The object's deletion is complete.
     pub fn finish(&self, uid: &str) {
         let mut inner = self.lock();
-        inner.proven.remove(uid);
-        inner.claims.remove(uid);
-        inner.planned.remove(uid);
-        inner.settled.remove(uid);
-        inner.attempts.remove(uid);
-        inner.looks.remove(uid);
-        inner.arrived.remove(uid);
-        inner.actions.remove(uid);
-        inner.recalled.remove(uid);
-        inner.removals.remove(uid);
-        inner.notes.remove(uid);
-        inner.own_statuses.remove(uid);
-        inner.imposed.remove(uid);
-        inner.unsettled.remove(uid);
+        let known = std::mem::take(inner.of(uid));
+        *inner.of(uid) = Known {
+            held_look: known.held_look,
+            looking: known.looking,
+            told: known.told,
+            held: known.held,
+            seen: known.seen,
+            held_back: known.held_back,
+            queued: known.queued,
+            ..Known::default()
+        };
         inner.finished.insert(uid.to_owned());
         inner.renew(uid);
     }
@@ -256,28 +270,8 @@ impl Memory {
     pub fn forget(&self, uid: &str) {
         let mut inner = self.lock();
         inner.released.remove(uid);
-        inner.proven.remove(uid);
         inner.finished.remove(uid);
-        inner.claims.remove(uid);
-        inner.planned.remove(uid);
-        inner.settled.remove(uid);
-        inner.attempts.remove(uid);
-        inner.looks.remove(uid);
-        inner.actions.remove(uid);
-        inner.recalled.remove(uid);
-        inner.removals.remove(uid);
-        inner.notes.remove(uid);
-        inner.own_statuses.remove(uid);
-        inner.unsettled.remove(uid);
-        inner.held.remove(uid);
-        inner.seen.remove(uid);
-        inner.looking.remove(uid);
-        inner.told.remove(uid);
-        inner.held_looks.remove(uid);
-        inner.held_back.remove(uid);
-        inner.imposed.remove(uid);
-        inner.queued.remove(uid);
-        inner.arrived.remove(uid);
+        inner.known.remove(uid);
         inner.renew(uid);
     }
 
@@ -285,63 +279,35 @@ impl Memory {
     pub fn retain(&self, uids: &BTreeSet<String>) {
         let mut inner = self.lock();
         let inner = &mut *inner;
-        for gone in inner.claims.keys().chain(inner.planned.keys()).filter(|uid| !uids.contains(*uid)) {
-            inner.index.own(gone, Names::default());
+        for gone in inner.known.extract_if(|uid, _| !uids.contains(uid)) {
+            inner.index.own(&gone.0, Names::default());
         }
+        inner.stages.sweep();
         inner.released.retain(|uid| uids.contains(uid));
-        inner.proven.retain(|uid| uids.contains(uid));
         inner.finished.retain(|uid| uids.contains(uid));
-        inner.claims.retain(|uid, _| uids.contains(uid));
-        inner.planned.retain(|uid, _| uids.contains(uid));
-        inner.settled.retain(|uid, _| uids.contains(uid));
-        inner.removals.retain(|uid, _| uids.contains(uid));
-        inner.recalled.retain(|uid, _| uids.contains(uid));
-        inner.actions.retain(|uid, _| uids.contains(uid));
-        inner.notes.retain(|uid, _| uids.contains(uid));
-        inner.own_statuses.retain(|uid, _| uids.contains(uid));
-        inner.unsettled.retain(|uid, _| uids.contains(uid));
-        inner.held.retain(|uid| uids.contains(uid));
-        inner.seen.retain(|uid, _| uids.contains(uid));
-        inner.attempts.retain(|uid, _| uids.contains(uid));
-        inner.looks.retain(|uid, _| uids.contains(uid));
-        inner.arrived.retain(|uid, _| uids.contains(uid));
-        inner.looking.retain(|uid, _| uids.contains(uid));
-        inner.told.retain(|uid, _| uids.contains(uid));
-        inner.held_looks.retain(|uid, _| uids.contains(uid));
-        inner.held_back.retain(|uid, _| uids.contains(uid));
-        inner.imposed.retain(|uid, _| uids.contains(uid));
-        inner.queued.retain(|uid| uids.contains(uid));
-    }
-
-    /// Remembers an action as it was read in place.
-    pub fn note_action(&self, uid: &str, place: ActionPlace, action: Placed) {
-        self.lock().actions.insert(uid.to_owned(), (place, action));
-    }
-
-    /// The object's action in this place as this process last read it in place.
-    pub fn action_in_place(&self, uid: &str, place: &ActionPlace) -> Option<Placed> {
-        self.lock().actions.get(uid).filter(|(known, _)| known == place).map(|(_, action)| action.clone())
     }
 
     /// Remembers which policies this process removed from the object's roles.
     pub fn note_removals(&self, uid: &str, removals: Contested) {
-        self.lock().removals.insert(uid.to_owned(), removals);
+        self.lock().of(uid).removals = Some(Box::new(removals));
     }
 
     /// The policies that this process removed from the object's roles.
     pub fn removals(&self, uid: &str) -> Contested {
-        self.lock().removals.get(uid).cloned().unwrap_or_default()
+        let inner = self.lock();
+        let removals = inner.known.get(uid).and_then(|known| known.removals.as_deref());
+        removals.cloned().unwrap_or_default()
     }
 
     /// Remembers the notes on the place of an object's action, and returns those that this process has not reported yet.
     pub fn untold_notes(&self, uid: &str, notes: &[Note]) -> Vec<Note> {
-        let before = self.lock().notes.insert(uid.to_owned(), notes.to_vec()).unwrap_or_default();
+        let before = std::mem::replace(&mut self.lock().of(uid).notes, notes.to_vec());
         notes.iter().filter(|note| !before.contains(note)).cloned().collect()
     }
 
     /// Whether this is not what was last told of the account; from now on it is.
     pub fn is_untold(&self, uid: &str, reason: &'static str) -> bool {
-        self.lock().told.insert(uid.to_owned(), reason) != Some(reason)
+        self.lock().of(uid).told.replace(reason) != Some(reason)
     }
 
     /// A complete look at an account holds from `now` until the next regular one: reconciles that changes of its objects
@@ -349,26 +315,27 @@ impl Memory {
     pub fn hold_look(&self, uid: &str, generation: i64, now: Timestamp, interval: Duration) {
         // Whole seconds, as the clock has them: a look that is due by the timer must not find itself early by less.
         let until = Timestamp::from_second((now + interval).as_second()).unwrap_or(now);
-        self.lock().held_looks.insert(uid.to_owned(), HeldLook { generation, since: now, until });
+        self.lock().of(uid).held_look = Some(HeldLook { generation, since: now, until });
     }
 
     /// For how long the last look at this generation of an account still holds; `None` when the next one is due. A clock
     /// that was set back does not lengthen it.
     pub fn held_look(&self, uid: &str, generation: i64, now: Timestamp) -> Option<Duration> {
         let inner = self.lock();
-        let look = inner.held_looks.get(uid).filter(|look| look.generation == generation && look.since <= now)?;
+        let look = inner.known.get(uid)?.held_look;
+        let look = look.filter(|look| look.generation == generation && look.since <= now)?;
         Duration::try_from(look.until.duration_since(now)).ok().filter(|left| !left.is_zero())
     }
 
     /// The next reconcile of the account is a look, whatever causes it.
     pub fn end_look(&self, uid: &str) {
-        self.lock().held_looks.remove(uid);
+        self.lock().of(uid).held_look = None;
     }
 
     /// Remembers the digest of a status that is about to be written, before it is sent: its watch event may come first.
     pub fn note_own_status(&self, uid: &str, digest: u64) {
         let mut inner = self.lock();
-        let statuses = inner.own_statuses.entry(uid.to_owned()).or_default();
+        let statuses = &mut inner.of(uid).own_statuses;
         statuses.push_back(digest);
         if statuses.len() > OWN_STATUS_WRITES {
             statuses.pop_front();
@@ -378,29 +345,32 @@ impl Memory {
     /// Takes note of whether the watch shows our finalizer on an object. Says whether somebody else has just taken it off.
     pub fn lost_finalizer(&self, uid: &str, held: bool) -> bool {
         let mut inner = self.lock();
-        if held {
-            inner.held.insert(uid.to_owned());
-            return false;
-        }
-        inner.held.remove(uid) && !inner.finished.contains(uid)
+        let was_held = std::mem::replace(&mut inner.of(uid).held, held);
+        was_held && !held && !inner.finished.contains(uid)
     }
 
     /// Whether a watch event shows anything that we did not write ourselves: `content` is a digest of everything but the
     /// status, `status` one of the status.
     pub fn is_news(&self, uid: &str, content: u64, status: u64) -> bool {
         let mut inner = self.lock();
-        let written = inner.own_statuses.get(uid).is_some_and(|statuses| statuses.contains(&status));
-        let before = inner.seen.get(uid).copied();
+        let known = inner.of(uid);
+        let written = known.own_statuses.contains(&status);
+        let before = known.seen;
         // Until one of our statuses was seen, none is no wiped one: the watch shows the finalizer before the status.
         let filled = written || status != NO_STATUS || before.is_some_and(|before| before.filled);
         let foreign = (!written && (filled || status != NO_STATUS)).then_some(status);
-        inner.seen.insert(uid.to_owned(), Seen { content, foreign, filled });
+        known.seen = Some(Seen { content, foreign, filled });
         before.is_none_or(|before| before.content != content || (foreign.is_some() && before.foreign != foreign))
     }
 }
 
+use self::actions::{Action, Stages};
+pub use self::in_place::InPlace;
+
+mod actions;
 mod claims;
 mod evidence;
+mod in_place;
 mod spreading;
 #[cfg(test)]
 mod tests;

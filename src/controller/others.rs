@@ -198,8 +198,8 @@ fn existing_one(
     let (key, uid) = (key_of(object), object.uid().unwrap_or_default());
     let declared = validate(&key, &object.spec, known.installation).ok();
     // What this process recorded is younger than what the watch shows, and may hold less.
-    let claims = known.memory.claims(&uid).unwrap_or_else(|| read_inventory(object));
-    let claims = declared.as_ref().map_or_else(|| claims.clone(), |declared| claims.clone().within(declared));
+    let claims = known.memory.claims(&uid).map_or_else(|| read_inventory(object), Arc::unwrap_or_clone);
+    let claims = declared.iter().fold(claims, Inventory::within);
     let here = declared.as_ref().is_none_or(here);
     let input = Input { accounts: accounts.clone(), namespace_labels: known.caches.namespace_labels(&key.namespace) };
     let granted = here && declared.as_ref().is_some_and(|declared| gate::is_granted(declared, &input));

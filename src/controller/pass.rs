@@ -15,13 +15,14 @@ use super::{
     caches::{Guarded, key_of},
     context::Context,
     events::{Deed, ready_condition, settled_reason},
+    memory::InPlace,
     outcome::Verdict,
-    role_writer,
+    role_writer, spreading,
     status_inventory::read_inventory,
 };
 use crate::{
     api::{CrossAccountInvoke, Reason, annotation},
-    aws::{AwsError, Reader},
+    aws::{Answers, AwsError, Reader},
     cluster::Undecodable,
     domain::{
         conditions::{self, Look},
@@ -33,11 +34,11 @@ use crate::{
         own_writes::{OwnWrites, State},
         pipeline_edit,
         plan::{self, Situation, Staying, Stays, Step},
-        spec::Declared,
+        spec::{Declared, Granted},
         status::{self, Facts},
         validate,
     },
-    engine::pipeline::Written,
+    engine::{index::Moment, pipeline::Written},
     shell::{pipelines::Told, roles},
     telemetry::metrics::{OBJECT, Phase},
 };
@@ -89,6 +90,17 @@ impl From<kube::Error> for Halt {
     }
 }
 
+/// By what a reconcile sees that everything is in place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum InPlaceBy {
+    /// It has not seen that, or there is something to be said beside it.
+    Nothing,
+    /// There was nothing to plan.
+    EmptyPlan,
+    /// AWS answers as at the last whole look.
+    SameAnswers,
+}
+
 /// One reconcile.
 pub struct Pass<'a> {
     /// Clients and memory.
@@ -129,8 +141,14 @@ pub struct Pass<'a> {
     pub found: Option<Reason>,
     /// Looks in a row that failed, the one that this reconcile makes included once it is over.
     pub failed_looks: u32,
+    /// How it was seen that everything is in place, if it was.
+    pub in_place: InPlaceBy,
     requested: Option<String>,
     declared: Option<Declared>,
+    /// When this reconcile began, as the index counts.
+    began: Moment,
+    /// Whether nothing but the end of the interval caused this look.
+    is_regular: bool,
     /// When everything was read; before that, when this reconcile began.
     read: Instant,
     /// When what is still at work with AWS is dropped.
@@ -145,10 +163,8 @@ fn reader(
     object: &CrossAccountInvoke,
     key: &ObjectKey,
     (asked, since): (Instant, Option<Instant>),
+    is_settled: bool,
 ) -> Reader {
-    let is_settled = !context.memory.is_unsettled(&object.uid().unwrap_or_default(), Context::now())
-        && !role_writer::is_unsettled(context, &read_inventory(object));
-    let since = since.filter(|_| is_settled);
     let mut reader = context.aws.readers().look(Some(Arc::new(key.clone())), since);
     reader.asked_for(Instant::now().checked_sub(WAITED).map_or(asked, |oldest| asked.max(oldest)));
     let status = object.status.as_ref();
@@ -177,9 +193,15 @@ impl<'a> Pass<'a> {
         let facts = Facts::of(object.status.as_ref());
         let contested = Contested::of(object.status.as_ref(), context.memory.removals(&uid), Context::now());
         let key = key_of(object);
+        let is_settled = !context.memory.is_unsettled(&uid, Context::now())
+            && !role_writer::is_unsettled(context, &read_inventory(object));
+        let since = since.filter(|_| is_settled);
         Self {
             context,
-            reader: reader(context, object, &key, (asked, since)),
+            reader: reader(context, object, &key, (asked, since), is_settled),
+            in_place: InPlaceBy::Nothing,
+            began: context.memory.index(|index| index.now()),
+            is_regular: since.is_some(),
             read: Instant::now(),
             key,
             inventory: read_inventory(object).union(&recorded),
@@ -226,6 +248,37 @@ impl<'a> Pass<'a> {
     /// Everything was found in place: the next look is regular, unless something happens until then.
     pub fn waits(&self, interval: Duration) {
         self.context.memory.regular.in_place(&self.key, self.read, interval);
+    }
+
+    /// What this look has to confirm; none where it has to be a whole one.
+    #[must_use]
+    pub fn to_confirm(&self, granted: &Granted) -> Option<Arc<Answers>> {
+        if !self.is_regular {
+            return None;
+        }
+        let version = self.object.metadata.resource_version.as_deref();
+        self.context.memory.to_confirm(&self.uid, version, spreading::imposed(granted))
+    }
+
+    /// Remembers what this look was answered, for the next one, if everything was in place and nothing of it depends on time
+    /// or has to be said again.
+    pub fn note_in_place(&self) {
+        let memory = &self.context.memory;
+        let is_plain = self.in_place == InPlaceBy::EmptyPlan
+            && self.deeds.is_empty()
+            && self.refused_removals.is_empty()
+            && self.drift.status().is_none()
+            && self.contested.counts() == (0, 0)
+            && self.facts.is_plain()
+            && !memory.is_unsettled(&self.uid, Context::now())
+            && !role_writer::is_unsettled(self.context, &self.inventory);
+        let (Some(answers), Some(imposed)) = (self.reader.answers().filter(|_| is_plain), memory.imposed(&self.uid))
+        else {
+            return;
+        };
+        let resource_version = self.object.metadata.resource_version.clone();
+        let look = InPlace { resource_version, imposed, answers: Arc::new(answers), began: self.began };
+        memory.note_in_place(&self.uid, look);
     }
 
     /// When the object was created.
@@ -320,7 +373,7 @@ impl<'a> Pass<'a> {
             };
             // What this process wrote itself counts more.
             if self.context.memory.own_writes(|writes| writes.written_at(&resource).is_none()) {
-                self.context.memory.recalled(&self.uid, |writes| {
+                self.context.memory.recall(&self.uid, |writes| {
                     writes.recall(&resource, Some(version.to_string()), at, Context::now());
                 });
             }
@@ -333,7 +386,7 @@ impl<'a> Pass<'a> {
     pub fn is_stale(&self, resource: &Resource, state: &State) -> bool {
         let now = Context::now();
         self.context.memory.own_writes(|writes| writes.is_stale(resource, state, now))
-            || self.context.memory.recalled(&self.uid, |writes| writes.is_stale(resource, state, now))
+            || self.context.memory.recalled(&self.uid, |writes| writes.is_stale(resource, state, now)) == Some(true)
     }
 
     /// Takes what was read into the status, into what this process knows of pipelines and functions, and into the memory
@@ -434,7 +487,7 @@ impl<'a> Pass<'a> {
         let memory = &self.context.memory;
         let stale = |part: &plan::Described| {
             memory.own_writes(|writes| writes.is_stale(&part.resource, &part.state, now))
-                || memory.recalled(&self.uid, |writes| writes.is_stale(&part.resource, &part.state, now))
+                || memory.recalled(&self.uid, |writes| writes.is_stale(&part.resource, &part.state, now)) == Some(true)
         };
         let (inventory, started) = (&self.inventory, self.context.started);
         let written_since = |part: &plan::Described, since: Timestamp| {

@@ -14,7 +14,7 @@ use super::{
     context::{Context, FINALIZER},
     converge, events,
     outcome::{Retry, Verdict},
-    pass::{Halt, Pass},
+    pass::{Halt, InPlaceBy, Pass},
     record, remove, report, role_writer,
     spreading::held_back,
 };
@@ -22,7 +22,7 @@ use crate::{
     api::{CrossAccountInvoke, Reason},
     cluster::{Decoded, Undecodable},
     domain::{conditions, ids::AccountId, retry, status},
-    telemetry::metrics::{OBJECT, Phase},
+    telemetry::metrics::{Look, OBJECT, Phase},
 };
 
 /// After so many conflicts in a row an object is read from the API server: its watch does not show it.
@@ -258,6 +258,12 @@ fn next(pass: &Pass<'_>, interval: Duration, verdict: &Verdict) -> Action {
     match verdict {
         Verdict::Converged => {
             pass.waits(interval);
+            if pass.in_place == InPlaceBy::SameAnswers {
+                context.metrics.found_in_place(Look::Confirmed);
+            } else {
+                context.metrics.found_in_place(Look::Whole);
+                pass.note_in_place();
+            }
             Action::requeue(interval)
         }
         Verdict::Stalled { .. } => Action::requeue(context.settings.delays.stalled(interval, Context::fraction())),

@@ -21,7 +21,7 @@ use crate::{
     api::{CrossAccountInvokeStatus, Reason},
     cluster::digest::status_digest,
     domain::{
-        drift,
+        conditions, drift,
         inventory::{self, Part},
         observed::Observed,
         plan::{self, Phase, Situation, Step},
@@ -133,6 +133,13 @@ pub fn next_status(pass: &Pass<'_>, verdict: &Verdict) -> CrossAccountInvokeStat
     let look = pass.look(said.0, &said.1);
     let undone = (&pass.drift, &pass.contested);
     status::next(pass.object.status.as_ref(), &look, checked, &pass.facts, undone, items)
+}
+
+/// Whether the time of this look is worth a write of its own.
+#[must_use]
+pub fn is_time_worth_recording(pass: &Pass<'_>) -> bool {
+    let recorded = status::known(pass.object.status.as_ref()).last_checked;
+    conditions::is_worth_recording(recorded, pass.context.memory.last_look(&pass.uid), pass.interval())
 }
 
 /// Says that the first look has begun: without conditions kstatus would take the object for finished. One that waits for its

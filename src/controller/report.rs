@@ -1,5 +1,6 @@
 //! What a reconcile came to, told once: status, log line and gauge.
 
+use jiff::Timestamp;
 use kube::{
     Api,
     api::{Patch, PatchParams},
@@ -12,7 +13,7 @@ use super::{
     context::Context,
     events,
     outcome::Verdict,
-    pass::{Halt, Pass},
+    pass::{Halt, InPlaceBy, Pass},
     reconcile::Error,
     record, remove,
 };
@@ -39,6 +40,13 @@ pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> 
         events::deeds(pass).await;
         return gone;
     }
+    if pass.in_place == InPlaceBy::SameAnswers {
+        show(pass, Reason::Converged, None);
+        // Nothing but the time of this look can be news.
+        if !record::is_time_worth_recording(pass) {
+            return Ok(());
+        }
+    }
     let reason = verdict.reason();
     pass.failed_looks = pass.context.memory.count_look(&pass.uid, reason.is_failed_look());
     if *verdict == Verdict::Converged || !pass.inventory.0.is_empty() {
@@ -51,14 +59,8 @@ pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> 
     }
     let mut status = record::next_status(pass, verdict);
     status.last_handled_reconcile_at = pass.requested().or(status.last_handled_reconcile_at);
-    // One that went meanwhile is counted no more.
-    if pass.context.caches.object(&pass.key).is_some() {
-        let reason = conditions::ready_reason(&status.conditions).unwrap_or(reason);
-        let recorded = status.last_checked_at.as_ref().map(|at| at.0);
-        pass.context.metrics.object(&pass.key, reason, pass.context.memory.last_look(&pass.uid).or(recorded));
-        pass.context.metrics.drift_open(&pass.key, pass.drift.oldest_uncorrected());
-        pass.context.metrics.contested(&pass.key, pass.contested.counts());
-    }
+    let recorded = status.last_checked_at.as_ref().map(|at| at.0);
+    show(pass, conditions::ready_reason(&status.conditions).unwrap_or(reason), recorded);
     let is_news = pass.object.status.as_ref() != Some(&status);
     // The status comes first: events are for people, and may take their time.
     let written = if is_news { record::write(pass, status).await } else { Ok(()) };
@@ -72,6 +74,16 @@ pub async fn report(pass: &mut Pass<'_>, verdict: &Verdict) -> Result<(), Halt> 
         }
     }
     Ok(())
+}
+
+/// Tells the metrics. One that went meanwhile is counted no more.
+fn show(pass: &Pass<'_>, reason: Reason, recorded: Option<Timestamp>) {
+    let (context, metrics) = (pass.context, &pass.context.metrics);
+    if context.caches.object(&pass.key).is_some() {
+        metrics.object(&pass.key, reason, context.memory.last_look(&pass.uid).or(recorded));
+        metrics.drift_open(&pass.key, pass.drift.oldest_uncorrected());
+        metrics.contested(&pass.key, pass.contested.counts());
+    }
 }
 
 fn log(verdict: &Verdict) {

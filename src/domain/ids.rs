@@ -3,7 +3,7 @@
 //! Bounds are AWS's own (IAM and CodePipeline service models); each type's message says what is allowed and gives an
 //! example, because it reaches the person who wrote the value.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 /// A value that is not what its type allows. The text names the type, the rule and an example.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -24,7 +24,7 @@ macro_rules! string_id {
     ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $example:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The text of the identifier.
@@ -40,7 +40,7 @@ macro_rules! string_id {
             fn from_str(value: &str) -> Result<Self, InvalidId> {
                 let check: fn(&str) -> bool = $check;
                 if check(value) {
-                    Ok(Self(value.to_owned()))
+                    Ok(Self(value.into()))
                 } else {
                     Err(InvalidId { value: value.to_owned(), what: $what, rule: $rule, example: $example })
                 }
@@ -129,14 +129,15 @@ impl RoleId {
         format!("{}/{}", self.account, self.name)
     }
 
-    fn key(&self) -> (&str, String) {
-        (self.account.as_str(), self.name.as_str().to_ascii_lowercase())
+    /// What is compared, without a copy: roles are looked up in every look.
+    fn letters(&self) -> impl Iterator<Item = u8> {
+        self.name.as_str().bytes().map(|letter| letter.to_ascii_lowercase())
     }
 }
 
 impl PartialEq for RoleId {
     fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
+        self.account == other.account && self.name.as_str().eq_ignore_ascii_case(other.name.as_str())
     }
 }
 
@@ -150,13 +151,15 @@ impl PartialOrd for RoleId {
 
 impl Ord for RoleId {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
+        self.account.cmp(&other.account).then_with(|| self.letters().cmp(other.letters()))
     }
 }
 
 impl std::hash::Hash for RoleId {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.key().hash(state);
+        self.account.hash(state);
+        self.letters().for_each(|letter| state.write_u8(letter));
+        state.write_u8(0xff);
     }
 }
 
@@ -186,9 +189,9 @@ impl fmt::Display for PipelineKey {
 /// A parsed ARN. `region` is empty for IAM, as on the wire.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Arn {
-    text: String,
+    text: Arc<str>,
     /// End offsets of `arn:partition`, `…:service`, `…:region`, `…:account`; they index `text`.
-    ends: [usize; 4],
+    ends: [u16; 4],
 }
 
 impl Arn {
@@ -198,34 +201,38 @@ impl Arn {
         &self.text
     }
 
+    fn end(&self, part: usize) -> usize {
+        usize::from(self.ends[part])
+    }
+
     /// The partition: `aws`, `aws-cn`, `aws-us-gov`, …
     #[must_use]
     pub fn partition(&self) -> &str {
-        &self.text[4..self.ends[0]]
+        &self.text[4..self.end(0)]
     }
 
     /// The service: `iam`, `lambda`, `codepipeline`, …
     #[must_use]
     pub fn service(&self) -> &str {
-        &self.text[self.ends[0] + 1..self.ends[1]]
+        &self.text[self.end(0) + 1..self.end(1)]
     }
 
     /// The region; empty for global services.
     #[must_use]
     pub fn region(&self) -> &str {
-        &self.text[self.ends[1] + 1..self.ends[2]]
+        &self.text[self.end(1) + 1..self.end(2)]
     }
 
     /// The account id as it stands in the ARN.
     #[must_use]
     pub fn account(&self) -> &str {
-        &self.text[self.ends[2] + 1..self.ends[3]]
+        &self.text[self.end(2) + 1..self.end(3)]
     }
 
     /// Everything after the account, for example `role/service-role/Release`.
     #[must_use]
     pub fn resource(&self) -> &str {
-        &self.text[self.ends[3] + 1..]
+        &self.text[self.end(3) + 1..]
     }
 
     /// The role's name when this is a role's ARN: what follows the last slash of `role/…`.
@@ -265,17 +272,22 @@ impl FromStr for Arn {
             rule: "arn:partition:service:region:account:resource",
             example: "arn:aws:iam::111111111111:role/service-role/Release",
         };
-        let mut ends = [0; 4];
+        let mut ends = [0_usize; 4];
         let mut from = value.strip_prefix("arn:").map(|_| 4).ok_or_else(invalid)?;
         for end in &mut ends {
             *end = from + value[from..].find(':').ok_or_else(invalid)?;
             from = *end + 1;
         }
         let printable = value.bytes().all(|b| (0x21..=0x7e).contains(&b));
-        if printable && value.len() <= 2048 && ends[0] > 4 && ends[1] > ends[0] + 1 && value.len() > ends[3] + 1 {
-            Ok(Self { text: value.to_owned(), ends })
-        } else {
-            Err(invalid())
+        if !(printable && value.len() <= 2048 && ends[0] > 4 && ends[1] > ends[0] + 1 && value.len() > ends[3] + 1) {
+            return Err(invalid());
+        }
+        let [partition, service, region, account] = ends.map(u16::try_from);
+        match (partition, service, region, account) {
+            (Ok(partition), Ok(service), Ok(region), Ok(account)) => {
+                Ok(Self { text: value.into(), ends: [partition, service, region, account] })
+            }
+            _ => Err(invalid()),
         }
     }
 }

@@ -29,7 +29,7 @@ pub enum Part {
 pub const MAX: usize = 200;
 
 /// One thing that exists, or is about to be made.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Item {
     /// Which part.
     pub part: Part,
@@ -63,7 +63,7 @@ impl Item {
 }
 
 /// The items of one object.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Inventory(pub Vec<Item>);
 
 impl Inventory {
@@ -76,6 +76,13 @@ impl Inventory {
     #[must_use]
     pub fn has_any(&self) -> bool {
         self.0.iter().any(|item| item.digest.is_some())
+    }
+
+    /// Whether the other one lists the same, whenever it was written.
+    #[must_use]
+    pub fn lists_the_same(&self, other: &Self) -> bool {
+        let are_same = |(one, other): (&Item, &Item)| *one == Item { written_at: one.written_at, ..other.clone() };
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(are_same)
     }
 
     /// Items that are not among `desired`: left by an older spec, or (with nothing desired) everything.

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Who the invoke role trusts.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Trust {
     /// The tools account's root principal, narrowed to the pipeline's service role by `aws:PrincipalArn`; it survives a
     /// recreated pipeline role, where a role principal would turn into a dead unique id.
@@ -18,7 +18,7 @@ pub enum Trust {
 }
 
 /// An account and the region that matters in it.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Location {
     /// The account.
     pub account: AccountId,
@@ -27,7 +27,7 @@ pub struct Location {
 }
 
 /// What the object declares.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Declared {
     /// The object.
     pub key: ObjectKey,

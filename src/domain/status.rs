@@ -74,6 +74,12 @@ impl Facts {
         &self.place_notes
     }
 
+    /// Whether nothing has to be said beside that everything is in place.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.old_role_users.is_empty() && self.unexplained == 0 && self.place_notes.is_empty()
+    }
+
     /// What to say when everything is in place.
     #[must_use]
     pub fn converged_message(&self) -> String {

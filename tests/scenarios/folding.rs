@@ -86,13 +86,18 @@ async fn fifty_objects(scenario: &mut Scenario<'_>) -> Result<()> {
         scenario.apply(&scenario.invoke(name)).await?;
     }
     let before = pipeline(scenario)?;
-    let mark = scenario.mark()?;
+    let (mark, begun) = (scenario.mark()?, std::time::Instant::now());
     scenario.start_controller().await?;
     all_converged(scenario, names.len()).await?;
+    // Claims on roles are collected for ten seconds at most, in which a slow machine does not get to all objects.
+    let at_most = 3 + usize::try_from(begun.elapsed().as_secs() / 10).unwrap_or_default();
     let calls = scenario.calls_since(mark)?;
     assert_eq!((calls.of("UpdatePipeline"), version(scenario)?), (1, 2), "created: {calls}");
     let (assume, callback) = (writes_on(&calls.0, PIPELINE_ROLE), writes_on(&calls.0, EXECUTION_ROLE));
-    assert!(assume <= 3 && callback <= 3, "{assume} writes of the assume policy, {callback} of the callback policy");
+    assert!(
+        assume <= at_most && callback <= at_most,
+        "{assume} writes of the assume policy, {callback} of the callback policy"
+    );
     let mark = scenario.mark()?;
     for name in &names[..20] {
         let mut invoke = scenario.invoke(name);

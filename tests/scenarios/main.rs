@@ -11,6 +11,7 @@
 mod admission;
 mod budgeting;
 mod changing;
+mod confirming;
 mod converging;
 mod costing;
 mod crowding;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
     crossinvoke_harness::supervise_if_asked();
     suite::run(vec![
         admission::scenarios(),
+        confirming::scenarios(),
         converging::scenarios(),
         repairing::scenarios(),
         scanning::scenarios(),

@@ -133,7 +133,7 @@ async fn beside(scenario: &mut Scenario<'_>, effect: Effect) -> Result<()> {
     Ok(())
 }
 
-/// An object is looked at three times, and never later than twice its interval.
+/// An object is looked at three times, and never much later than its interval: not even on a machine that does all at once.
 async fn looked_at(scenario: &Scenario<'_>, role: &str) -> Result<()> {
     let mark = scenario.mark()?;
     eventually("three looks", DEADLINE, async || {
@@ -141,7 +141,7 @@ async fn looked_at(scenario: &Scenario<'_>, role: &str) -> Result<()> {
         let of_role = |call: &&fakeaws::Call| call.resource.as_ref().is_some_and(|arn| arn.ends_with(role));
         let looks: Vec<_> = calls.0.iter().filter(|call| call.operation == "GetRole").filter(of_role).collect();
         let gaps: Vec<_> = looks.windows(2).map(|pair| pair[1].time.duration_since(pair[0].time)).collect();
-        let late = gaps.iter().any(|gap| gap.unsigned_abs() > INTERVAL * 2);
+        let late = gaps.iter().any(|gap| gap.unsigned_abs() > INTERVAL * 5 / 2);
         if looks.len() > 3 && !late { Ok(()) } else { Err(format!("{} looks, {gaps:?} apart", looks.len())) }
     })
     .await

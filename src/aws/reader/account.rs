@@ -1,14 +1,16 @@
 //! What can be asked of one account and region. Each answer is that of the call of the same name; what does not exist is
 //! an answer and no failure.
 
-use std::{sync::Arc, time::Duration};
+use std::{hash::Hash, sync::Arc, time::Duration};
 
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use serde_json::Value;
 
 use super::{
-    Reader, Shelves,
+    Reader, RoleKey, Shelves,
+    asker::Asker,
     bulk::{Lister, Scanned},
+    question::{Question, digest},
     role_key,
     shelf::{Sent, Shelf, Source},
 };
@@ -18,8 +20,9 @@ use crate::{
         lambda::Lambda,
     },
     domain::{
+        bulk_reads::Listing,
         history::History,
-        ids::{Arn, FunctionName, PipelineName, Region, RoleName, RolePath},
+        ids::{AccountId, Arn, FunctionName, PipelineName, Region, RoleName, RolePath},
         occupancy::Occupancy,
     },
 };
@@ -31,6 +34,20 @@ pub struct AccountReader {
     session: Session,
     region: Region,
 }
+
+/// A question, and the call that answers it.
+struct Asking<K, V> {
+    operation: &'static str,
+    /// How it is asked again; none where it is no question of a look at an object in place.
+    question: Option<(AccountId, Question)>,
+    /// The scan that may answer it.
+    scanned: Option<Listing>,
+    shelf: fn(&Shelves) -> &Shelf<K, V>,
+    key: K,
+    call: Call<V>,
+}
+
+type Call<V> = Box<dyn FnOnce(Here) -> BoxFuture<'static, Result<V, AwsError>> + Send + Sync>;
 
 /// Where a call is sent, and where it is said when it leaves.
 struct Here {
@@ -86,50 +103,160 @@ impl AccountReader {
         Here { session: self.session.clone(), region: self.region.clone(), sent: Sent::default() }
     }
 
-    /// Looks for a scan that tells of a role, where the look takes one and nothing is held.
-    async fn roles_in_bulk<K, V>(&self, operation: &'static str, which: impl FnOnce(&Shelves) -> &Shelf<K, V>, key: &K)
+    /// Looks for a scan that answers a question, where the look takes one and nothing is held.
+    async fn in_bulk<K, V>(&self, asking: &Asking<K, V>, holds: impl FnOnce(&Shelf<K, V>, &Asker) -> bool)
     where
         K: Clone + Ord + Send + 'static,
-        V: PartialEq + Send + Sync + 'static,
-    {
-        let of = Scanned::Roles(self.session.account().clone());
-        self.in_bulk(operation, which, key, (of, |here: &Here| Lister::Roles(here.iam()))).await;
-    }
-
-    async fn in_bulk<K, V>(
-        &self,
-        operation: &'static str,
-        which: impl FnOnce(&Shelves) -> &Shelf<K, V>,
-        key: &K,
-        (of, lister): (Scanned, impl FnOnce(&Here) -> Lister),
-    ) where
-        K: Clone + Ord + Send + 'static,
-        V: PartialEq + Send + Sync + 'static,
+        V: Hash + PartialEq + Send + Sync + 'static,
     {
         let readers = &self.reader.readers;
-        if self.reader.scanned_since.is_some() && !which(&readers.0).holds(key, &self.reader.asker(operation)) {
-            let here = self.here();
-            readers.scanned(of, || lister(&here)).await;
+        let Some(scanned) = asking.scanned.filter(|_| self.reader.scanned_since.is_some()) else { return };
+        if holds((asking.shelf)(&readers.0), &self.reader.asker(asking.operation)) {
+            return;
+        }
+        let (here, account) = (self.here(), self.session.account().clone());
+        match scanned {
+            Listing::Roles => readers.scanned(Scanned::Roles(account), || Lister::Roles(here.iam())).await,
+            Listing::Functions => {
+                let of = Scanned::Functions(account, self.region.clone());
+                readers.scanned(of, || Lister::Functions(here.lambda())).await;
+            }
         }
     }
 
-    async fn ask<K, V, F>(
-        &self,
-        operation: &'static str,
-        which: impl FnOnce(&Shelves) -> &Shelf<K, V>,
-        key: K,
-        call: impl FnOnce(Here) -> F + Send + 'static,
-    ) -> Result<V, AwsError>
+    async fn ask<K, V>(&self, asking: Asking<K, V>) -> Result<V, AwsError>
     where
         K: Clone + Ord + Send + 'static,
-        V: Clone + PartialEq + Send + Sync + 'static,
-        F: Future<Output = Result<V, AwsError>> + Send + 'static,
+        V: Clone + Hash + PartialEq + Send + Sync + 'static,
     {
-        let here = self.here();
-        let asker = self.reader.asker(operation);
-        let answered = which(&self.reader.readers.0)
-            .ask(key, &asker, |sent| async move { call(Here { sent, ..here }).await }.boxed());
-        answered.await.map(|(value, _)| Arc::unwrap_or_clone(value))
+        self.in_bulk(&asking, |shelf, asker| shelf.holds(&asking.key, asker)).await;
+        let (asker, here) = (self.reader.asker(asking.operation), self.here());
+        let readings = (asking.shelf)(&self.reader.readers.0);
+        let (value, _) = readings.ask(asking.key, &asker, |sent| (asking.call)(Here { sent, ..here })).await?;
+        self.reader.note(asking.question, digest(&*value));
+        Ok(Arc::unwrap_or_clone(value))
+    }
+
+    async fn confirms_one<K, V>(&self, asking: Asking<K, V>, known: u64) -> Result<bool, AwsError>
+    where
+        K: Clone + Ord + Send + 'static,
+        V: Clone + Hash + PartialEq + Send + Sync + 'static,
+    {
+        self.in_bulk(&asking, |shelf, asker| shelf.holds_digest(&asking.key, asker)).await;
+        let (asker, here) = (self.reader.asker(asking.operation), self.here());
+        let readings = (asking.shelf)(&self.reader.readers.0);
+        readings.confirms(asking.key, &asker, known, |sent| (asking.call)(Here { sent, ..here })).await
+    }
+
+    /// Whether the answer to a question of this account is the one that is known, by its digest.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub async fn confirms(&self, question: &Question, known: u64) -> Result<bool, AwsError> {
+        match question {
+            Question::Role(name) => self.confirms_one(self.role(name), known).await,
+            Question::RolePolicy(role, policy) => self.confirms_one(self.role_policy(role, policy), known).await,
+            Question::RolePolicies(role) => self.confirms_one(self.role_policies(role), known).await,
+            Question::AttachedRolePolicies(role) => self.confirms_one(self.attached(role), known).await,
+            Question::ManagedPolicy(policy) => self.confirms_one(self.managed(policy), known).await,
+            Question::Function(region, name) => {
+                let there = self.in_region(region);
+                there.confirms_one(there.function(name), known).await
+            }
+            Question::Pipeline(region, name) => {
+                let there = self.in_region(region);
+                there.confirms_one(there.pipeline(name), known).await
+            }
+        }
+    }
+
+    fn role(&self, name: &RoleName) -> Asking<RoleKey, Option<RoleRead>> {
+        let (key, asked) = (role_key(self.session.account(), name), name.clone());
+        Asking {
+            operation: "GetRole",
+            question: Some(self.that(Question::Role(name.clone()))),
+            scanned: Some(Listing::Roles),
+            shelf: |shelves| &shelves.roles,
+            key,
+            call: Box::new(move |here| async move { here.iam().get_role(&asked).await }.boxed()),
+        }
+    }
+
+    fn role_policy(&self, role: &RoleName, policy: &str) -> Asking<(RoleKey, String), Option<Value>> {
+        let key = (role_key(self.session.account(), role), policy.to_owned());
+        let (of, named) = (role.clone(), policy.to_owned());
+        Asking {
+            operation: "GetRolePolicy",
+            question: Some(self.that(Question::RolePolicy(role.clone(), policy.to_owned()))),
+            scanned: Some(Listing::Roles),
+            shelf: |shelves| &shelves.role_policies,
+            key,
+            call: Box::new(move |here| async move { here.iam().get_role_policy(&of, &named).await }.boxed()),
+        }
+    }
+
+    fn role_policies(&self, role: &RoleName) -> Asking<RoleKey, Vec<String>> {
+        let (key, of) = (role_key(self.session.account(), role), role.clone());
+        Asking {
+            operation: "ListRolePolicies",
+            question: Some(self.that(Question::RolePolicies(role.clone()))),
+            scanned: Some(Listing::Roles),
+            shelf: |shelves| &shelves.policy_names,
+            key,
+            call: Box::new(move |here| async move { here.iam().list_role_policies(&of).await }.boxed()),
+        }
+    }
+
+    fn attached(&self, role: &RoleName) -> Asking<RoleKey, Vec<Arn>> {
+        let (key, of) = (role_key(self.session.account(), role), role.clone());
+        Asking {
+            operation: "ListAttachedRolePolicies",
+            question: Some(self.that(Question::AttachedRolePolicies(role.clone()))),
+            scanned: Some(Listing::Roles),
+            shelf: |shelves| &shelves.attached,
+            key,
+            call: Box::new(move |here| async move { here.iam().list_attached_role_policies(&of).await }.boxed()),
+        }
+    }
+
+    fn managed(&self, policy: &Arn) -> Asking<(AccountId, Arn), Option<Value>> {
+        let (key, asked) = ((self.session.account().clone(), policy.clone()), policy.clone());
+        Asking {
+            operation: "GetPolicyVersion",
+            question: Some(self.that(Question::ManagedPolicy(policy.clone()))),
+            scanned: None,
+            shelf: |shelves| &shelves.managed,
+            key,
+            call: Box::new(move |here| async move { here.iam().managed_policy(&asked).await }.boxed()),
+        }
+    }
+
+    fn function(&self, name: &FunctionName) -> Asking<(AccountId, Region, FunctionName), Option<FunctionRead>> {
+        let (key, asked) = ((self.session.account().clone(), self.region.clone(), name.clone()), name.clone());
+        Asking {
+            operation: "GetFunctionConfiguration",
+            question: Some(self.that(Question::Function(self.region.clone(), name.clone()))),
+            scanned: Some(Listing::Functions),
+            shelf: |shelves| &shelves.functions,
+            key,
+            call: Box::new(move |here| async move { here.lambda().get_function(&asked).await }.boxed()),
+        }
+    }
+
+    fn pipeline(&self, name: &PipelineName) -> Asking<(AccountId, Region, PipelineName), Option<PipelineRead>> {
+        let (key, asked) = ((self.session.account().clone(), self.region.clone(), name.clone()), name.clone());
+        Asking {
+            operation: "GetPipeline",
+            question: Some(self.that(Question::Pipeline(self.region.clone(), name.clone()))),
+            scanned: None,
+            shelf: |shelves| &shelves.pipelines,
+            key,
+            call: Box::new(move |here| async move { here.codepipeline().get_pipeline(&asked).await }.boxed()),
+        }
+    }
+
+    fn that(&self, question: Question) -> (AccountId, Question) {
+        (self.session.account().clone(), question)
     }
 }
 
@@ -138,56 +265,55 @@ impl AccountReader {
 impl AccountReader {
     /// A role.
     pub async fn get_role(&self, name: &RoleName) -> Result<Option<RoleRead>, AwsError> {
-        let (key, name) = (role_key(self.session.account(), name), name.clone());
-        self.roles_in_bulk("GetRole", |shelves| &shelves.roles, &key).await;
-        let call = move |here: Here| async move { here.iam().get_role(&name).await };
-        self.ask("GetRole", |shelves| &shelves.roles, key, call).await
+        self.ask(self.role(name)).await
     }
 
     /// All roles at a path, as far as a list tells of them.
     pub async fn list_roles(&self, path: &RolePath) -> Result<Vec<RoleListed>, AwsError> {
         let (key, path) = ((self.session.account().clone(), Some(path.clone())), path.clone());
-        let call = move |here: Here| async move { here.iam().list_roles(&path).await };
-        self.ask("ListRoles", |shelves| &shelves.roles_at, key, call).await
+        let asking = Asking {
+            operation: "ListRoles",
+            question: None,
+            scanned: None,
+            shelf: |shelves| &shelves.roles_at,
+            key,
+            call: Box::new(move |here| async move { here.iam().list_roles(&path).await }.boxed()),
+        };
+        self.ask(asking).await
     }
 
     /// The document of an inline policy.
     pub async fn get_role_policy(&self, role: &RoleName, policy: &str) -> Result<Option<Value>, AwsError> {
-        let key = (role_key(self.session.account(), role), policy.to_owned());
-        let (role, policy) = (role.clone(), policy.to_owned());
-        self.roles_in_bulk("GetRolePolicy", |shelves| &shelves.role_policies, &key).await;
-        let call = move |here: Here| async move { here.iam().get_role_policy(&role, &policy).await };
-        self.ask("GetRolePolicy", |shelves| &shelves.role_policies, key, call).await
+        self.ask(self.role_policy(role, policy)).await
     }
 
     /// Names of all inline policies of a role.
     pub async fn list_role_policies(&self, role: &RoleName) -> Result<Vec<String>, AwsError> {
-        let (key, role) = (role_key(self.session.account(), role), role.clone());
-        self.roles_in_bulk("ListRolePolicies", |shelves| &shelves.policy_names, &key).await;
-        let call = move |here: Here| async move { here.iam().list_role_policies(&role).await };
-        self.ask("ListRolePolicies", |shelves| &shelves.policy_names, key, call).await
+        self.ask(self.role_policies(role)).await
     }
 
     /// All managed policies attached to a role.
     pub async fn list_attached_role_policies(&self, role: &RoleName) -> Result<Vec<Arn>, AwsError> {
-        let (key, role) = (role_key(self.session.account(), role), role.clone());
-        self.roles_in_bulk("ListAttachedRolePolicies", |shelves| &shelves.attached, &key).await;
-        let call = move |here: Here| async move { here.iam().list_attached_role_policies(&role).await };
-        self.ask("ListAttachedRolePolicies", |shelves| &shelves.attached, key, call).await
+        self.ask(self.attached(role)).await
     }
 
     /// The document of a managed policy in its default version.
     pub async fn managed_policy(&self, policy: &Arn) -> Result<Option<Value>, AwsError> {
-        let (key, policy) = ((self.session.account().clone(), policy.clone()), policy.clone());
-        let call = move |here: Here| async move { here.iam().managed_policy(&policy).await };
-        self.ask("GetPolicyVersion", |shelves| &shelves.managed, key, call).await
+        self.ask(self.managed(policy)).await
     }
 
     /// Whether a managed policy exists.
     pub async fn policy_exists(&self, policy: &Arn) -> Result<bool, AwsError> {
         let (key, policy) = ((self.session.account().clone(), policy.clone()), policy.clone());
-        let call = move |here: Here| async move { here.iam().policy_exists(&policy).await };
-        self.ask("GetPolicy", |shelves| &shelves.managed_exist, key, call).await
+        let asking = Asking {
+            operation: "GetPolicy",
+            question: None,
+            scanned: None,
+            shelf: |shelves| &shelves.managed_exist,
+            key,
+            call: Box::new(move |here| async move { here.iam().policy_exists(&policy).await }.boxed()),
+        };
+        self.ask(asking).await
     }
 }
 
@@ -196,23 +322,17 @@ impl AccountReader {
 impl AccountReader {
     /// A function.
     pub async fn get_function(&self, name: &FunctionName) -> Result<Option<FunctionRead>, AwsError> {
-        let (key, name) = ((self.session.account().clone(), self.region.clone(), name.clone()), name.clone());
-        let of = Scanned::Functions(key.0.clone(), key.1.clone());
-        let lister = |here: &Here| Lister::Functions(here.lambda());
-        self.in_bulk("GetFunctionConfiguration", |shelves| &shelves.functions, &key, (of, lister)).await;
-        let call = move |here: Here| async move { here.lambda().get_function(&name).await };
-        self.ask("GetFunctionConfiguration", |shelves| &shelves.functions, key, call).await
+        self.ask(self.function(name)).await
     }
 
     /// A pipeline. Its version never goes back: a reading of an earlier one is answered with what was read before.
     pub async fn get_pipeline(&self, name: &PipelineName) -> Result<Option<PipelineRead>, AwsError> {
-        let (key, name) = ((self.session.account().clone(), self.region.clone(), name.clone()), name.clone());
-        let call = move |here: Here| async move { here.codepipeline().get_pipeline(&name).await };
-        self.ask("GetPipeline", |shelves| &shelves.pipelines, key, call).await
+        self.ask(self.pipeline(name)).await
     }
 
     /// A pipeline in an earlier version; always a call of its own.
     pub async fn get_version(&self, name: &PipelineName, version: i32) -> Result<Option<PipelineRead>, AwsError> {
+        self.reader.note_unrepeatable();
         self.reader.observer().read(Source::Single, "GetPipeline", Duration::ZERO);
         self.here().codepipeline().get_version(name, version).await
     }
@@ -227,6 +347,7 @@ impl AccountReader {
         name: &PipelineName,
         known: Known<'_>,
     ) -> Result<(Occupancy, History), AwsError> {
+        self.reader.note_unrepeatable();
         self.reader.observer().read(Source::Single, "ListPipelineExecutions", Duration::ZERO);
         self.here().codepipeline().occupancy(turn, name, known).await
     }

@@ -13,6 +13,7 @@
 mod account;
 mod asker;
 mod bulk;
+mod question;
 mod shelf;
 
 use std::{
@@ -32,11 +33,13 @@ pub use self::{
     account::AccountReader,
     asker::User,
     bulk::{Claimants, Claimed, Outcome as ScanOutcome, Scanned},
+    question::{Answers, Question},
     shelf::Source,
 };
 use self::{
     asker::{Asker, Wake},
     bulk::Scans,
+    question::Asked,
     shelf::Shelf,
 };
 use super::{CallObserver, FunctionRead, PipelineRead, RoleListed, RoleRead, Session, codepipeline::is_earlier};
@@ -108,6 +111,7 @@ impl Readers {
             used_stored: Arc::default(),
             used_earlier: Arc::default(),
             scanned_since: None,
+            asked: Arc::new(Asked::nothing()),
         }
     }
 
@@ -182,6 +186,7 @@ pub struct Reader {
     used_stored: Arc<AtomicBool>,
     used_earlier: Arc<AtomicBool>,
     scanned_since: Option<Instant>,
+    asked: Arc<Asked>,
 }
 
 impl Reader {
@@ -225,6 +230,20 @@ impl Reader {
     #[must_use]
     pub fn used_earlier(&self) -> bool {
         self.used_earlier.load(Ordering::Relaxed)
+    }
+
+    /// What was asked so far, and digests of the answers; none if something cannot be asked again.
+    #[must_use]
+    pub fn answers(&self) -> Option<Answers> {
+        self.asked.answers()
+    }
+
+    fn note(&self, question: Option<(AccountId, Question)>, digest: u64) {
+        self.asked.note(question, digest);
+    }
+
+    fn note_unrepeatable(&self) {
+        self.asked.note(None, 0);
     }
 
     fn observer(&self) -> &Arc<dyn CallObserver> {

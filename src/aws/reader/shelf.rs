@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    hash::Hash,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
@@ -13,7 +14,10 @@ use futures::{
 };
 use tokio::time::Instant;
 
-use super::asker::{Asker, User};
+use super::{
+    asker::{Asker, User},
+    question::digest,
+};
 use crate::aws::AwsError;
 
 /// How often it is looked for what nobody asks for any more.
@@ -70,6 +74,8 @@ struct Entry<V> {
     users: HashMap<User, Use>,
     /// Whether it was read for somebody else than an object.
     asked_by_nobody: bool,
+    /// Whether whoever asked last only wanted to see confirmed what is known: what a scan shows is not kept then.
+    only_confirmed: bool,
     /// A reading that was sent before this shows what was there before a write of ours.
     usable_from: Option<Instant>,
     asked: Instant,
@@ -84,7 +90,9 @@ struct Use {
 }
 
 struct Held<V> {
-    value: Arc<V>,
+    /// Not kept where a scan showed it and whoever asks only wants to see it confirmed.
+    value: Option<Arc<V>>,
+    digest: u64,
     sent: Instant,
     /// It was shown by a scan, and may only confirm.
     scanned: bool,
@@ -107,7 +115,7 @@ enum Found<V> {
 impl<K, V> Shelf<K, V>
 where
     K: Clone + Ord + Send + 'static,
-    V: PartialEq + Send + Sync + 'static,
+    V: Hash + PartialEq + Send + Sync + 'static,
 {
     /// An empty one. Where `goes_back` says so, a reading is answered with the one before.
     pub(super) fn new(goes_back: Option<fn(&V, &V) -> bool>) -> Self {
@@ -139,6 +147,39 @@ where
         answered
     }
 
+    /// Whether the answer to a question is the one that is known, by its digest; a call is made as [`Self::ask`] makes it.
+    pub(super) async fn confirms(
+        &self,
+        key: K,
+        asker: &Asker,
+        known: u64,
+        begin: impl FnOnce(Sent) -> BoxFuture<'static, Result<V, AwsError>>,
+    ) -> Result<bool, AwsError> {
+        let Some((held, sent, source)) = self.held_digest(&key, asker) else {
+            let (value, _) = self.ask(key, asker, begin).await?;
+            return Ok(digest(&*value) == known);
+        };
+        self.got(&key, asker, sent);
+        asker.answered(source, Some(sent));
+        Ok(held == known)
+    }
+
+    fn held_digest(&self, key: &K, asker: &Asker) -> Option<(u64, Instant, Source)> {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        inner.sweep(now);
+        let entry = inner.entries.get_mut(key)?;
+        entry.asked_by(asker, now);
+        let held = entry.held.as_ref().filter(|held| entry.serves(held, asker))?;
+        let found = (held.digest, held.sent, if held.scanned { Source::Bulk } else { Source::Held });
+        let is_shared = entry.is_shared();
+        if let Some(held) = entry.held.as_mut().filter(|held| held.scanned && !is_shared) {
+            held.value = None;
+            entry.only_confirmed = true;
+        }
+        Some(found)
+    }
+
     fn find(
         &self,
         key: &K,
@@ -155,9 +196,11 @@ where
         let early_enough = |sent: Instant| {
             sent >= asker.not_sent_before && entry.usable_from.is_none_or(|usable_from| sent >= usable_from)
         };
-        if let Some(held) = entry.held.as_ref().filter(|held| entry.serves(held, asker)) {
+        entry.only_confirmed = false;
+        let held = entry.held.as_ref().filter(|held| entry.serves(held, asker));
+        if let Some((held, value)) = held.and_then(|held| Some((held, held.value.clone()?))) {
             let source = if held.scanned { Source::Bulk } else { Source::Held };
-            let found = Found::Held(held.value.clone(), held.sent, source);
+            let found = Found::Held(value, held.sent, source);
             if held.scanned && !entry.is_shared() {
                 // At the next look there is another scan.
                 entry.held = None;
@@ -216,14 +259,15 @@ where
         let goes_back = |last: &&Arc<V>| self.goes_back.is_some_and(|goes_back| goes_back(last, &value));
         let before = entry.last.as_ref().filter(goes_back).cloned();
         // What is as it was held is shared with whoever has read it.
-        let held = || entry.held.as_ref().filter(|held| *held.value == value).map(|held| held.value.clone());
+        let held = || entry.held.as_ref().and_then(|held| held.value.clone()).filter(|held| **held == value);
         let value = before.or_else(held).unwrap_or_else(|| Arc::new(value));
         let is_outdated = entry.usable_from.is_some_and(|usable_from| sent < usable_from)
             || entry.held.as_ref().is_some_and(|held| held.sent > sent);
         if is_outdated {
             return (Ok((value, sent)), Vec::new());
         }
-        let differs = entry.held.as_ref().is_some_and(|held| held.value != value);
+        let digest = digest(&*value);
+        let differs = entry.held.as_ref().is_some_and(|held| held.digest != digest);
         let waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let had_another = |(user, last): (&User, &Use)| {
             (last.got.is_some_and(|got| got < sent) && !waiting.contains(user)).then(|| user.clone())
@@ -231,7 +275,7 @@ where
         let surprised = if differs { entry.users.iter().filter_map(had_another).collect() } else { Vec::new() };
         entry.last = self.goes_back.and(Some(value.clone()));
         // What one alone reads is read again at its next look, so that keeping it would only cost memory.
-        entry.held = entry.is_shared().then(|| Held { value: value.clone(), sent, scanned: false });
+        entry.held = entry.is_shared().then(|| Held { value: Some(value.clone()), digest, sent, scanned: false });
         (Ok((value, sent)), surprised)
     }
 
@@ -254,7 +298,9 @@ where
         let is_outdated = entry.usable_from.is_some_and(|usable_from| sent < usable_from)
             || entry.held.as_ref().is_some_and(|held| held.sent > sent);
         if !is_outdated {
-            entry.held = Some(Held { value: Arc::new(value), sent, scanned: true });
+            let digest = digest(&value);
+            let value = (!entry.only_confirmed).then(|| Arc::new(value));
+            entry.held = Some(Held { value, digest, sent, scanned: true });
         }
     }
 
@@ -268,6 +314,13 @@ where
 
     /// Whether a question would be answered without a call.
     pub(super) fn holds(&self, key: &K, asker: &Asker) -> bool {
+        let inner = self.lock();
+        let Some(entry) = inner.entries.get(key) else { return false };
+        entry.held.as_ref().is_some_and(|held| held.value.is_some() && entry.serves(held, asker))
+    }
+
+    /// Whether a question would be confirmed, or not, without a call.
+    pub(super) fn holds_digest(&self, key: &K, asker: &Asker) -> bool {
         let inner = self.lock();
         let Some(entry) = inner.entries.get(key) else { return false };
         entry.held.as_ref().is_some_and(|held| entry.serves(held, asker))
@@ -318,6 +371,7 @@ impl<V> Entry<V> {
             flight: None,
             users: HashMap::new(),
             asked_by_nobody: false,
+            only_confirmed: false,
             usable_from: None,
             asked: now,
             keep: Duration::ZERO,

@@ -31,7 +31,7 @@ use crate::{
         gate::{self, Account},
         ids::{AccountId, InstallationId, ObjectKey},
     },
-    engine::index::PipelinePlace,
+    engine::index::{Index, PipelinePlace},
     http::Readiness,
     telemetry::metrics::Metrics,
 };
@@ -283,6 +283,7 @@ impl Caches {
 
     /// Reconciles every object that names the account, and every `AwsAccount` of it: grants may have changed.
     pub fn account_changed(&self, account: &str) {
+        self.memory.index(Index::change_all);
         for key in self.naming(account) {
             self.look_at_one_of_many(&key);
         }
@@ -316,6 +317,7 @@ impl Caches {
     }
 
     fn namespace_changed(&self, namespace: &str) {
+        self.memory.index(Index::change_all);
         let keys: Vec<ObjectKey> = self.memory.index(|index| index.in_namespace(namespace).cloned().collect());
         for key in keys {
             self.look_at_one_of_many(&key);

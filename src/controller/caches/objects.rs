@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
 };
 
 use futures::{
@@ -27,11 +28,11 @@ use crate::{
     api::CrossAccountInvoke,
     cluster::{
         Decoded,
-        digest::{NO_STATUS, content, status_digest},
+        digest::{NO_STATUS, content, digest_of, status_digest},
         watch::{Watching, is_of_one_namespace, relisting, whether_unlistable, with_store_emptied},
     },
     controller::{context::FINALIZER, status_inventory::read_inventory},
-    domain::{ids::ObjectKey, inventory::Inventory, validate::validate},
+    domain::{ids::ObjectKey, inventory::Inventory, spec::Declared, validate::validate},
     engine::index::{Names, Shown},
 };
 
@@ -255,12 +256,13 @@ impl Caches {
         let uid = object.uid().unwrap_or_default();
         let Ok(known) = &object.0 else { return Shown { uid, ..Shown::default() } };
         let accounts = accounts_of(known).into_iter().collect();
-        let names = Names { accounts, ..Names::default() }.and_held(&read_inventory(known));
-        let names = match validate(&key_of(known), &known.spec, &self.installation) {
-            Ok(declared) => names.and_declared(&declared),
-            Err(_) => names,
-        };
-        Shown { uid, is_readable: true, names }
+        let held = read_inventory(known);
+        let names = Names { accounts, ..Names::default() }.and_held(&held);
+        let declared = validate(&key_of(known), &known.spec, &self.installation).ok();
+        let names = declared.iter().fold(names, Names::and_declared);
+        // How often it is looked at concerns nobody else.
+        let declared = declared.map(|declared| Declared { interval: Duration::ZERO, ..declared });
+        Shown { uid, is_readable: true, names, content: digest_of(&(declared, held)) }
     }
 
     fn show(&self, object: &Guarded) {
@@ -342,7 +344,7 @@ impl Caches {
     /// What an object has in AWS, by its status and by what this process knows.
     fn inventory(&self, object: &Guarded) -> Inventory {
         let known = self.memory.claims(&object.uid().unwrap_or_default()).unwrap_or_default();
-        object.0.as_ref().map_or_else(|_| known.clone(), |object| read_inventory(object).union(&known))
+        object.0.as_ref().map_or_else(|_| (*known).clone(), |object| read_inventory(object).union(&known))
     }
 }
 

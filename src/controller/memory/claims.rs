@@ -1,6 +1,6 @@
 //! What objects may have: as they recorded it, as it was planned for them, and which objects that concerns.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{FunctionKey, Inner, Memory};
 use crate::{
@@ -14,9 +14,16 @@ use crate::{
 impl Inner {
     /// Puts the index right after what is claimed or planned for an object has changed.
     pub(super) fn renew(&mut self, uid: &str) {
-        let known = [self.claims.get(uid), self.planned.get(uid)].into_iter().flatten();
-        let names = known.fold(Names::default(), Names::and_held);
+        let known = self.known.get(uid).map(|known| [known.claims.as_deref(), known.planned.as_deref()]);
+        let names = known.into_iter().flatten().flatten().fold(Names::default(), Names::and_held);
         self.index.own(uid, names);
+    }
+
+    /// Does so unless nothing has changed.
+    fn renew_unless(&mut self, is_known: bool, uid: &str) {
+        if !is_known {
+            self.renew(uid);
+        }
     }
 }
 
@@ -46,57 +53,67 @@ impl Memory {
     /// Remembers what an object may have, as its status says it or is about to say it.
     pub fn claim(&self, uid: &str, inventory: &Inventory) {
         let mut inner = self.lock();
-        inner.claims.insert(uid.to_owned(), inventory.clone());
-        inner.renew(uid);
+        let claims = &mut inner.of(uid).claims;
+        let is_known = claims.as_ref().is_some_and(|before| before.lists_the_same(inventory));
+        *claims = Some(Arc::new(inventory.clone()));
+        inner.renew_unless(is_known, uid);
     }
 
     /// What the object may have, as this process last recorded it.
-    pub fn claims(&self, uid: &str) -> Option<Inventory> {
-        self.lock().claims.get(uid).cloned()
+    pub fn claims(&self, uid: &str) -> Option<Arc<Inventory>> {
+        self.lock().known.get(uid)?.claims.clone()
     }
 
     /// Remembers what was planned for an object beside what was planned before, whose release is still to come.
     pub fn plan(&self, uid: &str, desired: &Inventory) {
         let mut inner = self.lock();
-        let planned = inner.planned.entry(uid.to_owned()).or_default();
-        *planned = planned.union(desired);
-        inner.renew(uid);
+        let planned = &mut inner.of(uid).planned;
+        let now = planned.as_ref().map_or_else(|| desired.clone(), |before| before.union(desired));
+        let is_known = planned.as_ref().is_some_and(|before| before.lists_the_same(&now));
+        *planned = Some(Arc::new(now));
+        inner.renew_unless(is_known, uid);
     }
 
     /// The object has converged: of what was planned for it this is left.
     pub fn settle(&self, uid: &str, desired: &Inventory) {
         let mut inner = self.lock();
-        inner.planned.insert(uid.to_owned(), desired.clone());
-        inner.settled.insert(uid.to_owned(), desired.clone());
-        inner.renew(uid);
+        let known = inner.of(uid);
+        let is_known = known.planned.as_ref().is_some_and(|before| before.lists_the_same(desired));
+        known.settled = Some(Arc::new(desired.clone()));
+        known.planned.clone_from(&known.settled);
+        inner.renew_unless(is_known, uid);
     }
 
     /// What an object can have that this process has seen converged: what it had then, and what was planned since. `None`
     /// for an object that this process has never seen converged, of which another process may know more.
-    pub fn since_settled(&self, uid: &str) -> Option<Inventory> {
+    pub fn since_settled(&self, uid: &str) -> Option<Arc<Inventory>> {
         let inner = self.lock();
-        inner.settled.contains_key(uid).then(|| inner.planned.get(uid).cloned().unwrap_or_default())
+        let known = inner.known.get(uid)?;
+        known.settled.is_some().then(|| known.planned.clone().unwrap_or_default())
     }
 
     /// What this process has last seen in place of an object that had converged.
-    pub fn settled(&self, uid: &str) -> Option<Inventory> {
-        self.lock().settled.get(uid).cloned()
+    pub fn settled(&self, uid: &str) -> Option<Arc<Inventory>> {
+        self.lock().known.get(uid)?.settled.clone()
     }
 
     /// What this process planned for an object.
-    pub fn planned(&self, uid: &str) -> Inventory {
-        self.lock().planned.get(uid).cloned().unwrap_or_default()
+    pub fn planned(&self, uid: &str) -> Arc<Inventory> {
+        self.lock().known.get(uid).and_then(|known| known.planned.clone()).unwrap_or_default()
     }
 
     /// What this process planned for an object under one role.
     pub fn planned_entries(&self, uid: &str, part: Part, holder: &RoleId) -> BTreeSet<Arn> {
-        self.lock().planned.get(uid).map(|planned| planned.entries(part, holder)).unwrap_or_default()
+        self.planned(uid).entries(part, holder)
     }
 
     /// The object is being deleted and its action is gone: from here on it needs nothing of what is shared. Said before
     /// it is asked what the others need, so that of two objects that go together the later one cleans up for both.
     pub fn release(&self, uid: &str) {
-        self.lock().released.insert(uid.to_owned());
+        let mut inner = self.lock();
+        if inner.released.insert(uid.to_owned()) {
+            inner.index.change(uid);
+        }
     }
 
     /// Whether the object needs nothing of what is shared any more.

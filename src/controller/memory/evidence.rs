@@ -19,7 +19,14 @@ const EVIDENCE_FOR: Duration = Duration::from_mins(10);
 impl Memory {
     /// Takes note of which role a pipeline uses.
     pub fn note_pipeline(&self, key: PipelineKey, role: Option<&Arn>) {
-        note(&mut self.lock().pipeline_roles, key, role);
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let before = inner.pipeline_roles.get(&key);
+        if before != role {
+            let roles: Vec<RoleId> = before.into_iter().chain(role).filter_map(Arn::role).collect();
+            inner.index.change_roles(&roles);
+        }
+        note(&mut inner.pipeline_roles, key, role);
     }
 
     /// Takes note of which role a function runs as.
@@ -29,6 +36,7 @@ impl Memory {
         let before = inner.execution_roles.get(&key).and_then(Arn::role);
         let now = role.and_then(Arn::role);
         if before != now {
+            inner.index.change_roles(before.iter().chain(&now));
             if let Some(before) = before
                 && let Some(functions) = inner.functions_of.get_mut(&before)
             {
@@ -84,16 +92,15 @@ impl Memory {
     /// only what was read meanwhile lets one go.
     pub fn looking_since(&self, uid: &str, now: Timestamp) -> Timestamp {
         let mut inner = self.lock();
-        let since = inner.looking.entry(uid.to_owned()).or_insert(now);
-        if !is_fresh(*since, now) {
-            *since = now;
-        }
-        *since
+        let looking = &mut inner.of(uid).looking;
+        let since = looking.filter(|since| is_fresh(*since, now)).unwrap_or(now);
+        *looking = Some(since);
+        since
     }
 
     /// It has been looked up.
     pub fn looked(&self, uid: &str) {
-        self.lock().looking.remove(uid);
+        self.lock().of(uid).looking = None;
     }
 
     /// The execution roles that an invoke role was found to need a short while ago, and when; `None` inside for any.

@@ -4,15 +4,16 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     str::FromStr,
+    sync::Arc,
 };
 
 use crate::domain::{names::short_hash, plan::FieldValue};
 
 /// What a part's fields were when they were last seen in place, and what has been written to them since, as hashes: any
 /// of it may be found there without anybody else's doing. As text: `field=hash` joined by `;`, several hashes of a field
-/// by `|`, its absence as `-`.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Digest(BTreeMap<String, BTreeSet<String>>);
+/// by `|`, its absence as `-`. It is shared by all that remember the same one.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Digest(Arc<BTreeMap<String, BTreeSet<String>>>);
 
 /// How the absence of a field is written.
 const ABSENT: &str = "-";
@@ -22,7 +23,7 @@ impl Digest {
     #[must_use]
     pub fn of<'a>(fields: impl IntoIterator<Item = (&'a String, &'a FieldValue)>) -> Self {
         let hashes = fields.into_iter().map(|(name, value)| (name.clone(), BTreeSet::from([hash(&value.meaning)])));
-        Self(hashes.collect())
+        Self(Arc::new(hashes.collect()))
     }
 
     /// Whether the field may be this (`None` is its absence) without anybody else's doing.
@@ -43,14 +44,17 @@ impl Digest {
         let names: BTreeSet<String> = self.0.keys().chain(fields.keys()).cloned().collect();
         for name in names {
             let coming = fields.get(&name).map_or_else(|| ABSENT.to_owned(), |value| hash(&value.meaning));
-            self.0.entry(name).or_insert_with(|| BTreeSet::from([ABSENT.to_owned()])).insert(coming);
+            Arc::make_mut(&mut self.0)
+                .entry(name)
+                .or_insert_with(|| BTreeSet::from([ABSENT.to_owned()]))
+                .insert(coming);
         }
     }
 
     /// Keeps what another digest says of these fields.
     pub fn keep(&mut self, before: &Self, fields: &BTreeSet<String>) {
         for (field, hashes) in before.0.iter().filter(|(field, _)| fields.contains(*field)) {
-            self.0.insert(field.clone(), hashes.clone());
+            Arc::make_mut(&mut self.0).insert(field.clone(), hashes.clone());
         }
     }
 }
@@ -83,6 +87,6 @@ impl FromStr for Digest {
         pairs
             .map(|pair| pair.map(|(field, hashes)| (field.to_owned(), hashes.split('|').map(str::to_owned).collect())))
             .collect::<Result<_, _>>()
-            .map(Self)
+            .map(|hashes| Self(Arc::new(hashes)))
     }
 }

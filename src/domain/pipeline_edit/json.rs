@@ -3,7 +3,11 @@
 //! Parsing into numbers would turn `1.10` into `1.1`, round `123456789012345678901234567890` and refuse `1E400`. Whatever
 //! is not a list or an object is therefore kept as the fragment of text that it was.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -15,7 +19,7 @@ use serde_json::{Value, value::RawValue};
 const DEPTH_MAX: usize = 48;
 
 /// A JSON value of which every byte that carries meaning is kept.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Hash, PartialEq)]
 pub enum Json {
     /// A number, text, boolean or null.
     Fragment(Fragment),
@@ -34,7 +38,7 @@ pub struct Fragment {
 }
 
 /// A member of an object.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Hash, PartialEq)]
 pub struct Property {
     key: Fragment,
     value: Json,
@@ -43,6 +47,12 @@ pub struct Property {
 impl PartialEq for Fragment {
     fn eq(&self, other: &Self) -> bool {
         self.raw.get() == other.raw.get()
+    }
+}
+
+impl Hash for Fragment {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.raw.get().hash(state);
     }
 }
 

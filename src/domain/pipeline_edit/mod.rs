@@ -19,7 +19,7 @@ pub use self::{
     action::differ_in_role_alone,
     json::{Fragment, Json, Property},
     members::{Member, desired_members, found_members},
-    order::{Earlier, Note, NoteKind, Placed, notes, place_of_ours, placed},
+    order::{Beside, Earlier, Note, NoteKind, Placed, notes, place_of_ours, placed},
     sent::{is_kept_as, is_made_of},
     stage::{renamed, stage_is_only_ours},
     untold::{UNTOLD, Untold},
@@ -28,7 +28,7 @@ pub use self::{
 use super::ids::{ActionName, Arn, FunctionName, Region, RoleId, StageName};
 
 /// Where a stage that does not exist yet goes.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Position {
     /// Right behind this stage.
     After(StageName),

@@ -1,6 +1,6 @@
 //! When our action runs: its number among the actions of its stage, and what of it a person should know.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{DesiredAction, Owned, Refusal, action::role_of, actions, json::Json};
 
@@ -27,11 +27,11 @@ pub struct Note {
 pub struct Placed {
     /// The action.
     pub action: Json,
-    /// Those that stood beside it.
-    pub beside: Vec<Beside>,
+    /// All of its stage, itself too: the same list for every action there.
+    pub stage: Arc<[Beside]>,
 }
 
-/// An action beside another one, as far as the order of their stage is concerned.
+/// An action of a stage, as far as the order there is concerned.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Beside {
     name: String,
@@ -151,18 +151,19 @@ pub fn notes(declaration: &Json, desired: &DesiredAction, owned: &Owned) -> Vec<
 pub fn placed(declaration: &Json, stage: &str, action: &str) -> Option<Placed> {
     let (of, found) =
         actions(declaration).find(|(of, found)| of.text("name") == stage && found.text("name") == action)?;
-    let beside = of.list("actions").iter().filter(|other| other.text("name") != action).map(|other| Beside {
+    let all = of.list("actions").iter().map(|other| Beside {
         name: other.text("name").to_owned(),
         number: number(other),
         role: role_of(other).map(str::to_owned),
     });
-    Some(Placed { action: found.clone(), beside: beside.collect() })
+    Some(Placed { action: found.clone(), stage: all.collect() })
 }
 
 /// The place of an action that was ours in this stage.
 #[must_use]
 pub fn place_of_ours(placed: &Placed, stage: &str, owned: &Owned) -> Option<Earlier> {
-    let theirs = placed.beside.iter().filter(|other| !owned.is_of_installation(&other.name, other.role.as_deref()));
+    let beside = placed.stage.iter().filter(|other| other.name != placed.action.text("name"));
+    let theirs = beside.filter(|other| !owned.is_of_installation(&other.name, other.role.as_deref()));
     owned.owns(stage, &placed.action).then(|| Earlier {
         number: number(&placed.action),
         others: theirs.map(|other| (other.name.clone(), other.number)).collect(),

@@ -10,6 +10,7 @@ use std::{
     borrow::Borrow,
     collections::{BTreeMap, BTreeSet, HashMap},
     hash::Hash,
+    sync::Arc,
 };
 
 use crate::domain::{
@@ -23,17 +24,17 @@ pub type PipelinePlace = (AccountId, Region, PipelineName);
 /// Where a function is.
 pub type FunctionPlace = (AccountId, Region, FunctionName);
 
-/// What an object names.
+/// What an object names. Most often few, so that lists cost less than sets; the index sorts them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Names {
     /// Accounts in which it has, or wants, anything.
-    pub accounts: BTreeSet<AccountId>,
+    pub accounts: Vec<AccountId>,
     /// Pipelines with an action of it.
-    pub pipelines: BTreeSet<PipelinePlace>,
+    pub pipelines: Vec<PipelinePlace>,
     /// Functions that it invokes.
-    pub functions: BTreeSet<FunctionPlace>,
+    pub functions: Vec<FunctionPlace>,
     /// Roles that are its own, that hold something of it, or that it lets the pipeline's role assume.
-    pub roles: BTreeSet<RoleId>,
+    pub roles: Vec<RoleId>,
 }
 
 impl Names {
@@ -42,9 +43,9 @@ impl Names {
     pub fn and_declared(mut self, declared: &Declared) -> Self {
         let (tools, dev) = (&declared.tools, &declared.dev);
         self.accounts.extend([tools.account.clone(), dev.account.clone()]);
-        self.pipelines.insert((tools.account.clone(), tools.region.clone(), declared.pipeline.clone()));
-        self.functions.insert((dev.account.clone(), dev.region.clone(), declared.function.clone()));
-        self.roles.insert(RoleId { account: dev.account.clone(), name: declared.role_name.clone() });
+        self.pipelines.push((tools.account.clone(), tools.region.clone(), declared.pipeline.clone()));
+        self.functions.push((dev.account.clone(), dev.region.clone(), declared.function.clone()));
+        self.roles.push(RoleId { account: dev.account.clone(), name: declared.role_name.clone() });
         self
     }
 
@@ -66,12 +67,32 @@ impl Names {
 
     fn and(&self, other: &Self) -> Self {
         Self {
-            accounts: self.accounts.union(&other.accounts).cloned().collect(),
-            pipelines: self.pipelines.union(&other.pipelines).cloned().collect(),
-            functions: self.functions.union(&other.functions).cloned().collect(),
-            roles: self.roles.union(&other.roles).cloned().collect(),
+            accounts: both(&self.accounts, &other.accounts),
+            pipelines: both(&self.pipelines, &other.pipelines),
+            functions: both(&self.functions, &other.functions),
+            roles: both(&self.roles, &other.roles),
         }
+        .sorted()
     }
+
+    /// Each once, in order.
+    fn sorted(mut self) -> Self {
+        sort(&mut self.accounts);
+        sort(&mut self.pipelines);
+        sort(&mut self.functions);
+        sort(&mut self.roles);
+        self
+    }
+}
+
+fn both<T: Clone>(one: &[T], other: &[T]) -> Vec<T> {
+    one.iter().chain(other).cloned().collect()
+}
+
+fn sort<T: Ord>(names: &mut Vec<T>) {
+    names.sort_unstable();
+    names.dedup();
+    names.shrink_to_fit();
 }
 
 fn pipeline_of(arn: &Arn) -> Option<PipelinePlace> {
@@ -92,30 +113,52 @@ pub struct Shown {
     pub is_readable: bool,
     /// What its declaration and its status name.
     pub names: Names,
+    /// A digest of all that other objects may rest on: what it declares, and what its status says that it has.
+    pub content: u64,
+}
+
+/// A moment in the life of the index. Each change has a later one.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Moment(u64);
+
+/// The objects that name something.
+#[derive(Debug, Default)]
+struct Named {
+    objects: BTreeSet<Arc<ObjectKey>>,
+    /// When one of them changed, came or went.
+    changed: Moment,
 }
 
 /// Objects by something that they name.
-type Map<K> = HashMap<K, BTreeSet<ObjectKey>>;
+type Map<K> = HashMap<K, Named>;
 
 /// The maps, and what they were made from.
 #[derive(Debug, Default)]
 pub struct Index {
-    shown: HashMap<ObjectKey, Shown>,
-    keys: HashMap<String, ObjectKey>,
+    shown: HashMap<Arc<ObjectKey>, Shown>,
+    keys: HashMap<String, Arc<ObjectKey>>,
     /// What this process recorded and planned, by UID.
     own: HashMap<String, Names>,
     accounts: Map<AccountId>,
     pipelines: Map<PipelinePlace>,
     functions: Map<FunctionPlace>,
     roles: Map<RoleId>,
-    namespaces: BTreeMap<String, BTreeSet<ObjectKey>>,
-    unreadable: BTreeMap<String, BTreeSet<ObjectKey>>,
+    namespaces: BTreeMap<String, BTreeSet<Arc<ObjectKey>>>,
+    unreadable: BTreeMap<String, BTreeSet<Arc<ObjectKey>>>,
+    now: Moment,
+    /// When something changed that may concern any object.
+    all_changed: Moment,
 }
 
 impl Index {
     /// Takes note of an object as the watch shows it. Says how many entries of the maps of what objects name moved.
-    pub fn put(&mut self, key: &ObjectKey, shown: Shown) -> usize {
+    pub fn put(&mut self, key: &ObjectKey, mut shown: Shown) -> usize {
+        shown.names = shown.names.sorted();
         let before = self.names(key);
+        let known = self.shown.get_key_value(key);
+        let is_news = known.is_none_or(|(_, known)| *known != shown);
+        // One key for all maps.
+        let key = &known.map_or_else(|| Arc::new(key.clone()), |(key, _)| key.clone());
         if shown.is_readable {
             take_out(&mut self.unreadable, &key.namespace, key);
         } else {
@@ -127,22 +170,29 @@ impl Index {
             self.keys.remove(&other.uid);
         }
         self.keys.insert(uid, key.clone());
-        self.move_entries(key, &before)
+        let moved = self.move_entries(key, &before);
+        if is_news {
+            self.touch(key, &before);
+        }
+        moved
     }
 
     /// Takes note that an object is gone. What this process knows of its UID stays until it is forgotten.
     pub fn remove(&mut self, key: &ObjectKey) -> usize {
         let before = self.names(key);
-        if let Some(shown) = self.shown.remove(key) {
-            self.keys.remove(&shown.uid);
-        }
+        let Some((key, shown)) = self.shown.remove_entry(key) else { return 0 };
+        let key = &key;
+        self.keys.remove(&shown.uid);
         take_out(&mut self.namespaces, &key.namespace, key);
         take_out(&mut self.unreadable, &key.namespace, key);
-        self.move_entries(key, &before)
+        let moved = self.move_entries(key, &before);
+        self.touch(key, &before);
+        moved
     }
 
-    /// Takes note of what this process recorded and planned for a UID, in all.
+    /// Takes note of what this process recorded and planned for a UID, in all. It has changed, even where it names the same.
     pub fn own(&mut self, uid: &str, names: Names) -> usize {
+        let names = names.sorted();
         let key = self.keys.get(uid).cloned();
         let before = key.as_ref().map(|key| self.names(key)).unwrap_or_default();
         if names == Names::default() {
@@ -150,7 +200,62 @@ impl Index {
         } else {
             self.own.insert(uid.to_owned(), names);
         }
-        key.map_or(0, |key| self.move_entries(&key, &before))
+        key.map_or(0, |key| {
+            let moved = self.move_entries(&key, &before);
+            self.touch(&key, &before);
+            moved
+        })
+    }
+
+    /// The latest moment.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// Something changed that may concern any object, such as what an account grants.
+    pub fn change_all(&mut self) {
+        self.now.0 += 1;
+        self.all_changed = self.now;
+    }
+
+    /// What is known of these roles has changed.
+    pub fn change_roles<'r>(&mut self, roles: impl IntoIterator<Item = &'r RoleId>) {
+        self.now.0 += 1;
+        mark(&mut self.roles, roles, self.now);
+    }
+
+    /// What is known of an object has changed.
+    pub fn change(&mut self, uid: &str) {
+        if let Some(key) = self.keys.get(uid).cloned() {
+            self.touch(&key, &Names::default());
+        }
+    }
+
+    /// Whether any object that names one of these has changed since then, has come or gone; or something changed that may
+    /// concern any.
+    #[must_use]
+    pub fn changed_since<'n>(
+        &self,
+        then: Moment,
+        mut pipelines: impl Iterator<Item = &'n PipelinePlace>,
+        mut roles: impl Iterator<Item = &'n RoleId>,
+    ) -> bool {
+        self.all_changed > then
+            || pipelines.any(|place| self.pipelines.get(place).is_some_and(|named| named.changed > then))
+            || roles.any(|role| self.roles.get(role).is_some_and(|named| named.changed > then))
+    }
+
+    /// Takes note that an object has changed that named something else before.
+    fn touch(&mut self, key: &ObjectKey, before: &Names) {
+        self.now.0 += 1;
+        let (names, now) = (self.names(key), self.now);
+        let is_there = mark(&mut self.pipelines, before.pipelines.iter().chain(&names.pipelines), now)
+            & mark(&mut self.roles, before.roles.iter().chain(&names.roles), now);
+        if !is_there {
+            // Nothing says any more when it changed.
+            self.all_changed = now;
+        }
     }
 
     /// All that an object names.
@@ -160,7 +265,7 @@ impl Index {
     }
 
     /// Puts the maps right for one object that named something else before.
-    fn move_entries(&mut self, key: &ObjectKey, before: &Names) -> usize {
+    fn move_entries(&mut self, key: &Arc<ObjectKey>, before: &Names) -> usize {
         let now = self.names(key);
         move_entries(&mut self.accounts, key, &before.accounts, &now.accounts)
             + move_entries(&mut self.pipelines, key, &before.pipelines, &now.pipelines)
@@ -171,7 +276,7 @@ impl Index {
     /// The object of a UID, while the watch shows it.
     #[must_use]
     pub fn key(&self, uid: &str) -> Option<&ObjectKey> {
-        self.keys.get(uid)
+        self.keys.get(uid).map(Arc::as_ref)
     }
 
     /// The objects that have, or want, something in an account. Those that do not decode may be among them, and are not here.
@@ -184,8 +289,8 @@ impl Index {
     #[must_use]
     pub fn count_in_account(&self, account: &AccountId) -> usize {
         let named = self.accounts.get(account);
-        let others = self.all_unreadable().filter(|key| named.is_none_or(|named| !named.contains(*key)));
-        named.map_or(0, BTreeSet::len) + others.count()
+        let others = self.all_unreadable().filter(|key| named.is_none_or(|named| !named.objects.contains(*key)));
+        named.map_or(0, |named| named.objects.len()) + others.count()
     }
 
     /// The objects with an action on a pipeline.
@@ -208,51 +313,58 @@ impl Index {
 
     /// The objects of a namespace.
     pub fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &ObjectKey> {
-        self.namespaces.get(namespace).into_iter().flatten()
+        self.namespaces.get(namespace).into_iter().flatten().map(Arc::as_ref)
     }
 
     /// The namespaces with objects that do not decode, each with the first of them.
     pub fn unreadable(&self) -> impl Iterator<Item = &ObjectKey> {
-        self.unreadable.values().filter_map(BTreeSet::first)
+        self.unreadable.values().filter_map(BTreeSet::first).map(Arc::as_ref)
     }
 
     /// All objects that do not decode: each may name anything.
     pub fn all_unreadable(&self) -> impl Iterator<Item = &ObjectKey> {
-        self.unreadable.values().flatten()
+        self.unreadable.values().flatten().map(Arc::as_ref)
     }
 }
 
 fn found<'i, K: Eq + Hash>(map: &'i Map<K>, name: &K) -> impl ExactSizeIterator<Item = &'i ObjectKey> + use<'i, K> {
-    static NOBODY: BTreeSet<ObjectKey> = BTreeSet::new();
-    map.get(name).unwrap_or(&NOBODY).iter()
+    static NOBODY: BTreeSet<Arc<ObjectKey>> = BTreeSet::new();
+    map.get(name).map_or(&NOBODY, |named| &named.objects).iter().map(Arc::as_ref)
+}
+
+/// Takes note that what names these has changed; says whether each of them is still named.
+fn mark<'n, K: Eq + Hash + 'n>(map: &mut Map<K>, names: impl IntoIterator<Item = &'n K>, now: Moment) -> bool {
+    let mut is_there = true;
+    for name in names {
+        match map.get_mut(name) {
+            Some(of) => of.changed = now,
+            None => is_there = false,
+        }
+    }
+    is_there
 }
 
 /// Takes an object out where it was and is no more, and puts it in where it is and was not; says how often.
-fn move_entries<K: Clone + Eq + Hash + Ord>(
-    map: &mut Map<K>,
-    key: &ObjectKey,
-    before: &BTreeSet<K>,
-    now: &BTreeSet<K>,
-) -> usize {
+fn move_entries<K: Clone + Eq + Hash + Ord>(map: &mut Map<K>, key: &Arc<ObjectKey>, before: &[K], now: &[K]) -> usize {
     let mut moved = 0;
-    for name in before.difference(now) {
-        if let Some(objects) = map.get_mut(name) {
-            objects.remove(key);
-            if objects.is_empty() {
+    for name in before.iter().filter(|name| now.binary_search(name).is_err()) {
+        if let Some(named) = map.get_mut(name) {
+            named.objects.remove(key);
+            if named.objects.is_empty() {
                 map.remove(name);
             }
         }
         moved += 1;
     }
-    for name in now.difference(before) {
-        map.entry(name.clone()).or_default().insert(key.clone());
+    for name in now.iter().filter(|name| before.binary_search(name).is_err()) {
+        map.entry(name.clone()).or_default().objects.insert(key.clone());
         moved += 1;
     }
     moved
 }
 
 fn take_out<Q: Ord + ?Sized, K: Borrow<Q> + Ord>(
-    map: &mut BTreeMap<K, BTreeSet<ObjectKey>>,
+    map: &mut BTreeMap<K, BTreeSet<Arc<ObjectKey>>>,
     name: &Q,
     key: &ObjectKey,
 ) {

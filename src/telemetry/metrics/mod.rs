@@ -33,7 +33,7 @@ use self::{
     targets::Targets,
 };
 pub use self::{
-    reconciles::Measured,
+    reconciles::{Look, Measured},
     targets::{OBJECT, PIPELINE, Permitted, Phase, ROLE},
 };
 use crate::{
@@ -296,6 +296,11 @@ impl Metrics {
     /// How many watched namespaces cannot be listed or watched.
     pub fn namespaces_unlistable(&self, count: usize) {
         self.namespaces_unlistable.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// A look found an object in place.
+    pub fn found_in_place(&self, look: Look) {
+        self.reconciles.looks_of(look).inc();
     }
 
     /// An object was read that its watch had not shown.

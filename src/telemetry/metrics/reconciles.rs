@@ -16,6 +16,21 @@ struct ReconcileLabels {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct LookLabels {
+    kind: &'static str,
+}
+
+/// A look at an object that found everything in place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+pub enum Look {
+    /// It planned anew.
+    Whole,
+    /// AWS answered as at the last whole one.
+    Confirmed,
+}
+
 /// The outcome of a reconcile that did not come to its end.
 const CANCELLED: &str = "cancelled";
 
@@ -23,6 +38,7 @@ const CANCELLED: &str = "cancelled";
 pub(super) struct Reconciles {
     ended: Family<ReconcileLabels, Counter>,
     durations: Histogram,
+    looks: Family<LookLabels, Counter>,
 }
 
 impl Reconciles {
@@ -37,7 +53,22 @@ impl Reconciles {
                 let _ = ended.get_or_create(&ReconcileLabels { kind, outcome });
             }
         }
-        Self { ended, durations }
+        let looks = Family::<LookLabels, Counter>::default();
+        registry.register(
+            "looks_in_place",
+            "Looks that found an object in place, by whether they planned anew",
+            looks.clone(),
+        );
+        let this = Self { ended, durations, looks };
+        for look in [Look::Whole, Look::Confirmed] {
+            let _ = this.looks_of(look);
+        }
+        this
+    }
+
+    /// The looks of this kind.
+    pub(super) fn looks_of(&self, look: Look) -> Counter {
+        self.looks.get_or_create_owned(&LookLabels { kind: look.into() })
     }
 
     /// Starts to measure one.
