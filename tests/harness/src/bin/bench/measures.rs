@@ -26,6 +26,9 @@ const AT_A_TIME: usize = 16;
 /// How often the controller is asked for its metrics while it is measured.
 const SCRAPED: Duration = Duration::from_secs(10);
 
+/// Looks that only saw confirmed what the last whole one had found.
+const CONFIRMED: &str = r#"crossinvoke_looks_in_place_total{kind="confirmed"} "#;
+
 /// Looks at objects.
 const LOOKS: &str = r#"crossinvoke_reconciles_total{kind="CrossAccountInvoke""#;
 
@@ -107,6 +110,7 @@ pub(crate) async fn cycle(scenario: &mut Scenario<'_>, world: &World, name: &str
     until_ready(scenario, world).await?;
     let mark = scenario.mark()?;
     let writes = scenario.kubernetes_writes()?.len();
+    let confirmed = scenario.controller()?.metric(CONFIRMED).await?;
     let (before, looks) = (Sample::of(scenario.controller()?)?, scenario.controller()?.metric(LOOKS).await?);
     let wanted = looks + 1.2 * world.size as f64;
     let controller = scenario.controller()?;
@@ -120,6 +124,8 @@ pub(crate) async fn cycle(scenario: &mut Scenario<'_>, world: &World, name: &str
     .await?;
     let looked = scenario.controller()?.metric(LOOKS).await? - looks;
     let after = Sample::of(scenario.controller()?)?;
+    let confirmed = scenario.controller()?.metric(CONFIRMED).await? - confirmed;
+    print(name, "looks_confirmed_in_sync", confirmed / looked, "of_all");
     let calls = scenario.calls_since(mark)?;
     print(name, "aws_reads_in_sync", calls.reads() as f64 / looked, "per_object_and_cycle");
     for (operation, count) in calls.by_operation() {
