@@ -1,6 +1,9 @@
 //! Digests, to tell news from what a watch repeats.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    hash::{BuildHasher, Hash, RandomState},
+    sync::LazyLock,
+};
 
 use kube::ResourceExt;
 
@@ -29,10 +32,11 @@ pub fn content(object: &impl ResourceExt, our_finalizer: &str) -> u64 {
     ))
 }
 
-/// A digest of any value.
+/// The keys of all digests. They are of this process alone, so that nobody can write two objects that have the same one.
+static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// A digest of any value. It means nothing to another process.
 #[must_use]
 pub fn digest_of(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
+    KEYS.hash_one(value)
 }

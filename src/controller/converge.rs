@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api::Reason,
-    aws::{Answers, AwsError},
+    aws::{Answers, AwsError, Question},
     domain::{
         gate,
         ids::{PipelineName, RoleId, RoleName},
@@ -61,6 +61,7 @@ async fn look(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
             return Err(Halt::Restart);
         }
         pass.in_place = InPlaceBy::SameAnswers;
+        found_again(pass, &answers);
         pass.saw_everything();
         return Ok(Verdict::Converged);
     }
@@ -108,6 +109,16 @@ async fn is_as_it_was(reads: &Reads, declared: &Declared, answers: &Answers) -> 
         }
     }
     Ok(true)
+}
+
+/// A pipeline that was read is not in doubt any more, whoever had not found it.
+fn found_again(pass: &Pass<'_>, answers: &Answers) {
+    for (account, question, _) in answers {
+        if let Question::Pipeline(region, name) = question {
+            let (account, region, name) = (account.clone(), region.clone(), name.clone());
+            let _ = pass.context.memory.is_doubted(&Resource::Pipeline { account, region, name }, true, Context::now());
+        }
+    }
 }
 
 /// Whether the role has to be made, and nothing was ever seen in place. The shared policies are claimed then, whatever they are,
@@ -181,7 +192,9 @@ async fn phases(
             pass.facts.kept_for(plan::users_of_old_roles(situation, &observed));
             pass.facts.unexplained(plan::unexplained_entries(situation, &observed).len());
             pass.facts.note_place(plan::notes(situation, &observed));
-            if nothing_waits && situation.granted.closing.is_none() && others.proof.behind.is_empty() {
+            // What was just written was read in another way than by whole looks.
+            if done.is_empty() && nothing_waits && situation.granted.closing.is_none() && others.proof.behind.is_empty()
+            {
                 pass.in_place = InPlaceBy::EmptyPlan;
             }
             pass.compare(situation, &observed);

@@ -113,8 +113,8 @@ struct Known {
     queued: bool,
     /// What the accounts imposed on it at its last look, as a digest.
     imposed: Option<u64>,
-    /// The last whole look that found everything in place, and how often it was confirmed.
-    in_place: Option<Box<(InPlace, u32)>>,
+    /// The last whole look that found everything in place.
+    in_place: Option<Box<InPlace>>,
 }
 
 #[derive(Debug, Default)]

@@ -265,10 +265,9 @@ impl<'a> Pass<'a> {
     pub fn note_in_place(&self) {
         let memory = &self.context.memory;
         let is_plain = self.in_place == InPlaceBy::EmptyPlan
-            && self.deeds.is_empty()
             && self.refused_removals.is_empty()
-            && self.drift.status().is_none()
-            && self.contested.counts() == (0, 0)
+            && self.drift.status().is_none_or(|drift| drift.items.is_empty())
+            && self.contested.status().is_empty()
             && self.facts.is_plain()
             && !memory.is_unsettled(&self.uid, Context::now())
             && !role_writer::is_unsettled(self.context, &self.inventory);
@@ -277,7 +276,8 @@ impl<'a> Pass<'a> {
             return;
         };
         let resource_version = self.object.metadata.resource_version.clone();
-        let look = InPlace { resource_version, imposed, answers: Arc::new(answers), began: self.began };
+        let (answers, noted) = (Arc::new(answers), Instant::now());
+        let look = InPlace { resource_version, imposed, answers, began: self.began, noted };
         memory.note_in_place(&self.uid, look);
     }
 

@@ -172,9 +172,9 @@ where
         entry.asked_by(asker, now);
         let held = entry.held.as_ref().filter(|held| entry.serves(held, asker))?;
         let found = (held.digest, held.sent, if held.scanned { Source::Bulk } else { Source::Held });
-        let is_shared = entry.is_shared();
-        if let Some(held) = entry.held.as_mut().filter(|held| held.scanned && !is_shared) {
-            held.value = None;
+        if held.scanned && !entry.is_shared() {
+            // At the next look there is another scan.
+            entry.held = None;
             entry.only_confirmed = true;
         }
         Some(found)
@@ -314,8 +314,10 @@ where
 
     /// Whether a question would be answered without a call.
     pub(super) fn holds(&self, key: &K, asker: &Asker) -> bool {
-        let inner = self.lock();
-        let Some(entry) = inner.entries.get(key) else { return false };
+        let mut inner = self.lock();
+        let Some(entry) = inner.entries.get_mut(key) else { return false };
+        // What a scan shows that begins now is needed.
+        entry.only_confirmed = false;
         entry.held.as_ref().is_some_and(|held| held.value.is_some() && entry.serves(held, asker))
     }
 

@@ -1,6 +1,8 @@
 //! What a look found in place, as digests: enough to see at the next regular look that nothing has changed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
 
 use super::Memory;
 use crate::{
@@ -9,9 +11,9 @@ use crate::{
     engine::index::{Index, Moment, PipelinePlace},
 };
 
-/// After so many looks in a row that only confirmed the last whole one there is another whole one. Nothing is known to need
-/// it: it bounds what a mistake in what is compared could hide.
-const CONFIRMED_AT_MOST: u32 = 50;
+/// After this time there is another whole look in any case. Nothing is known to need it: it bounds what a mistake in what is
+/// compared could hide. Most often the hourly record of the last look comes before it, which changes the object.
+const CONFIRMED_FOR: Duration = Duration::from_hours(24);
 
 /// A look that found everything in place and left nothing to be said.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub struct InPlace {
     pub answers: Arc<Answers>,
     /// When the look began: nothing that others need of the same things has changed since.
     pub began: Moment,
+    /// When it ended.
+    pub noted: Instant,
 }
 
 impl InPlace {
@@ -34,6 +38,7 @@ impl InPlace {
         let roles: Vec<RoleId> = self.answers.iter().filter_map(role_of).collect();
         self.resource_version.as_deref() == resource_version
             && self.imposed == imposed
+            && self.noted.elapsed() < CONFIRMED_FOR
             && !index.changed_since(self.began, pipelines.iter(), roles.iter())
     }
 }
@@ -58,7 +63,7 @@ fn role_of((account, question, _): &(AccountId, Question, u64)) -> Option<RoleId
 impl Memory {
     /// Remembers a look that found everything in place.
     pub fn note_in_place(&self, uid: &str, look: InPlace) {
-        self.lock().of(uid).in_place = Some(Box::new((look, 0)));
+        self.lock().of(uid).in_place = Some(Box::new(look));
     }
 
     /// What the next regular look has to confirm; none where it has to be a whole one.
@@ -66,9 +71,8 @@ impl Memory {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let known = inner.known.get_mut(uid)?;
-        let (look, confirmed) = known.in_place.as_deref_mut()?;
-        *confirmed += 1;
-        if *confirmed <= CONFIRMED_AT_MOST && look.holds(resource_version, imposed, &inner.index) {
+        let look = known.in_place.as_deref()?;
+        if look.holds(resource_version, imposed, &inner.index) {
             return Some(look.answers.clone());
         }
         known.in_place = None;
