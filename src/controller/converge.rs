@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     apply,
+    confirming::{self, InPlaceBy},
     context::Context,
     entered::Entered,
     events::Deed,
@@ -11,7 +12,7 @@ use super::{
     observe::{self, Purpose, Untouched},
     others,
     outcome::{Retry, Verdict},
-    pass::{Halt, InPlaceBy, Pass},
+    pass::{Halt, Pass},
     pipeline_writer::{self, Edit},
     record, role_changes, role_writer,
     sessions::{Reads, Sessions},
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     api::Reason,
-    aws::{Answers, AwsError, Question},
+    aws::AwsError,
     domain::{
         gate,
         ids::{PipelineName, RoleId, RoleName},
@@ -27,7 +28,6 @@ use crate::{
         names,
         observed::{Observed, Resource},
         plan::{self, Change, Others, Phase, PipelineGoal, Plan, Situation, Step},
-        spec::Declared,
     },
 };
 
@@ -57,13 +57,7 @@ async fn look(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     }
     let (reads, situation) = (&entered.sessions.reads, entered.situation(context));
     if let Some(answers) = pass.to_confirm(&entered.granted) {
-        if !is_as_it_was(reads, &entered.declared, &answers).await? {
-            return Err(Halt::Restart);
-        }
-        pass.in_place = InPlaceBy::SameAnswers;
-        found_again(pass, &answers);
-        pass.saw_everything();
-        return Ok(Verdict::Converged);
+        return confirming::confirm(pass, reads, &entered.declared, &answers).await;
     }
     let mut observed = observe::named(reads, &situation, Purpose::Converge, Untouched::default()).await?;
     if observed.pipelines.values().any(Option::is_none) {
@@ -96,29 +90,6 @@ async fn look(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     observe::assumes(context, reads, &situation, &mut observed, Purpose::Converge).await?;
     pass.saw_everything();
     phases(pass, &entered.sessions, &situation, observed, &needed).await
-}
-
-/// Whether AWS answers all that the last whole look asked as it did then.
-async fn is_as_it_was(reads: &Reads, declared: &Declared, answers: &Answers) -> Result<bool, AwsError> {
-    for (account, question, known) in answers {
-        let of = [(&declared.tools.account, &reads.tools), (&declared.dev.account, &reads.dev)];
-        let Some((_, reads)) = of.into_iter().find(|(id, _)| *id == account) else { return Ok(false) };
-        if !reads.confirms(question, *known).await? {
-            tracing::debug!(?question, "not as it was at the last look");
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// A pipeline that was read is not in doubt any more, whoever had not found it.
-fn found_again(pass: &Pass<'_>, answers: &Answers) {
-    for (account, question, _) in answers {
-        if let Question::Pipeline(region, name) = question {
-            let (account, region, name) = (account.clone(), region.clone(), name.clone());
-            let _ = pass.context.memory.is_doubted(&Resource::Pipeline { account, region, name }, true, Context::now());
-        }
-    }
 }
 
 /// Whether the role has to be made, and nothing was ever seen in place. The shared policies are claimed then, whatever they are,

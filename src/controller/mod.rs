@@ -9,6 +9,7 @@ pub mod accounts;
 pub mod apply;
 pub mod bulk_reads;
 pub mod caches;
+mod confirming;
 pub mod context;
 pub mod converge;
 pub mod current;

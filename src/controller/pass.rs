@@ -13,16 +13,16 @@ use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{
     caches::{Guarded, key_of},
+    confirming::InPlaceBy,
     context::Context,
     events::{Deed, ready_condition, settled_reason},
-    memory::InPlace,
     outcome::Verdict,
-    role_writer, spreading,
+    role_writer,
     status_inventory::read_inventory,
 };
 use crate::{
     api::{CrossAccountInvoke, Reason, annotation},
-    aws::{Answers, AwsError, Reader},
+    aws::{AwsError, Reader},
     cluster::Undecodable,
     domain::{
         conditions::{self, Look},
@@ -34,7 +34,7 @@ use crate::{
         own_writes::{OwnWrites, State},
         pipeline_edit,
         plan::{self, Situation, Staying, Stays, Step},
-        spec::{Declared, Granted},
+        spec::Declared,
         status::{self, Facts},
         validate,
     },
@@ -90,17 +90,6 @@ impl From<kube::Error> for Halt {
     }
 }
 
-/// By what a reconcile sees that everything is in place.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum InPlaceBy {
-    /// It has not seen that, or there is something to be said beside it.
-    Nothing,
-    /// There was nothing to plan.
-    EmptyPlan,
-    /// AWS answers as at the last whole look.
-    SameAnswers,
-}
-
 /// One reconcile.
 pub struct Pass<'a> {
     /// Clients and memory.
@@ -146,9 +135,9 @@ pub struct Pass<'a> {
     requested: Option<String>,
     declared: Option<Declared>,
     /// When this reconcile began, as the index counts.
-    began: Moment,
+    pub(super) began: Moment,
     /// Whether nothing but the end of the interval caused this look.
-    is_regular: bool,
+    pub(super) is_regular: bool,
     /// When everything was read; before that, when this reconcile began.
     read: Instant,
     /// When what is still at work with AWS is dropped.
@@ -248,37 +237,6 @@ impl<'a> Pass<'a> {
     /// Everything was found in place: the next look is regular, unless something happens until then.
     pub fn waits(&self, interval: Duration) {
         self.context.memory.regular.in_place(&self.key, self.read, interval);
-    }
-
-    /// What this look has to confirm; none where it has to be a whole one.
-    #[must_use]
-    pub fn to_confirm(&self, granted: &Granted) -> Option<Arc<Answers>> {
-        if !self.is_regular {
-            return None;
-        }
-        let version = self.object.metadata.resource_version.as_deref();
-        self.context.memory.to_confirm(&self.uid, version, spreading::imposed(granted))
-    }
-
-    /// Remembers what this look was answered, for the next one, if everything was in place and nothing of it depends on time
-    /// or has to be said again.
-    pub fn note_in_place(&self) {
-        let memory = &self.context.memory;
-        let is_plain = self.in_place == InPlaceBy::EmptyPlan
-            && self.refused_removals.is_empty()
-            && self.drift.status().is_none_or(|drift| drift.items.is_empty())
-            && self.contested.status().is_empty()
-            && self.facts.is_plain()
-            && !memory.is_unsettled(&self.uid, Context::now())
-            && !role_writer::is_unsettled(self.context, &self.inventory);
-        let (Some(answers), Some(imposed)) = (self.reader.answers().filter(|_| is_plain), memory.imposed(&self.uid))
-        else {
-            return;
-        };
-        let resource_version = self.object.metadata.resource_version.clone();
-        let (answers, noted) = (Arc::new(answers), Instant::now());
-        let look = InPlace { resource_version, imposed, answers, began: self.began, noted };
-        memory.note_in_place(&self.uid, look);
     }
 
     /// When the object was created.

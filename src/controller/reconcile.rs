@@ -11,10 +11,11 @@ use tracing::Instrument;
 
 use super::{
     caches::{Guarded, key_of},
+    confirming::InPlaceBy,
     context::{Context, FINALIZER},
     converge, events,
     outcome::{Retry, Verdict},
-    pass::{Halt, InPlaceBy, Pass},
+    pass::{Halt, Pass},
     record, remove, report, role_writer,
     spreading::held_back,
 };

@@ -10,10 +10,11 @@ use serde_json::json;
 
 use super::{
     caches::Guarded,
+    confirming::InPlaceBy,
     context::Context,
     events,
     outcome::Verdict,
-    pass::{Halt, InPlaceBy, Pass},
+    pass::{Halt, Pass},
     reconcile::Error,
     record, remove,
 };

@@ -38,7 +38,7 @@ pub struct AccountReader {
 /// A question, and the call that answers it.
 struct Asking<K, V> {
     operation: &'static str,
-    /// How it is asked again; none where it is no question of a look at an object in place.
+    /// How a later look asks it again; `None` for what only looks with something to do ask.
     question: Option<(AccountId, Question)>,
     /// The scan that may answer it.
     scanned: Option<Listing>,

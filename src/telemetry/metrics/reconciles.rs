@@ -25,7 +25,7 @@ struct LookLabels {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum Look {
-    /// It planned anew.
+    /// It read, planned and compared.
     Whole,
     /// AWS answered as at the last whole one.
     Confirmed,
@@ -56,7 +56,7 @@ impl Reconciles {
         let looks = Family::<LookLabels, Counter>::default();
         registry.register(
             "looks_in_place",
-            "Looks that found an object in place, by whether they planned anew",
+            "Looks that found an object in place: whole ones, and those that only compared answers with the last whole one",
             looks.clone(),
         );
         let this = Self { ended, durations, looks };
