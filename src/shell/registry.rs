@@ -78,9 +78,9 @@ impl<K: Kind> Registry<K> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Registers a claim and sends a message to its worker, which is started if there is none. A claim begins if the object has
-    /// none here, asks for something else than before, or was answered. `message` is told whether it begins. If it returns
-    /// `None`, nothing is sent and no worker is started.
+    /// Registers a claim and sends a message to its worker, which is started if there is none. `message` makes it, and gets
+    /// whether the claim begins: whether the object has no claim here, has an answered one, or asks for something else now.
+    /// If `message` returns `None`, nothing is sent and no worker is started.
     pub(super) fn claim(
         &self,
         place: &K::Place,
