@@ -71,8 +71,8 @@ async fn found_unasked(scenario: &mut Scenario<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Two objects share a pipeline and its role. While nothing happens their looks are confirmed; once one goes, the next look at
-/// the other one is a whole one.
+/// Two objects share a pipeline and its role. While nothing happens to them their looks are confirmed, though a namespace comes
+/// and gets a label; once one goes, the next look at the other one is a whole one.
 async fn neighbour_goes(scenario: &mut Scenario<'_>) -> Result<()> {
     converge(scenario, &often(scenario, "first")).await?;
     let mut second = often(scenario, "second");
@@ -80,8 +80,11 @@ async fn neighbour_goes(scenario: &mut Scenario<'_>) -> Result<()> {
     converge(scenario, &second).await?;
     more(scenario, CONFIRMED, 4.0).await?;
     let before = scenario.controller()?.metric(WHOLE).await?;
+    let elsewhere = format!("{}-2", scenario.namespace);
+    scenario.kubectl().run(&["create", "namespace", &elsewhere]).await?;
+    scenario.kubectl().run(&["label", "namespace", &elsewhere, "team=other"]).await?;
     more(scenario, CONFIRMED, 4.0).await?;
-    assert!(scenario.controller()?.metric(WHOLE).await? <= before, "nothing had happened");
+    assert!(scenario.controller()?.metric(WHOLE).await? <= before, "nothing had happened to them");
     scenario.delete("second").await?;
     scenario.until_gone("second").await?;
     more(scenario, WHOLE, 1.0).await?;

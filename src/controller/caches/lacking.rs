@@ -114,7 +114,7 @@ impl Caches {
     }
 
     /// Those that are lacking, whether they exist or not.
-    fn lacking_namespaces(&self) -> Vec<String> {
+    pub(super) fn lacking_namespaces(&self) -> Vec<String> {
         let unwatchable = self.unwatchable.lock().unwrap_or_else(PoisonError::into_inner);
         let unwatchable = unwatchable.iter().filter(|(kind, _)| *kind == CrossAccountInvoke::plural(&()));
         let mut namespaces: BTreeSet<String> = unwatchable.filter_map(|(_, namespace)| namespace.clone()).collect();

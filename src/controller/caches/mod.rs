@@ -31,7 +31,7 @@ use crate::{
         gate::{self, Account},
         ids::{AccountId, InstallationId, ObjectKey},
     },
-    engine::index::{Index, PipelinePlace},
+    engine::index::PipelinePlace,
     http::Readiness,
     telemetry::metrics::Metrics,
 };
@@ -283,7 +283,9 @@ impl Caches {
 
     /// Reconciles every object that names the account, and every `AwsAccount` of it: grants may have changed.
     pub fn account_changed(&self, account: &str) {
-        self.memory.index(Index::change_all);
+        if let Ok(account) = account.parse() {
+            self.memory.index(|index| index.change_account(&account));
+        }
         for key in self.naming(account) {
             self.look_at_one_of_many(&key);
         }
@@ -305,19 +307,26 @@ impl Caches {
         }
     }
 
-    /// Reconciles what waited for a namespace that is gone.
+    /// Reconciles the `AwsAccount`s that grant something to a namespace that is gone and, if its objects could not be listed,
+    /// what waited for it. Else nobody did: its objects went before it.
     fn namespace_gone(&self, namespace: &GuardedNamespace) {
         let (name, labels) = (namespace.name_any(), namespace.labels());
+        let was_lacking = self.lacking_namespaces().contains(&name);
         for account in self.gate_accounts().iter() {
             let grants = |spec| gate::grants_anything(spec, &name, Some(labels));
-            if account.spec.as_ref().map_or(true, grants) {
+            if !account.spec.as_ref().map_or(true, grants) {
+                continue;
+            }
+            if was_lacking {
                 self.account_changed(&account.id);
+            } else {
+                self.accounts_with(&account.id).iter().for_each(|name| self.triggers.account(name));
             }
         }
     }
 
     fn namespace_changed(&self, namespace: &str) {
-        self.memory.index(Index::change_all);
+        self.memory.index(|index| index.change_namespace(namespace));
         let keys: Vec<ObjectKey> = self.memory.index(|index| index.in_namespace(namespace).cloned().collect());
         for key in keys {
             self.look_at_one_of_many(&key);

@@ -21,9 +21,10 @@ impl Memory {
     pub fn note_pipeline(&self, key: PipelineKey, role: Option<&Arn>) {
         let mut inner = self.lock();
         let inner = &mut *inner;
-        if inner.pipeline_roles.get(&key) != role {
-            // Whoever shares a role with an object on it may rest on that, wherever that object's entries are.
-            inner.index.change_all();
+        let before = inner.pipeline_roles.get(&key);
+        if before != role {
+            let roles: Vec<RoleId> = before.into_iter().chain(role).filter_map(Arn::role).collect();
+            inner.index.change_pipeline(&key, &roles);
         }
         note(&mut inner.pipeline_roles, key, role);
     }

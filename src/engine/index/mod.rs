@@ -146,8 +146,6 @@ pub struct Index {
     namespaces: BTreeMap<String, BTreeSet<Arc<ObjectKey>>>,
     unreadable: BTreeMap<String, BTreeSet<Arc<ObjectKey>>>,
     now: Moment,
-    /// When something changed that may concern any object.
-    all_changed: Moment,
 }
 
 impl Index {
@@ -213,10 +211,24 @@ impl Index {
         self.now
     }
 
-    /// Something changed that may concern any object, such as what an account grants.
-    pub fn change_all(&mut self) {
-        self.now.0 += 1;
-        self.all_changed = self.now;
+    /// What an account grants or imposes has changed.
+    pub fn change_account(&mut self, account: &AccountId) {
+        let keys: Vec<ObjectKey> = self.in_account(account).cloned().collect();
+        self.change_each(&keys);
+    }
+
+    /// The labels of a namespace have changed: another account may grant its objects something now, or none.
+    pub fn change_namespace(&mut self, namespace: &str) {
+        let keys: Vec<ObjectKey> = self.in_namespace(namespace).cloned().collect();
+        self.change_each(&keys);
+    }
+
+    /// A pipeline is seen to have another role: what its objects need of any role may have changed, and what else these roles
+    /// have to hold.
+    pub fn change_pipeline<'r>(&mut self, pipeline: &PipelinePlace, roles: impl IntoIterator<Item = &'r RoleId>) {
+        let keys: Vec<ObjectKey> = self.on_pipeline(pipeline).cloned().collect();
+        self.change_each(&keys);
+        self.change_roles(roles);
     }
 
     /// What is known of these roles has changed.
@@ -232,8 +244,14 @@ impl Index {
         }
     }
 
-    /// Whether any object that names one of these has changed since then, has come or gone; or something changed that may
-    /// concern any.
+    fn change_each(&mut self, keys: &[ObjectKey]) {
+        for key in keys {
+            self.touch(key, &Names::default());
+        }
+    }
+
+    /// Whether any object that names one of these has changed since then, has come or gone. Of what nobody names any more it
+    /// is not known.
     #[must_use]
     pub fn changed_since<'n>(
         &self,
@@ -241,21 +259,16 @@ impl Index {
         mut pipelines: impl Iterator<Item = &'n PipelinePlace>,
         mut roles: impl Iterator<Item = &'n RoleId>,
     ) -> bool {
-        self.all_changed > then
-            || pipelines.any(|place| self.pipelines.get(place).is_some_and(|named| named.changed > then))
-            || roles.any(|role| self.roles.get(role).is_some_and(|named| named.changed > then))
+        pipelines.any(|place| self.pipelines.get(place).is_none_or(|named| named.changed > then))
+            || roles.any(|role| self.roles.get(role).is_none_or(|named| named.changed > then))
     }
 
     /// Takes note that an object has changed that named something else before.
     fn touch(&mut self, key: &ObjectKey, before: &Names) {
         self.now.0 += 1;
         let (names, now) = (self.names(key), self.now);
-        let is_there = mark(&mut self.pipelines, before.pipelines.iter().chain(&names.pipelines), now)
-            & mark(&mut self.roles, before.roles.iter().chain(&names.roles), now);
-        if !is_there {
-            // Nothing says any more when it changed.
-            self.all_changed = now;
-        }
+        mark(&mut self.pipelines, before.pipelines.iter().chain(&names.pipelines), now);
+        mark(&mut self.roles, before.roles.iter().chain(&names.roles), now);
     }
 
     /// All that an object names.
@@ -332,16 +345,13 @@ fn found<'i, K: Eq + Hash>(map: &'i Map<K>, name: &K) -> impl ExactSizeIterator<
     map.get(name).map_or(&NOBODY, |named| &named.objects).iter().map(Arc::as_ref)
 }
 
-/// Takes note that what names these has changed; says whether each of them is still named.
-fn mark<'n, K: Eq + Hash + 'n>(map: &mut Map<K>, names: impl IntoIterator<Item = &'n K>, now: Moment) -> bool {
-    let mut is_there = true;
+/// Takes note that what names these has changed, as far as anything still does.
+fn mark<'n, K: Eq + Hash + 'n>(map: &mut Map<K>, names: impl IntoIterator<Item = &'n K>, now: Moment) {
     for name in names {
-        match map.get_mut(name) {
-            Some(of) => of.changed = now,
-            None => is_there = false,
+        if let Some(of) = map.get_mut(name) {
+            of.changed = now;
         }
     }
-    is_there
 }
 
 /// Takes an object out where it was and is no more, and puts it in where it is and was not; says how often.

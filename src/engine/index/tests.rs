@@ -161,6 +161,10 @@ fn shown(number: usize, names: Names) -> Shown {
     Shown { uid: number.to_string(), is_readable: true, names, content: 0 }
 }
 
+fn place(name: &str) -> PipelinePlace {
+    (account(1), "us-east-1".parse().unwrap(), name.parse().unwrap())
+}
+
 type Change = fn(&mut Index, &dyn Fn(usize) -> Names, &dyn Fn() -> Names);
 
 /// A map without the moments of its entries, which depend on how it came about.
@@ -170,10 +174,10 @@ fn objects<K: Eq + Hash>(map: &Map<K>) -> HashMap<&K, &BTreeSet<Arc<ObjectKey>>>
 
 #[test]
 fn whatever_changes_what_an_object_rests_on_is_noticed_and_nothing_else_is() {
-    let pipeline = (account(1), "us-east-1".parse::<Region>().unwrap(), "release".parse::<PipelineName>().unwrap());
+    let pipeline = place("release");
     let on_pipeline = || Names { pipelines: vec![pipeline.clone()], ..Names::default() };
     let on_role = |number| Names { roles: vec![role(number)], ..Names::default() };
-    let changes: [(&str, Change, bool); 12] = [
+    let changes: [(&str, Change, bool); 19] = [
         (
             "another object comes to the pipeline",
             |index, _, there| {
@@ -231,27 +235,42 @@ fn whatever_changes_what_an_object_rests_on_is_noticed_and_nothing_else_is() {
             true,
         ),
         ("it needs nothing more", |index, _, _| index.change("2"), true),
-        ("an account grants something else", |index, _, _| index.change_all(), true),
-        ("a pipeline has come to the role", |index, _, _| index.change_roles([&role(1)]), true),
+        ("an account of one of them grants something else", |index, _, _| index.change_account(&account(7)), true),
+        ("an account grants something else to strangers", |index, _, _| index.change_account(&account(8)), false),
+        ("an account comes that nobody names", |index, _, _| index.change_account(&account(9)), false),
+        ("the namespace of one has other labels", |index, _, _| index.change_namespace("n0"), true),
+        ("a namespace without objects comes", |index, _, _| index.change_namespace("n9"), false),
+        ("a pipeline has come to the role", |index, _, _| index.change_pipeline(&place("new"), &[role(1)]), true),
+        ("a pipeline has come to another role", |index, _, _| index.change_pipeline(&place("new"), &[role(2)]), false),
         (
-            "a role that nobody names vanishes with its last object",
+            "the pipeline of one of them has another role",
+            |index, _, _| index.change_pipeline(&place("other"), &[]),
+            true,
+        ),
+        ("a function has come to the role", |index, _, _| index.change_roles([&role(1)]), true),
+        (
+            "a role that nobody else names vanishes with its last object",
             |index, _, _| {
                 index.remove(&key(4));
             },
-            true,
+            false,
         ),
     ];
     for (what, change, expected) in changes {
         let mut index = Index::default();
-        index.put(&key(1), shown(1, on_pipeline()));
+        let elsewhere = Names { accounts: vec![account(7)], pipelines: vec![place("other")], ..on_role(1) };
+        index.put(&key(1), shown(1, on_pipeline().and(&on_role(1))));
         index.put(&key(2), shown(2, on_role(1)));
-        index.put(&key(4), shown(4, on_role(2)));
+        index.put(&key(6), shown(6, elsewhere));
+        index.put(&key(4), shown(4, Names { accounts: vec![account(8)], ..on_role(2) }));
         let then = index.now();
         let is_noticed = |index: &Index| index.changed_since(then, [&pipeline].into_iter(), [&role(1)].into_iter());
         assert!(!is_noticed(&index), "nothing has");
         change(&mut index, &on_role, &on_pipeline);
         assert_eq!(is_noticed(&index), expected, "{what}");
     }
+    let empty = Index::default();
+    assert!(empty.changed_since(empty.now(), [].into_iter(), [&role(1)].into_iter()), "nobody names it");
 }
 
 fn in_accounts(numbers: impl IntoIterator<Item = usize>) -> Names {
