@@ -2,19 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use kube::ResourceExt;
-
-use super::{
-    caches::{Caches, key_of},
-    context::Context,
-    evidence, gate_input,
-    memory::Memory,
-    sessions::Reads,
-    status_inventory::read_inventory,
-    unknown,
-};
+use super::{caches::Caches, context::Context, evidence, gate_input, memory::Memory, sessions::Reads, unknown};
 use crate::{
-    api::CrossAccountInvoke,
     domain::{
         gate::{self, Account, Input},
         ids::{AccountId, Arn, InstallationId, ObjectKey, PipelineName, RoleId, RoleName, StageName},
@@ -26,20 +15,29 @@ use crate::{
         role_claims::Facet,
         shared_policy::{AssumeUser, Usage, WantedRole},
         spec::Declared,
-        validate::validate,
     },
+    engine::index::Seen,
 };
 
 /// One other object.
 struct Other {
     key: ObjectKey,
-    uid: String,
+    seen: Arc<Seen>,
     /// What its status and this process say that it has. A tenant may have written the status.
-    claims: Inventory,
-    declared: Option<Declared>,
+    claims: Arc<Inventory>,
     input: Input,
     /// Whether both accounts grant it today what it asks for.
     granted: bool,
+}
+
+impl Other {
+    fn uid(&self) -> &str {
+        &self.seen.uid
+    }
+
+    fn declared(&self) -> Option<&Declared> {
+        self.seen.declared.as_ref()
+    }
 }
 
 /// What this process knows of the objects.
@@ -68,7 +66,7 @@ pub(super) fn users(
     let here = |declared: &Declared| declared.tools.account == role.account || declared.dev.account == role.account;
     let existing = existing(known, here, None, &keys);
     let but_claiming = |facet| {
-        let claims = move |other: &&Other| claiming.contains(&(other.uid.clone(), facet));
+        let claims = move |other: &&Other| claiming.contains(&(other.uid().to_owned(), facet));
         existing.iter().filter(move |other| !claims(other))
     };
     let assume = but_claiming(Facet::AssumePolicy).filter_map(|other| assume_user(known, other, role)).collect();
@@ -145,24 +143,18 @@ fn existing(
     keys: &BTreeSet<ObjectKey>,
 ) -> Vec<Other> {
     let accounts = known.caches.gate_accounts();
-    let objects = keys.iter().filter_map(|key| known.caches.object(key));
-    let others = objects.filter_map(|object| {
-        let decoded = object.0.as_ref().ok()?;
-        let uid = object.uid().unwrap_or_default();
-        let counts = own_uid != Some(uid.as_str()) && !known.memory.is_released(&uid);
-        counts.then(|| existing_one(known, &here, &accounts, decoded)).flatten()
-    });
-    others.collect()
+    let others = known.memory.seen(keys).into_iter().filter(|(_, seen)| own_uid != Some(seen.uid.as_str()));
+    others.filter_map(|(key, seen)| existing_one(known, &here, &accounts, key, seen)).collect()
 }
 
 /// Whether an object stands behind an invoke role whose needs are known without a look at AWS.
 pub(super) fn explain(context: &Context, situation: &Situation<'_>, own_uid: &str, role: &RoleId) -> bool {
     let keys = context.memory.objects_of_role(role);
     existing(&Known::of(context), in_accounts_of(situation), Some(own_uid), &keys).iter().any(|other| {
-        let Some(declared) = other.declared.as_ref().filter(|declared| is_of_dev(declared, situation)) else {
+        let Some(declared) = other.declared().filter(|declared| is_of_dev(declared, situation)) else {
             return false;
         };
-        let planned = context.memory.planned(&other.uid);
+        let planned = context.memory.planned(other.uid());
         let is_derived =
             !declared.role_is_named && declared.dev.account == role.account && is_name(&declared.role_name, role);
         needs_are_known(other, &planned) && (is_derived || planned.roles(Part::InvokeRole).any(|known| known == *role))
@@ -193,30 +185,32 @@ fn existing_one(
     known: &Known<'_>,
     here: &impl Fn(&Declared) -> bool,
     accounts: &Arc<[Account]>,
-    object: &CrossAccountInvoke,
+    key: ObjectKey,
+    seen: Arc<Seen>,
 ) -> Option<Other> {
-    let (key, uid) = (key_of(object), object.uid().unwrap_or_default());
-    let declared = validate(&key, &object.spec, known.installation).ok();
+    let declared = seen.declared.as_ref();
+    if !declared.is_none_or(here) {
+        return None;
+    }
     // What this process recorded is younger than what the watch shows, and may hold less.
-    let claims = known.memory.claims(&uid).map_or_else(|| read_inventory(object), Arc::unwrap_or_clone);
-    let claims = declared.iter().fold(claims, Inventory::within);
-    let here = declared.as_ref().is_none_or(here);
+    let claims = known.memory.claims(&seen.uid).unwrap_or_else(|| seen.recorded.clone());
+    let claims = declared.into_iter().fold(claims, Inventory::shared_within);
     let input = Input { accounts: accounts.clone(), namespace_labels: known.caches.namespace_labels(&key.namespace) };
-    let granted = here && declared.as_ref().is_some_and(|declared| gate::is_granted(declared, &input));
-    here.then_some(Other { key, uid, claims, declared, input, granted })
+    let granted = declared.is_some_and(|declared| gate::is_granted(declared, &input));
+    Some(Other { key, claims, input, granted, seen })
 }
 
 /// The stages that an object says were made for it: what this process planned, and what its status says of the very stage
 /// that its spec names under a grant of today. Anybody's word would let them have a stage removed that a person made.
 fn stages_made(context: &Context, other: &Other) -> Vec<(Arn, StageName)> {
-    let granted = other.declared.as_ref().filter(|_| other.granted);
+    let granted = other.declared().filter(|_| other.granted);
     let is_named = |item: &&Item| {
         granted.is_some_and(|declared| {
             item.holder.resource() == declared.pipeline.as_str()
                 && item.action.as_ref().is_some_and(|(stage, _)| *stage == declared.stage)
         })
     };
-    let planned = context.memory.planned(&other.uid);
+    let planned = context.memory.planned(other.uid());
     let of = |item: &Item| item.action.as_ref().map(|(stage, _)| (item.holder.clone(), stage.clone()));
     let made = |item: &&Item| item.stage_made;
     let claimed = other.claims.of(Part::PipelineAction).filter(is_named);
@@ -225,8 +219,8 @@ fn stages_made(context: &Context, other: &Other) -> Vec<(Arn, StageName)> {
 
 fn assume_user(known: &Known<'_>, other: &Other, holder: &RoleId) -> Option<AssumeUser> {
     let recorded: BTreeSet<Arn> = other.claims.entries(Part::AssumePolicy, holder);
-    let planned_here = known.memory.planned_entries(&other.uid, Part::AssumePolicy, holder);
-    let of_holder = |arn: &Arn| arn.role().as_ref() == Some(holder);
+    let planned_here = known.memory.planned_entries(other.uid(), Part::AssumePolicy, holder);
+    let of_holder = |arn: &Arn| arn.is_of(holder);
     let seen = other.claims.of(Part::AssumePolicy).filter(|item| of_holder(&item.holder) && item.digest.is_some());
     let user = AssumeUser {
         key: other.key.clone(),
@@ -237,7 +231,7 @@ fn assume_user(known: &Known<'_>, other: &Other, holder: &RoleId) -> Option<Assu
         recorded,
         planned_here,
     };
-    let declared = other.declared.as_ref().filter(|declared| declared.tools.account == holder.account);
+    let declared = other.declared().filter(|declared| declared.tools.account == holder.account);
     let Some(declared) = declared else {
         // Without a valid spec, or of another tools account: only what is recorded under this very role counts.
         return (!user.recorded.is_empty()).then_some(user);
@@ -258,13 +252,13 @@ fn assume_user(known: &Known<'_>, other: &Other, holder: &RoleId) -> Option<Assu
 /// The execution roles whose callback policy an object needs, as far as this process or a granted object's status says so. An
 /// object that is granted nothing may name any function and write any status.
 fn callback_needs(known: &Known<'_>, dev: &AccountId, other: &Other) -> BTreeSet<RoleId> {
-    let planned = known.memory.planned(&other.uid);
+    let planned = known.memory.planned(other.uid());
     if !other.granted && planned.0.is_empty() {
         return BTreeSet::new();
     }
     let mut needs: BTreeSet<RoleId> = planned.roles(Part::CallbackPolicy).collect();
     needs.extend(other.claims.roles(Part::CallbackPolicy));
-    if let Some(declared) = other.declared.as_ref().filter(|declared| declared.dev.account == *dev) {
+    if let Some(declared) = other.declared().filter(|declared| declared.dev.account == *dev) {
         let function = (declared.dev.account.clone(), declared.dev.region.clone(), declared.function.clone());
         needs.extend(known.memory.execution_role(&function).and_then(|role| role.role()));
     }

@@ -134,7 +134,7 @@ fn goal(pass: &Pass<'_>, situation: &Situation<'_>, observed: &Observed, step: &
 fn was_in_place(pass: &Pass<'_>, role: &RoleId, entries: &BTreeSet<Arn>) -> bool {
     let seen = pass.inventory.of(Part::AssumePolicy).filter(|item| item.digest.is_some());
     let seen: BTreeSet<&Arn> =
-        seen.filter(|item| item.holder.role().as_ref() == Some(role)).filter_map(|item| item.entry.as_ref()).collect();
+        seen.filter(|item| item.holder.is_of(role)).filter_map(|item| item.entry.as_ref()).collect();
     entries.iter().all(|entry| seen.contains(entry))
 }
 

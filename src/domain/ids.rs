@@ -238,8 +238,19 @@ impl Arn {
     /// The role's name when this is a role's ARN: what follows the last slash of `role/…`.
     #[must_use]
     pub fn role_name(&self) -> Option<RoleName> {
+        self.end_of_role()?.parse().ok()
+    }
+
+    fn end_of_role(&self) -> Option<&str> {
         let path_and_name = self.resource().strip_prefix("role/").filter(|_| self.service() == "iam")?;
-        path_and_name.rsplit('/').next()?.parse().ok()
+        path_and_name.rsplit('/').next()
+    }
+
+    /// Whether this is the ARN of that role, at whatever path.
+    #[must_use]
+    pub fn is_of(&self, role: &RoleId) -> bool {
+        self.account() == role.account.as_str()
+            && self.end_of_role().is_some_and(|name| name.eq_ignore_ascii_case(role.name.as_str()))
     }
 
     /// The role, when this is a role's ARN.
@@ -358,6 +369,15 @@ mod tests {
         let function: Arn = "arn:aws:lambda:us-east-1:222222222222:function:f".parse().unwrap();
         assert_eq!((function.region(), function.resource()), ("us-east-1", "function:f"));
         assert_eq!(function.role_name(), None);
+        for other in [
+            "arn:aws:iam::111111111111:role/release",
+            "arn:aws:iam::111111111111:role/service-role/Other",
+            "arn:aws:iam::222222222222:role/Release",
+            "arn:aws:iam::111111111111:user/Release",
+        ] {
+            let (role, other) = (arn.role().unwrap(), other.parse::<Arn>().unwrap());
+            assert_eq!(other.is_of(&role), other.role().as_ref() == Some(&role), "{other}");
+        }
     }
 
     #[test]

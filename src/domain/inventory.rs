@@ -1,6 +1,6 @@
 //! What exists in AWS because of one object. It says where to look, never what may be changed: that is read from AWS.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -60,6 +60,14 @@ impl Item {
             && self.entry == other.entry
             && self.action == other.action
     }
+
+    fn is_within(&self, declared: &Declared) -> bool {
+        let account = match self.part {
+            Part::AssumePolicy | Part::PipelineAction => &declared.tools.account,
+            _ => &declared.dev.account,
+        };
+        self.holder.account() == account.as_str()
+    }
 }
 
 /// The items of one object.
@@ -94,14 +102,17 @@ impl Inventory {
     /// Only what lies in the object's own two accounts: a status that names others was not written by us.
     #[must_use]
     pub fn within(mut self, declared: &Declared) -> Self {
-        self.0.retain(|item| {
-            let account = match item.part {
-                Part::AssumePolicy | Part::PipelineAction => &declared.tools.account,
-                _ => &declared.dev.account,
-            };
-            item.holder.account() == account.as_str()
-        });
+        self.0.retain(|item| item.is_within(declared));
         self
+    }
+
+    /// The same of one that others hold too: a copy only where something is left out.
+    #[must_use]
+    pub fn shared_within(self: Arc<Self>, declared: &Declared) -> Arc<Self> {
+        if self.0.iter().all(|item| item.is_within(declared)) {
+            return self;
+        }
+        Arc::new(Self::clone(&self).within(declared))
     }
 
     /// Whether a record names all of this, so that these parts may be written. That something else was seen in place since, for
@@ -174,7 +185,7 @@ impl Inventory {
     /// The entries that one role has of ours.
     #[must_use]
     pub fn entries(&self, part: Part, holder: &RoleId) -> BTreeSet<Arn> {
-        let items = self.of(part).filter(|item| item.holder.role().as_ref() == Some(holder));
+        let items = self.of(part).filter(|item| item.holder.is_of(holder));
         items.filter_map(|item| item.entry.clone()).collect()
     }
 

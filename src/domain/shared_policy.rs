@@ -43,7 +43,7 @@ pub struct WantedRole {
 
 impl WantedRole {
     fn is(&self, arn: &Arn) -> bool {
-        arn.role().as_ref() == Some(&self.role)
+        arn.is_of(&self.role)
     }
 
     fn is_exactly(&self, arn: &Arn) -> bool {

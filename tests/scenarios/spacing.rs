@@ -19,11 +19,11 @@ pub(crate) fn scenarios() -> Vec<Case> {
     ]
 }
 
-/// Long enough that what is undone within a window is seen within it.
-const WINDOW: SignedDuration = SignedDuration::from_secs(12);
+/// Long enough that what is undone within a window is seen within it on a slow machine too.
+const WINDOW: SignedDuration = SignedDuration::from_secs(30);
 
 fn spaced() -> Setup {
-    Setup::default().flags(["--correction-window=12s", "--correction-window-max=12s"])
+    Setup::default().flags(["--correction-window=30s", "--correction-window-max=30s"])
 }
 
 fn far_apart() -> Setup {
@@ -32,7 +32,7 @@ fn far_apart() -> Setup {
 
 fn spaced_and_held() -> Setup {
     let held = ["--idle-poll=1s", "--hold-after-failure=1h"];
-    Setup::default().flags(["--correction-window=12s", "--correction-window-max=12s"].into_iter().chain(held))
+    Setup::default().flags(["--correction-window=30s", "--correction-window-max=30s"].into_iter().chain(held))
 }
 
 /// A third of the usual collecting, and so are the distances that follow from it.

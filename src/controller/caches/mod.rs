@@ -298,7 +298,7 @@ impl Caches {
     pub fn object_changed(&self, object: &Guarded) {
         let names = self.shown(object);
         let known = self.known_accounts();
-        if !names.is_readable {
+        if names.seen.is_none() {
             known.all().for_each(|name| self.triggers.account(name));
             return;
         }

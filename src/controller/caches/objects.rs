@@ -33,7 +33,7 @@ use crate::{
     },
     controller::{context::FINALIZER, status_inventory::read_inventory},
     domain::{ids::ObjectKey, inventory::Inventory, spec::Declared, validate::validate},
-    engine::index::{Names, Shown},
+    engine::index::{Names, Seen, Shown},
 };
 
 /// What one watch brings.
@@ -258,11 +258,13 @@ impl Caches {
         let accounts = accounts_of(known).into_iter().collect();
         let held = read_inventory(known);
         let names = Names { accounts, ..Names::default() }.and_held(&held);
-        let declared = validate(&key_of(known), &known.spec, &self.installation).ok();
-        let names = declared.iter().fold(names, Names::and_declared);
         // How often it is looked at concerns nobody else.
-        let declared = declared.map(|declared| Declared { interval: Duration::ZERO, ..declared });
-        Shown { uid, is_readable: true, names, content: digest_of(&(declared, held)) }
+        let but_interval = |declared| Declared { interval: Duration::ZERO, ..declared };
+        let declared = validate(&key_of(known), &known.spec, &self.installation).ok().map(but_interval);
+        let names = declared.iter().fold(names, Names::and_declared);
+        let content = digest_of(&(&declared, &held));
+        let seen = Some(Arc::new(Seen { uid: uid.clone(), declared, recorded: Arc::new(held) }));
+        Shown { uid, seen, names, content }
     }
 
     fn show(&self, object: &Guarded) {

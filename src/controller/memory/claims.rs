@@ -8,7 +8,7 @@ use crate::{
         ids::{Arn, ObjectKey, RoleId},
         inventory::{Inventory, Part},
     },
-    engine::index::{Index, Names},
+    engine::index::{Index, Names, Seen},
 };
 
 impl Inner {
@@ -41,6 +41,15 @@ impl Memory {
         let functions = inner.functions_of.get(role).into_iter().flatten();
         let invoking = functions.flat_map(|function: &FunctionKey| inner.index.of_function(function));
         inner.index.of_role(role).chain(invoking).cloned().collect()
+    }
+
+    /// What the watch shows of those of these objects that decode and may need something of what is shared.
+    #[must_use]
+    pub fn seen(&self, keys: &BTreeSet<ObjectKey>) -> Vec<(ObjectKey, Arc<Seen>)> {
+        let inner = self.lock();
+        let counts = |uid: &str| !inner.released.contains(uid) && !inner.finished.contains(uid);
+        let seen = inner.index.seen(keys).filter(|(_, seen)| counts(&seen.uid));
+        seen.map(|(key, seen)| (key.clone(), seen.clone())).collect()
     }
 
     /// The objects that the watch shows and that need nothing of what is shared any more.
@@ -114,11 +123,5 @@ impl Memory {
         if inner.released.insert(uid.to_owned()) {
             inner.index.change(uid);
         }
-    }
-
-    /// Whether the object needs nothing of what is shared any more.
-    pub fn is_released(&self, uid: &str) -> bool {
-        let inner = self.lock();
-        inner.released.contains(uid) || inner.finished.contains(uid)
     }
 }

@@ -25,10 +25,8 @@ pub(super) fn entries(situation: &Situation<'_>, observed: &Observed, holder: &R
         proof.lets_go(seen.as_ref().or_else(|| proof.behind.get(entry)), &situation.declared.key)
     };
     let recorded = situation.inventory.of(Part::AssumePolicy).filter(|item| item.digest.is_some());
-    let seen: BTreeSet<&Arn> = recorded
-        .filter(|item| item.holder.role().as_ref() == Some(holder))
-        .filter_map(|item| item.entry.as_ref())
-        .collect();
+    let seen: BTreeSet<&Arn> =
+        recorded.filter(|item| item.holder.is_of(holder)).filter_map(|item| item.entry.as_ref()).collect();
     let wishes = [Wish {
         uid: String::new(),
         created: situation.now,
@@ -153,7 +151,7 @@ pub fn behind_of_observed(situation: &Situation<'_>, observed: &Observed, entry:
 #[must_use]
 pub fn used(observed: &Observed, holder: &RoleId) -> BTreeSet<Arn> {
     let pipelines = observed.pipelines.values().flatten();
-    let of_holder = pipelines.filter(|pipeline| pipeline.role.role().as_ref() == Some(holder));
+    let of_holder = pipelines.filter(|pipeline| pipeline.role.is_of(holder));
     let declarations = of_holder.map(|pipeline| &pipeline.declaration);
     declarations.flat_map(|declaration| pipeline_edit::roles_named(declaration)).collect()
 }

@@ -104,17 +104,36 @@ fn function_of(arn: &Arn) -> Option<FunctionPlace> {
     Some((arn.account().parse().ok()?, arn.region().parse().ok()?, name.parse().ok()?))
 }
 
+/// What other objects may rest on of an object that decodes, read once for all of them.
+#[derive(Debug)]
+pub struct Seen {
+    /// Its UID.
+    pub uid: String,
+    /// What it declares, if that is valid; without its interval.
+    pub declared: Option<Declared>,
+    /// What its status says that it has. A tenant may have written the status.
+    pub recorded: Arc<Inventory>,
+}
+
 /// What the watch shows of an object.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Shown {
     /// Its UID.
     pub uid: String,
-    /// Whether it decodes. What one that does not names is not known.
-    pub is_readable: bool,
+    /// Nothing of one that does not decode: what it names is not known.
+    pub seen: Option<Arc<Seen>>,
     /// What its declaration and its status name.
     pub names: Names,
-    /// A digest of all that other objects may rest on: what it declares, and what its status says that it has.
+    /// A digest of all that other objects may rest on.
     pub content: u64,
+}
+
+impl Shown {
+    /// Whether there is nothing else in it that concerns another object.
+    fn shows_the_same(&self, other: &Self) -> bool {
+        let of = |shown: &Self| (shown.content, shown.seen.is_some());
+        self.uid == other.uid && of(self) == of(other) && self.names == other.names
+    }
 }
 
 /// A moment in the life of the index. Each change has a later one.
@@ -154,10 +173,10 @@ impl Index {
         shown.names = shown.names.sorted();
         let before = self.names(key);
         let known = self.shown.get_key_value(key);
-        let is_news = known.is_none_or(|(_, known)| *known != shown);
+        let is_news = known.is_none_or(|(_, known)| !known.shows_the_same(&shown));
         // One key for all maps.
         let key = &known.map_or_else(|| Arc::new(key.clone()), |(key, _)| key.clone());
-        if shown.is_readable {
+        if shown.seen.is_some() {
             take_out(&mut self.unreadable, &key.namespace, key);
         } else {
             self.unreadable.entry(key.namespace.clone()).or_default().insert(key.clone());
@@ -322,6 +341,11 @@ impl Index {
     #[must_use]
     pub fn of_role(&self, role: &RoleId) -> impl ExactSizeIterator<Item = &ObjectKey> {
         found(&self.roles, role)
+    }
+
+    /// Those of these objects that the watch shows and that decode.
+    pub fn seen<'i>(&'i self, keys: &'i BTreeSet<ObjectKey>) -> impl Iterator<Item = (&'i ObjectKey, &'i Arc<Seen>)> {
+        keys.iter().filter_map(|key| Some((key, self.shown.get(key)?.seen.as_ref()?)))
     }
 
     /// The objects of a namespace.
