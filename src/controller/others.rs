@@ -16,14 +16,14 @@ use crate::{
         shared_policy::{AssumeUser, Usage, WantedRole},
         spec::Declared,
     },
-    engine::index::Seen,
+    engine::index::Neighbour,
 };
 
 /// One other object.
 struct Other {
     key: ObjectKey,
-    seen: Arc<Seen>,
-    /// What its status and this process say that it has. A tenant may have written the status.
+    of: Arc<Neighbour>,
+    /// What this process says that it has, or else its status. A tenant may have written that.
     claims: Arc<Inventory>,
     input: Input,
     /// Whether both accounts grant it today what it asks for.
@@ -32,11 +32,11 @@ struct Other {
 
 impl Other {
     fn uid(&self) -> &str {
-        &self.seen.uid
+        &self.of.uid
     }
 
     fn declared(&self) -> Option<&Declared> {
-        self.seen.declared.as_ref()
+        self.of.declared.as_ref()
     }
 }
 
@@ -143,8 +143,8 @@ fn existing(
     keys: &BTreeSet<ObjectKey>,
 ) -> Vec<Other> {
     let accounts = known.caches.gate_accounts();
-    let others = known.memory.seen(keys).into_iter().filter(|(_, seen)| own_uid != Some(seen.uid.as_str()));
-    others.filter_map(|(key, seen)| existing_one(known, &here, &accounts, key, seen)).collect()
+    let others = known.memory.neighbours(keys).into_iter().filter(|(_, of)| own_uid != Some(of.uid.as_str()));
+    others.filter_map(|(key, of)| existing_one(known, &here, &accounts, key, of)).collect()
 }
 
 /// Whether an object stands behind an invoke role whose needs are known without a look at AWS.
@@ -186,18 +186,18 @@ fn existing_one(
     here: &impl Fn(&Declared) -> bool,
     accounts: &Arc<[Account]>,
     key: ObjectKey,
-    seen: Arc<Seen>,
+    of: Arc<Neighbour>,
 ) -> Option<Other> {
-    let declared = seen.declared.as_ref();
+    let declared = of.declared.as_ref();
     if !declared.is_none_or(here) {
         return None;
     }
     // What this process recorded is younger than what the watch shows, and may hold less.
-    let claims = known.memory.claims(&seen.uid).unwrap_or_else(|| seen.recorded.clone());
+    let claims = known.memory.claims(&of.uid).unwrap_or_else(|| of.recorded.clone());
     let claims = declared.into_iter().fold(claims, Inventory::shared_within);
     let input = Input { accounts: accounts.clone(), namespace_labels: known.caches.namespace_labels(&key.namespace) };
     let granted = declared.is_some_and(|declared| gate::is_granted(declared, &input));
-    Some(Other { key, claims, input, granted, seen })
+    Some(Other { key, of, claims, input, granted })
 }
 
 /// The stages that an object says were made for it: what this process planned, and what its status says of the very stage

@@ -122,7 +122,6 @@ async fn until_grants(scenario: &Scenario<'_>, reason: &str) -> Result<DynamicOb
     .await
 }
 
-/// An account may be applied before the namespaces that it grants something to: it is healthy meanwhile.
 /// Waits until so many accounts are counted as granting nothing.
 async fn granting_nothing(scenario: &mut Scenario<'_>, count: f64) -> Result<()> {
     let controller = scenario.controller()?;
@@ -134,6 +133,7 @@ async fn granting_nothing(scenario: &mut Scenario<'_>, count: f64) -> Result<()>
     .await
 }
 
+/// An account may be applied before the namespaces that it grants something to: it is healthy meanwhile.
 async fn grants_that_reach_nobody(scenario: &mut Scenario<'_>) -> Result<()> {
     entered(scenario).await?;
     let other = format!("{}-other", scenario.namespace);

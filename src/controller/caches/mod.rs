@@ -296,41 +296,48 @@ impl Caches {
 
     /// Reconciles the `AwsAccount`s that an object names: whether they are in use may have changed.
     pub fn object_changed(&self, object: &Guarded) {
-        let names = self.shown(object);
+        let shown = self.shown(object);
         let known = self.known_accounts();
-        if names.seen.is_none() {
+        if shown.neighbour.is_none() {
             known.all().for_each(|name| self.triggers.account(name));
             return;
         }
-        for account in &names.names.accounts {
+        for account in &shown.names.accounts {
             known.with(account.as_str()).iter().for_each(|name| self.triggers.account(name));
         }
     }
 
-    /// Reconciles the `AwsAccount`s that grant something to a namespace that is gone and, if its objects could not be listed,
-    /// what waited for it. Else nobody did: its objects went before it.
+    /// Reconciles the `AwsAccount`s that grant something to a namespace that is gone, and what it held up: nothing shared was
+    /// removed while not all of its objects were known.
     fn namespace_gone(&self, namespace: &GuardedNamespace) {
         let (name, labels) = (namespace.name_any(), namespace.labels());
-        let was_lacking = self.lacking_namespaces().contains(&name);
+        let held_up = self.lacking_namespaces().contains(&name)
+            || self.memory.index(|index| index.unreadable().any(|key| key.namespace == name));
         for account in self.gate_accounts().iter() {
             let grants = |spec| gate::grants_anything(spec, &name, Some(labels));
             if !account.spec.as_ref().map_or(true, grants) {
                 continue;
             }
-            if was_lacking {
+            if held_up {
                 self.account_changed(&account.id);
             } else {
                 self.accounts_with(&account.id).iter().for_each(|name| self.triggers.account(name));
             }
         }
+        // Objects that are still there have lost what was granted by its labels.
+        self.objects_of_namespace_changed(&name);
     }
 
-    fn namespace_changed(&self, namespace: &str) {
+    fn objects_of_namespace_changed(&self, namespace: &str) {
         self.memory.index(|index| index.change_namespace(namespace));
         let keys: Vec<ObjectKey> = self.memory.index(|index| index.in_namespace(namespace).cloned().collect());
         for key in keys {
             self.look_at_one_of_many(&key);
         }
+    }
+
+    fn namespace_changed(&self, namespace: &str) {
+        self.objects_of_namespace_changed(namespace);
         self.known_accounts().all().for_each(|name| self.triggers.account(name));
     }
 }

@@ -33,7 +33,7 @@ use crate::{
     },
     controller::{context::FINALIZER, status_inventory::read_inventory},
     domain::{ids::ObjectKey, inventory::Inventory, spec::Declared, validate::validate},
-    engine::index::{Names, Seen, Shown},
+    engine::index::{Names, Neighbour, Shown},
 };
 
 /// What one watch brings.
@@ -123,7 +123,7 @@ impl Intake {
             watcher::Event::Delete(_) | watcher::Event::Init | watcher::Event::InitDone => None,
         };
         let event = event.modify(slim);
-        let is_later = self.scope.apply(&event);
+        let is_later = self.scope.apply(&event, |object| self.caches.show(object));
         match event {
             watcher::Event::Init => {
                 self.listed.clear();
@@ -135,9 +135,6 @@ impl Intake {
             }
             watcher::Event::InitDone => self.end_of_list(&known, is_listed),
             watcher::Event::Apply(object) => {
-                if is_later {
-                    self.caches.show(&object);
-                }
                 let is_news = digests.is_some_and(|(_, digests)| self.caches.is_news(&object, digests, is_later));
                 if is_news { vec![Arc::new(object)] } else { Vec::new() }
             }
@@ -163,7 +160,7 @@ impl Intake {
         }
         let listed = std::mem::take(&mut self.listed);
         for object in &there {
-            self.caches.show(object);
+            self.scope.while_newest(object, || self.caches.show(object));
         }
         self.caches.forget_all_but_known();
         there.retain(|object| {
@@ -174,8 +171,9 @@ impl Intake {
 }
 
 impl Scope {
-    /// Takes an event into the store, unless it is about this very object as it was before. Says whether it did.
-    fn apply(&self, event: &watcher::Event<Guarded>) -> bool {
+    /// Takes an event into the store, unless it is about this very object as it was before. Says whether it did. `then` comes
+    /// before anything newer of an object that is applied.
+    fn apply(&self, event: &watcher::Event<Guarded>, then: impl FnOnce(&Guarded)) -> bool {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if let watcher::Event::Apply(object) = event
             && self.known(object).is_some_and(|known| version(&known) > version(object))
@@ -183,7 +181,18 @@ impl Scope {
             return false;
         }
         writer.apply_watcher_event(event);
+        if let watcher::Event::Apply(object) = event {
+            then(object);
+        }
         true
+    }
+
+    /// Does this unless the store has the very object as it was later.
+    fn while_newest(&self, object: &Guarded, then: impl FnOnce()) {
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.known(object).is_none_or(|known| version(&known) <= version(object)) {
+            then();
+        }
     }
 
     /// Takes an answer of the API server into the store, if it has this very object as it was before. `then` comes before any
@@ -251,7 +260,7 @@ impl Caches {
         }
     }
 
-    /// What an object names, as the watch shows it.
+    /// What an object names and what others may rest on of it, as the watch shows it.
     pub(super) fn shown(&self, object: &Guarded) -> Shown {
         let uid = object.uid().unwrap_or_default();
         let Ok(known) = &object.0 else { return Shown { uid, ..Shown::default() } };
@@ -263,8 +272,8 @@ impl Caches {
         let declared = validate(&key_of(known), &known.spec, &self.installation).ok().map(but_interval);
         let names = declared.iter().fold(names, Names::and_declared);
         let content = digest_of(&(&declared, &held));
-        let seen = Some(Arc::new(Seen { uid: uid.clone(), declared, recorded: Arc::new(held) }));
-        Shown { uid, seen, names, content }
+        let neighbour = Some(Arc::new(Neighbour { uid: uid.clone(), declared, recorded: Arc::new(held) }));
+        Shown { uid, neighbour, names, content }
     }
 
     fn show(&self, object: &Guarded) {

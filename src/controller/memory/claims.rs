@@ -8,7 +8,7 @@ use crate::{
         ids::{Arn, ObjectKey, RoleId},
         inventory::{Inventory, Part},
     },
-    engine::index::{Index, Names, Seen},
+    engine::index::{Index, Names, Neighbour},
 };
 
 impl Inner {
@@ -45,11 +45,11 @@ impl Memory {
 
     /// What the watch shows of those of these objects that decode and may need something of what is shared.
     #[must_use]
-    pub fn seen(&self, keys: &BTreeSet<ObjectKey>) -> Vec<(ObjectKey, Arc<Seen>)> {
+    pub fn neighbours(&self, keys: &BTreeSet<ObjectKey>) -> Vec<(ObjectKey, Arc<Neighbour>)> {
         let inner = self.lock();
         let counts = |uid: &str| !inner.released.contains(uid) && !inner.finished.contains(uid);
-        let seen = inner.index.seen(keys).filter(|(_, seen)| counts(&seen.uid));
-        seen.map(|(key, seen)| (key.clone(), seen.clone())).collect()
+        let neighbours = inner.index.neighbours(keys).filter(|(_, of)| counts(&of.uid));
+        neighbours.map(|(key, of)| (key.clone(), of.clone())).collect()
     }
 
     /// The objects that the watch shows and that need nothing of what is shared any more.

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     domain::{ids::ObjectKey, inventory::Part},
-    engine::index::{Seen, Shown},
+    engine::index::{Neighbour, Shown},
 };
 
 #[test]
@@ -93,21 +93,21 @@ fn what_an_object_can_have_is_known_only_once_it_was_seen_converged() {
 fn what_was_released_needs_nothing_any_more() {
     let (memory, key) =
         (Memory::default(), ObjectKey { namespace: "payments".to_owned(), name: "validate".to_owned() });
-    let seen = Seen { uid: "uid".to_owned(), declared: None, recorded: Arc::default() };
-    let shown = Shown { uid: "uid".to_owned(), seen: Some(Arc::new(seen)), ..Shown::default() };
+    let neighbour = Neighbour { uid: "uid".to_owned(), declared: None, recorded: Arc::default() };
+    let shown = Shown { uid: "uid".to_owned(), neighbour: Some(Arc::new(neighbour)), ..Shown::default() };
     memory.index(|index| index.put(&key, shown));
     let keys = BTreeSet::from([key]);
     memory.claim("uid", &Inventory::default());
-    assert_eq!(memory.seen(&keys).len(), 1);
+    assert_eq!(memory.neighbours(&keys).len(), 1);
     memory.release("uid");
-    assert!(memory.seen(&keys).is_empty());
+    assert!(memory.neighbours(&keys).is_empty());
     assert!(!memory.is_finished("uid"), "its own things may still have to go");
     memory.finish("uid");
     assert!(memory.is_finished("uid"));
     assert_eq!(memory.claims("uid"), None);
-    assert!(memory.seen(&keys).is_empty());
+    assert!(memory.neighbours(&keys).is_empty());
     memory.forget("uid");
-    assert_eq!(memory.seen(&keys).len(), 1, "whether it is there is for the watch to say");
+    assert_eq!(memory.neighbours(&keys).len(), 1, "whether it is there is for the watch to say");
 }
 
 #[test]

@@ -5,6 +5,9 @@
 //! for it. The first two are what the watch shows, and belong to the object's key. The third is this process's own, and belongs
 //! to a UID: it is known before the watch shows it, and is no other object's that has the same name later. An update of one
 //! object moves its own entries, out where it names something no more and in where it names something new.
+//!
+//! Beside each pipeline and role stands the moment at which an object that names it last changed, and beside each object what its
+//! neighbours may rest on.
 
 use std::{
     borrow::Borrow,
@@ -106,7 +109,7 @@ fn function_of(arn: &Arn) -> Option<FunctionPlace> {
 
 /// What other objects may rest on of an object that decodes, read once for all of them.
 #[derive(Debug)]
-pub struct Seen {
+pub struct Neighbour {
     /// Its UID.
     pub uid: String,
     /// What it declares, if that is valid; without its interval.
@@ -121,7 +124,7 @@ pub struct Shown {
     /// Its UID.
     pub uid: String,
     /// Nothing of one that does not decode: what it names is not known.
-    pub seen: Option<Arc<Seen>>,
+    pub neighbour: Option<Arc<Neighbour>>,
     /// What its declaration and its status name.
     pub names: Names,
     /// A digest of all that other objects may rest on.
@@ -129,9 +132,9 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Whether there is nothing else in it that concerns another object.
+    /// Whether another object finds the same in it.
     fn shows_the_same(&self, other: &Self) -> bool {
-        let of = |shown: &Self| (shown.content, shown.seen.is_some());
+        let of = |shown: &Self| (shown.content, shown.neighbour.is_some());
         self.uid == other.uid && of(self) == of(other) && self.names == other.names
     }
 }
@@ -176,7 +179,7 @@ impl Index {
         let is_news = known.is_none_or(|(_, known)| !known.shows_the_same(&shown));
         // One key for all maps.
         let key = &known.map_or_else(|| Arc::new(key.clone()), |(key, _)| key.clone());
-        if shown.seen.is_some() {
+        if shown.neighbour.is_some() {
             take_out(&mut self.unreadable, &key.namespace, key);
         } else {
             self.unreadable.entry(key.namespace.clone()).or_default().insert(key.clone());
@@ -344,8 +347,11 @@ impl Index {
     }
 
     /// Those of these objects that the watch shows and that decode.
-    pub fn seen<'i>(&'i self, keys: &'i BTreeSet<ObjectKey>) -> impl Iterator<Item = (&'i ObjectKey, &'i Arc<Seen>)> {
-        keys.iter().filter_map(|key| Some((key, self.shown.get(key)?.seen.as_ref()?)))
+    pub fn neighbours<'i>(
+        &'i self,
+        keys: &'i BTreeSet<ObjectKey>,
+    ) -> impl Iterator<Item = (&'i ObjectKey, &'i Arc<Neighbour>)> {
+        keys.iter().filter_map(|key| Some((key, self.shown.get(key)?.neighbour.as_ref()?)))
     }
 
     /// The objects of a namespace.
@@ -369,7 +375,7 @@ fn found<'i, K: Eq + Hash>(map: &'i Map<K>, name: &K) -> impl ExactSizeIterator<
     map.get(name).map_or(&NOBODY, |named| &named.objects).iter().map(Arc::as_ref)
 }
 
-/// Takes note that what names these has changed, as far as anything still does.
+/// Marks these as changed, as far as any object names them.
 fn mark<'n, K: Eq + Hash + 'n>(map: &mut Map<K>, names: impl IntoIterator<Item = &'n K>, now: Moment) {
     for name in names {
         if let Some(of) = map.get_mut(name) {

@@ -73,13 +73,13 @@ fn uid(key: usize, uid: usize) -> String {
     format!("{key}-{uid}")
 }
 
-fn seen(uid: &str) -> Option<Arc<Seen>> {
-    Some(Arc::new(Seen { uid: uid.to_owned(), declared: None, recorded: Arc::default() }))
+fn neighbour(uid: &str) -> Arc<Neighbour> {
+    Arc::new(Neighbour { uid: uid.to_owned(), declared: None, recorded: Arc::default() })
 }
 
 fn apply(index: &mut Index, world: &mut World, update: Update) {
     let mut put = |number: usize, uid: String, is_readable: bool, names: Names| {
-        let shown = Shown { seen: seen(&uid).filter(|_| is_readable), uid, names, content: 0 };
+        let shown = Shown { neighbour: is_readable.then(|| neighbour(&uid)), uid, names, content: 0 };
         index.put(&key(number), shown.clone());
         world.shown.insert(key(number), shown);
     };
@@ -156,14 +156,14 @@ proptest! {
             may.extend(index.all_unreadable().cloned());
             prop_assert_eq!(index.count_in_account(&account(number)), may.len());
         }
-        let unreadable: BTreeSet<&ObjectKey> = world.shown.iter().filter(|(_, it)| it.seen.is_none()).map(|(key, _)| key).collect();
+        let unreadable: BTreeSet<&ObjectKey> = world.shown.iter().filter(|(_, it)| it.neighbour.is_none()).map(|(key, _)| key).collect();
         prop_assert_eq!(index.all_unreadable().collect::<BTreeSet<_>>(), unreadable);
     }
 }
 
 fn shown(number: usize, names: Names) -> Shown {
     let uid = number.to_string();
-    Shown { seen: seen(&uid), uid, names, content: 0 }
+    Shown { neighbour: Some(neighbour(&uid)), uid, names, content: 0 }
 }
 
 fn place(name: &str) -> PipelinePlace {
@@ -305,7 +305,7 @@ fn what_was_planned_for_an_object_is_not_another_ones_of_the_same_name() {
     index.own("first", planned);
     assert_eq!(index.of_role(&role(2)).count(), 0, "the watch has not shown it");
     let put = |index: &mut Index, uid: &str| {
-        index.put(&key(0), Shown { uid: uid.to_owned(), seen: seen(uid), ..Shown::default() });
+        index.put(&key(0), Shown { uid: uid.to_owned(), neighbour: Some(neighbour(uid)), ..Shown::default() });
     };
     put(&mut index, "first");
     assert_eq!(index.of_role(&role(3)).collect::<Vec<_>>(), [&key(0)], "whatever the case of its name");
