@@ -182,8 +182,9 @@ impl<'a> Pass<'a> {
         let facts = Facts::of(object.status.as_ref());
         let contested = Contested::of(object.status.as_ref(), context.memory.removals(&uid), Context::now());
         let key = key_of(object);
+        let inventory = read_inventory(object);
         let is_settled = !context.memory.is_unsettled(&uid, Context::now())
-            && !role_writer::is_unsettled(context, &read_inventory(object));
+            && !role_writer::is_unsettled(context, &inventory);
         let since = since.filter(|_| is_settled);
         Self {
             context,
@@ -193,7 +194,7 @@ impl<'a> Pass<'a> {
             is_regular: since.is_some(),
             read: Instant::now(),
             key,
-            inventory: read_inventory(object).union(&recorded),
+            inventory: inventory.union(&recorded),
             object: object.clone(),
             uid,
             facts,
