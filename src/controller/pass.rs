@@ -183,8 +183,8 @@ impl<'a> Pass<'a> {
         let contested = Contested::of(object.status.as_ref(), context.memory.removals(&uid), Context::now());
         let key = key_of(object);
         let inventory = read_inventory(object);
-        let is_settled = !context.memory.is_unsettled(&uid, Context::now())
-            && !role_writer::is_unsettled(context, &inventory);
+        let is_settled =
+            !context.memory.is_unsettled(&uid, Context::now()) && !role_writer::is_unsettled(context, &inventory);
         let since = since.filter(|_| is_settled);
         Self {
             context,
