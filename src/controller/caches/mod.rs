@@ -23,7 +23,7 @@ use self::{
     feeds::{Feed, Feeds, Triggers, channel_stream},
     known_accounts::KnownAccounts,
 };
-use super::{context::Context, memory::Memory, spreading};
+use super::{context::Context, memory::Memory, spreading, status_inventory::read_inventory};
 use crate::{
     api::{AwsAccount, CrossAccountInvoke, Reads},
     cluster::Decoded,
@@ -296,13 +296,14 @@ impl Caches {
 
     /// Reconciles the `AwsAccount`s that an object names: whether they are in use may have changed.
     pub fn object_changed(&self, object: &Guarded) {
-        let shown = self.shown(object);
         let known = self.known_accounts();
-        if shown.neighbour.is_none() {
+        let Ok(object) = &object.0 else {
             known.all().for_each(|name| self.triggers.account(name));
             return;
-        }
-        for account in &shown.names.accounts {
+        };
+        let mut accounts = read_inventory(object).accounts();
+        accounts.extend(accounts_of(object));
+        for account in &accounts {
             known.with(account.as_str()).iter().for_each(|name| self.triggers.account(name));
         }
     }

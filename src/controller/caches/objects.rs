@@ -261,7 +261,7 @@ impl Caches {
     }
 
     /// What an object names and what others may rest on of it, as the watch shows it.
-    pub(super) fn shown(&self, object: &Guarded) -> Shown {
+    fn shown(&self, object: &Guarded) -> Shown {
         let uid = object.uid().unwrap_or_default();
         let Ok(known) = &object.0 else { return Shown { uid, ..Shown::default() } };
         let accounts = accounts_of(known).into_iter().collect();
