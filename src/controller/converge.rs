@@ -27,7 +27,7 @@ use crate::{
         inventory::Part,
         names,
         observed::{Observed, Resource},
-        plan::{self, Change, Others, Phase, PipelineGoal, Plan, Situation, Step},
+        plan::{self, Change, Comparison, Others, Phase, PipelineGoal, Plan, Situation, Step},
     },
 };
 
@@ -129,30 +129,31 @@ async fn phases(
         let staying = pass.staying(situation, &observed);
         let situation = &Situation { staying: &staying, others: &others, ..*situation };
         pass.saw(situation, &observed);
-        let mut plan = plan::plan(situation, &observed);
+        let comparison = Comparison::of(situation, &observed);
+        let mut plan = comparison.plan();
         if !plan.blockers.is_empty() || !plan.steps.is_empty() {
             pass.rests_on_its_own_reads()?;
         }
         if !plan.blockers.is_empty() {
-            pass.compare(situation, &observed);
+            pass.compare(&comparison);
             return Ok(first(plan.blockers));
         }
         let closing = closing(context, &pass.uid, situation, &observed, &mut plan);
         let withheld = unknown::withhold(context, situation, &observed, &mut plan);
         if let Some(blocker) = closing.filter(|_| plan.steps.is_empty()) {
-            pass.compare(situation, &observed);
+            pass.compare(&comparison);
             return Ok(blocker.into());
         }
         let nothing_waits = withheld.is_none();
         let Some(phase) = plan.due().first().map(|step| step.phase) else {
             // What is not this object's to remove, such as entries that others may need, keeps it from nothing.
             if let Some((_, unknown)) = withheld.filter(|(phase, _)| *phase != Phase::Access) {
-                pass.compare(situation, &observed);
+                pass.compare(&comparison);
                 return Ok(unknown::waits(&unknown, false));
             }
-            let doubted = plan::doubted_leftovers(situation, &observed);
+            let doubted = comparison.doubted_leftovers();
             if let Some(verdict) = observe::doubted(situation, Reason::Progressing, &doubted) {
-                pass.compare(situation, &observed);
+                pass.compare(&comparison);
                 return Ok(verdict);
             }
             if let Some(desired) = plan::converged_inventory(situation, &observed) {
@@ -161,17 +162,17 @@ async fn phases(
                 context.memory.claim(&pass.uid, &pass.inventory);
             }
             pass.facts.kept_for(plan::users_of_old_roles(situation, &observed));
-            pass.facts.unexplained(plan::unexplained_entries(situation, &observed).len());
-            pass.facts.note_place(plan::notes(situation, &observed));
+            pass.facts.unexplained(comparison.unexplained_entries().len());
+            pass.facts.note_place(comparison.notes());
             // What was just written was read in another way than by whole looks.
             if done.is_empty() && nothing_waits && situation.granted.closing.is_none() && others.proof.behind.is_empty()
             {
                 pass.in_place = InPlaceBy::EmptyPlan;
             }
-            pass.compare(situation, &observed);
+            pass.compare(&comparison);
             return Ok(Verdict::Converged);
         };
-        pass.compare(situation, &observed);
+        pass.compare(&comparison);
         restrain(pass, &plan, phase, &done)?;
         done.push(phase);
         match phase {
@@ -182,7 +183,7 @@ async fn phases(
                         Retry::Now,
                     ));
                 }
-                record::record(pass, situation, &observed, plan.due()).await?;
+                record::record(pass, comparison, plan.due()).await?;
                 apply::iam(pass, sessions, (situation, &observed), plan.due()).await?;
                 refresh(pass, &sessions.reads.fresh(), situation, &mut observed, plan.due()).await?;
                 if !is_complete {
@@ -200,7 +201,7 @@ async fn phases(
             }
             Phase::Pipeline | Phase::OldPipeline => {
                 is_fresh = false;
-                record::record(pass, situation, &observed, plan.due()).await?;
+                record::record(pass, comparison, plan.due()).await?;
                 role_writer::confirm(pass, sessions, (situation, &observed)).await?;
                 for step in plan.due() {
                     edit_pipeline(pass, sessions, situation, &mut observed, step).await?;

@@ -33,7 +33,7 @@ use crate::{
         observed::{ExtraPolicyName, Observed, Pipeline, Resource},
         own_writes::{OwnWrites, State},
         pipeline_edit,
-        plan::{self, Situation, Staying, Stays, Step},
+        plan::{self, Comparison, Situation, Staying, Stays, Step},
         spec::Declared,
         status::{self, Facts},
         validate,
@@ -440,8 +440,8 @@ impl<'a> Pass<'a> {
     }
 
     /// Compares AWS with what was last seen in place there, and notes what is in place now.
-    pub fn compare(&mut self, situation: &Situation<'_>, observed: &Observed) {
-        let described = plan::described(situation, observed);
+    pub fn compare(&mut self, comparison: &Comparison<'_>) {
+        let described = comparison.described();
         let now = Context::now();
         let memory = &self.context.memory;
         let stale = |part: &plan::Described| {
@@ -456,10 +456,10 @@ impl<'a> Pass<'a> {
             here || recorded.is_some_and(|at| at >= since && at < started)
         };
         let own = OwnDoing { stale: &stale, written_since: &written_since };
-        self.drift.look(&described, inventory, &own, now);
-        self.corrects_action = drift::is_action_undone(&described, inventory, &own);
-        drift::verify(&mut self.inventory, &described);
-        self.remember_action(&described, situation, observed);
+        self.drift.look(described, inventory, &own, now);
+        self.corrects_action = drift::is_action_undone(described, inventory, &own);
+        drift::verify(&mut self.inventory, described);
+        self.remember_action(described, comparison.situation(), comparison.observed());
     }
 
     /// Our action as it was read in place: should somebody change its role, it is recognized by that.

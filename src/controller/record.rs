@@ -23,22 +23,18 @@ use crate::{
     domain::{
         conditions, drift,
         inventory::{self, Part},
-        observed::Observed,
-        plan::{self, Phase, Situation, Step},
+        plan::{self, Comparison, Phase, Step},
         status::{self, is_reconciling, is_stalled},
     },
 };
 
-/// Records what these steps are about to make, and the finalizer before it. Skipped when all of it is recorded already.
+/// Records what these steps are about to make, and the finalizer before it. Skipped when all of it is recorded already. The
+/// comparison is let go before anything is written: many objects wait here at one time.
 ///
 /// # Errors
 /// [`Halt::Conflict`] when the object changed since it was read; nothing may be written to AWS then.
-pub async fn record(
-    pass: &mut Pass<'_>,
-    situation: &Situation<'_>,
-    observed: &Observed,
-    steps: &[Step],
-) -> Result<(), Halt> {
+pub async fn record(pass: &mut Pass<'_>, comparison: Comparison<'_>, steps: &[Step]) -> Result<(), Halt> {
+    let (situation, observed) = (comparison.situation(), comparison.observed());
     let deleting = pass.object.metadata.deletion_timestamp.is_some();
     if pass.only_tries_again(steps) {
         // All of it is recorded. The object is ready apart from that and stays so.
@@ -67,8 +63,9 @@ pub async fn record(
     current::still_holds(pass, situation)?;
     let parts: BTreeSet<Part> = steps.iter().map(|step| step.part).collect();
     if !deleting {
-        drift::expect(&mut pass.inventory, &plan::described(situation, observed), &parts);
+        drift::expect(&mut pass.inventory, comparison.described(), &parts);
     }
+    drop(comparison);
     let recorded = pass.object.status.as_ref().is_some_and(|status| {
         says_so(status, pass.object.metadata.generation)
             && pass.inventory.is_recorded(&read_inventory(&pass.object), &parts)

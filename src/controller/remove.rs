@@ -36,7 +36,7 @@ use crate::{
         names,
         observed::{Observed, Resource},
         own_writes::{FORGIVEN_FOR, State},
-        plan::{self, Phase, Situation},
+        plan::{self, Comparison, Phase, Situation},
         retry,
     },
 };
@@ -95,14 +95,14 @@ pub async fn run(pass: &mut Pass<'_>) -> Result<Verdict, Halt> {
     };
     match phase {
         Phase::Pipeline => {
-            record::record(pass, &situation, &observed, &plan.steps).await?;
+            record::record(pass, Comparison::of(&situation, &observed), &plan.steps).await?;
             for step in &plan.steps {
                 edit_pipeline(pass, sessions, &situation, &mut observed, step).await?;
             }
         }
         Phase::Access | Phase::OldPipeline | Phase::Release => {
             context.memory.release(&pass.uid);
-            record::record(pass, &situation, &observed, &plan.steps).await?;
+            record::record(pass, Comparison::of(&situation, &observed), &plan.steps).await?;
             apply::iam(pass, sessions, (&situation, &observed), &plan.steps).await?;
         }
     }

@@ -24,7 +24,7 @@ use crate::{
         ids::{Arn, RoleId},
         inventory::{Inventory, Part},
         observed::{Observed, Resource},
-        plan::{self, Change, Phase, Situation, Step},
+        plan::{self, Change, Comparison, Phase, Situation, Step},
         role_claims::{Claim, Facet, Goal},
     },
     engine::role::{Outcome, Waiting},
@@ -63,13 +63,15 @@ pub async fn write(
     steps: &[Step],
 ) -> Result<(), Halt> {
     let mut claimed = Vec::new();
+    let comparison = Comparison::of(situation, observed);
     for step in steps {
         let Some(place) = place(step) else { continue };
-        let goal = goal(pass, situation, observed, step, &place);
+        let goal = goal(pass, &comparison, step, &place);
         let clients = clients(sessions, situation, &place.0);
         let told = pass.context.roles.claim(&place.0, &claim(pass, situation, goal), &clients);
         claimed.push((step, place, told));
     }
+    drop(comparison);
     // Whatever waits holds no place that somebody else could use.
     pass.release_slot();
     let mut worst: Option<Halt> = None;
@@ -113,7 +115,8 @@ fn claim(pass: &Pass<'_>, situation: &Situation<'_>, goal: Goal) -> Claim {
     Claim { basis: current::basis(pass, situation), created: pass.created(), goal }
 }
 
-fn goal(pass: &Pass<'_>, situation: &Situation<'_>, observed: &Observed, step: &Step, (role, facet): &Place) -> Goal {
+fn goal(pass: &Pass<'_>, comparison: &Comparison<'_>, step: &Step, (role, facet): &Place) -> Goal {
+    let (situation, observed) = (comparison.situation(), comparison.observed());
     if *facet == Facet::CallbackPolicy {
         return match step.change {
             Change::DeletePolicy => Goal::NoCallback { proven_until: Context::now() + PROVEN_FOR },
@@ -121,7 +124,7 @@ fn goal(pass: &Pass<'_>, situation: &Situation<'_>, observed: &Observed, step: &
         };
     }
     let leaving = pass.object.metadata.deletion_timestamp.is_some();
-    let entries = if leaving { BTreeSet::new() } else { plan::own_entries(situation, observed, role) };
+    let entries = if leaving { BTreeSet::new() } else { comparison.own_entries(role) };
     Goal::Assume {
         was_in_place: was_in_place(pass, role, &entries),
         used: plan::used(observed, role),

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
-    Blocker, Change, NewRole, Phase, Plan, Resolved, Situation, Step, assume, describe_role, described::tag_field,
-    policy_state, role_resource, role_state,
+    Blocker, Change, NewRole, Phase, Plan, Resolved, Situation, Step, comparison::Transition, describe_role,
+    described::tag_field, policy_state, role_resource, role_state,
 };
 use crate::{
     api::Reason,
@@ -26,14 +26,21 @@ use crate::{
 /// IAM's quota of a trust policy, in characters without whitespace (IAM User Guide, quotas).
 const TRUST_MAX: usize = 2_048;
 
-/// Steps that bring the four IAM parts to what is declared; with `kept` (things of an older spec that an action may still need) also to what those need, as far as it is in place now.
-pub(super) fn plan(situation: &Situation<'_>, observed: &Observed, resolved: &Resolved<'_>, kept: &Inventory) -> Plan {
+/// Steps that bring the four IAM parts to what is declared; where an action may still need things of an
+/// older spec also to what those need, as far as it is in place now. P3 shall name what `assumed` says.
+pub(super) fn plan(
+    situation: &Situation<'_>,
+    observed: &Observed,
+    transition: &Transition<'_>,
+    assumed: &Folded,
+) -> Plan {
+    let (resolved, kept) = (&transition.resolved, transition.kept());
     let mut plan = Plan::default();
     invoke_role(situation, resolved, kept, &mut plan);
     invoke_policy(situation, resolved, kept, &mut plan);
     extra_policies(situation, resolved, &mut plan);
     callback_policy(situation, observed, resolved, &mut plan);
-    assume_policy(situation, observed, resolved, kept, &mut plan);
+    assume_policy(situation, observed, resolved, assumed, &mut plan);
     plan
 }
 
@@ -310,12 +317,11 @@ fn assume_policy(
     situation: &Situation<'_>,
     observed: &Observed,
     resolved: &Resolved<'_>,
-    kept: &Inventory,
+    Folded { entries, left_out }: &Folded,
     plan: &mut Plan,
 ) {
     let Some(holder) = resolved.pipeline.role.role() else { return };
     let current = observed.assume.get(&holder).and_then(Option::as_ref);
-    let Folded { entries, left_out } = assume::desired(situation, observed, resolved, kept);
     let document = policy::assume(&entries.named);
     if !left_out.is_empty() {
         plan.blockers.push(no_room(situation, &holder, Some(&document)));

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    Blocker, Change, Phase, PipelineGoal, Resolved, Situation, Step, own_roles, pipeline_state, role_change, transition,
-};
+use super::{Blocker, Change, Phase, PipelineGoal, Resolved, Situation, Step, own_roles, pipeline_state, role_change};
 use crate::{
     api::Reason,
     domain::{
@@ -12,7 +10,7 @@ use crate::{
         inventory::{Item, Part},
         names,
         observed::{Observed, Pipeline, Resource},
-        pipeline_edit::{self, DesiredAction, Note, Owned, Refusal, Untold},
+        pipeline_edit::{DesiredAction, Owned, Refusal, Untold},
         shared_policy::AssumeUser,
     },
 };
@@ -74,13 +72,6 @@ pub fn untold(situation: &Situation<'_>) -> Untold {
     kin.retain(|role| !strangers.contains(role));
     kin.insert(own(names::default_role_name(situation.installation, &declared.key)));
     Untold { kin, strangers, path: Some(situation.granted.role_path.clone()).filter(|path| path.as_str() != "/") }
-}
-
-/// What a person should know about the place of our action, once it is there.
-#[must_use]
-pub fn notes(situation: &Situation<'_>, observed: &Observed) -> Vec<Note> {
-    let Ok(transition) = transition(situation, observed) else { return Vec::new() };
-    pipeline_edit::notes(&transition.resolved.pipeline.declaration, &transition.action, &transition.owned)
 }
 
 pub(super) fn pipeline_step(

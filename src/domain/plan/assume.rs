@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Change, Phase, Resolved, Situation, Step, policy_state};
+use super::{Change, Phase, Resolved, Situation, Step, comparison::Transition, policy_state};
 use crate::domain::{
     ids::{Arn, RoleId},
     inventory::{Inventory, Part},
@@ -64,9 +64,7 @@ pub(super) fn desired(
 }
 
 /// The entries that the object itself needs in a role's assume policy, old and new.
-#[must_use]
-pub fn own_entries(situation: &Situation<'_>, observed: &Observed, holder: &RoleId) -> BTreeSet<Arn> {
-    let Ok(transition) = super::transition(situation, observed) else { return BTreeSet::new() };
+pub(super) fn own(transition: &Transition<'_>, observed: &Observed, holder: &RoleId) -> BTreeSet<Arn> {
     let in_place = in_place(observed, holder);
     let resolved = &transition.resolved;
     if resolved.pipeline.role.role().as_ref() != Some(holder) {
@@ -120,13 +118,6 @@ fn unchanged(situation: &Situation<'_>, phase: Phase, part: Part, role: &RoleId,
 pub fn behind_of_entries(situation: &Situation<'_>, observed: &Observed, holder: &RoleId) -> BTreeMap<Arn, Behind> {
     let seen = |entry: Arn| Some((entry.clone(), behind_of_observed(situation, observed, &entry)?));
     in_place(observed, holder).into_iter().filter_map(seen).collect()
-}
-
-/// Entries that no known object asks for and that stay in the assume policy of the pipeline's role.
-#[must_use]
-pub fn unexplained_entries(situation: &Situation<'_>, observed: &Observed) -> BTreeSet<Arn> {
-    let Ok(transition) = super::transition(situation, observed) else { return BTreeSet::new() };
-    desired(situation, observed, &transition.resolved, transition.kept()).entries.unexplained
 }
 
 /// What stands behind an entry, where its role was read for this object anyway.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Situation, Stays, Transition, access, assume, policy_state, role_resource, role_state, transition};
+use super::{Situation, Stays, access, comparison::Transition, policy_state, role_resource, role_state};
 use crate::domain::{
     ids::{Arn, RoleId},
     inventory::{Item, Part},
@@ -69,17 +69,20 @@ impl Described {
     }
 }
 
-/// Describes all parts; empty while the plan has a blocker of the kind that leaves nothing to compare with.
-#[must_use]
-pub fn described(situation: &Situation<'_>, observed: &Observed) -> Vec<Described> {
-    let Ok(transition) = transition(situation, observed) else { return Vec::new() };
+/// Describes all parts; P3 shall name these entries.
+pub(super) fn described(
+    situation: &Situation<'_>,
+    observed: &Observed,
+    transition: &Transition<'_>,
+    entries: &BTreeSet<Arn>,
+) -> Vec<Described> {
     let desired = super::desired_inventory(situation, &transition.resolved);
     let describe = |item: &Item| match item.part {
-        Part::InvokeRole => Some(invoke_role(situation, &transition, item)),
-        Part::InvokePolicy => Some(invoke_policy(situation, &transition, item)),
+        Part::InvokeRole => Some(invoke_role(situation, transition, item)),
+        Part::InvokePolicy => Some(invoke_policy(situation, transition, item)),
         Part::CallbackPolicy => callback_policy(situation, observed, item),
-        Part::AssumePolicy => assume_policy(situation, observed, &transition, item),
-        Part::PipelineAction => Some(pipeline_action(situation, &transition, item)),
+        Part::AssumePolicy => assume_policy(situation, observed, entries, item),
+        Part::PipelineAction => Some(pipeline_action(situation, transition, item)),
     };
     desired.0.iter().filter_map(describe).collect()
 }
@@ -222,14 +225,13 @@ fn whole_policy(
 fn assume_policy(
     situation: &Situation<'_>,
     observed: &Observed,
-    transition: &Transition<'_>,
+    all: &BTreeSet<Arn>,
     item: &Item,
 ) -> Option<Described> {
     let (holder, invoke_role) = (item.holder.role()?, item.entry.clone()?);
     let RoleId { account, name: role } = holder.clone();
     let is = observed.assume.get(&holder).and_then(Option::as_ref);
     let own = BTreeSet::from([invoke_role.clone()]);
-    let all = assume::desired(situation, observed, &transition.resolved, transition.kept()).entries.named;
     let users = situation.others.assume.get(&holder).map(Vec::as_slice).unwrap_or_default();
     let verified: BTreeSet<&Arn> = users.iter().flat_map(|user| &user.verified).collect();
     let mut desired = document("policyDocument", &policy::assume(&own));

@@ -15,6 +15,7 @@ mod access;
 mod action_in_pipeline;
 mod assume;
 mod closing;
+mod comparison;
 mod converged;
 mod described;
 mod release;
@@ -28,7 +29,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    ids::{Arn, InstallationId, PipelineName, RoleId, RolePath, StageName},
+    ids::{Arn, InstallationId, RoleId, RolePath, StageName},
     inventory::{Inventory, Part},
     names,
     observed::{ExtraPolicyName, Function, InvokeRole, Observed, Pipeline, Resource},
@@ -40,15 +41,14 @@ use super::{
 use crate::api::Reason;
 
 pub use access::{lacks_boundary, no_room};
-pub use action_in_pipeline::{blocked_edit, notes, untold};
+pub use action_in_pipeline::{blocked_edit, untold};
 use action_in_pipeline::{desired_action, owned_in, pipeline_step};
-pub use assume::{
-    access_gone, access_in_place, behind_of_entries, behind_of_observed, own_entries, unexplained_entries, used,
-};
+pub use assume::{access_gone, access_in_place, behind_of_entries, behind_of_observed, used};
 pub use closing::keep_what_was_in_place;
+pub use comparison::Comparison;
 pub use converged::converged_inventory;
 use converged::desired_inventory;
-pub use described::{Described, FieldValue, Fields, OTHERS_ENTRIES, STRAY_ENTRIES, described};
+pub use described::{Described, FieldValue, Fields, OTHERS_ENTRIES, STRAY_ENTRIES};
 pub use release::plan_removal;
 pub use restraint::withhold_removals;
 pub use role_change::{Suspect, suspects, taken_out};
@@ -262,88 +262,11 @@ pub struct Resolved<'a> {
     pub role_arn: Arn,
 }
 
-/// Where an object stands between an older spec and the present one.
-struct Transition<'a> {
-    resolved: Resolved<'a>,
-    leftovers: Inventory,
-    /// What of the leftovers an action that is not ours still needs.
-    in_use: Inventory,
-    owned: Owned,
-    action: DesiredAction,
-    /// The edit that is due, or why it cannot be made.
-    edit: Result<Option<pipeline_edit::Edited>, Refusal>,
-    old_actions: Vec<Step>,
-    /// Pipelines of an older spec of which it is not certain that they are gone.
-    doubted: BTreeSet<PipelineName>,
-}
-
-impl Transition<'_> {
-    /// Whether actions of an older spec may still be there.
-    fn is_under_way(&self) -> bool {
-        !matches!(self.edit, Ok(None)) || !self.old_actions.is_empty() || !self.doubted.is_empty()
-    }
-
-    /// Things of an older spec that have to stay in place while an action still needs them.
-    fn kept(&self) -> &Inventory {
-        if self.is_under_way() { &self.leftovers } else { &self.in_use }
-    }
-}
-
-fn transition<'a>(situation: &Situation<'_>, observed: &'a Observed) -> Result<Transition<'a>, Vec<Blocker>> {
-    let resolved = resolve(situation, observed)?;
-    let desired = desired_inventory(situation, &resolved);
-    let leftovers = situation.inventory.clone().within(situation.declared).leftovers(&desired);
-    let owned = owned_in(situation, observed, Some(&resolved.role_arn), &resolved.pipeline.arn);
-    let mut action = desired_action(situation, &resolved);
-    action.earlier = role_change::earlier_place(situation, observed, &owned);
-    let (declaration, region) = (&resolved.pipeline.declaration, &situation.declared.tools.region);
-    let edit = pipeline_edit::converge(declaration, region, &action, &owned);
-    let old_actions = release::old_pipeline_steps(situation, observed, &leftovers);
-    let in_use = release::in_use(situation, observed, &leftovers);
-    let doubted = release::doubted(observed, &leftovers);
-    Ok(Transition { resolved, leftovers, in_use, owned, action, edit, old_actions, doubted })
-}
-
-/// The plan for an object that exists.
-#[must_use]
-pub fn plan(situation: &Situation<'_>, observed: &Observed) -> Plan {
-    let transition = match transition(situation, observed) {
-        Ok(transition) => transition,
-        Err(blockers) => return Plan { steps: Vec::new(), blockers },
-    };
-    let mut plan = access::plan(situation, observed, &transition.resolved, transition.kept());
-    let under_way = transition.is_under_way();
-    let Transition { resolved, leftovers, in_use, owned, action, edit, old_actions, .. } = transition;
-    let name = &situation.declared.pipeline;
-    match edit {
-        Ok(None) => {}
-        Ok(Some(_)) => {
-            let goal = PipelineGoal::Holds(Box::new(action), owned);
-            plan.steps.push(pipeline_step(Phase::Pipeline, situation, name, resolved.pipeline, goal));
-        }
-        Err(refusal) => plan.blockers.insert(0, blocked_edit(situation, name, &refusal)),
-    }
-    plan.steps.extend(old_actions);
-    if !under_way {
-        release::leftovers(situation, observed, (&leftovers, &in_use), &resolved, &mut plan);
-    }
-    if !plan.blockers.is_empty() {
-        plan.steps.clear();
-    }
-    plan
-}
-
 /// Actions that somebody made by hand with a role of ours that an older spec asked for, as `pipeline/stage/action`: they
 /// keep that role, and what belongs to it, in place.
 #[must_use]
 pub fn users_of_old_roles(situation: &Situation<'_>, observed: &Observed) -> BTreeSet<String> {
     release::users_of_old_roles(situation, observed)
-}
-
-/// Pipelines of an older spec of which it is not certain that they are gone: until it is, the object has not converged.
-#[must_use]
-pub fn doubted_leftovers(situation: &Situation<'_>, observed: &Observed) -> BTreeSet<PipelineName> {
-    transition(situation, observed).map(|transition| transition.doubted).unwrap_or_default()
 }
 
 /// Finds pipeline, function and role, or says which is missing or not what was declared.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::{
     drift::{self, Drift, OwnDoing, verify},
-    ids::{ObjectKey, RoleName},
+    ids::{ObjectKey, PipelineName, RoleName},
     pipeline_edit::Position,
     policy,
     shared_policy::{Usage, WantedRole},
@@ -22,6 +22,14 @@ use crate::domain::{
 
 const PIPELINES: [&str; 2] = ["release", "second"];
 const FUNCTIONS: [&str; 2] = ["first", "other"];
+
+fn plan(situation: &Situation<'_>, observed: &Observed) -> Plan {
+    Comparison::of(situation, observed).plan()
+}
+
+fn described(situation: &Situation<'_>, observed: &Observed) -> Vec<Described> {
+    Comparison::of(situation, observed).described().to_vec()
+}
 
 fn installation() -> InstallationId {
     "installed".parse().unwrap()

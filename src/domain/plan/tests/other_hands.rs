@@ -167,7 +167,8 @@ fn an_entry_that_no_object_asks_for_goes_on_proof_alone() {
     for (behind, goes) in [(Behind::Unknown, false), (Behind::Ours(None), false), (Behind::Nothing, true)] {
         let others = others(behind.clone());
         assert_eq!(world.plan(&declared, &others).steps.len(), usize::from(goes), "{behind:?}");
-        let kept = world.with(&declared, &others, unexplained_entries);
+        let kept = world
+            .with(&declared, &others, |situation, observed| Comparison::of(situation, observed).unexplained_entries());
         assert_eq!(kept.contains(&stray), !goes, "{behind:?}");
     }
 }

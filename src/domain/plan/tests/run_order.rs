@@ -152,7 +152,8 @@ fn a_number_that_nobody_declares_stays_as_somebody_sets_it_and_its_place_is_told
         let items = world.drift.status().unwrap_or_default().items;
         let fields: Vec<_> = items.iter().map(|item| (item.field.as_str(), item.observed.as_deref())).collect();
         let parts: Vec<_> = world.plan(&declared, &Others::default()).steps.iter().map(|step| step.part).collect();
-        let notes = world.with(&declared, &Others::default(), super::super::notes);
+        let notes = world
+            .with(&declared, &Others::default(), |situation, observed| Comparison::of(situation, observed).notes());
         let kinds: Vec<_> = notes.iter().map(|note| note.kind).collect();
         assert_eq!(kinds, [NoteKind::RunsInParallel], "Ready tells the place that it has now");
         assert!(notes[0].sentence.contains("spec.action.runOrder sets the order"), "{}", notes[0].sentence);
