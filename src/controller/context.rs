@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use kube::Client;
 
-use super::{caches::Caches, memory::Memory, own_writes_under_way::OwnWritesUnderWay, slots::Slots};
+use super::{caches::Caches, memory::Memory, own_writes_under_way::OwnWritesUnderWay};
 use crate::{
     aws::{Aws, SessionKey},
     domain::{ids::InstallationId, retry::Delays, spec::Access},
@@ -75,8 +75,6 @@ pub struct Context {
     pub roles: Arc<Roles>,
     /// Writes of what is an object's own, which are not cut off at the end of the process.
     pub own_writes: OwnWritesUnderWay,
-    /// Places for objects that are reconciled at a time.
-    pub slots: Slots,
     /// When the process started: what was recorded earlier was written by another one.
     pub started: Timestamp,
 }

@@ -34,8 +34,8 @@ pub mod report;
 pub mod role_changes;
 mod role_host;
 pub mod role_writer;
+pub mod runner;
 pub mod sessions;
-pub mod slots;
 mod spreading;
 mod standing;
 pub mod startup;
@@ -45,18 +45,11 @@ pub mod unknown;
 use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
-use kube::{
-    Client, Resource,
-    runtime::{
-        Controller,
-        controller::{self, Action, Config},
-        reflector::ObjectRef,
-        watcher,
-    },
-};
+use kube::Client;
 use tokio::sync::watch;
 
 use self::{
+    accounts::AccountLooks,
     bulk_reads::CachedClaims,
     caches::{
         Caches,
@@ -66,11 +59,12 @@ use self::{
     memory::Memory,
     own_writes_under_way::OwnWritesUnderWay,
     pipeline_host::PipelineHost,
+    reconcile::ObjectLooks,
     role_host::RoleHost,
-    slots::Slots,
 };
 use crate::{
     aws::Aws,
+    engine::queue::Limits,
     http::Readiness,
     shell::{
         pipelines::Pipelines,
@@ -94,6 +88,13 @@ const COLLECT_OF_ROLES: Duration = Duration::from_secs(1);
 
 /// How long that lasts at most.
 const COLLECT_OF_ROLES_MAX: Duration = Duration::from_secs(10);
+
+/// Looks at work at a time in one account. With twenty calls a second, as many as IAM is sent by default, all of them come to their
+/// end within --aws-timeout; more would run out of time together and begin anew.
+const IN_AN_ACCOUNT: usize = 128;
+
+/// Looks under way at a time, at work or waiting for what is written for several objects at once. Each holds about 100 kB.
+const UNDER_WAY: usize = 512;
 
 /// Finalizers that are put back at a time.
 const PUT_BACK_AT_A_TIME: usize = 8;
@@ -139,7 +140,6 @@ pub async fn run(
         pipelines,
         roles,
         own_writes: OwnWritesUnderWay::new(stop.clone()),
-        slots: Slots::new(settings.concurrency),
         settings,
         metrics,
         started: Context::now(),
@@ -185,36 +185,21 @@ async fn asked_to_stop(mut stop: watch::Receiver<bool>) {
 }
 
 async fn controllers(feeds: Feeds, context: &Arc<Context>, stop: &watch::Receiver<bool>) {
-    let objects = feeds.objects.into_iter().map(|feed| {
-        Controller::for_stream(feed.stream, feed.store)
-            .reconcile_on(feed.asked)
-            .graceful_shutdown_on(asked_to_stop(stop.clone()))
-            // The limits are `slots`, by accounts, and calls in flight: what waits holds none of them.
-            .with_config(Config::default())
-            .run(reconcile::reconcile, reconcile::on_error, context.clone())
-            .for_each(said)
-    });
-    let accounts = Controller::for_stream(feeds.accounts.stream, feeds.accounts.store)
-        .reconcile_on(feeds.accounts.asked)
-        .graceful_shutdown_on(asked_to_stop(stop.clone()))
-        .with_config(Config::default())
-        .run(accounts::reconcile, accounts::on_error, context.clone())
-        .for_each(said);
-    let reconciling = async { futures::join!(futures::future::join_all(objects), accounts) };
+    let limits = Limits {
+        of_a_pair: usize::from(context.settings.concurrency),
+        in_an_account: IN_AN_ACCOUNT,
+        under_way: UNDER_WAY,
+    };
+    // Until every cache is filled it cannot be told what other objects need.
+    let synced = || context.caches.synced();
+    let objects = runner::run(feeds.objects, limits, Arc::new(ObjectLooks(context.clone())), synced(), stop.clone());
+    let looks = Arc::new(AccountLooks(context.clone()));
+    let accounts = runner::run(vec![feeds.accounts], limits, looks, synced(), stop.clone());
+    let reconciling = async { futures::join!(objects, accounts) };
     tokio::select! {
         _ = reconciling => {}
         () = feeds::drain(feeds.namespaces) => {}
         () = feeds.left_behind.for_each(|left| events::left_behind(context, left)) => {}
         () = feeds.unheld.for_each_concurrent(PUT_BACK_AT_A_TIME, |unheld| record::put_back(context, unheld)) => {}
-    }
-}
-
-/// What a controller's stream brings. Reconciles and watches have told their own story.
-async fn said<K: Resource<DynamicType = ()> + 'static>(
-    result: Result<(ObjectRef<K>, Action), controller::Error<reconcile::Error, watcher::Error>>,
-) {
-    match result {
-        Ok(_) | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
-        Err(error) => tracing::debug!(kind = %K::kind(&()), %error, "the watch failed; it is opened again"),
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use jiff::Timestamp;
 use kube::{Api, ResourceExt};
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     caches::{Guarded, key_of},
@@ -18,6 +18,7 @@ use super::{
     events::{Deed, ready_condition, settled_reason},
     outcome::Verdict,
     role_writer,
+    runner::AtWork,
     status_inventory::read_inventory,
 };
 use crate::{
@@ -142,7 +143,7 @@ pub struct Pass<'a> {
     read: Instant,
     /// When what is still at work with AWS is dropped.
     ends: Instant,
-    slot: Option<OwnedSemaphorePermit>,
+    at_work: Option<AtWork>,
 }
 
 /// The reads of a look. What was in place, and is not asked about, may be confirmed by scans of its accounts. While a write
@@ -174,7 +175,7 @@ impl<'a> Pass<'a> {
     pub fn new(
         context: &'a Context,
         object: &CrossAccountInvoke,
-        slot: Option<OwnedSemaphorePermit>,
+        at_work: Option<AtWork>,
         (asked, since): (Instant, Option<Instant>),
     ) -> Self {
         let uid = object.uid().unwrap_or_default();
@@ -213,16 +214,16 @@ impl<'a> Pass<'a> {
             requested: annotation::requested(object.annotations()),
             declared: None,
             ends: Instant::now() + context.settings.aws_timeout,
-            slot,
+            at_work,
         }
     }
 
     /// Begins again, and reads everything again.
     #[must_use]
     pub fn restarted(mut self) -> Self {
-        let slot = self.slot.take();
+        let at_work = self.at_work.take();
         let mut restarted =
-            Self { ends: self.ends, ..Self::new(self.context, &self.object, slot, (Instant::now(), None)) };
+            Self { ends: self.ends, ..Self::new(self.context, &self.object, at_work, (Instant::now(), None)) };
         restarted.reader = restarted.reader.fresh();
         restarted
     }
@@ -252,9 +253,9 @@ impl<'a> Pass<'a> {
         self.ends.saturating_duration_since(Instant::now())
     }
 
-    /// Gives the place among the objects that are reconciled at a time to the next one.
-    pub fn release_slot(&mut self) {
-        self.slot = None;
+    /// Gives the place among the looks at work to the next one.
+    pub fn only_waits(&mut self) {
+        self.at_work = None;
         self.context.metrics.targets().goes_on(OBJECT, &self.key.to_string(), Phase::Waiting(None));
     }
 

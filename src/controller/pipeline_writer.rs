@@ -64,7 +64,7 @@ pub async fn write(
     let clients = Clients { reads, writes: sessions.writes.codepipeline.clone() };
     let mut told = pass.context.pipelines.claim(&key, &claim, &clients);
     // Whatever waits holds no place that somebody else could use.
-    pass.release_slot();
+    pass.only_waits();
     let limit = pass.time_left().saturating_sub(TO_REPORT);
     let outcome = tokio::select! {
         outcome = settled(&mut told, limit) => outcome,

@@ -2,11 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kube::{Api, Resource, ResourceExt, runtime::controller::Action};
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, error::Elapsed, timeout},
-};
+use kube::{Api, Resource, ResourceExt};
+use tokio::time::{Instant, error::Elapsed, timeout};
 use tracing::Instrument;
 
 use super::{
@@ -17,12 +14,14 @@ use super::{
     outcome::{Retry, Verdict},
     pass::{Halt, Pass},
     record, remove, report, role_writer,
+    runner::{Looks, Next, Turn},
     spreading::held_back,
 };
 use crate::{
     api::{CrossAccountInvoke, Reason},
     cluster::{Decoded, Undecodable},
     domain::{conditions, ids::AccountId, retry, status},
+    engine::queue::Place,
     telemetry::metrics::{Look, OBJECT, Phase},
 };
 
@@ -46,36 +45,50 @@ pub enum Error {
     Deadline(Duration),
 }
 
+/// Looks at objects.
+pub struct ObjectLooks(pub Arc<Context>);
+
+impl Looks<Guarded> for ObjectLooks {
+    fn place(&self, object: &Guarded) -> Option<Place> {
+        let spec = &object.0.as_ref().ok()?.spec;
+        let (tools, pipeline) = (&spec.tools_account, &spec.pipeline.name);
+        Some(Place {
+            tools: tools.id.clone(),
+            dev: spec.dev_account.id.clone(),
+            pipeline: format!("{}/{pipeline}", tools.region),
+        })
+    }
+
+    fn due(&self, object: &Guarded) {
+        self.0.memory.queue(&object.uid().unwrap_or_default());
+        stands(object, &self.0, Phase::Delayed(Some(Instant::now())));
+    }
+
+    async fn look(self: Arc<Self>, object: Arc<Guarded>, turn: Turn) -> Next {
+        let result = reconcile(&object, &self.0, turn).await;
+        result.unwrap_or_else(|error| on_error(&object, &error, &self.0))
+    }
+}
+
 /// Reconciles one object and says when to look again.
 ///
 /// # Errors
 /// Only when the API server does not take a write; everything else is in the object's status.
-pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
-    let span = tracing::info_span!("reconcile", object = %key_of(&*object));
+async fn reconcile(object: &Guarded, context: &Context, turn: Turn) -> Result<Next, Error> {
+    let span = tracing::info_span!("reconcile", object = %key_of(object));
     let limit = context.settings.reconcile_timeout;
     let uid = object.uid().unwrap_or_default();
     async {
-        context.memory.queue(&uid);
-        // Until every cache is filled it cannot be told what other objects need.
-        context.caches.synced().await;
-        // If this look is put off, what changes from here on asks for one of its own.
+        // What changes from here on asks for a look of its own, also where this one is put off.
         context.memory.begin(&uid);
-        if let Some(left) = held_back(&object, &context) {
-            return Ok(Action::requeue(left));
+        let key = key_of(object);
+        if let Some(left) = held_back(object, context) {
+            context.metrics.rests(&key);
+            return Ok(Next::After(left));
         }
-        context.memory.queue(&uid);
-        let key = key_of(&*object);
-        let asked = Instant::now();
-        stands(&object, &context, Phase::Delayed(Some(asked)));
-        // Given back before the end by whoever only waits.
-        let slot = match &object.0 {
-            Ok(object) => context.slots.take(object).await,
-            Err(_) => None,
-        };
-        context.memory.begin(&uid);
-        stands(&object, &context, Phase::Running);
+        stands(object, context, Phase::Running);
         let measured = context.metrics.reconciling("CrossAccountInvoke");
-        let result = timeout(limit, once(&object, &context, slot, asked)).await.unwrap_or(Err(Error::Deadline(limit)));
+        let result = timeout(limit, once(object, context, turn)).await.unwrap_or(Err(Error::Deadline(limit)));
         measured.finished(if result.is_ok() { "ok" } else { "error" });
         context.metrics.rests(&key);
         result
@@ -92,18 +105,12 @@ fn stands(object: &Guarded, context: &Context, phase: Phase) {
 }
 
 /// What happens after an [`Error`]: the object's own growing delay.
-#[allow(clippy::needless_pass_by_value, reason = "the controller hands these by value")]
-pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
-    tracing::warn!(object = %key_of(&*object), %error, "reconcile failed");
-    backoff(&context, object.uid().as_deref().unwrap_or_default())
+fn on_error(object: &Guarded, error: &Error, context: &Context) -> Next {
+    tracing::warn!(object = %key_of(object), %error, "reconcile failed");
+    backoff(context, object.uid().as_deref().unwrap_or_default())
 }
 
-async fn once(
-    object: &Guarded,
-    context: &Context,
-    slot: Option<OwnedSemaphorePermit>,
-    asked: Instant,
-) -> Result<Action, Error> {
+async fn once(object: &Guarded, context: &Context, turn: Turn) -> Result<Next, Error> {
     let object = match &object.0 {
         Ok(object) => object,
         Err(invalid) => return report::undecodable(context, invalid).await,
@@ -123,10 +130,10 @@ async fn once(
     let deleting = object.meta().deletion_timestamp.is_some();
     let held = object.finalizers().iter().any(|name| name == FINALIZER);
     if context.memory.is_finished(&uid) || (deleting && !held) {
-        return Ok(Action::await_change());
+        return Ok(Next::OnChange);
     }
     let since = context.memory.regular.begin(&key_of(object), Instant::now()).filter(|_| !deleting);
-    let mut pass = Pass::new(context, object, slot, (asked, since));
+    let mut pass = Pass::new(context, object, Some(turn.at_work), (turn.asked, since));
     let limit = context.settings.aws_timeout;
     let mut run = at_aws(&mut pass, deleting).await;
     if matches!(run, Ok(Err(Halt::Restart))) {
@@ -198,12 +205,12 @@ fn crowded(pass: &Pass<'_>) -> Option<Verdict> {
 }
 
 /// The growing delay of an object or account whose writes meet newer ones.
-pub(super) fn conflict(context: &Context, uid: &str) -> Action {
+pub(super) fn conflict(context: &Context, uid: &str) -> Next {
     let in_a_row = context.memory.attempts(uid, |attempts| {
         attempts.conflicts = attempts.conflicts.saturating_add(1);
         attempts.conflicts
     });
-    Action::requeue(retry::conflict(in_a_row))
+    Next::After(retry::conflict(in_a_row))
 }
 
 /// The object as the API server has it, whose watch has not shown it after conflicts in a row.
@@ -250,7 +257,7 @@ fn next_look(pass: &Pass<'_>) -> Duration {
 }
 
 /// The one place that turns a verdict into the time of the next look.
-fn next(pass: &Pass<'_>, interval: Duration, verdict: &Verdict) -> Action {
+fn next(pass: &Pass<'_>, interval: Duration, verdict: &Verdict) -> Next {
     let (context, uid) = (pass.context, pass.uid.as_str());
     let retries = matches!(verdict, Verdict::Reconciling { retry: Retry::Backoff, .. });
     if !retries {
@@ -265,25 +272,25 @@ fn next(pass: &Pass<'_>, interval: Duration, verdict: &Verdict) -> Action {
                 context.metrics.found_in_place(Look::Whole);
                 pass.note_in_place();
             }
-            Action::requeue(interval)
+            Next::After(interval)
         }
-        Verdict::Stalled { .. } => Action::requeue(context.settings.delays.stalled(interval, Context::fraction())),
-        Verdict::Released => Action::await_change(),
-        Verdict::Reconciling { retry: Retry::Now, .. } => Action::requeue(Duration::from_millis(10)),
-        Verdict::Reconciling { retry: Retry::After(delay), .. } => Action::requeue(*delay),
+        Verdict::Stalled { .. } => Next::After(context.settings.delays.stalled(interval, Context::fraction())),
+        Verdict::Released => Next::OnChange,
+        Verdict::Reconciling { retry: Retry::Now, .. } => Next::After(Duration::from_millis(10)),
+        Verdict::Reconciling { retry: Retry::After(delay), .. } => Next::After(*delay),
         Verdict::Reconciling { retry: Retry::Backoff, reason, .. } => {
             let look = pass.look(*reason, "");
             let is_ready = pass.object.status.as_ref().is_some_and(status::is_ready);
             let expiry = (is_ready && reason.is_failed_look()).then(|| conditions::time_to_not_checked(&look));
             let delay = backoff_delay(context, uid);
-            Action::requeue(expiry.map_or(delay, |expiry| delay.min(expiry.max(Duration::from_secs(1)))))
+            Next::After(expiry.map_or(delay, |expiry| delay.min(expiry.max(Duration::from_secs(1)))))
         }
     }
 }
 
 /// The growing delay of one object or account.
-pub(super) fn backoff(context: &Context, uid: &str) -> Action {
-    Action::requeue(backoff_delay(context, uid))
+pub(super) fn backoff(context: &Context, uid: &str) -> Next {
+    Next::After(backoff_delay(context, uid))
 }
 
 fn backoff_delay(context: &Context, uid: &str) -> Duration {

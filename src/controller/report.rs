@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use kube::{
     Api,
     api::{Patch, PatchParams},
-    runtime::controller::Action,
 };
 use serde_json::json;
 
@@ -17,6 +16,7 @@ use super::{
     pass::{Halt, Pass},
     reconcile::Error,
     record, remove,
+    runner::Next,
 };
 use crate::{
     api::Reason,
@@ -100,7 +100,7 @@ fn log(verdict: &Verdict) {
 ///
 /// # Errors
 /// As the API server answers.
-pub async fn undecodable(context: &Context, invalid: &Undecodable) -> Result<Action, Error> {
+pub async fn undecodable(context: &Context, invalid: &Undecodable) -> Result<Next, Error> {
     let namespace = invalid.metadata.namespace.as_deref().unwrap_or_default();
     let name = invalid.metadata.name.as_deref().unwrap_or_default();
     let generation = invalid.metadata.generation.unwrap_or_default();
@@ -115,7 +115,7 @@ pub async fn undecodable(context: &Context, invalid: &Undecodable) -> Result<Act
     // What the cache shows may be older than our own last write.
     let Err(Undecodable { conditions: known, .. }) = api.get(name).await.map_err(Box::new)?.0 else {
         // It was corrected meanwhile, and the watch brings it.
-        return Ok(Action::await_change());
+        return Ok(Next::OnChange);
     };
     let look = Look::certain(reason, &message, generation, Context::now());
     let conditions = conditions::after(&Known { conditions: &known, ..Known::default() }, &look);
@@ -123,5 +123,5 @@ pub async fn undecodable(context: &Context, invalid: &Undecodable) -> Result<Act
         let patch = json!({"status": {"observedGeneration": generation, "conditions": conditions}});
         api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await.map_err(Box::new)?;
     }
-    Ok(Action::requeue(context.settings.delays.stalled(DEFAULT_INTERVAL, Context::fraction())))
+    Ok(Next::After(context.settings.delays.stalled(DEFAULT_INTERVAL, Context::fraction())))
 }

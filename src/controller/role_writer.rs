@@ -73,7 +73,7 @@ pub async fn write(
     }
     drop(comparison);
     // Whatever waits holds no place that somebody else could use.
-    pass.release_slot();
+    pass.only_waits();
     let mut worst: Option<Halt> = None;
     for (step, place, mut told) in claimed {
         let limit = pass.time_left().saturating_sub(TO_REPORT);

@@ -3,5 +3,6 @@
 pub mod index;
 pub mod permit;
 pub mod pipeline;
+pub mod queue;
 pub mod role;
 pub mod shown;

@@ -1,6 +1,6 @@
 //! How an account goes: held while objects use it, unless another one of its id stands in for it.
 
-use kube::{Resource, ResourceExt, runtime::controller::Action};
+use kube::{Resource, ResourceExt};
 
 use super::{
     super::{
@@ -8,6 +8,7 @@ use super::{
         context::Context,
         gate_input,
         reconcile::{Error, conflict},
+        runner::Next,
     },
     NAMES_MAX, UNTIL_RELEASED,
     entering::session_key,
@@ -28,18 +29,18 @@ pub(super) async fn leave(
     context: &Context,
     finalizer: &str,
     held: bool,
-) -> Result<Action, Error> {
+) -> Result<Next, Error> {
     if !held {
         context.metrics.forget_account(&account.name_any());
         return tell_of_other_holders(account, context).await;
     }
     let goes = account.meta().deletion_timestamp.is_some();
     if goes && stays_for_its_kind(account, context, finalizer).await? {
-        return Ok(Action::requeue(UNTIL_RELEASED));
+        return Ok(Next::After(UNTIL_RELEASED));
     }
     let Some(id) = account.account_id() else {
         tell(account, context, "InUse", "Deletion waits: spec.accountID cannot be read; correct it".to_owned()).await;
-        return Ok(Action::requeue(UNTIL_RELEASED));
+        return Ok(Next::After(UNTIL_RELEASED));
     };
     let accounts = gate_input::accounts(context);
     let successor = same_account::successor(&accounts, id, &account.name_any()).filter(|_| goes);
@@ -53,13 +54,13 @@ pub(super) async fn leave(
         if let Some(key) = account.0.as_ref().ok().and_then(session_key) {
             context.aws.forget(&key).await;
         }
-        return Ok(Action::await_change());
+        return Ok(Next::OnChange);
     }
     if goes {
         let note = format!("Deletion waits: still used by CrossAccountInvoke {}; delete them first", named(&holding));
         tell(account, context, "InUse", note).await;
     }
-    Ok(Action::requeue(UNTIL_RELEASED))
+    Ok(Next::After(UNTIL_RELEASED))
 }
 
 /// Whether an account that grants nothing here is held all the same: another one of its id goes, and without either nobody
@@ -104,9 +105,9 @@ async fn stays_for_its_kind(account: &GuardedAccount, context: &Context, finaliz
 }
 
 /// An account that this installation has let go may be held by another one, which may not exist any more.
-async fn tell_of_other_holders(account: &GuardedAccount, context: &Context) -> Result<Action, Error> {
+async fn tell_of_other_holders(account: &GuardedAccount, context: &Context) -> Result<Next, Error> {
     let own = context.settings.installation.as_str();
-    let Some(deleted) = account.meta().deletion_timestamp.as_ref() else { return Ok(Action::await_change()) };
+    let Some(deleted) = account.meta().deletion_timestamp.as_ref() else { return Ok(Next::OnChange) };
     let (conditions, reporter) = match &account.0 {
         Ok(account) => account
             .status
@@ -116,17 +117,17 @@ async fn tell_of_other_holders(account: &GuardedAccount, context: &Context) -> R
     };
     let sees = reporter == Some(own) || context.caches.watches_everything() || grants_us_anything(account, context);
     let told = account_status::held_by_others(own, &account.name_any(), account.finalizers()).filter(|_| sees);
-    let Some(message) = told else { return Ok(Action::await_change()) };
+    let Some(message) = told else { return Ok(Next::OnChange) };
     // Most often it lets go at the same time.
     let waited = Context::now().duration_since(deleted.0).unsigned_abs();
     if waited < UNTIL_RELEASED {
-        return Ok(Action::requeue(UNTIL_RELEASED.saturating_sub(waited)));
+        return Ok(Next::After(UNTIL_RELEASED.saturating_sub(waited)));
     }
     if !record(account, conditions, context, (Reason::DeletionBlocked, &message)).await? {
         return Ok(conflict(context, &account.uid().unwrap_or_default()));
     }
     tell(account, context, "DeletionBlocked", message).await;
-    Ok(Action::await_change())
+    Ok(Next::OnChange)
 }
 
 fn grants_us_anything(account: &GuardedAccount, context: &Context) -> bool {

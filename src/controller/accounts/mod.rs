@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams, PostParams},
-    runtime::{controller::Action, events::EventType},
+    runtime::events::EventType,
 };
 use serde_json::json;
 use tokio::time::timeout;
@@ -28,6 +28,7 @@ use super::{
     context::Context,
     events,
     reconcile::{Error, backoff, conflict},
+    runner::{Looks, Next, Turn},
 };
 use crate::{
     api::{AwsAccount, AwsAccountStatus, BulkReadsReason, GrantsReason, Reason, ReasonClass, annotation},
@@ -37,6 +38,7 @@ use crate::{
         conditions::{self, Look},
         gate, grants, retry,
     },
+    engine::queue::Place,
 };
 
 /// When an account that waits for its last object is looked at again.
@@ -44,16 +46,32 @@ const UNTIL_RELEASED: Duration = Duration::from_secs(30);
 /// Bytes of names in an event, which can carry a kilobyte in all (Kubernetes API reference, Event `note`).
 const NAMES_MAX: usize = 800;
 
+/// Looks at accounts.
+pub struct AccountLooks(pub Arc<Context>);
+
+impl Looks<GuardedAccount> for AccountLooks {
+    fn place(&self, _: &GuardedAccount) -> Option<Place> {
+        None
+    }
+
+    fn due(&self, _: &GuardedAccount) {}
+
+    async fn look(self: Arc<Self>, account: Arc<GuardedAccount>, _: Turn) -> Next {
+        let result = reconcile(&account, &self.0).await;
+        result.unwrap_or_else(|error| on_error(&account, &error, &self.0))
+    }
+}
+
 /// Reconciles one account.
 ///
 /// # Errors
 /// The API server did not take a write.
-pub async fn reconcile(account: Arc<GuardedAccount>, context: Arc<Context>) -> Result<Action, Error> {
+async fn reconcile(account: &GuardedAccount, context: &Context) -> Result<Next, Error> {
     let span = tracing::info_span!("reconcile", account = %account.name_any());
     let limit = context.settings.reconcile_timeout;
     async {
         let measured = context.metrics.reconciling("AwsAccount");
-        let result = timeout(limit, once(&account, &context)).await.unwrap_or(Err(Error::Deadline(limit)));
+        let result = timeout(limit, once(account, context)).await.unwrap_or(Err(Error::Deadline(limit)));
         measured.finished(if result.is_ok() { "ok" } else { "error" });
         result
     }
@@ -62,14 +80,12 @@ pub async fn reconcile(account: Arc<GuardedAccount>, context: Arc<Context>) -> R
 }
 
 /// What happens after an error: the account's own growing delay.
-#[allow(clippy::needless_pass_by_value, reason = "the controller hands these by value")]
-pub fn on_error(account: Arc<GuardedAccount>, error: &Error, context: Arc<Context>) -> Action {
+fn on_error(account: &GuardedAccount, error: &Error, context: &Context) -> Next {
     tracing::warn!(account = %account.name_any(), %error, "reconcile failed");
-    backoff(&context, account.uid().as_deref().unwrap_or_default())
+    backoff(context, account.uid().as_deref().unwrap_or_default())
 }
 
-async fn once(guarded: &GuardedAccount, context: &Context) -> Result<Action, Error> {
-    context.caches.synced().await;
+async fn once(guarded: &GuardedAccount, context: &Context) -> Result<Next, Error> {
     let account = match &guarded.0 {
         Ok(account) => account,
         Err(invalid) => return unreadable::reconcile(guarded, invalid, context).await,
@@ -99,10 +115,10 @@ async fn once(guarded: &GuardedAccount, context: &Context) -> Result<Action, Err
     }
     context.memory.attempts(&uid, |attempts| attempts.backoff = 0);
     if !ours && held {
-        return Ok(Action::requeue(UNTIL_RELEASED));
+        return Ok(Next::After(UNTIL_RELEASED));
     }
     let fraction = Context::fraction();
-    Ok(Action::requeue(match reason.class() {
+    Ok(Next::After(match reason.class() {
         ReasonClass::Stalled => {
             let stalled_for = account_status::stalled_for(current.status.as_ref(), Context::now());
             context.settings.delays.stalled_account(stalled_for, context.settings.account_interval, fraction)

@@ -1,13 +1,14 @@
 //! An account that does not decode, as a newer version of the kind may have left it. It opens nothing and still counts by
 //! its account id, so that what its objects have stays.
 
-use kube::{ResourceExt, runtime::controller::Action};
+use kube::ResourceExt;
 
 use super::{
     super::{
         caches::GuardedAccount,
         context::Context,
         reconcile::{Error, conflict},
+        runner::Next,
     },
     leaving::leave,
     publish,
@@ -25,7 +26,7 @@ pub(super) async fn reconcile(
     account: &GuardedAccount,
     invalid: &Undecodable,
     context: &Context,
-) -> Result<Action, Error> {
+) -> Result<Next, Error> {
     let finalizer = account_status::in_use_finalizer(context.settings.installation.as_str());
     if invalid.metadata.deletion_timestamp.is_some() {
         return leave(account, context, &finalizer, account.finalizers().contains(&finalizer)).await;
@@ -51,7 +52,7 @@ pub(super) async fn reconcile(
     }
     let (interval, fraction) = (context.settings.account_interval, Context::fraction());
     let stalled_for = account_status::stalled_for(Some(&status(invalid)), Context::now());
-    Ok(Action::requeue(context.settings.delays.stalled_account(stalled_for, interval, fraction)))
+    Ok(Next::After(context.settings.delays.stalled_account(stalled_for, interval, fraction)))
 }
 
 /// What is known of its status.

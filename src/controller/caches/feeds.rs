@@ -94,7 +94,9 @@ pub struct Feeds {
 }
 
 /// What a channel brings, as a stream.
-pub(super) fn channel_stream<T: Send + 'static>(receiver: mpsc::UnboundedReceiver<T>) -> BoxStream<'static, T> {
+pub(in crate::controller) fn channel_stream<T: Send + 'static>(
+    receiver: mpsc::UnboundedReceiver<T>,
+) -> BoxStream<'static, T> {
     stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) }).boxed()
 }
 

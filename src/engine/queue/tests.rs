@@ -1,0 +1,277 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMITS: Limits = Limits { of_a_pair: 2, in_an_account: 3, under_way: 4 };
+
+fn place(pipeline: usize, dev: usize) -> Place {
+    Place { tools: "tools".to_owned(), dev: format!("dev{dev}"), pipeline: format!("pipeline{pipeline}") }
+}
+
+/// A queue with a time that a test sets.
+struct World {
+    queue: Queue<u32>,
+    begun: Instant,
+    now: Instant,
+    places: BTreeMap<u32, Place>,
+    /// Whether they are at work.
+    under_way: BTreeMap<u32, (Begun<u32>, bool)>,
+}
+
+impl World {
+    fn new(limits: Limits, places: impl IntoIterator<Item = (u32, Place)>) -> Self {
+        let now = Instant::now();
+        let places = places.into_iter().collect();
+        Self { queue: Queue::new(limits), begun: now, now, places, under_way: BTreeMap::new() }
+    }
+
+    fn at(&self, second: u64) -> Instant {
+        self.begun + Duration::from_secs(second)
+    }
+
+    fn ask(&mut self, key: u32) {
+        self.queue.ask(&key, self.now);
+    }
+
+    fn ask_all(&mut self) {
+        self.places.keys().copied().collect::<Vec<_>>().into_iter().for_each(|key| self.ask(key));
+    }
+
+    /// All that may begin now.
+    fn begin(&mut self) -> Vec<u32> {
+        while self.queue.ripen(self.now, |key| self.places.get(key).cloned()).is_some() {}
+        let mut all = Vec::new();
+        while let Some((begun, asked)) = self.queue.begin() {
+            assert!(asked <= self.now);
+            let key = begun.key;
+            assert!(self.under_way.insert(key, (begun, true)).is_none(), "{key} is looked at twice at a time");
+            all.push(key);
+        }
+        all
+    }
+
+    fn wait(&mut self, key: u32) {
+        if let Some((begun, at_work)) = self.under_way.get_mut(&key) {
+            self.queue.only_waits(begun);
+            *at_work = false;
+        }
+    }
+
+    fn end(&mut self, key: u32, next: Option<u64>) {
+        self.under_way.remove(&key);
+        let next = next.map(|second| self.at(second));
+        self.queue.ended(&key, next);
+    }
+
+    fn placed(&self, at_work: bool) -> impl Iterator<Item = &Place> {
+        let all = self.under_way.iter().filter(move |(_, (_, works))| *works || !at_work);
+        all.filter_map(|(key, _)| self.places.get(key))
+    }
+
+    fn assert_limits(&self, limits: Limits) {
+        let (mut pairs, mut accounts) = (BTreeMap::<Pair, usize>::new(), BTreeMap::<&str, usize>::new());
+        for place in self.placed(true) {
+            *pairs.entry(place.pair()).or_default() += 1;
+            *accounts.entry(&place.tools).or_default() += 1;
+            if place.dev != place.tools {
+                *accounts.entry(&place.dev).or_default() += 1;
+            }
+        }
+        assert!(pairs.values().all(|count| *count <= limits.of_a_pair), "{pairs:?}");
+        assert!(accounts.values().all(|count| *count <= limits.in_an_account), "{accounts:?}");
+    }
+}
+
+#[test]
+fn a_look_is_asked_for_once_however_often_and_comes_again_when_it_is_asked_for_meanwhile() {
+    let mut world = World::new(LIMITS, []);
+    world.ask(1);
+    world.ask(1);
+    assert_eq!((world.begin(), world.begin()), (vec![1], vec![]));
+    world.end(1, Some(600));
+    assert_eq!((world.begin(), world.queue.wakes_at()), (vec![], Some(world.at(600))));
+    // Sooner, because somebody asks.
+    world.now = world.at(5);
+    world.ask(1);
+    assert_eq!((world.begin(), world.queue.wakes_at()), (vec![1], None));
+    // Asked for twice while it is under way: one more look.
+    world.ask(1);
+    world.now = world.at(7);
+    world.ask(1);
+    assert_eq!(world.begin(), [0_u32; 0]);
+    world.end(1, Some(600));
+    assert_eq!(world.queue.wakes_at(), Some(world.at(7)));
+    assert_eq!(world.begin(), [1]);
+    world.end(1, None);
+    assert_eq!((world.queue.wakes_at(), world.begin()), (None, vec![]));
+}
+
+#[test]
+fn what_is_asked_for_while_it_is_due_is_seen_by_the_look_that_begins() {
+    let limits = Limits { of_a_pair: 1, ..LIMITS };
+    let mut world = World::new(limits, [(1, place(1, 1)), (2, place(1, 1))]);
+    world.ask_all();
+    assert_eq!(world.begin(), [1]);
+    world.now = world.at(3);
+    world.ask(2);
+    world.queue.ended(&1, None);
+    let (begun, asked) = world.queue.begin().unwrap();
+    assert_eq!((begun.key, asked), (2, world.at(3)), "it accepts nothing that was read before it was asked for");
+}
+
+#[test]
+fn that_an_earlier_look_only_waits_says_nothing_of_the_present_one() {
+    let limits = Limits { of_a_pair: 1, ..LIMITS };
+    let mut world = World::new(limits, [(1, place(1, 1)), (2, place(1, 1))]);
+    world.ask(1);
+    world.begin();
+    let (earlier, _) = world.under_way[&1].clone();
+    world.end(1, Some(0));
+    assert_eq!(world.begin(), [1]);
+    world.ask(2);
+    world.queue.only_waits(&earlier);
+    assert_eq!(world.begin(), [0_u32; 0]);
+    world.wait(1);
+    assert_eq!(world.begin(), [2]);
+}
+
+#[test]
+fn a_slow_account_keeps_no_other_one_waiting() {
+    let limits = Limits { of_a_pair: 2, in_an_account: 8, under_way: 4 };
+    let slow = (0..20).map(|key| (key, place(0, 1)));
+    let mut world = World::new(limits, slow.chain([(20, place(1, 2)), (21, place(2, 3))]));
+    world.ask_all();
+    assert_eq!(world.begin(), [0, 1, 20, 21], "two of the slow one, and all others");
+    // What only waits gives its place at work to the next one of its pipeline.
+    world.wait(0);
+    assert_eq!(world.begin(), [2]);
+}
+
+#[test]
+fn all_objects_of_an_open_pipeline_are_let_in_and_no_further_pipeline_is_opened_meanwhile() {
+    let limits = Limits { of_a_pair: 100, in_an_account: 100, under_way: 10 };
+    // In turn on three pipelines, twelve on each.
+    let mut world = World::new(limits, (0..36).map(|key| (key, place(key as usize % 3, 1))));
+    world.ask_all();
+    let first = world.begin();
+    let on = |key: &u32| key % 3;
+    assert_eq!(first.len(), 12, "{first:?}");
+    assert!(first.iter().all(|key| on(key) == 0), "all of one pipeline, which may be more than the limit: {first:?}");
+    first.iter().for_each(|key| world.wait(*key));
+    assert_eq!(world.begin(), [0_u32; 0], "they still are under way");
+    first[..3].iter().for_each(|key| world.end(*key, None));
+    assert!(world.begin().iter().all(|key| on(key) == 1));
+}
+
+#[test]
+fn a_pair_of_accounts_without_a_look_may_begin_one_beyond_the_limit() {
+    let limits = Limits { of_a_pair: 8, in_an_account: 100, under_way: 5 };
+    let busy = (0..5).map(|key| (key, place(0, 1)));
+    let others = (5..9).map(|key| (key, place(key as usize, 2)));
+    let mut world = World::new(limits, busy.chain(others));
+    world.ask_all();
+    assert_eq!(world.begin(), [0, 1, 2, 3, 4, 5]);
+    world.end(5, None);
+    assert_eq!(world.begin(), [6]);
+}
+
+#[test]
+fn objects_that_are_asked_for_again_and_again_keep_no_other_pipeline_out() {
+    let limits = Limits { of_a_pair: 1, in_an_account: 1, under_way: 100 };
+    let hot = (0..3).map(|key| (key, place(0, 1)));
+    let mut world = World::new(limits, hot.chain([(9, place(1, 1))]));
+    world.ask_all();
+    let mut seen = BTreeSet::new();
+    for _ in 0..100 {
+        for key in world.begin() {
+            seen.insert(key);
+            world.end(key, Some(0));
+        }
+    }
+    assert!(seen.contains(&9), "{seen:?}");
+}
+
+#[test]
+fn what_has_no_place_is_not_limited() {
+    let mut world = World::new(Limits { of_a_pair: 1, in_an_account: 1, under_way: 1 }, []);
+    (0..50).for_each(|key| world.ask(key));
+    assert_eq!(world.begin().len(), 50);
+}
+
+#[derive(Clone, Debug)]
+enum Doing {
+    Ask(u32),
+    Begin,
+    Wait(usize),
+    End(usize, Option<u64>),
+    Later(u64),
+}
+
+fn doing() -> impl Strategy<Value = Doing> {
+    prop_oneof![
+        4 => (0_u32..24).prop_map(Doing::Ask),
+        3 => Just(Doing::Begin),
+        2 => any::<usize>().prop_map(Doing::Wait),
+        3 => (any::<usize>(), prop::option::of(0_u64..9)).prop_map(|(which, next)| Doing::End(which, next)),
+        1 => (1_u64..5).prop_map(Doing::Later),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_limit_is_broken_and_whatever_is_asked_for_begins(
+        all in prop::collection::vec(doing(), 1..200),
+        of_a_pair in 1_usize..4,
+        in_an_account in 1_usize..6,
+        under_way in 1_usize..8,
+    ) {
+        let limits = Limits { of_a_pair, in_an_account, under_way };
+        // The last few have no place, and one dev account is the tools account as well.
+        let same = Place { tools: "tools".to_owned(), dev: "tools".to_owned(), pipeline: "pipeline0".to_owned() };
+        let places = (0_u32..20).map(|key| (key, place(key as usize % 5, key as usize % 3))).chain([(20, same)]);
+        let mut world = World::new(limits, places);
+        let mut owed = BTreeSet::new();
+        for doing in all {
+            let which = |which: usize| world.under_way.keys().nth(which % world.under_way.len().max(1)).copied();
+            let seconds = world.now.duration_since(world.begun).as_secs();
+            match doing {
+                Doing::Ask(key) => {
+                    world.ask(key);
+                    owed.insert(key);
+                }
+                Doing::Begin => {
+                    for key in world.begin() {
+                        owed.remove(&key);
+                    }
+                }
+                Doing::Wait(index) => {
+                    if let Some(key) = which(index) {
+                        world.wait(key);
+                    }
+                }
+                Doing::End(index, next) => {
+                    if let Some(key) = which(index) {
+                        world.end(key, next.map(|later| seconds + later));
+                        owed.extend(next.map(|_| key));
+                    }
+                }
+                Doing::Later(later) => world.now = world.at(seconds + later),
+            }
+            world.assert_limits(limits);
+        }
+        // Once everything ends, all that is owed a look has one.
+        world.now = world.at(100_000);
+        for _ in 0..100 {
+            let under_way: Vec<u32> = world.under_way.keys().copied().collect();
+            under_way.into_iter().for_each(|key| world.end(key, None));
+            for key in world.begin() {
+                owed.remove(&key);
+            }
+        }
+        prop_assert!(owed.is_empty(), "never looked at: {owed:?}");
+        prop_assert!(world.under_way.is_empty() && world.queue.due.is_empty() && world.queue.keys.is_empty());
+        prop_assert!(world.queue.counts.is_clear(), "{:?}", world.queue.counts);
+    }
+}
