@@ -58,7 +58,7 @@ pub struct Run {
     /// Whether /metrics has a series for each object and account.
     #[arg(long, default_value_t = true, action = ArgAction::Set)]
     pub metrics_per_object: bool,
-    /// Objects of the same two accounts reconciled at a time.
+    /// Looks at objects of the same two accounts that ask AWS at a time; what waits for others is none of them.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: u16,
     /// How long the AWS part of one reconcile may take.
@@ -104,8 +104,9 @@ pub struct Run {
     /// How often an AwsAccount is looked at: at most every 30m, since another installation reports it after two hours of silence.
     #[arg(long, default_value = "10m", value_parser = account_interval)]
     pub account_interval: Duration,
-    /// How far apart two reads of everything in an AwsAccount are, where these replace single reads.
-    #[arg(long, default_value = "10m", value_parser = duration)]
+    /// How far apart two reads of everything in an AwsAccount are, where these replace single reads. A look finds one that no
+    /// earlier look has used, and reads nothing singly, where this is less than nine tenths of its interval.
+    #[arg(long, default_value = "8m", value_parser = duration)]
     pub bulk_reads_every: Duration,
     /// First delay after a throttled or unavailable AWS; it doubles, with full jitter.
     #[arg(long, default_value = "1s", value_parser = duration)]
@@ -230,7 +231,7 @@ mod tests {
             run.correction_window_max,
         ]
         .map(|duration| duration.as_secs());
-        assert_eq!(seconds, [60, 75, 10, 3600, 120, 15, 600, 1, 300, 300, 30, 3600, 3, 30, 3600, 600, 600, 3600]);
+        assert_eq!(seconds, [60, 75, 10, 3600, 120, 15, 600, 1, 300, 300, 30, 3600, 3, 30, 3600, 480, 600, 3600]);
         assert_eq!((run.concurrency, run.grant_list_functions, run.metrics_per_object), (8, true, true));
         assert!(run.spread_looks);
     }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`api`] | the contract with users: the two kinds, conditions, reasons; nothing is done |
 //! | [`domain`] | pure decisions: no client, no SDK, no clock, no environment |
-//! | [`engine`] | state machines: inputs and the time go in, effects come out; so far those of a pipeline and of a role |
+//! | [`engine`] | state machines: inputs and the time go in, effects come out; so far those of a pipeline and of a role; the index, and the queue of objects |
 //! | [`shell`] | carries out the effects: one task for each of them, with the SDK and the clock |
 //! | [`aws`] | everything that speaks to AWS; SDK types end here |
 //! | [`cluster`] | everything that decodes Kubernetes objects |

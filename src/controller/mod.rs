@@ -93,8 +93,9 @@ const COLLECT_OF_ROLES_MAX: Duration = Duration::from_secs(10);
 /// end within --aws-timeout; more would run out of time together and begin anew.
 const IN_AN_ACCOUNT: usize = 128;
 
-/// Looks under way at a time, at work or waiting for what is written for several objects at once. Each holds about 100 kB.
-const UNDER_WAY: usize = 512;
+/// Looks under way at a time in one tools account, at work or waiting for what is written for several objects at once. Each holds
+/// about 100 kB.
+const UNDER_WAY: usize = 256;
 
 /// Finalizers that are put back at a time.
 const PUT_BACK_AT_A_TIME: usize = 8;

@@ -21,7 +21,7 @@ use crate::{
     api::{CrossAccountInvoke, Reason},
     cluster::{Decoded, Undecodable},
     domain::{conditions, ids::AccountId, retry, status},
-    engine::queue::Place,
+    engine::queue::{Place, Ripe},
     telemetry::metrics::{Look, OBJECT, Phase},
 };
 
@@ -49,19 +49,27 @@ pub enum Error {
 pub struct ObjectLooks(pub Arc<Context>);
 
 impl Looks<Guarded> for ObjectLooks {
-    fn place(&self, object: &Guarded) -> Option<Place> {
-        let spec = &object.0.as_ref().ok()?.spec;
-        let (tools, pipeline) = (&spec.tools_account, &spec.pipeline.name);
-        Some(Place {
-            tools: tools.id.clone(),
-            dev: spec.dev_account.id.clone(),
-            pipeline: format!("{}/{pipeline}", tools.region),
-        })
+    fn ripe(&self, object: &Guarded, now: Instant) -> Ripe {
+        let context = &self.0;
+        if let Some(later) = held_back(object, context).and_then(|left| now.checked_add(left)) {
+            return Ripe::Later(later.into_std());
+        }
+        // From here on a change asks for no look of its own: this one sees it.
+        context.memory.queue(&object.uid().unwrap_or_default());
+        stands(object, context, Phase::Delayed(Some(now)));
+        let place = object.0.as_ref().ok().map(|object| {
+            let (tools, pipeline) = (&object.spec.tools_account, &object.spec.pipeline.name);
+            Place {
+                tools: tools.id.clone(),
+                dev: object.spec.dev_account.id.clone(),
+                pipeline: format!("{}/{pipeline}", tools.region),
+            }
+        });
+        Ripe::Due(place)
     }
 
-    fn due(&self, object: &Guarded) {
-        self.0.memory.queue(&object.uid().unwrap_or_default());
-        stands(object, &self.0, Phase::Delayed(Some(Instant::now())));
+    fn panicked(&self, object: &Guarded) {
+        self.0.metrics.rests(&key_of(object));
     }
 
     async fn look(self: Arc<Self>, object: Arc<Guarded>, turn: Turn) -> Next {
@@ -79,13 +87,9 @@ async fn reconcile(object: &Guarded, context: &Context, turn: Turn) -> Result<Ne
     let limit = context.settings.reconcile_timeout;
     let uid = object.uid().unwrap_or_default();
     async {
-        // What changes from here on asks for a look of its own, also where this one is put off.
+        // What changes from here on asks for a look of its own.
         context.memory.begin(&uid);
         let key = key_of(object);
-        if let Some(left) = held_back(object, context) {
-            context.metrics.rests(&key);
-            return Ok(Next::After(left));
-        }
         stands(object, context, Phase::Running);
         let measured = context.metrics.reconciling("CrossAccountInvoke");
         let result = timeout(limit, once(object, context, turn)).await.unwrap_or(Err(Error::Deadline(limit)));

@@ -25,13 +25,13 @@ use tokio::{
 use super::caches::{feeds::Feed, key_of};
 use crate::{
     domain::ids::ObjectKey,
-    engine::queue::{Begun, Limits, Place, Queue},
+    engine::queue::{Begun, Limits, Queue, Ripe},
 };
 
 /// How long nothing is waited for where nothing is to come.
 const IDLE: Duration = Duration::from_hours(1);
 
-/// When an object is looked at again whose look has panicked: never in a tight loop.
+/// When an object is looked at again whose look has panicked, unless it is asked for.
 const AFTER_A_PANIC: Duration = Duration::from_mins(5);
 
 /// When to look again.
@@ -68,12 +68,12 @@ impl Drop for AtWork {
 
 /// What is done with the objects of one kind.
 pub trait Looks<K>: Send + Sync + 'static {
-    /// Where a look at an object takes its place; without one it begins at once.
-    fn place(&self, object: &K) -> Option<Place>;
-    /// A look at the object is due, and waits for its place.
-    fn due(&self, object: &K);
+    /// The time of a look at the object has come: it waits for its place, or is put off.
+    fn ripe(&self, object: &K, now: Instant) -> Ripe;
     /// Looks at the object.
     fn look(self: Arc<Self>, object: Arc<K>, turn: Turn) -> impl Future<Output = Next> + Send;
+    /// The look at the object has panicked.
+    fn panicked(&self, object: &K);
 }
 
 /// What concerns the runner.
@@ -124,7 +124,7 @@ pub async fn run<K, L>(
             Event::OnlyWaits(begun) => queue.only_waits(&begun),
             Event::Ended(id, next) => {
                 if let Some(key) = running.remove(&id) {
-                    queue.ended(&key, next.at(now).map(Instant::into_std));
+                    queue.ended(&key, next.at(now).map(Instant::into_std), now.into_std());
                 }
             }
             Event::Time => {}
@@ -133,20 +133,19 @@ pub async fn run<K, L>(
         if stopping && running.is_empty() {
             return;
         }
-        let place = |key: &ObjectKey| looks.place(&*object(key)?);
-        while let Some(key) = queue.ripen(now.into_std(), place) {
-            if let Some(object) = object(&key) {
-                looks.due(&object);
-            }
+        if !is_ready || stopping {
+            continue;
         }
-        while let Some((begun, asked)) = (is_ready && !stopping).then(|| queue.begin()).flatten() {
-            let Some(object) = object(&begun.key) else {
-                queue.ended(&begun.key, None);
+        let ripe = |key: &ObjectKey| object(key).map_or(Ripe::Due(None), |object| looks.ripe(&object, now));
+        while queue.ripen(now.into_std(), ripe) {}
+        while let Some((begun, asked)) = queue.begin() {
+            let key = begun.key.clone();
+            let Some(object) = object(&key) else {
+                queue.ended(&key, None, now.into_std());
                 continue;
             };
-            let key = begun.key.clone();
             let turn = Turn { asked: Instant::from_std(asked), at_work: AtWork { of: begun, runner: sender.clone() } };
-            let task = tasks.spawn(caught::<K>(key.clone(), looks.clone().look(object, turn)));
+            let task = tasks.spawn(caught(key.clone(), looks.clone(), object, turn));
             running.insert(task.id(), key);
         }
     }
@@ -155,7 +154,8 @@ pub async fn run<K, L>(
 impl Next {
     fn at(self, now: Instant) -> Option<Instant> {
         match self {
-            Self::After(delay) => Some(now + delay),
+            // A time that cannot be told is as good as never.
+            Self::After(delay) => now.checked_add(delay),
             Self::OnChange => None,
         }
     }
@@ -196,8 +196,14 @@ fn find<K: Resource<DynamicType = ()> + Clone>(stores: &[Store<K>], key: &Object
 }
 
 /// A look that panics ends none of the others: its object may have been made for that.
-async fn caught<K: Resource<DynamicType = ()>>(key: ObjectKey, look: impl Future<Output = Next>) -> Next {
-    AssertUnwindSafe(look).catch_unwind().await.unwrap_or_else(|_| {
+async fn caught<K, L>(key: ObjectKey, looks: Arc<L>, object: Arc<K>, turn: Turn) -> Next
+where
+    K: Resource<DynamicType = ()> + Send + Sync,
+    L: Looks<K>,
+{
+    let look = AssertUnwindSafe(looks.clone().look(object.clone(), turn));
+    look.catch_unwind().await.unwrap_or_else(|_| {
+        looks.panicked(&object);
         tracing::error!(kind = %K::kind(&()), %key, "the look at it panicked, which is a fault of crossinvoke; it is tried again in {AFTER_A_PANIC:?}");
         Next::After(AFTER_A_PANIC)
     })
@@ -207,6 +213,7 @@ async fn caught<K: Resource<DynamicType = ()>>(key: ObjectKey, look: impl Future
 mod tests {
     use std::sync::Mutex;
 
+    use crate::engine::queue::Place;
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::runtime::reflector::store::Writer;
     use tokio::sync::Notify;
@@ -220,16 +227,17 @@ mod tests {
         looked: mpsc::UnboundedSender<String>,
         /// A look at "held" gives its place back and goes on once this is told.
         go_on: Notify,
-        due: Mutex<Vec<String>>,
+        panicked: Mutex<Vec<String>>,
     }
 
     impl Looks<ConfigMap> for Told {
-        fn place(&self, _: &ConfigMap) -> Option<Place> {
-            Some(Place { tools: "1".to_owned(), dev: "2".to_owned(), pipeline: "release".to_owned() })
+        fn ripe(&self, _: &ConfigMap, _: Instant) -> Ripe {
+            let place = Place { tools: "1".to_owned(), dev: "2".to_owned(), pipeline: "release".to_owned() };
+            Ripe::Due(Some(place))
         }
 
-        fn due(&self, object: &ConfigMap) {
-            self.due.lock().unwrap().push(object.metadata.name.clone().unwrap());
+        fn panicked(&self, object: &ConfigMap) {
+            self.panicked.lock().unwrap().push(object.metadata.name.clone().unwrap());
         }
 
         async fn look(self: Arc<Self>, object: Arc<ConfigMap>, turn: Turn) -> Next {
@@ -268,7 +276,7 @@ mod tests {
         let (ask, asked) = mpsc::unbounded_channel();
         let ready = Arc::new(Notify::new());
         let (stop, stopped) = watch::channel(false);
-        let told = Arc::new(Told { looked: looked_sender, go_on: Notify::new(), due: Mutex::default() });
+        let told = Arc::new(Told { looked: looked_sender, go_on: Notify::new(), panicked: Mutex::default() });
         let feed = Feed {
             stream: stream::pending().boxed(),
             store: writer.as_reader(),
@@ -293,8 +301,7 @@ mod tests {
         world.ask("gone");
         world.ask("hostile");
         world.ask("calm");
-        let is_due = || world.told.due.lock().unwrap().len() == 2;
-        while !is_due() {
+        for _ in 0..100 {
             tokio::task::yield_now().await;
         }
         assert!(world.looked.try_recv().is_err());
@@ -303,6 +310,7 @@ mod tests {
         assert_eq!(world.looked.recv().await.as_deref(), Some("calm"));
         world.stop.send(true).unwrap();
         world.running.await.unwrap();
+        assert_eq!(*world.told.panicked.lock().unwrap(), ["hostile"]);
     }
 
     #[tokio::test]

@@ -39,6 +39,8 @@ pub struct Earlier(Option<Written>);
 #[derive(Clone, Debug, Default)]
 pub struct OwnWrites {
     entries: HashMap<Resource, Written>,
+    /// When it was last looked for entries that say nothing any more: that takes all of them, and not for each write.
+    swept: Option<Timestamp>,
 }
 
 impl OwnWrites {
@@ -83,8 +85,11 @@ impl OwnWrites {
     fn insert(&mut self, resource: &Resource, written: Written) {
         let at = written.at;
         self.entries.insert(resource.clone(), written);
-        // Bounded: an entry that no longer forgives anything says nothing either, but when it was written.
-        self.entries.retain(|_, written| age(written.at, at) <= FORGIVEN_FOR.saturating_mul(5));
+        if self.swept.is_none_or(|swept| age(swept, at) > FORGIVEN_FOR) {
+            self.swept = Some(at);
+            // Bounded: an entry that no longer forgives anything says nothing either, but when it was written.
+            self.entries.retain(|_, written| age(written.at, at) <= FORGIVEN_FOR.saturating_mul(5));
+        }
     }
 
     /// Recalls a write of an earlier process, as its record tells it; anything this process wrote itself counts more.

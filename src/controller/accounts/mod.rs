@@ -14,7 +14,7 @@ use kube::{
     runtime::events::EventType,
 };
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use self::{
@@ -38,7 +38,7 @@ use crate::{
         conditions::{self, Look},
         gate, grants, retry,
     },
-    engine::queue::Place,
+    engine::queue::Ripe,
 };
 
 /// When an account that waits for its last object is looked at again.
@@ -50,11 +50,11 @@ const NAMES_MAX: usize = 800;
 pub struct AccountLooks(pub Arc<Context>);
 
 impl Looks<GuardedAccount> for AccountLooks {
-    fn place(&self, _: &GuardedAccount) -> Option<Place> {
-        None
+    fn ripe(&self, _: &GuardedAccount, _: Instant) -> Ripe {
+        Ripe::Due(None)
     }
 
-    fn due(&self, _: &GuardedAccount) {}
+    fn panicked(&self, _: &GuardedAccount) {}
 
     async fn look(self: Arc<Self>, account: Arc<GuardedAccount>, _: Turn) -> Next {
         let result = reconcile(&account, &self.0).await;

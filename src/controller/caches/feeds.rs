@@ -69,7 +69,7 @@ pub struct Unheld {
     pub finalizers: Vec<String>,
 }
 
-/// What one `Controller` runs on.
+/// What one watch brings, and what else is asked for.
 pub struct Feed<K: Resource<DynamicType = ()> + 'static> {
     /// Changes that are worth a reconcile.
     pub stream: BoxStream<'static, Result<K, watcher::Error>>,

@@ -195,9 +195,9 @@ impl Caches {
     /// still to begin sees that.
     fn look_at_one_of_many(&self, key: &ObjectKey) {
         if let Some(object) = self.object(key) {
+            // It is a regular look no more; said before it is asked whether it has begun, which it may meanwhile.
+            self.memory.regular.disturb(key);
             if self.memory.is_queued(&object.uid().unwrap_or_default()) {
-                // It is a regular look no more.
-                self.memory.regular.disturb(key);
                 return;
             }
             self.hold_back(&object);

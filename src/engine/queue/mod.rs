@@ -1,5 +1,5 @@
 //! Which object is looked at next. Keys go in with the time at which they are due; a key comes out when a look at it may
-//! begin. A key that waits here holds nothing else: no task, no connection, no copy of its object.
+//! begin. A key that waits here holds nothing but its place: no task, no connection, no copy of its object.
 //!
 //! ```text
 //! ask ──► delayed ──(its time)──► due ──(a place)──► under way: at work ──► under way: waiting ──► ended
@@ -7,24 +7,20 @@
 //!            └────────────────────────────────────────────┴─────────────────────────────────────────────┘
 //! ```
 //!
-//! Three limits decide who may begin. Looks *at work* ask AWS: they are limited by pair of accounts, so that a slow account
-//! keeps no other one waiting, and by account, since more of them than its budget of calls carries would all run out of time
-//! and begin anew. Looks *under way* hold memory, also while they wait for what is written for several objects at once; a pair
-//! of accounts of which none is under way may begin one beyond that limit. All objects on a pipeline that is open are let in
-//! beside each other, whatever the limit of looks under way: one version carries what they want together.
+//! Looks *at work* ask AWS. They are limited by pair of accounts and by account, and the pair with the fewest comes first: a slow
+//! account, whose looks take long, keeps no other one waiting, and no more looks begin than an account has calls for. Looks *under
+//! way* hold memory, also while they wait for what is written for several objects at once. They are limited by tools account.
+//! The first look on a pipeline while there is room *opens* it: its other objects come before those that would open another
+//! one, and are let in beyond that limit, since one version of the pipeline carries what they want together.
 
-mod counts;
+mod places;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Instant,
 };
 
-use counts::Counts;
-
-/// After so many objects of open pipelines the oldest object that is due comes next, so that a pipeline whose objects are
-/// asked for again and again does not keep out the others.
-const OPEN_IN_A_ROW: u32 = 16;
+use places::Places;
 
 /// Where a look takes its place: the two accounts and the pipeline as the object's spec names them, granted or not.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -37,30 +33,24 @@ pub struct Place {
     pub pipeline: String,
 }
 
-impl Place {
-    fn pair(&self) -> Pair {
-        (self.tools.clone(), self.dev.clone())
-    }
-
-    fn on(&self) -> OnPipeline {
-        (self.tools.clone(), self.pipeline.clone())
-    }
-}
-
-/// The tools account and the dev account.
-type Pair = (String, String);
-/// The tools account and the pipeline.
-type OnPipeline = (String, String);
-
 /// How many looks there may be at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// At work, of the same two accounts.
+    /// At work, of the same two accounts. So many may also be under way, whatever the limit of these.
     pub of_a_pair: usize,
-    /// At work in one account.
+    /// At work in one account. Pairs that have none may have as many again, one each.
     pub in_an_account: usize,
-    /// Under way, with all that are due on pipelines that are open.
+    /// Under way in one tools account, of which one dev account may have half. Objects on open pipelines are let in beyond it.
     pub under_way: usize,
+}
+
+/// What becomes of a key whose time has come.
+#[derive(Clone, Debug)]
+pub enum Ripe {
+    /// It is due; without a place nothing limits it.
+    Due(Option<Place>),
+    /// It is put off.
+    Later(Instant),
 }
 
 /// One look that has begun.
@@ -77,15 +67,11 @@ pub struct Begun<K> {
 pub struct Queue<K> {
     keys: BTreeMap<K, Standing>,
     delayed: BTreeSet<(Instant, K)>,
-    /// Due, without a place: nothing limits these.
     unplaced: VecDeque<K>,
-    /// Due, in the order in which they have become so.
+    /// In the order in which they have become due.
     due: BTreeMap<u64, (K, Place)>,
-    of_pair: BTreeMap<Pair, BTreeSet<u64>>,
-    of_pipeline: BTreeMap<OnPipeline, BTreeSet<u64>>,
-    counts: Counts,
-    next: u64,
-    open_in_a_row: u32,
+    places: Places,
+    numbers: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -98,8 +84,8 @@ enum Standing {
         number: u64,
         place: Option<Place>,
         at_work: bool,
-        /// When it was last asked for meanwhile.
-        again: Option<Instant>,
+        /// It was asked for meanwhile.
+        again: bool,
     },
 }
 
@@ -112,11 +98,8 @@ impl<K: Clone + Ord> Queue<K> {
             delayed: BTreeSet::new(),
             unplaced: VecDeque::new(),
             due: BTreeMap::new(),
-            of_pair: BTreeMap::new(),
-            of_pipeline: BTreeMap::new(),
-            counts: Counts::new(limits),
-            next: 0,
-            open_in_a_row: 0,
+            places: Places::new(limits),
+            numbers: 0,
         }
     }
 
@@ -130,7 +113,7 @@ impl<K: Clone + Ord> Queue<K> {
                 self.delay(key.clone(), now);
             }
             Some(Standing::Due { asked }) => *asked = now,
-            Some(Standing::UnderWay { again, .. }) => *again = Some(now),
+            Some(Standing::UnderWay { again, .. }) => *again = true,
         }
     }
 
@@ -145,22 +128,25 @@ impl<K: Clone + Ord> Queue<K> {
         self.delayed.first().map(|(at, _)| *at)
     }
 
-    /// Makes the next key due whose time has come, and tells it. Its place is asked for then; without one nothing limits it.
-    pub fn ripen(&mut self, now: Instant, place: impl FnOnce(&K) -> Option<Place>) -> Option<K> {
-        let (at, key) = self.delayed.first().filter(|(at, _)| *at <= now)?.clone();
+    /// Asks what becomes of the next key whose time has come. False when there is none.
+    pub fn ripen(&mut self, now: Instant, ripe: impl FnOnce(&K) -> Ripe) -> bool {
+        let Some((_, key)) = self.delayed.first().filter(|(at, _)| *at <= now).cloned() else { return false };
         self.delayed.pop_first();
-        match place(&key) {
-            Some(place) => {
+        match ripe(&key) {
+            // Whatever was asked for must not come round again at once.
+            Ripe::Later(at) => {
+                self.delay(key, at.max(now + std::time::Duration::from_millis(1)));
+                return true;
+            }
+            Ripe::Due(Some(place)) => {
                 let number = self.number();
-                self.of_pair.entry(place.pair()).or_default().insert(number);
-                self.of_pipeline.entry(place.on()).or_default().insert(number);
-                self.counts.due(&place.on());
+                self.places.due(&place, number);
                 self.due.insert(number, (key.clone(), place));
             }
-            None => self.unplaced.push_back(key.clone()),
+            Ripe::Due(None) => self.unplaced.push_back(key.clone()),
         }
-        self.keys.insert(key.clone(), Standing::Due { asked: at });
-        Some(key)
+        self.keys.insert(key, Standing::Due { asked: now });
+        true
     }
 
     /// A look that may begin now, and when it was last asked for.
@@ -168,82 +154,48 @@ impl<K: Clone + Ord> Queue<K> {
         if let Some(key) = self.unplaced.pop_front() {
             return self.under_way(key, None);
         }
-        let open = if self.open_in_a_row < OPEN_IN_A_ROW { self.on_open_pipeline() } else { None };
-        let (number, is_open) = match open {
-            Some(number) => (number, true),
-            None => match self.oldest() {
-                Some(number) => (number, false),
-                None => (self.on_open_pipeline()?, true),
-            },
-        };
-        self.open_in_a_row = if is_open { self.open_in_a_row.saturating_add(1) } else { 0 };
+        let number = self.places.next()?;
         let (key, place) = self.due.remove(&number)?;
-        take_out(&mut self.of_pair, &place.pair(), number);
-        take_out(&mut self.of_pipeline, &place.on(), number);
-        self.counts.begin(&place);
+        self.places.begin(&place, number);
         self.under_way(key, Some(place))
     }
 
     fn under_way(&mut self, key: K, place: Option<Place>) -> Option<(Begun<K>, Instant)> {
         let number = self.number();
-        let standing = Standing::UnderWay { number, place, at_work: true, again: None };
+        let standing = Standing::UnderWay { number, place, at_work: true, again: false };
         let Some(Standing::Due { asked }) = self.keys.insert(key.clone(), standing) else { return None };
         Some((Begun { key, number }, asked))
     }
 
     fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+        self.numbers += 1;
+        self.numbers
     }
 
-    /// The first that may begin of those on open pipelines.
-    fn on_open_pipeline(&self) -> Option<u64> {
-        let waiting = self.counts.open_with_due().filter_map(|pipeline| self.of_pipeline.get(pipeline)).flatten();
-        waiting.copied().find(|number| self.due.get(number).is_some_and(|(_, place)| self.counts.may_work(place)))
-    }
-
-    /// The oldest that may begin of all.
-    fn oldest(&self) -> Option<u64> {
-        let first = |(pair, numbers): (&Pair, &BTreeSet<u64>)| {
-            (self.counts.pair_may_work(pair) && self.counts.has_room_for(pair))
-                .then(|| numbers.first().copied())
-                .flatten()
-        };
-        self.of_pair.iter().filter_map(first).min()
-    }
-
-    /// A look that is under way does nothing but wait from here on: its place among those at work is free.
+    /// A look that is under way waits for others: its place among those at work is free.
     pub fn only_waits(&mut self, begun: &Begun<K>) {
         // It may have ended since, and another look at the same object have begun.
         if let Some(Standing::UnderWay { number, place: Some(place), at_work, .. }) = self.keys.get_mut(&begun.key)
             && *number == begun.number
             && std::mem::take(at_work)
         {
-            self.counts.only_waits(place);
+            self.places.only_waits(place);
         }
     }
 
     /// A look has ended, and the next one is asked for at this time, if any.
-    pub fn ended(&mut self, key: &K, next: Option<Instant>) {
+    pub fn ended(&mut self, key: &K, next: Option<Instant>, now: Instant) {
         let Some(Standing::UnderWay { .. }) = self.keys.get(key) else { return };
         let Some(Standing::UnderWay { place, at_work, again, .. }) = self.keys.remove(key) else { return };
         if let Some(place) = place {
             if at_work {
-                self.counts.only_waits(&place);
+                self.places.only_waits(&place);
             }
-            self.counts.ended(&place);
+            self.places.ended(&place);
         }
-        if let Some(at) = [next, again].into_iter().flatten().min() {
+        let next = if again { Some(now) } else { next };
+        if let Some(at) = next {
             self.delay(key.clone(), at);
-        }
-    }
-}
-
-fn take_out<K: Ord>(map: &mut BTreeMap<K, BTreeSet<u64>>, key: &K, number: u64) {
-    if let Some(numbers) = map.get_mut(key) {
-        numbers.remove(&number);
-        if numbers.is_empty() {
-            map.remove(key);
         }
     }
 }

@@ -85,8 +85,8 @@ fn setup(world: &World) -> Setup {
     let seeded = world.clone();
     let setup = Setup::default().seed(move |_, seed| seeded.extend(seed)).without_controller().flags(AS_INSTALLED);
     if world.bulk_reads {
-        // One scan for each cycle, as with the defaults of both.
-        let every = format!("--bulk-reads-every={}s", world.cycle().as_secs());
+        // As far apart in comparison with the interval as with the defaults of both.
+        let every = format!("--bulk-reads-every={}s", world.cycle().as_secs() * 8 / 10);
         return setup.with_bulk_reads().flags([every.as_str()]);
     }
     setup

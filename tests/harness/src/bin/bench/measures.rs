@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crossinvoke_harness::{
-    Calls, Context as _, Result, Scenario,
+    Calls, Context as _, ControllerProcess, Result, Scenario,
     objects::has_reason,
     wait::{eventually, poll_slowly},
 };
@@ -92,7 +92,8 @@ pub(crate) async fn create(scenario: &mut Scenario<'_>, world: &World, name: &st
     Ok(())
 }
 
-/// Shortens the interval, waits until that has been answered, and measures one interval and a fifth.
+/// Shortens the interval, waits until that has been answered and looked at again, and measures one interval and a fifth: what is
+/// learned of an account once, such as whether bulk reads pay, belongs to no cycle.
 pub(crate) async fn cycle(scenario: &mut Scenario<'_>, world: &World, name: &str) -> Result<()> {
     let interval = world.cycle();
     let api = scenario.invokes();
@@ -108,20 +109,13 @@ pub(crate) async fn cycle(scenario: &mut Scenario<'_>, world: &World, name: &str
         .await
         .context("the interval")?;
     until_ready(scenario, world).await?;
+    let looks = scenario.controller()?.metric(LOOKS).await?;
+    until_looked(scenario.controller()?, looks + world.size as f64, interval).await?;
     let mark = scenario.mark()?;
     let writes = scenario.kubernetes_writes()?.len();
     let confirmed = scenario.controller()?.metric(CONFIRMED).await?;
     let (before, looks) = (Sample::of(scenario.controller()?)?, scenario.controller()?.metric(LOOKS).await?);
-    let wanted = looks + 1.2 * world.size as f64;
-    let controller = scenario.controller()?;
-    eventually("one cycle", interval * 20, || async {
-        // As often as Prometheus would ask: each answer costs the controller CPU time.
-        #[allow(clippy::disallowed_methods, reason = "what is measured must not be slowed down by who measures it")]
-        tokio::time::sleep(SCRAPED).await;
-        let now = controller.metric(LOOKS).await.map_err(|error| error.to_string())?;
-        if now >= wanted { Ok(()) } else { Err(format!("{now} of {wanted} looks")) }
-    })
-    .await?;
+    until_looked(scenario.controller()?, looks + 1.2 * world.size as f64, interval).await?;
     let looked = scenario.controller()?.metric(LOOKS).await? - looks;
     let after = Sample::of(scenario.controller()?)?;
     let confirmed = scenario.controller()?.metric(CONFIRMED).await? - confirmed;
@@ -141,6 +135,17 @@ pub(crate) async fn cycle(scenario: &mut Scenario<'_>, world: &World, name: &str
     print(name, "aws_writes_in_sync", calls.mutating() as f64, "calls");
     print(name, "memory_in_sync", after.memory_kib as f64 / 1024.0, "MiB");
     Ok(())
+}
+
+/// Waits until there were so many looks, and asks as often as Prometheus would: each answer costs the controller CPU time.
+async fn until_looked(controller: &ControllerProcess, wanted: f64, interval: Duration) -> Result<()> {
+    eventually("one cycle", interval * 20, || async {
+        #[allow(clippy::disallowed_methods, reason = "what is measured must not be slowed down by who measures it")]
+        tokio::time::sleep(SCRAPED).await;
+        let now = controller.metric(LOOKS).await.map_err(|error| error.to_string())?;
+        if now >= wanted { Ok(()) } else { Err(format!("{now} of {wanted} looks")) }
+    })
+    .await
 }
 
 /// Ends the process and measures the next one until it has looked at every object.
