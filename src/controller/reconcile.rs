@@ -15,7 +15,7 @@ use super::{
     pass::{Halt, Pass},
     record, remove, report, role_writer,
     runner::{Looks, Next, Turn},
-    spreading::held_back,
+    spreading::{held_back, is_in_place},
 };
 use crate::{
     api::{CrossAccountInvoke, Reason},
@@ -63,6 +63,7 @@ impl Looks<Guarded> for ObjectLooks {
                 tools: tools.id.clone(),
                 dev: object.spec.dev_account.id.clone(),
                 pipeline: format!("{}/{pipeline}", tools.region),
+                is_settled: is_in_place(object),
             }
         });
         Ripe::Due(place)

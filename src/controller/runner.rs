@@ -111,7 +111,8 @@ pub async fn run<K, L>(
                 Ok((id, next)) => Event::Ended(id, next),
                 Err(error) => Event::Ended(error.id(), Next::After(AFTER_A_PANIC)),
             },
-            () = tokio::time::sleep_until(wakes), if !stopping => Event::Time,
+            // Before it is ready nothing becomes due, however long its time has come.
+            () = tokio::time::sleep_until(wakes), if is_ready && !stopping => Event::Time,
             () = &mut ready, if !is_ready => {
                 is_ready = true;
                 Event::Time
@@ -232,7 +233,8 @@ mod tests {
 
     impl Looks<ConfigMap> for Told {
         fn ripe(&self, _: &ConfigMap, _: Instant) -> Ripe {
-            let place = Place { tools: "1".to_owned(), dev: "2".to_owned(), pipeline: "release".to_owned() };
+            let place =
+                Place { tools: "1".to_owned(), dev: "2".to_owned(), pipeline: "release".to_owned(), is_settled: false };
             Ripe::Due(Some(place))
         }
 

@@ -10,8 +10,8 @@
 //! Looks *at work* ask AWS. They are limited by pair of accounts and by account, and the pair with the fewest comes first: a slow
 //! account, whose looks take long, keeps no other one waiting, and no more looks begin than an account has calls for. Looks *under
 //! way* hold memory, also while they wait for what is written for several objects at once. They are limited by tools account.
-//! The first look on a pipeline while there is room *opens* it: its other objects come before those that would open another
-//! one, and are let in beyond that limit, since one version of the pipeline carries what they want together.
+//! A look that begins on a pipeline while there is room *opens* it, and room for all that are due on it is taken then: one version of
+//! the pipeline carries what they want together, and its worker waits for them. They come before those that would open another one.
 
 mod places;
 
@@ -31,16 +31,19 @@ pub struct Place {
     pub dev: String,
     /// The pipeline, in the tools account, with its region.
     pub pipeline: String,
+    /// Nothing is to be made for the object, as it says itself: it wants no version of its pipeline.
+    pub is_settled: bool,
 }
 
 /// How many looks there may be at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// At work, of the same two accounts. So many may also be under way, whatever the limit of these.
+    /// At work, of the same two accounts.
     pub of_a_pair: usize,
     /// At work in one account. Pairs that have none may have as many again, one each.
     pub in_an_account: usize,
-    /// Under way in one tools account, of which one dev account may have half. Objects on open pipelines are let in beyond it.
+    /// Under way in one tools account. Of one dev account no look opens a pipeline when half as many of its own are under way.
+    /// Objects on open pipelines are let in beyond it, and a few of each pair that are settled.
     pub under_way: usize,
 }
 

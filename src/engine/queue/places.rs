@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Limits, Place};
 
-/// After so many looks of a pair on open pipelines its oldest comes next, so that a pipeline whose objects are asked for again and
-/// again does not keep out the others.
-const OPEN_IN_A_ROW: u32 = 16;
+/// After so many looks of a pair on open pipelines its oldest comes next, whatever the room, so that pipelines whose objects are
+/// asked for again and again do not keep out the others.
+const OPEN_IN_A_ROW: u32 = 256;
+
+/// Of a pair of which so many looks are under way no settled object is let in without room.
+const FEW: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct Places {
@@ -20,7 +23,9 @@ pub(super) struct Places {
 /// One tools account.
 #[derive(Debug, Default)]
 struct OfTools {
-    under_way: usize,
+    /// What of the room is used: looks under way, and those that are due on open pipelines; of one pipeline a quarter at most,
+    /// so that no single one uses up all of it.
+    used: usize,
     /// By dev account.
     pairs: BTreeMap<String, OfPair>,
     /// Dev accounts of which looks are due and not too many are at work: by looks at work, then by age.
@@ -34,6 +39,8 @@ struct OfPair {
     at_work: usize,
     under_way: usize,
     due: BTreeSet<u64>,
+    /// Those of `due` whose object is settled.
+    settled: BTreeSet<u64>,
     on: BTreeMap<String, BTreeSet<u64>>,
     /// Pipelines that are open, on which looks are due.
     open: BTreeSet<String>,
@@ -42,6 +49,7 @@ struct OfPair {
 
 #[derive(Debug, Default)]
 struct OfPipeline {
+    due: usize,
     under_way: usize,
     /// Its objects come before those that would open another one.
     is_open: bool,
@@ -61,6 +69,7 @@ impl OfPair {
 
     fn take_out(&mut self, pipeline: &str, number: u64) {
         self.due.remove(&number);
+        self.settled.remove(&number);
         if let Some(numbers) = self.on.get_mut(pipeline) {
             numbers.remove(&number);
             if numbers.is_empty() {
@@ -68,6 +77,13 @@ impl OfPair {
                 self.open.remove(pipeline);
             }
         }
+    }
+}
+
+impl OfPipeline {
+    fn used(&self, limits: Limits) -> usize {
+        let all = self.under_way + if self.is_open { self.due } else { 0 };
+        all.min(limits.under_way.div_ceil(4))
     }
 }
 
@@ -90,19 +106,35 @@ impl OfTools {
     /// The next look of a pair, if one more of it may be under way.
     fn next(&self, dev: &str, limits: Limits) -> Option<u64> {
         let pair = self.pairs.get(dev)?;
-        let has_few = pair.under_way < limits.of_a_pair;
-        // The other half is for those whose looks come to their end.
-        if !has_few && pair.under_way >= limits.under_way / 2 {
-            return None;
+        if pair.open_in_a_row >= OPEN_IN_A_ROW {
+            return pair.due.first().copied();
         }
-        let open = || pair.open.first().and_then(|pipeline| pair.on.get(pipeline)?.first().copied());
-        let oldest = || pair.due.first().copied().filter(|_| has_few || self.under_way < limits.under_way);
-        if pair.open_in_a_row < OPEN_IN_A_ROW { open().or_else(oldest) } else { oldest().or_else(open) }
+        let on_open = pair.open.first().and_then(|pipeline| pair.on.get(pipeline)?.first());
+        // The other half is for those whose looks come to their end.
+        let has_room = self.has_room(limits) && pair.under_way < limits.under_way.div_ceil(2);
+        let oldest = || pair.due.first().filter(|_| has_room);
+        let settled = || pair.settled.first().filter(|_| pair.under_way < FEW);
+        on_open.or_else(oldest).or_else(settled).copied()
     }
 
-    fn set_open(&mut self, pipeline: &str, is_open: bool) {
-        let Some(known) = self.pipelines.get_mut(pipeline) else { return };
-        known.is_open = is_open;
+    fn has_room(&self, limits: Limits) -> bool {
+        self.used < limits.under_way
+    }
+
+    /// Changes what is counted of a pipeline.
+    fn count(&mut self, pipeline: &str, limits: Limits, change: impl FnOnce(&mut OfPipeline)) {
+        let known = self.pipelines.entry(pipeline.to_owned()).or_default();
+        let before = known.used(limits);
+        change(known);
+        self.used = self.used + known.used(limits) - before;
+        if known.due == 0 && known.under_way == 0 {
+            self.pipelines.remove(pipeline);
+        }
+    }
+
+    fn set_open(&mut self, pipeline: &str, limits: Limits, is_open: bool) {
+        self.count(pipeline, limits, |known| known.is_open = is_open);
+        let Some(known) = self.pipelines.get(pipeline) else { return };
         for dev in &known.devs {
             if let Some(pair) = self.pairs.get_mut(dev) {
                 if is_open {
@@ -122,11 +154,17 @@ impl Places {
 
     pub(super) fn due(&mut self, place: &Place, number: u64) {
         let of = self.tools.entry(place.tools.clone()).or_default();
-        let pipeline = of.pipelines.entry(place.pipeline.clone()).or_default();
-        pipeline.devs.insert(place.dev.clone());
-        let is_open = pipeline.is_open;
+        let mut is_open = false;
+        of.count(&place.pipeline, self.limits, |pipeline| {
+            pipeline.due += 1;
+            pipeline.devs.insert(place.dev.clone());
+            is_open = pipeline.is_open;
+        });
         of.change(&place.dev, self.limits, |pair| {
             pair.due.insert(number);
+            if place.is_settled {
+                pair.settled.insert(number);
+            }
             pair.on.entry(place.pipeline.clone()).or_default().insert(number);
             if is_open {
                 pair.open.insert(place.pipeline.clone());
@@ -162,22 +200,27 @@ impl Places {
     }
 
     pub(super) fn begin(&mut self, place: &Place, number: u64) {
+        let limits = self.limits;
         let Some(of) = self.tools.get_mut(&place.tools) else { return };
-        let pipeline = of.pipelines.entry(place.pipeline.clone()).or_default();
-        let (was_open, opens) = (pipeline.is_open, of.under_way < self.limits.under_way);
-        pipeline.under_way += 1;
-        of.under_way += 1;
-        of.change(&place.dev, self.limits, |pair| {
+        let was_open = of.pipelines.get(&place.pipeline).is_some_and(|pipeline| pipeline.is_open);
+        let (mut opens, mut is_last) = (of.has_room(limits), false);
+        of.change(&place.dev, limits, |pair| {
+            opens |= pair.open_in_a_row >= OPEN_IN_A_ROW;
             pair.open_in_a_row = if was_open { pair.open_in_a_row.saturating_add(1) } else { 0 };
             pair.take_out(&place.pipeline, number);
             pair.under_way += 1;
             pair.at_work += 1;
+            is_last = !pair.on.contains_key(&place.pipeline);
         });
-        if of.pairs.get(&place.dev).is_none_or(|pair| !pair.on.contains_key(&place.pipeline)) {
-            pipeline_of(of, place).devs.remove(&place.dev);
-        }
+        of.count(&place.pipeline, limits, |pipeline| {
+            pipeline.due = pipeline.due.saturating_sub(1);
+            pipeline.under_way += 1;
+            if is_last {
+                pipeline.devs.remove(&place.dev);
+            }
+        });
         if opens && !was_open {
-            of.set_open(&place.pipeline, true);
+            of.set_open(&place.pipeline, limits, true);
         }
         for account in accounts(place) {
             *self.at_work.entry(account.clone()).or_default() += 1;
@@ -199,17 +242,16 @@ impl Places {
     }
 
     pub(super) fn ended(&mut self, place: &Place) {
+        let limits = self.limits;
         let Some(of) = self.tools.get_mut(&place.tools) else { return };
-        of.under_way = of.under_way.saturating_sub(1);
-        of.change(&place.dev, self.limits, |pair| pair.under_way = pair.under_way.saturating_sub(1));
-        let pipeline = pipeline_of(of, place);
-        pipeline.under_way = pipeline.under_way.saturating_sub(1);
-        let (is_over, is_wanted) = (pipeline.under_way == 0, !pipeline.devs.is_empty());
-        if is_over {
-            of.set_open(&place.pipeline, false);
-        }
-        if is_over && !is_wanted {
-            of.pipelines.remove(&place.pipeline);
+        of.change(&place.dev, limits, |pair| pair.under_way = pair.under_way.saturating_sub(1));
+        let mut is_over = false;
+        of.count(&place.pipeline, limits, |pipeline| {
+            pipeline.under_way = pipeline.under_way.saturating_sub(1);
+            is_over = pipeline.under_way == 0;
+        });
+        if is_over && of.pipelines.contains_key(&place.pipeline) {
+            of.set_open(&place.pipeline, limits, false);
         }
         if of.pairs.is_empty() {
             self.tools.remove(&place.tools);
@@ -220,10 +262,6 @@ impl Places {
     pub(super) fn is_clear(&self) -> bool {
         self.tools.is_empty() && self.at_work.is_empty()
     }
-}
-
-fn pipeline_of<'a>(of: &'a mut OfTools, place: &Place) -> &'a mut OfPipeline {
-    of.pipelines.entry(place.pipeline.clone()).or_default()
 }
 
 /// The accounts of a place, each once.
