@@ -212,7 +212,10 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
 
     use crate::engine::queue::Place;
     use k8s_openapi::api::core::v1::ConfigMap;
@@ -260,6 +263,8 @@ mod tests {
         looked: mpsc::UnboundedReceiver<String>,
         ask: mpsc::UnboundedSender<ObjectRef<ConfigMap>>,
         ready: Arc<Notify>,
+        /// How often the runner has asked whether all is known.
+        rounds: Arc<AtomicUsize>,
         stop: watch::Sender<bool>,
         running: tokio::task::JoinHandle<()>,
         /// The store is filled for as long as this lives.
@@ -284,11 +289,17 @@ mod tests {
             store: writer.as_reader(),
             asked: super::super::caches::feeds::channel_stream(asked),
         };
-        let (looks, is_ready) = (told.clone(), ready.clone());
+        let rounds = Arc::new(AtomicUsize::new(0));
+        let (looks, is_ready, counted) = (told.clone(), ready.clone(), rounds.clone());
         let running = tokio::spawn(async move {
-            run(vec![feed], LIMITS, looks, is_ready.notified(), stopped).await;
+            let mut is_ready = Box::pin(is_ready.notified());
+            let ready = std::future::poll_fn(|context| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                is_ready.poll_unpin(context)
+            });
+            run(vec![feed], LIMITS, looks, ready, stopped).await;
         });
-        World { told, looked, ask, ready, stop, running, _writer: writer }
+        World { told, looked, ask, ready, rounds, stop, running, _writer: writer }
     }
 
     impl World {
@@ -313,6 +324,17 @@ mod tests {
         world.stop.send(true).unwrap();
         world.running.await.unwrap();
         assert_eq!(*world.told.panicked.lock().unwrap(), ["hostile"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_before_all_is_known_is_waited_for_and_not_asked_about_again_and_again() {
+        let world = world(&["calm"]);
+        world.ask("calm");
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        let rounds = world.rounds.load(Ordering::Relaxed);
+        assert!((1..20).contains(&rounds), "{rounds} rounds");
     }
 
     #[tokio::test]
