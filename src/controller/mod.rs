@@ -89,8 +89,8 @@ const COLLECT_OF_ROLES: Duration = Duration::from_secs(1);
 /// How long that lasts at most.
 const COLLECT_OF_ROLES_MAX: Duration = Duration::from_secs(10);
 
-/// Looks at work at a time in one account. More of them would share its budget of calls, twenty a second for IAM by default, until
-/// --aws-timeout is over for all, and begin anew.
+/// Looks at work at a time in one account. More of them would share its budget of calls (for IAM twenty a second by default), so that
+/// all reach --aws-timeout and start again.
 const IN_AN_ACCOUNT: usize = 128;
 
 /// Looks under way at a time in one tools account, at work or waiting for what is written for several objects at once. Each holds

@@ -22,7 +22,7 @@ use crate::{
     cluster::digest::status_digest,
     domain::{
         conditions, drift,
-        inventory::{self, Part},
+        inventory::{self, Inventory, Part},
         plan::{self, Comparison, Phase, Step},
         status::{self, is_reconciling, is_stalled},
     },
@@ -80,6 +80,28 @@ pub async fn record(pass: &mut Pass<'_>, comparison: Comparison<'_>, steps: &[St
         pass.context.memory.plan(&pass.uid, desired);
     }
     Ok(())
+}
+
+impl Pass<'_> {
+    /// The inventory with what is about to be made; items of these parts count as written now.
+    fn with_desired(&self, desired: &Inventory, written: &BTreeSet<Part>) -> Inventory {
+        let mut fresh = desired.clone();
+        fresh.0.retain(|item| {
+            written.contains(&item.part) || !self.inventory.0.iter().any(|known| known.same_thing(item))
+        });
+        // What was last seen in place stays known until it is seen again.
+        for item in &mut fresh.0 {
+            let known = self.inventory.0.iter().find(|known| known.same_thing(item));
+            item.digest = known.and_then(|known| known.digest.clone());
+            item.pipeline_version = known.and_then(|known| known.pipeline_version);
+        }
+        let mut inventory = self.inventory.union(&fresh);
+        for item in &mut inventory.0 {
+            // A stage that was somebody's and has gone is ours once we make it again.
+            item.stage_made |= desired.0.iter().any(|wanted| wanted.stage_made && wanted.same_thing(item));
+        }
+        inventory
+    }
 }
 
 /// Nothing is written to AWS that the status has no room to name.

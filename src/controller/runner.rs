@@ -229,7 +229,7 @@ mod tests {
     /// What a look at each object does.
     struct Told {
         looked: mpsc::UnboundedSender<String>,
-        /// A look at "held" gives its place back and goes on once this is told.
+        /// A look at "held" gives its place back and then waits for this.
         go_on: Notify,
         panicked: Mutex<Vec<String>>,
     }

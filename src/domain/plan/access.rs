@@ -26,8 +26,8 @@ use crate::{
 /// IAM's quota of a trust policy, in characters without whitespace (IAM User Guide, quotas).
 const TRUST_MAX: usize = 2_048;
 
-/// Steps that bring the four IAM parts to what is declared; where an action may still need things of an
-/// older spec also to what those need, as far as it is in place now. P3 shall name what `assumed` says.
+/// Steps that bring the four IAM parts to what is declared. While an action may still need things of an older spec, the parts also
+/// keep what those need and have in place. `assumed` has the entries of P3.
 pub(super) fn plan(
     situation: &Situation<'_>,
     observed: &Observed,

@@ -94,7 +94,7 @@ impl<'a> Comparison<'a> {
         transition.as_ref().map_err(Vec::as_slice)
     }
 
-    /// What P3 must name.
+    /// The entries of P3.
     fn assumed(&self, transition: &Transition<'_>) -> &Folded {
         let (resolved, kept) = (&transition.resolved, transition.kept());
         self.assumed.get_or_init(|| assume::desired(self.situation, self.observed, resolved, kept))
@@ -129,7 +129,7 @@ impl<'a> Comparison<'a> {
         plan
     }
 
-    /// All parts as they shall be and as they are; empty while the plan has a blocker of the kind that leaves nothing to
+    /// All parts, as declared and as read. Empty while pipeline, function or role cannot be told: then there is nothing to
     /// compare with.
     #[must_use]
     pub fn described(&self) -> &[Described] {

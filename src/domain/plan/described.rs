@@ -69,7 +69,7 @@ impl Described {
     }
 }
 
-/// Describes all parts; P3 shall name these entries.
+/// Describes all parts. `entries` are those of P3.
 pub(super) fn described(
     situation: &Situation<'_>,
     observed: &Observed,
